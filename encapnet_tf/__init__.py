@@ -1,0 +1,11 @@
+"""EncapNet for Keras: capsule layers at the speed of convolutions ("Neural Network Encapsulation", ECCV 2018).
+
+Importing this package registers every class with Keras, so that saved models that use them can be loaded.
+"""
+
+from encapnet_tf import callbacks, interop, layers, losses, models, ops
+from encapnet_tf.saving import load_model
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "callbacks", "interop", "layers", "load_model", "losses", "models", "ops"]

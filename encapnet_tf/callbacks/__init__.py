@@ -1,0 +1,5 @@
+"""Schedules for `model.fit`."""
+
+from encapnet_tf.callbacks.spread_margin_schedule import SpreadMarginSchedule
+
+__all__ = ["SpreadMarginSchedule"]

@@ -1,0 +1,52 @@
+"""Raises the spread loss's margin while training."""
+
+import keras
+
+from encapnet_tf.losses import SpreadLoss
+
+
+class SpreadMarginSchedule(keras.callbacks.Callback):
+    """Raises the margin of the compiled `SpreadLoss` linearly over the epochs, as EM-routed capsules are trained.
+
+    Args:
+        start: margin of the first epoch.
+        end: margin of the last epoch.
+        epochs: epochs the rise takes; later ones keep `end`. Default: the epochs of `fit`.
+
+    Raises:
+        ValueError: a margin is out of (0, 1], or (when training begins) the model's loss is not a `SpreadLoss`.
+
+    Example:
+
+    >>> import encapnet_tf as en, keras, numpy as np
+    >>> model = keras.Sequential([keras.layers.Input((2, 4)), en.layers.CapFC(3, 4), en.layers.CapsuleLength()])
+    >>> model.compile("adam", en.losses.SpreadLoss(0.2))
+    >>> x, y = np.ones((8, 2, 4), "float32"), np.zeros(8, int)
+    >>> _ = model.fit(x, y, epochs=3, verbose=0, callbacks=[SpreadMarginSchedule()])
+    >>> round(model.loss.margin, 3)
+    0.9
+    """
+
+    def __init__(self, start=0.2, end=0.9, epochs=None):
+        super().__init__()
+        for name, value in (("start", start), ("end", end)):
+            if not 0 < value <= 1:
+                raise ValueError(f"{name} must be a margin in (0, 1]. Received: {name}={value!r}.")
+        self.start, self.end, self.epochs = float(start), float(end), epochs
+
+    def on_train_begin(self, logs=None):
+        self._losses = [loss for loss in keras.tree.flatten(self.model.loss) if isinstance(loss, SpreadLoss)]
+        if not self._losses:
+            raise ValueError(
+                "SpreadMarginSchedule needs a model compiled with a SpreadLoss. "
+                f"Received: a model compiled with loss={self.model.loss!r}."
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        epochs = self.epochs or self.params["epochs"]
+        progress = min(1.0, epoch / max(1, epochs - 1))
+        for loss in self._losses:
+            loss.margin = self.start + (self.end - self.start) * progress
+        if keras.backend.backend() == "jax":
+            # JAX traces a loss's variables as constants, so a new margin needs a new step.
+            self.model.make_train_function(force=True)

@@ -1,0 +1,136 @@
+"""Weights of the paper's released reference implementation (PyTorch) into our layers and networks."""
+
+import re
+
+import keras
+import numpy as np
+
+from encapnet_tf import layers
+
+
+def load_official_state_dict(layer_or_model, state_dict):
+    """Loads weights in the layout of the paper's release.
+
+    Args:
+        layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D` or an `EncapNet`.
+        state_dict: name -> NumPy array (`{k: v.numpy() for k, v in torch_model.state_dict().items()}`), in PyTorch
+            layout: convolution kernels (out, in / groups, height, width). Names are relative to the layer: a network's
+            begin with `module0.0` (stem), `module0.1` (its BatchNorm), `module1` to `moduleN`, `final_cls`; a module's
+            with `main_conv` and `sub_conv`. `num_batches_tracked` entries are ignored.
+
+    Raises:
+        ValueError: the layer has no counterpart or is not built, a name is missing or unused, or a shape differs.
+            Nothing is changed then.
+
+    Example:
+
+    >>> import encapnet_tf as en, numpy as np
+    >>> layer = en.layers.CapFC(num_capsules=5, capsule_dim=8)
+    >>> layer.build((None, 3, 3, 32))
+    >>> load_official_state_dict(layer, {"weight": np.ones((8, 36, 5), "float32")})
+    """
+    if not layer_or_model.built:
+        raise ValueError(f"{layer_or_model.name} is not built: call it once, or `build(input_shape)`, before loading.")
+    slots = _slots(layer_or_model)
+    given = {name: value for name, value in state_dict.items() if not name.endswith("num_batches_tracked")}
+    missing, unused = sorted(slots.keys() - given.keys()), sorted(given.keys() - slots.keys())
+    if missing or unused:
+        raise ValueError(
+            f"The weights do not fit {layer_or_model.name}. "
+            f"Missing: {_few(missing)}. Not used: {_few(unused)}. Check depths, routing and coefficients."
+        )
+    values = {name: _to_keras(np.asarray(given[name]), name) for name in slots}
+    for name, variable in slots.items():
+        if values[name].shape != tuple(variable.shape):
+            raise ValueError(
+                f"{name} has shape {np.shape(given[name])}, which is {values[name].shape} in Keras's layout; "
+                f"{variable.path} expects {tuple(variable.shape)}."
+            )
+    for name, variable in slots.items():
+        variable.assign(values[name])
+
+
+def _few(names):
+    return (", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")) or "none"
+
+
+def _to_keras(array, name):
+    """(out, in, height, width) -> (height, width, in, out); vectors and the capFC's matrices stay."""
+    return np.transpose(array, (2, 3, 1, 0)) if array.ndim == 4 else array
+
+
+def _slots(target):
+    """Reference name -> our variable."""
+    if isinstance(target, layers.CapConv2D):
+        return _cap_conv(target, "block.0.", "block.1.") if target.post_activation else _cap_conv(target, "", None)
+    if isinstance(target, layers.CapConvModule):
+        return _module(target.type1, target.shortcut, target.type2)
+    if isinstance(target, layers.CapFC):
+        return {"weight": target.kernel}
+    if isinstance(target, layers.GroupedConv2D):
+        return _convolution(target, "")
+    if isinstance(target, keras.Model) and {"stem", "module1_type1"} <= {layer.name for layer in target.layers}:
+        return _network(target)
+    raise ValueError(
+        "The reference implementation has no counterpart of this object. Expected a CapConv2D, CapConvModule, CapFC, "
+        f"GroupedConv2D or an EncapNet. Received: {target.name} ({type(target).__name__})."
+    )
+
+
+def _convolution(layer, prefix):
+    return {f"{prefix}weight": layer.kernel, f"{prefix}bias": layer.bias}
+
+
+def _batch_norm(layer, prefix):
+    names = ("weight", "bias", "running_mean", "running_var")
+    variables = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
+    return {f"{prefix}{name}": variable for name, variable in zip(names, variables, strict=True)}
+
+
+def _cap_conv(layer, mapping, norm):
+    if layer.routing == "master":
+        slots = _convolution(layer.master, f"{mapping}conv.0.")
+    else:
+        # The release names a coefficient after the branch it is computed FROM; ours after the branch it scales.
+        from_master, from_aide = layer.master_coefficient, layer.aide_coefficient
+        if layer.coefficients == "cross":
+            from_master, from_aide = from_aide, from_master
+        slots = {
+            **_convolution(layer.master, f"{mapping}main_cap.0.conv.0."),
+            **_batch_norm(layer.master_activation.norm, f"{mapping}main_cap.1."),
+            **_convolution(layer.aide, f"{mapping}res_cap.0."),
+            **_batch_norm(layer.aide_activation.norm, f"{mapping}res_cap.1."),
+            **_convolution(from_master, f"{mapping}main_cap_coeff."),
+            **_convolution(from_aide, f"{mapping}res_cap_coeff."),
+        }
+    if layer.post_activation:
+        slots |= _batch_norm(layer.activation.norm, norm)
+    return slots
+
+
+def _module(type1, shortcut, type2, prefix=""):
+    slots = _cap_conv(type1, f"{prefix}main_conv.block.0.", f"{prefix}main_conv.block.1.")
+    if shortcut is not None:
+        slots |= _convolution(shortcut, f"{prefix}main_conv.conv_adjust_blob_shape.")
+    for j, layer in enumerate(type2):
+        slots |= _cap_conv(layer, f"{prefix}sub_conv.block.{4 * j}.", f"{prefix}sub_conv.block.{4 * j + 1}.")
+    return slots
+
+
+def _network(model):
+    named = {layer.name: layer for layer in model.layers}
+    slots = {
+        **_convolution(named["stem"], "module0.0."),
+        **_batch_norm(named["stem_norm"], "module0.1."),
+        "final_cls.weight": named["class_capsules"].kernel,
+    }
+    modules = sorted({int(m[1]) for m in (re.fullmatch(r"module(\d+)_type1", name) for name in named) if m})
+    for m in modules:
+        type2 = sum(re.fullmatch(rf"module{m}_type2_\d+", name) is not None for name in named)
+        slots |= _module(
+            named[f"module{m}_type1"],
+            named.get(f"module{m}_shortcut"),
+            [named[f"module{m}_type2_{j + 1}"] for j in range(type2)],
+            f"module{m}.",
+        )
+    return slots

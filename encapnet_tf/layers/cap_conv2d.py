@@ -1,0 +1,211 @@
+"""capConv: the paper's capsule layer."""
+
+from functools import partial
+
+import keras
+
+from encapnet_tf import ops
+from encapnet_tf.arguments import odd_int, one_of, positive_int
+from encapnet_tf.layers.capsule_activation import CapsuleActivation
+from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
+from encapnet_tf.layers.other_capsules_conv2d import OtherCapsulesConv2D
+
+ROUTINGS = ("master", "master_aide")
+COEFFICIENTS = ("own", "cross", "both")
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class CapConv2D(keras.layers.Layer):
+    """capConv layer: routing approximated in one pass by a master and an aide branch (Eq. 6, Fig. 1c of the paper).
+
+        s = m1 * master(u) + m2 * aide(u)    (+ shortcut)    -> BatchNorm -> ReLU -> squash
+
+    The master is a convolution grouped by capsule: output capsule j sees input capsule j. The aide is a larger, dense
+    convolution that brings in the other capsules. Each has its own BatchNorm-ReLU-squash. m1 and m2 are scalars per
+    capsule and position, made by 3x3 convolutions grouped by capsule.
+
+    Differs from the paper: its text has the aide see only the OTHER capsules; its released code, and the default here,
+    sees all of them. `aide_excludes_own=True` is the text's aide.
+
+    Args:
+        capsule_dim: components of an output capsule.
+        num_capsules: capsules at input and output (32 in the paper). Must divide the input channels.
+        kernel_size: odd side of the master's kernel; the paper has 3 where the dimension grows (type I) and 1 elsewhere
+            (type II).
+        strides: step of both branches.
+        routing: "master_aide", or "master": the mapping alone, without branch BatchNorm or coefficients.
+        coefficients: what m1 and m2 are computed from (Table 3, rows 2 to 4). "own": m1 from the master and m2 from the
+            aide; "cross": m1 from the aide and m2 from the master (the release); "both": each from the capsule's master
+            and aide activations together (the paper's best).
+        aide_kernel_size: odd side of the aide's kernel; default `kernel_size + 4`.
+        aide_excludes_own: whether the aide is blind to the output capsule's own input capsule.
+        post_activation: False stops after the interaction (and shortcut), before BatchNorm-ReLU-squash.
+        synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
+        kernel_initializer, bias_initializer, kernel_regularizer: for every convolution of the layer.
+
+    Call arguments:
+        inputs: (batch, height, width, num_capsules * input_capsule_dim).
+        shortcut: None, or a tensor of the output's shape, added before the BatchNorm.
+
+    Returns:
+        (batch, ceil(height / strides), ceil(width / strides), num_capsules * capsule_dim), capsule-major.
+
+    Raises:
+        ValueError: the channels are no multiple of `num_capsules`, `routing` or `coefficients` is unknown, a kernel
+            size is even, or the shortcut has another shape than the output.
+
+    Example:
+
+    >>> import keras
+    >>> layer = CapConv2D(capsule_dim=4, num_capsules=8, kernel_size=3, strides=2)
+    >>> layer(keras.ops.ones((1, 8, 6, 16))).shape == (1, 4, 3, 32)
+    True
+    """
+
+    def __init__(
+        self,
+        capsule_dim,
+        num_capsules=32,
+        kernel_size=1,
+        strides=1,
+        routing="master_aide",
+        coefficients="both",
+        aide_kernel_size=None,
+        aide_excludes_own=False,
+        post_activation=True,
+        synchronized=False,
+        kernel_initializer="glorot_normal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.capsule_dim = positive_int("capsule_dim", capsule_dim)
+        self.num_capsules = positive_int("num_capsules", num_capsules)
+        self.kernel_size = odd_int("kernel_size", kernel_size)
+        self.strides = positive_int("strides", strides)
+        self.routing = one_of("routing", routing, ROUTINGS)
+        self.coefficients = one_of("coefficients", coefficients, COEFFICIENTS)
+        self.aide_kernel_size = odd_int("aide_kernel_size", aide_kernel_size or self.kernel_size + 4)
+        self.aide_excludes_own = bool(aide_excludes_own)
+        if self.aide_excludes_own and self.num_capsules == 1 and self.routing == "master_aide":
+            raise ValueError("aide_excludes_own=True leaves an aide that sees nothing where num_capsules=1.")
+        self.post_activation = bool(post_activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self._synchronized = bool(synchronized)
+
+        filters = self.num_capsules * self.capsule_dim
+        self.master = self._convolution("master", filters, self.kernel_size, self.strides, self.num_capsules)
+        if self.routing == "master_aide":
+            kind = partial(OtherCapsulesConv2D, self.num_capsules) if self.aide_excludes_own else GroupedConv2D
+            self.aide = self._convolution("aide", filters, self.aide_kernel_size, self.strides, groups=1, kind=kind)
+            self.master_activation = self._activation("master_activation")
+            self.aide_activation = self._activation("aide_activation")
+            self.master_coefficient = self._convolution("m1", self.num_capsules, 3, 1, self.num_capsules)
+            self.aide_coefficient = self._convolution("m2", self.num_capsules, 3, 1, self.num_capsules)
+        if self.post_activation:
+            self.activation = self._activation("activation")
+
+    def _convolution(self, name, filters, kernel_size, strides, groups, kind=GroupedConv2D):
+        return kind(
+            filters,
+            kernel_size,
+            strides,
+            groups,
+            kernel_initializer=self.kernel_initializer,
+            bias_initializer=self.bias_initializer,
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _activation(self, name):
+        return CapsuleActivation(self.capsule_dim, self._synchronized, dtype=self.dtype_policy, name=name)
+
+    @property
+    def synchronized(self):
+        return self._synchronized
+
+    @synchronized.setter
+    def synchronized(self, value):
+        self._synchronized = bool(value)
+        for layer in self._flatten_layers(include_self=False):
+            if isinstance(layer, CapsuleActivation):
+                layer.synchronized = value
+
+    def build(self, input_shape):
+        if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % self.num_capsules:
+            raise ValueError(
+                f"{self.name} expects a feature map (batch, height, width, channels) whose channels are a multiple of "
+                f"num_capsules={self.num_capsules}. Received: input shape {tuple(input_shape)}."
+            )
+        output_shape = self.compute_output_shape(input_shape)
+        self.master.build(input_shape)
+        if self.routing == "master_aide":
+            self.aide.build(input_shape)
+            self.master_activation.build(output_shape)
+            self.aide_activation.build(output_shape)
+            source_channels = output_shape[-1] * (2 if self.coefficients == "both" else 1)
+            self.master_coefficient.build((*output_shape[:-1], source_channels))
+            self.aide_coefficient.build((*output_shape[:-1], source_channels))
+        if self.post_activation:
+            self.activation.build(output_shape)
+
+    def call(self, inputs, shortcut=None, training=None):
+        outputs = self.master(inputs, training=training)
+        if self.routing == "master_aide":
+            outputs = self._interact(outputs, self.aide(inputs, training=training), training)
+        if shortcut is not None:
+            self._check_shortcut(shortcut.shape, outputs.shape)
+            outputs = outputs + shortcut
+        if self.post_activation:
+            outputs = self.activation(outputs, training=training)
+        return outputs
+
+    def _interact(self, master, aide, training):
+        """Eq. 6: m1 * master + m2 * aide, one coefficient for all components of a capsule."""
+        master = self.master_activation(master, training=training)
+        aide = self.aide_activation(aide, training=training)
+        master_capsules = ops.split_capsules(master, self.capsule_dim)
+        aide_capsules = ops.split_capsules(aide, self.capsule_dim)
+        if self.coefficients == "both":
+            together = ops.merge_capsules(keras.ops.concatenate([master_capsules, aide_capsules], axis=-1))
+        m1_source, m2_source = {
+            "own": lambda: (master, aide),
+            "cross": lambda: (aide, master),
+            "both": lambda: (together, together),
+        }[self.coefficients]()
+        m1 = self.master_coefficient(m1_source, training=training)[..., None]
+        m2 = self.aide_coefficient(m2_source, training=training)[..., None]
+        return ops.merge_capsules(m1 * master_capsules + m2 * aide_capsules)
+
+    def _check_shortcut(self, shape, expected):
+        if len(shape) != len(expected) or any(
+            None not in (a, b) and a != b for a, b in zip(shape[1:], expected[1:], strict=True)
+        ):
+            raise ValueError(
+                f"{self.name}: the shortcut must have the output's shape {tuple(expected)}. Received: {tuple(shape)}."
+            )
+
+    def compute_output_shape(self, input_shape):
+        return self.master.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "capsule_dim": self.capsule_dim,
+            "num_capsules": self.num_capsules,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "routing": self.routing,
+            "coefficients": self.coefficients,
+            "aide_kernel_size": self.aide_kernel_size,
+            "aide_excludes_own": self.aide_excludes_own,
+            "post_activation": self.post_activation,
+            "synchronized": self.synchronized,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

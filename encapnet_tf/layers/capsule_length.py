@@ -1,0 +1,32 @@
+"""Class scores: the length of each class's capsule."""
+
+import keras
+
+from encapnet_tf import ops
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class CapsuleLength(keras.layers.Layer):
+    """Length of each capsule: the probability that the class it stands for is present (section 2.2).
+
+    Call arguments:
+        inputs: (batch, num_capsules, capsule_dim).
+
+    Returns:
+        Lengths, (batch, num_capsules), in [0, 1) for squashed capsules.
+
+    Example:
+
+    >>> import keras
+    >>> float(CapsuleLength()(keras.ops.convert_to_tensor([[[0.6, 0.8]]]))[0, 0])
+    1.0
+    """
+
+    def call(self, inputs):
+        return ops.capsule_length(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[:-1])
+
+    def get_config(self):
+        return super().get_config()  # Defined here: Keras's automatic one refuses dtype policies.

@@ -1,0 +1,106 @@
+"""Convolution with symmetric padding, grouped or dense: every convolution of an EncapNet."""
+
+import keras
+
+from encapnet_tf import ops
+from encapnet_tf.arguments import odd_int, positive_int
+
+
+def _own(initializer):
+    """A copy of the initializer: one object shared by convolutions of one shape would start them all alike."""
+    initializer = keras.initializers.get(initializer)
+    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class GroupedConv2D(keras.layers.Layer):
+    """2-D convolution grouped by capsule, with a bias; trains on a CPU, where `keras.layers.Conv2D(groups=32)` crawls.
+
+    Pads `kernel_size // 2` zeros on each side at every stride, as the paper's release does (Keras's "same" differs at
+    stride 2). With `groups=1` it is a dense convolution with that padding.
+
+    Args:
+        filters: output channels, a multiple of `groups`.
+        kernel_size: odd side of the square kernel.
+        strides: step in both directions.
+        groups: output group g sees input group g only; a group is a capsule.
+        kernel_initializer, bias_initializer: Keras initializers.
+        kernel_regularizer: Keras regularizer or None.
+
+    Call arguments:
+        inputs: (batch, height, width, channels), channels a multiple of `groups`.
+
+    Returns:
+        (batch, ceil(height / strides), ceil(width / strides), filters).
+
+    Raises:
+        ValueError: `groups` does not divide `filters` or the channels, or `kernel_size` is even.
+
+    Example:
+
+    >>> import keras
+    >>> GroupedConv2D(64, 3, strides=2, groups=32)(keras.ops.ones((1, 8, 8, 32))).shape == (1, 4, 4, 64)
+    True
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        strides=1,
+        groups=1,
+        kernel_initializer="glorot_normal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = positive_int("filters", filters)
+        self.kernel_size = odd_int("kernel_size", kernel_size)
+        self.strides = positive_int("strides", strides)
+        self.groups = positive_int("groups", groups)
+        if self.filters % self.groups:
+            raise ValueError(f"groups must divide filters. Received: filters={filters}, groups={groups}.")
+        self.kernel_initializer = _own(kernel_initializer)
+        self.bias_initializer = _own(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape):
+        if len(input_shape) != 4 or input_shape[-1] is None:
+            raise ValueError(
+                f"{self.name} expects a feature map (batch, height, width, channels) with known channels. "
+                f"Received: input shape {tuple(input_shape)}."
+            )
+        channels = input_shape[-1]
+        if channels % self.groups:
+            raise ValueError(
+                f"{self.name}: {channels} input channels cannot be divided among {self.groups} groups (capsules). "
+                f"Received: input shape {tuple(input_shape)}; use a multiple of {self.groups} channels."
+            )
+        self.kernel = self.add_weight(
+            shape=(self.kernel_size, self.kernel_size, channels // self.groups, self.filters),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            name="kernel",
+        )
+        self.bias = self.add_weight(shape=(self.filters,), initializer=self.bias_initializer, name="bias")
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: channels})
+
+    def call(self, inputs, training=None):
+        return ops.grouped_conv2d(inputs, self.kernel, self.groups, self.strides, bool(training)) + self.bias
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, *(None if n is None else -(-n // self.strides) for n in (height, width)), self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "groups": self.groups,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

@@ -1,0 +1,51 @@
+"""Squash as a layer, for use in any convolutional network."""
+
+import keras
+
+from encapnet_tf import ops
+from encapnet_tf.arguments import positive_int
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class Squash(keras.layers.Layer):
+    """Squashes each capsule of a tensor: v = |s|^2 / (1 + |s|^2) * s / |s| (section 2.1 of the paper).
+
+    Args:
+        capsule_dim: components of a capsule. The last axis is read as capsules, capsule-major
+            (channel = capsule * capsule_dim + component), so any feature map can be squashed.
+
+    Call arguments:
+        inputs: (..., num_capsules * capsule_dim).
+
+    Returns:
+        Tensor of the shape of `inputs`; every capsule's length is in [0, 1).
+
+    Raises:
+        ValueError: `capsule_dim` does not divide the last axis.
+
+    Example:
+
+    >>> import keras
+    >>> Squash(capsule_dim=8)(keras.ops.ones((2, 4, 4, 64))).shape == (2, 4, 4, 64)
+    True
+    """
+
+    def __init__(self, capsule_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.capsule_dim = positive_int("capsule_dim", capsule_dim)
+
+    def build(self, input_shape):
+        if input_shape[-1] is None or input_shape[-1] % self.capsule_dim:
+            raise ValueError(
+                f"Squash(capsule_dim={self.capsule_dim}) needs a last axis that is a multiple of {self.capsule_dim}. "
+                f"Received: input shape {tuple(input_shape)}."
+            )
+
+    def call(self, inputs):
+        return ops.merge_capsules(ops.squash(ops.split_capsules(inputs, self.capsule_dim)))
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "capsule_dim": self.capsule_dim}

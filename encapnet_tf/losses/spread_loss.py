@@ -1,0 +1,55 @@
+"""The spread loss of EM-routed capsules."""
+
+import keras
+from keras import ops
+
+from encapnet_tf.losses.targets import class_targets
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class SpreadLoss(keras.losses.Loss):
+    """Spread loss: sum over the wrong classes i, mean over the batch, of max(0, margin - (a_t - a_i))^2.
+
+    a_t is the true class's length. The margin can be raised while training: `callbacks.SpreadMarginSchedule`.
+
+    Args:
+        margin: how far the true class should lead, in (0, 1].
+        reduction, name, dtype: as in any Keras loss.
+
+    Call arguments:
+        y_true: integer labels (batch,) or (batch, 1), or one-hot rows (batch, classes).
+        y_pred: capsule lengths, (batch, classes).
+
+    Raises:
+        ValueError: the margin is out of range, the shapes do not fit, or (eagerly) a label is out of range.
+
+    Example:
+
+    >>> round(float(SpreadLoss(margin=0.5)([1], [[0.4, 0.7]])), 4)  # (0.5 - 0.3)^2
+    0.04
+    """
+
+    def __init__(self, margin=0.9, reduction="sum_over_batch_size", name="spread_loss", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if not 0 < margin <= 1:
+            raise ValueError(f"margin must be in (0, 1]. Received: margin={margin!r}.")
+        # A variable, so that a compiled training step sees the callback's new value.
+        self._margin = keras.Variable(float(margin), trainable=False, dtype="float32", name="margin")
+
+    @property
+    def margin(self) -> float:
+        """The margin in force; settable."""
+        return float(self._margin)
+
+    @margin.setter
+    def margin(self, value):
+        self._margin.assign(value)
+
+    def call(self, y_true, y_pred):
+        targets = class_targets(y_true, y_pred)
+        true_length = ops.sum(targets * y_pred, axis=-1, keepdims=True)
+        hinge = ops.relu(ops.cast(self._margin, y_pred.dtype) - (true_length - y_pred))
+        return ops.sum((1.0 - targets) * ops.square(hinge), axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "margin": round(self.margin, 6)}

@@ -1,0 +1,41 @@
+"""The ends that all networks share: pixels in, class capsules out."""
+
+import keras
+
+from encapnet_tf import layers
+from encapnet_tf.arguments import positive_int
+from encapnet_tf.models.capsule_model import CapsuleModel
+
+
+def image_input(input_shape, include_rescaling):
+    """Input of an image network.
+
+    Args:
+        input_shape: (height, width, channels).
+        include_rescaling: whether pixels come as 0 to 255, to be brought to 0 to 1 by the first layer.
+
+    Returns:
+        The symbolic input and the symbolic image in the network's own scale.
+    """
+    if len(input_shape) != 3:
+        raise ValueError(f"input_shape must be (height, width, channels). Received: input_shape={input_shape!r}.")
+    inputs = keras.Input([positive_int("a size in input_shape", n) for n in input_shape], name="image")
+    return inputs, keras.layers.Rescaling(1 / 255, name="rescaling")(inputs) if include_rescaling else inputs
+
+
+def conv_norm_relu(x, filters, strides, name, synchronized=False, **conv_options):
+    """Dense 3x3 convolution -> BatchNorm -> ReLU, with the release's padding and batch normalisation."""
+    x = layers.GroupedConv2D(filters, 3, strides, name=name, **conv_options)(x)
+    x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, synchronized=synchronized, name=f"{name}_norm")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def capsule_classifier(inputs, features, classes, capsule_dim, name):
+    """Ends a network: capFC to one capsule a class ("class_capsules"), whose lengths are the scores.
+
+    The two last layers work in at least float32, so a mixed-precision model's scores are full precision.
+    """
+    dtype = "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None
+    capsules = layers.CapFC(positive_int("classes", classes), capsule_dim, name="class_capsules", dtype=dtype)(features)
+    lengths = layers.CapsuleLength(name="lengths", dtype=dtype)(capsules)
+    return CapsuleModel(inputs, lengths, name=name)

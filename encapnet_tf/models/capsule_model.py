@@ -1,0 +1,23 @@
+"""The model class that every builder returns."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class CapsuleModel(keras.Model):
+    """A functional Keras model whose batch normalisations can be synchronised over replicas at once.
+
+    Attributes:
+        synchronized: whether the batch statistics of all layers are taken over all replicas (TensorFlow only). Set it
+            before the first training step.
+    """
+
+    @property
+    def synchronized(self):
+        return any(getattr(layer, "synchronized", False) for layer in self.layers)
+
+    @synchronized.setter
+    def synchronized(self, value):
+        for layer in self.layers:
+            if hasattr(layer, "synchronized"):
+                layer.synchronized = bool(value)

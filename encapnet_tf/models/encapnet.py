@@ -1,0 +1,141 @@
+"""EncapNet: the paper's network of encapsulated modules."""
+
+from encapnet_tf.arguments import positive_int
+from encapnet_tf.layers import CapConvModule
+from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, image_input
+
+
+def EncapNet(
+    input_shape=(32, 32, 3),
+    classes=10,
+    depths=(3, 3, 3, 3),
+    capsule_dims=(2, 4, 8, 16),
+    strides=(1, 2, 2, 2),
+    num_capsules=32,
+    routing="master_aide",
+    coefficients="both",
+    skip="both",
+    include_rescaling=False,
+    aide_excludes_own=False,
+    synchronized=False,
+    kernel_initializer="glorot_normal",
+    bias_initializer="zeros",
+    name="encapnet",
+):
+    """Builds an EncapNet (section 3.1, Table 2): stem, encapsulated modules, capFC, capsule lengths.
+
+    stem 3x3 convolution to `num_capsules` channels, BatchNorm, ReLU -> one module per entry of `depths` -> capFC to
+    `classes` capsules. Depth = 2 + sum(N_i + 1). The modules' layers lie flat in the model's graph, named
+    `module1_type1`, `module1_shortcut`, `module1_type2_1`, ..., so each can be tapped by name.
+
+    Args:
+        input_shape: (height, width, channels) of an image; need not be square.
+        classes: number of classes.
+        depths: type II layers of each module.
+        capsule_dims: capsule dimension of each module.
+        strides: stride of each module's type I layer.
+        num_capsules: capsules at every layer.
+        routing: "master_aide" or "master", for all modules or one per module.
+        coefficients: "own", "cross" or "both", for all modules or one per module.
+        skip: "both", "type1", "type2" or "none".
+        include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
+        aide_excludes_own: whether aides are blind to the output capsule's own input capsule.
+        synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
+            settable.
+        kernel_initializer, bias_initializer: for every convolution. The release has Glorot normal kernels and biases
+            drawn from N(0, 1): `bias_initializer=keras.initializers.RandomNormal(stddev=1.0)`.
+        name: the model's name.
+
+    Returns:
+        A functional Keras model: images (batch, height, width, channels) -> capsule lengths (batch, classes). The class
+        capsules are the output of the layer "class_capsules", (batch, classes, capsule_dims[-1]).
+
+    Raises:
+        ValueError: a per-module argument has another length than `depths`, or a choice is unknown.
+
+    Example:
+
+    >>> model = EncapNet((16, 16, 1), classes=10, depths=(1, 1), capsule_dims=(2, 4), strides=(1, 2), num_capsules=8)
+    >>> model.output_shape
+    (None, 10)
+    """
+    modules = len(tuple(depths))
+    per_module = {"capsule_dims": capsule_dims, "strides": strides, "routing": routing, "coefficients": coefficients}
+    per_module = {
+        key: (value,) * modules if isinstance(value, str) else tuple(value) for key, value in per_module.items()
+    }
+    for key, value in per_module.items():
+        if len(value) != modules or not modules:
+            raise ValueError(
+                f"EncapNet needs one entry of {key} per module, {modules} as in depths={tuple(depths)} (at least 1). "
+                f"Received: {key}={value!r}."
+            )
+    convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
+
+    inputs, x = image_input(input_shape, include_rescaling)
+    x = conv_norm_relu(x, positive_int("num_capsules", num_capsules), 1, "stem", synchronized, **convolutions)
+    for i, depth in enumerate(depths):
+        x = CapConvModule(
+            per_module["capsule_dims"][i],
+            num_capsules,
+            depth,
+            per_module["strides"][i],
+            per_module["routing"][i],
+            per_module["coefficients"][i],
+            skip,
+            aide_excludes_own=aide_excludes_own,
+            synchronized=synchronized,
+            name=f"module{i + 1}",
+            **convolutions,
+        ).connect(x)
+    return capsule_classifier(inputs, x, classes, per_module["capsule_dims"][-1], name)
+
+
+def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
+    """Builds EncapNet-18, the paper's main network (Table 2, N = 3; "v1" in Table 4).
+
+    1,743,680 trainable parameters with `routing="master"` for 10 classes of 32x32x3 images; 36,544,064 with the default
+    master/aide routing (36,474,944 with `coefficients="own"` or `"cross"`). The release trains the same with
+    `depths=(2, 2, 2, 2)`.
+
+    Args:
+        input_shape: (height, width, channels).
+        classes: number of classes.
+        **options: as `EncapNet`.
+
+    Returns:
+        A functional Keras model, as `EncapNet`.
+
+    Example:
+
+    >>> EncapNet18(routing="master").count_params() > 1_743_680  # moving statistics come on top
+    True
+    """
+    return EncapNet(input_shape, classes, **{"name": "encapnet18", **options})
+
+
+def EncapNet101(input_shape=(32, 32, 3), classes=10, **options):
+    """Builds EncapNet-101, "v2" in Table 4: deeper, with master-only layers in the first two modules.
+
+    Differs from the paper: it gives no split of its 101 layers; ours is depths (30, 40, 20, 5), modules 1 and 2 master
+    alone, 3 and 4 master/aide.
+
+    Args:
+        input_shape: (height, width, channels).
+        classes: number of classes.
+        **options: as `EncapNet`.
+
+    Returns:
+        A functional Keras model, as `EncapNet`.
+
+    Example:
+
+    >>> EncapNet101((16, 16, 3), classes=5, routing="master", num_capsules=4).output_shape
+    (None, 5)
+    """
+    defaults = {
+        "depths": (30, 40, 20, 5),
+        "routing": ("master", "master", "master_aide", "master_aide"),
+        "name": "encapnet101",
+    }
+    return EncapNet(input_shape, classes, **{**defaults, **options})

@@ -1,0 +1,65 @@
+"""EncapNet-6: the six-layer capsule network of the paper's Table 1."""
+
+from encapnet_tf.arguments import positive_int
+from encapnet_tf.layers import CapConvModule
+from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, image_input
+
+
+def EncapNet6(
+    input_shape=(32, 32, 3),
+    classes=10,
+    routing="master_aide",
+    coefficients="both",
+    num_capsules=32,
+    include_rescaling=False,
+    aide_excludes_own=False,
+    synchronized=False,
+    kernel_initializer="glorot_normal",
+    bias_initializer="zeros",
+    name="encapnet6",
+):
+    """Builds the six-layer EncapNet of Table 1: row (e) with `routing="master"`, row (f) with "master_aide".
+
+    Four convolutions (stem 32, 64, 128 at stride 2, 256 at stride 2), one capConv from 32 capsules of dimension 8 to 32
+    of dimension 16 (kernel 3, stride 2, with its shortcut), capFC.
+
+    Args:
+        input_shape: (height, width, channels) of an image; need not be square.
+        classes: number of classes.
+        routing, coefficients, aide_excludes_own: of the capConv layer, as in `layers.CapConv2D`.
+        num_capsules: capsules of the capConv layer; the convolutions' widths are 1, 2, 4 and 8 times as many.
+        include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
+        synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
+            settable.
+        kernel_initializer, bias_initializer: for every convolution.
+        name: the model's name.
+
+    Returns:
+        A functional Keras model: images (batch, height, width, channels) -> capsule lengths (batch, classes).
+
+    Raises:
+        ValueError: a choice is unknown or a size is not positive.
+
+    Example:
+
+    >>> EncapNet6((28, 20, 1), classes=3, routing="master", num_capsules=4).output_shape
+    (None, 3)
+    """
+    convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
+    inputs, x = image_input(input_shape, include_rescaling)
+    widths = [positive_int("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
+    for name_, width, strides in zip(("stem", "conv2", "conv3", "conv4"), widths, (1, 1, 2, 2), strict=True):
+        x = conv_norm_relu(x, width, strides, name_, synchronized, **convolutions)
+    x = CapConvModule(
+        16,
+        num_capsules,
+        depth=0,
+        strides=2,
+        routing=routing,
+        coefficients=coefficients,
+        aide_excludes_own=aide_excludes_own,
+        synchronized=synchronized,
+        name="module1",
+        **convolutions,
+    ).connect(x)
+    return capsule_classifier(inputs, x, classes, 16, name)
