@@ -1,0 +1,75 @@
+"""What `encapnet train` does beside the training step: progress, metrics on disk, the best model, the NaN watch."""
+
+import sys
+import time
+
+import keras
+import numpy as np
+
+from .errors import UserError
+from .run_directory import RunDirectory
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """Writes one JSON line per epoch, and one line per epoch to standard output where there is no terminal.
+
+    Args:
+        run: the run's folder.
+        epochs: number of epochs, for the printed line.
+    """
+
+    def __init__(self, run: RunDirectory, epochs: int):
+        super().__init__()
+        self.run, self.epochs, self.rows = run, epochs, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self._began
+        row = {"epoch": epoch + 1, "seconds": round(seconds, 3), **{k: float(v) for k, v in (logs or {}).items()}}
+        self.rows.append(row)
+        self.run.write_json_lines(RunDirectory.metrics_file, self.rows)
+        if not sys.stdout.isatty():
+            print(
+                f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+                f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
+                f"{seconds:.1f} s",
+                flush=True,
+            )
+
+
+class BestModel(keras.callbacks.Callback):
+    """Saves the model of the best epoch: highest validation accuracy, of equals the lowest validation loss.
+
+    Args:
+        run: the run's folder.
+
+    Attributes:
+        epoch: the best epoch so far, from 1; None before the first.
+        accuracy: its validation accuracy.
+    """
+
+    def __init__(self, run: RunDirectory):
+        super().__init__()
+        self.run, self.epoch, self.accuracy, self._best = run, None, None, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        score = (logs["val_accuracy"], -logs["val_loss"])
+        if self._best is None or score > self._best:
+            self._best, self.epoch, self.accuracy = score, epoch + 1, float(logs["val_accuracy"])
+            with self.run.replacing(RunDirectory.best_model_file) as path:
+                self.model.save(path)
+
+
+class NotANumber(keras.callbacks.Callback):
+    """Stops the run when the loss stops being a finite number; what was saved before stays."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss")
+        if loss is not None and not np.isfinite(loss):
+            raise UserError(
+                f"The loss became {loss} at step {batch + 1} of an epoch; training stopped. The best model so far, if "
+                "there is one, is in the run folder. A lower --learning_rate usually helps.",
+                status=1,
+            )

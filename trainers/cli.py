@@ -1,0 +1,59 @@
+"""The `encapnet` command: one verb, one module; each verb has its own flags and help."""
+
+import difflib
+import importlib
+import os
+import sys
+
+from absl import app
+from absl.flags import argparse_flags
+
+from .errors import UserError
+
+VERBS = {
+    "train": "Train a capsule network; with no flags, on scikit-learn's digits.",
+    "evaluate": "Evaluate a finished run's saved model.",
+    "report": "Write a finished run's report.html anew.",
+}
+
+
+class _Parser(argparse_flags.ArgumentParser):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs, allow_abbrev=False)
+
+    def error(self, message):
+        """One message, with the flag that was probably meant; exit status 2."""
+        flag = message.removeprefix("unrecognized arguments: ").split("=")[0].split()[0]
+        if near := difflib.get_close_matches(flag, self._option_string_actions, n=1):
+            message += f" (did you mean {near[0]}?)"
+        self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
+
+
+def _parse(argv):
+    parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, report.")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, help in VERBS.items():
+        module = importlib.import_module(f".{name}", __package__)
+        verb = verbs.add_parser(name, help=help, description=help, inherited_absl_flags=None)
+        module.add_arguments(verb)
+        verb.set_defaults(parser=verb, main=module.main)
+    args, unknown = parser.parse_known_args(argv[1:])
+    if unknown:  # reported by the verb's parser, which knows the verb's flags
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
+
+
+def _run(args):
+    try:
+        args.main(args)
+    except UserError as error:
+        print(f"encapnet {args.verb}: {error}", file=sys.stderr)
+        return error.status
+    return 0
+
+
+def main():
+    """Entry point of the console script."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    app.run(_run, flags_parser=_parse)

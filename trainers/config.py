@@ -1,0 +1,128 @@
+"""The configuration of a run: one frozen dataclass; flags, `--help` and config.json are generated from it."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+from .errors import UserError
+
+
+def _setting(help, default=None, parse=str, choices=None, least=None, most=None):
+    """A field with what a flag needs: how to parse it, which values it takes, what to say of it."""
+    metadata = {"help": help, "parse": parse, "choices": choices, "least": least, "most": most}
+    return field(default=default, metadata=metadata)
+
+
+def _integers(text):
+    return tuple(int(part) for part in text.split(","))
+
+
+def _words(text):
+    return tuple(text.split(","))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes. None leaves a network's setting as the network has it."""
+
+    recipe: str = _setting("Name of the recipe this configuration started from.", "digits")
+    dataset: str = _setting("Data set.", "digits", choices=("digits", "fashion_mnist"))
+    data_dir: str | None = _setting("Folder of the data set's files. Default: where the system's package puts them.")
+    validation_fraction: float = _setting(
+        "Share of the training images set aside to choose the best model on.", 0.1, float, least=0.001, most=0.9
+    )
+    augment: str = _setting("Augmentation of training images.", "none", choices=("none", "affine"))
+
+    model: str = _setting("Network.", "encapnet", choices=("encapnet", "encapnet6", "encapnet18", "encapnet101"))
+    num_capsules: int | None = _setting("Capsules at every layer.", parse=int, least=1)
+    depths: tuple[int, ...] | None = _setting("Type II layers of each module: 1,1.", parse=_integers, least=0)
+    capsule_dims: tuple[int, ...] | None = _setting("Capsule dimension of each module: 2,4.", parse=_integers, least=1)
+    strides: tuple[int, ...] | None = _setting("Stride of each module: 1,2.", parse=_integers, least=1)
+    routing: tuple[str, ...] | None = _setting(
+        "Routing, for all modules or one each.", parse=_words, choices=("master", "master_aide")
+    )
+    coefficients: tuple[str, ...] | None = _setting(
+        "Source of the coefficients, for all modules or one each.", parse=_words, choices=("own", "cross", "both")
+    )
+    skip: str | None = _setting("Skip connections.", choices=("both", "type1", "type2", "none"))
+
+    loss: str = _setting("Loss.", "margin", choices=("margin", "spread"))
+    optimizer: str = _setting("Optimizer.", "adamw", choices=("adam", "adamw"))
+    learning_rate: float = _setting("Peak learning rate.", 1e-3, float, least=0.0)
+    schedule: str = _setting(
+        "Learning rate over the run: constant, or a short warm-up and a cosine down to 0.",
+        "cosine",
+        choices=("constant", "cosine"),
+    )
+    weight_decay: float = _setting("Decoupled weight decay of adamw.", 0.01, float, least=0.0)
+    epochs: int = _setting("Passes over the training images.", 40, int, least=1)
+    batch_size: int = _setting("Images a training step.", 64, int, least=1)
+    seed: int = _setting("Seed of weights, order and augmentation.", 0, int, least=0, most=2**31 - 1)
+
+    def __post_init__(self):
+        for setting in settings():
+            value = getattr(self, setting.name)
+            for item in value if isinstance(value, tuple) else (value,):
+                _check(setting, item)
+
+    def to_json(self) -> dict:
+        """The configuration as JSON types."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in self.__dict__.items()}
+
+    @classmethod
+    def from_json(cls, values: dict) -> "Config":
+        """Undoes `to_json`.
+
+        Raises:
+            UserError: a key is unknown or a value is not one of the setting's.
+        """
+        known = {setting.name for setting in settings()}
+        if unknown := sorted(set(values) - known):
+            raise UserError(f"Unknown settings in the configuration: {', '.join(unknown)}.")
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def settings() -> tuple[dataclasses.Field, ...]:
+    """The configuration's fields, each with its help, parser, choices and bounds as metadata."""
+    return dataclasses.fields(Config)
+
+
+def _check(setting, value):
+    choices, least, most = (setting.metadata[key] for key in ("choices", "least", "most"))
+    if value is None and setting.default is None:
+        return
+    if choices and value not in choices:
+        raise UserError(f"--{setting.name}={value}: expected one of {', '.join(choices)}.")
+    if least is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise UserError(f"--{setting.name}={value}: expected a finite number.")
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise UserError(f"--{setting.name}={value}: expected {bounds}.")
+
+
+def add_flags(parser, skip=()):
+    """Adds one flag per setting to an argparse parser; a flag that is not given stays None."""
+    for setting in settings():
+        if setting.name in skip:
+            continue
+        help = setting.metadata["help"]
+        if choices := setting.metadata["choices"]:
+            help += f" One of: {', '.join(choices)}."
+        parser.add_argument(
+            f"--{setting.name}", type=_parser(setting.metadata["parse"]), default=None, metavar="...", help=help
+        )
+
+
+def _parser(parse):
+    kinds = {int: "a whole number", float: "a number", _integers: "whole numbers with commas between"}
+
+    def parsed(text):
+        try:
+            return parse(text)
+        except ValueError:
+            raise ValueError(text) from None
+
+    parsed.__name__ = kinds.get(parse, "text")  # argparse says "invalid a whole number value" without this
+    return parsed

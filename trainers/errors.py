@@ -1,0 +1,14 @@
+"""The one exception the command line turns into a message and an exit status."""
+
+
+class UserError(Exception):
+    """Something the user can mend: printed as one message, without a traceback.
+
+    Args:
+        message: what happened, what was expected, how to fix it.
+        status: exit status of the command: 2 for wrong input, 1 for work that failed.
+    """
+
+    def __init__(self, message: str, status: int = 2):
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,71 @@
+"""Recipes: named starting points. A flag given on the command line overrides the recipe's setting."""
+
+from dataclasses import dataclass
+
+from .config import Config
+from .errors import UserError
+
+_NETWORK = ("num_capsules", "depths", "capsule_dims", "strides", "routing", "coefficients", "skip")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A configuration and what to expect of it (command, hardware, time, result)."""
+
+    config: Config
+    about: str
+
+
+RECIPES = {
+    "digits": Recipe(
+        Config(
+            recipe="digits",
+            dataset="digits",
+            augment="affine",
+            num_capsules=16,
+            depths=(1, 1),
+            capsule_dims=(2, 4),
+            strides=(1, 2),
+            learning_rate=3e-3,
+            epochs=40,
+            batch_size=64,
+        ),
+        "scikit-learn's 8x8 digits, no download.",
+    ),
+    "fashion_mnist": Recipe(
+        Config(
+            recipe="fashion_mnist",
+            dataset="fashion_mnist",
+            num_capsules=12,
+            depths=(1, 1, 1),
+            capsule_dims=(2, 4, 8),
+            strides=(1, 2, 2),
+            routing=("master", "master_aide", "master_aide"),
+            learning_rate=3e-3,
+            epochs=3,
+            batch_size=128,
+        ),
+        "Fashion-MNIST from its IDX files.",
+    ),
+}
+
+
+def resolve(recipe: str, overrides: dict) -> Config:
+    """The configuration of a recipe with some settings overridden.
+
+    Choosing another network drops the recipe's settings of its own network.
+
+    Args:
+        recipe: name of a recipe.
+        overrides: setting -> value.
+
+    Raises:
+        UserError: the recipe is unknown or a value is refused.
+    """
+    if recipe not in RECIPES:
+        raise UserError(f"Unknown recipe {recipe!r}: expected one of {', '.join(RECIPES)}.")
+    base = RECIPES[recipe].config
+    values = dict(base.__dict__)
+    if overrides.get("model", base.model) != base.model:
+        values.update(dict.fromkeys(_NETWORK))
+    return Config(**{**values, **overrides})

@@ -1,0 +1,86 @@
+"""The report's pictures, drawn by matplotlib without a display. Text in them is never read as mathematics or markup."""
+
+import base64
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+
+_TRAINING, _VALIDATION = "#3b6fb6", "#d1622b"
+_MOST_LABELLED = 40  # classes; beyond, names would overlap
+
+
+def curves(metrics, best_epoch: int) -> str:
+    """Loss and accuracy against the epoch, training and validation.
+
+    Args:
+        metrics: rows of metrics.jsonl.
+        best_epoch: marked by a line.
+
+    Returns:
+        PNG, base64.
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    epochs = [row["epoch"] for row in metrics]
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        marker = "o" if len(epochs) < 10 else None
+        axes.plot(epochs, [row[name] for row in metrics], color=_TRAINING, marker=marker, label="training")
+        axes.plot(epochs, [row[f"val_{name}"] for row in metrics], color=_VALIDATION, marker=marker, label="validation")
+        axes.axvline(best_epoch, color="#8a97a6", linestyle=":", label="best epoch")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    return _png(figure)
+
+
+def confusion(counts: np.ndarray, class_names) -> str:
+    """Confusion matrix, shaded by the share of the true class.
+
+    Args:
+        counts: (true class, predicted class).
+        class_names: one per class.
+
+    Returns:
+        PNG, base64.
+    """
+    classes = len(counts)
+    labelled = classes <= _MOST_LABELLED
+    side = max(4.5, min(12.0, 0.55 * classes))
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, ax=axes, shrink=0.8, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true")
+    if labelled:
+        axes.set_xticks(range(classes), class_names, rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(range(classes), class_names, parse_math=False)
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                colour = "white" if share[row, column] > 0.5 else "#1d2733"
+                axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
+    return _png(figure)
+
+
+def image(pixels: np.ndarray) -> str:
+    """An image of the data set, pixel for pixel.
+
+    Args:
+        pixels: (height, width, 1 or 3) uint8.
+
+    Returns:
+        PNG, base64.
+    """
+    rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    buffer = io.BytesIO()
+    imsave(buffer, rgb, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _png(figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,34 @@
+"""What a report is made of: the files of a run, read and nothing more."""
+
+from dataclasses import dataclass
+
+from ..predictions import Predictions
+from ..run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's configuration and circumstances, its metrics per epoch, its summary and its test predictions."""
+
+    config: dict
+    metrics: list
+    summary: dict
+    predictions: Predictions
+
+    @classmethod
+    def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
+        """Reads a run's files.
+
+        Raises:
+            UserError: one is missing or damaged.
+        """
+        return cls(
+            config=run.read_json(RunDirectory.config_file),
+            metrics=run.read_json_lines(RunDirectory.metrics_file),
+            summary=summary,
+            predictions=Predictions.load(run.file(RunDirectory.predictions_file)),
+        )
+
+    @property
+    def class_names(self) -> list:
+        return self.summary["class_names"]

@@ -1,0 +1,102 @@
+"""The report's sections: functions from a run's record to something the one template can show."""
+
+from dataclasses import dataclass, field
+
+from . import figures
+from .run_record import RunRecord
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG (base64) with its alternative text and caption."""
+
+    png: str
+    alt: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, paragraphs, a table of rows (first cell a heading) and pictures, laid out "wide" or as a "gallery"."""
+
+    title: str
+    texts: list = field(default_factory=list)
+    table: list = field(default_factory=list)
+    pictures: list = field(default_factory=list)
+    layout: str = "wide"
+
+
+def result(record: RunRecord) -> Section:
+    summary = record.summary
+    return Section(
+        "Result",
+        table=[
+            (
+                "Test accuracy",
+                f"{summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
+                f"{summary['test_images']:,} images)",
+            ),
+            (
+                "Validation accuracy",
+                f"{summary['validation_accuracy']:.2%} ({summary['validation_images']:,} images set aside from the "
+                "training images)",
+            ),
+            ("Best epoch", f"{summary['best_epoch']} of {summary['epochs']}, chosen by validation accuracy"),
+            ("Trainable parameters", f"{summary['parameters']:,}"),
+            (
+                "Training",
+                f"{summary['train_seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s, "
+                f"{summary['train_images']:,} images",
+            ),
+        ],
+    )
+
+
+def curves(record: RunRecord) -> Section:
+    picture = figures.curves(record.metrics, record.summary["best_epoch"])
+    return Section("Loss and accuracy", pictures=[Picture(picture, "Loss and accuracy against the epoch")])
+
+
+def confusion(record: RunRecord) -> Section:
+    picture = figures.confusion(record.predictions.confusion(), record.class_names)
+    return Section(
+        "Confusion matrix",
+        texts=["Test images, counted by true class (row) and predicted class (column)."],
+        pictures=[Picture(picture, "Confusion matrix of the test images")],
+    )
+
+
+def mistakes(record: RunRecord) -> Section:
+    predictions, names = record.predictions, record.class_names
+    if not predictions.errors:
+        return Section("Worst mistakes", texts=["There are none: every test image was classified correctly."])
+    pictures = []
+    for index, image in zip(predictions.worst, predictions.worst_images, strict=True):
+        true, predicted = int(predictions.labels[index]), int(predictions.predicted[index])
+        lengths = predictions.lengths[index]
+        caption = f"{names[predicted]} ({lengths[predicted]:.2f}), truly {names[true]} ({lengths[true]:.2f})"
+        pictures.append(Picture(figures.image(image), f"Test image {index}", caption))
+    return Section(
+        "Worst mistakes",
+        texts=[
+            f"{len(pictures)} of {predictions.errors} mistakes, most mistaken first: the predicted class, the true one "
+            "and the lengths of their capsules."
+        ],
+        pictures=pictures,
+        layout="gallery",
+    )
+
+
+def settings(record: RunRecord) -> Section:
+    circumstances = {key: value for key, value in record.config.items() if key != "config"}
+    rows = {**record.config["config"], **circumstances}
+    return Section("Settings", table=[(key, _plain(value)) for key, value in rows.items() if value is not None])
+
+
+def _plain(value) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+SECTIONS = (result, curves, confusion, mistakes, settings)
