@@ -127,7 +127,7 @@ def _make(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir()  # exclusive: of two processes, one gets it
-    except FileExistsError:
-        raise _Exists(f"{path} exists already; runs are never overwritten. Choose another --run_dir.") from None
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.parent.is_dir():
+            raise _Exists(f"{path} exists already; runs are never overwritten. Choose another --run_dir.") from None
         raise UserError(f"Cannot make the run folder {path}: {error.strerror}.") from None

@@ -1,0 +1,145 @@
+"""The command as a user types it, in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from .idx_files import write_fashion_mnist
+
+COMMAND = [sys.executable, "-c", "from encapnet_tf.trainers.cli import main; main()"]
+TINY = ["--epochs=2", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master"]
+
+
+def encapnet(*arguments, cwd):
+    return subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished tiny run on the digits."""
+    folder = tmp_path_factory.mktemp("cli")
+    process = encapnet("train", "--run_dir=tiny", *TINY, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    return folder / "tiny", process.stdout
+
+
+def test_train_writes_a_whole_run(run):
+    path, output = run
+    assert {p.name for p in path.iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "tensorboard",
+        "best.keras",
+        "final.keras",
+        "predictions.npz",
+        "report.html",
+        "summary.json",
+    }
+    summary = json.loads((path / "summary.json").read_text())
+    config = json.loads((path / "config.json").read_text())
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert summary["validation_accuracy"] == max(row["val_accuracy"] for row in rows)
+    assert config["config"]["num_capsules"] == 4
+    assert config["versions"]["tensorflow"]
+    assert "epoch 2/2" in output
+    assert "next:    encapnet evaluate tiny" in output
+    assert list((path / "tensorboard" / "train").glob("events*"))
+
+
+def test_summary_is_written_last(run):
+    path, _ = run
+    last = (path / "summary.json").stat().st_mtime_ns
+    assert all(p.stat().st_mtime_ns <= last for p in path.iterdir() if p.is_file())
+
+
+def test_evaluate_reproduces_the_accuracy(run):
+    path, _ = run
+    process = encapnet("evaluate", path, cwd=path.parent)
+    accuracy = json.loads((path / "summary.json").read_text())["test_accuracy"]
+    assert process.returncode == 0, process.stderr
+    assert f"test accuracy        {accuracy:.2%}" in process.stdout
+    assert "the same" in process.stdout
+
+
+def test_evaluate_tells_another_model(run, tmp_path):
+    """The summary's figure is compared, not repeated."""
+    path, _ = run
+    summary = json.loads((path / "summary.json").read_text())
+    for name in ("config.json", "best.keras"):
+        (tmp_path / name).write_bytes((path / name).read_bytes())
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"test_errors": summary["test_errors"] + 1}))
+    process = encapnet("evaluate", tmp_path, cwd=tmp_path)
+    assert process.returncode == 1
+    assert "not what it was" in process.stderr
+
+
+def test_report_is_written_anew(run):
+    path, _ = run
+    before = (path / "report.html").read_text()
+    (path / "report.html").unlink()
+    process = encapnet("report", path, cwd=path.parent)
+    assert process.returncode == 0, process.stderr
+    assert (path / "report.html").read_text() == before
+
+
+def test_fashion_mnist_recipe(tmp_path):
+    write_fashion_mnist(tmp_path / "files", train=160, test=20)
+    process = encapnet("train", "--recipe=fashion_mnist", f"--data_dir={tmp_path / 'files'}", "--batch_size=16", *TINY,
+                       cwd=tmp_path)  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    (summary,) = tmp_path.glob("runs/fashion_mnist/*/summary.json")
+    assert json.loads(summary.read_text())["validation_images"] == 16
+
+
+@pytest.mark.parametrize("arguments", [["train", "--recipe=digitz"], ["train", "--epoch=3"]])
+def test_wrong_input_is_no_traceback(tmp_path, arguments):
+    process = encapnet(*arguments, cwd=tmp_path)
+    assert process.returncode == 2
+    assert "encapnet train: " in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_help_names_every_flag(tmp_path):
+    process = encapnet("train", "--help", cwd=tmp_path)
+    assert process.returncode == 0
+    for flag in ("--recipe", "--run_dir", "--epochs", "--model", "--learning_rate", "--seed"):
+        assert flag in process.stdout
+
+
+def test_diverging_run_stops_with_a_message(tmp_path):
+    process = encapnet("train", "--run_dir=nan", "--learning_rate=1e38", "--schedule=constant", *TINY, cwd=tmp_path)
+    assert process.returncode == 1
+    assert "The loss became" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert not (tmp_path / "nan" / "summary.json").exists()
+
+
+def test_interrupted_run_keeps_what_it_saved(tmp_path):
+    process = subprocess.Popen(
+        [*COMMAND, "train", "--run_dir=cut", *TINY, "--epochs=100000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "cut" / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted. What was saved so far is in cut" in errors
+    assert "Traceback" not in errors
+    names = {p.name for p in (tmp_path / "cut").iterdir()}
+    assert {"best.keras", "config.json", "metrics.jsonl"} <= names
+    assert "summary.json" not in names
+    assert not any(name.startswith(".") for name in names)  # no temporary file is left
+    process = encapnet("evaluate", "cut", cwd=tmp_path)
+    assert process.returncode == 2
+    assert "did not finish" in process.stderr

@@ -1,0 +1,98 @@
+import gzip
+
+import numpy as np
+import pytest
+from encapnet_tf.trainers import data
+from encapnet_tf.trainers.data import datasets
+from encapnet_tf.trainers.data.split import Split, checked_split, stratified
+from encapnet_tf.trainers.errors import UserError
+from encapnet_tf.trainers.recipes import resolve
+
+from .idx_files import idx_bytes, write_fashion_mnist
+
+
+def test_digits_are_split_once_and_for_all():
+    first, second = (data.load(resolve("digits", {"seed": seed})) for seed in (0, 1))
+    assert (len(first.train), len(first.validation), len(first.test)) == (1293, 144, 360)
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(first, part).images, getattr(second, part).images)
+    assert first.test.images.max() == 255
+    counts = np.bincount(first.test.labels)
+    assert counts.min() >= 35  # stratified: 36 each, but for rounding
+    assert counts.max() <= 37
+
+
+def test_digits_test_images_are_in_no_other_split():
+    """The digits hold no exact duplicates, so images tell the splits apart."""
+    dataset = data.load(resolve("digits", {}))
+    seen = [image.tobytes() for part in (dataset.train, dataset.validation, dataset.test) for image in part.images]
+    assert len(seen) == len(set(seen)) == 1797
+
+
+def test_stratified_keeps_every_image():
+    split = Split(np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50) % 5)
+    rest, aside = stratified(split, 0.2)
+    assert sorted([*rest.images.ravel(), *aside.images.ravel()]) == list(range(50))
+    assert np.bincount(aside.labels).tolist() == [2] * 5
+
+
+def test_too_small_a_share_says_so():
+    split = Split(np.zeros((50, 1, 1, 1), np.uint8), np.arange(50) % 5)
+    with pytest.raises(UserError, match="Cannot set aside"):
+        stratified(split, 0.02)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_fashion_mnist_from_files(tmp_path, compressed):
+    write_fashion_mnist(tmp_path, train=100, test=20, compressed=compressed)
+    dataset = data.load(resolve("fashion_mnist", {"data_dir": str(tmp_path)}))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (90, 10, 20)
+    assert dataset.image_shape == (28, 28, 1)
+    assert dataset.class_names[9] == "Ankle boot"
+    bright = dataset.test.images[:, ::2].mean(axis=(2, 3)).argmax(axis=1)  # images still go with their labels
+    np.testing.assert_array_equal(bright, dataset.test.labels)
+
+
+def test_fashion_mnist_says_what_is_missing(tmp_path):
+    write_fashion_mnist(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\[.gz\] is not in .*--data_dir"):
+        data.load(resolve("fashion_mnist", {"data_dir": str(tmp_path)}))
+
+
+def test_fashion_mnist_label_out_of_range(tmp_path):
+    write_fashion_mnist(tmp_path, train=80)
+    labels = np.arange(80) % 10
+    labels[7] = 10
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(labels)))
+    with pytest.raises(UserError, match=r"from 0 to 9\. Found 10 at image 7"):
+        data.load(resolve("fashion_mnist", {"data_dir": str(tmp_path)}))
+
+
+@pytest.mark.skipif(not datasets.DEBIAN_FASHION_MNIST.is_dir(), reason="package dataset-fashion-mnist not installed")
+def test_fashion_mnist_is_found_by_itself():
+    dataset = data.load(resolve("fashion_mnist", {}))
+    assert len(dataset.train) + len(dataset.validation) == 60_000
+    assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
+
+
+GOOD = np.zeros((4, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.where(np.arange(4)[:, None, None] == 2, np.nan, GOOD), [0, 1, 0, 1], r"image 2 has a pixel that is not"),
+        (GOOD - np.arange(4)[:, None, None], [0, 1, 0, 1], r"image 1 has a pixel outside 0 to 255 \(3 such"),
+        (GOOD + 256, [0, 1, 0, 1], "outside 0 to 255"),
+        (GOOD, [0, 1, 0, 2], "Found 2 at image 3"),
+        (GOOD, [0, -1, 0, 1], "Found -1 at image 1"),
+        (GOOD, [0, 1.5, 0, 1], "Found 1.5 at image 1"),
+        (GOOD, [0, 1, 0], "4 images need as many labels"),
+        (GOOD[:0], [], "expected images of shape"),
+        (GOOD[0], [0, 1], "expected images of shape"),
+    ],
+)
+def test_bad_data_is_named(images, labels, message):
+    with pytest.raises(UserError, match=message):
+        checked_split("mine", images, np.array(labels), classes=2)

@@ -1,0 +1,99 @@
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from encapnet_tf.trainers.predictions import Predictions
+from encapnet_tf.trainers.report import render
+from encapnet_tf.trainers.report.run_record import RunRecord
+
+EVIL = "<img onerror=alert(1) src=x>"
+DOLLARS = r"$\frac{$"
+
+
+def _record(class_names, right=False):
+    labels = np.array([0, 1, 2, 0])
+    lengths = np.eye(3, dtype="float32")[labels if right else [0, 2, 2, 1]] * 0.8 + 0.1
+    wrong = np.flatnonzero(lengths.argmax(1) != labels)
+    return RunRecord(
+        config={"config": {"recipe": EVIL, "depths": [1, 1]}, "command": f"encapnet train '{EVIL}'", "versions": {}},
+        metrics=[
+            {"epoch": e, "loss": 1 / e, "accuracy": 0.5, "val_loss": 1 / e, "val_accuracy": 0.5} for e in (1, 2, 3)
+        ],
+        summary={
+            "test_accuracy": 0.5,
+            "test_errors": 2,
+            "test_images": 4,
+            "validation_accuracy": 0.5,
+            "validation_images": 4,
+            "best_epoch": 2,
+            "epochs": 3,
+            "parameters": 1234,
+            "train_seconds": 1.0,
+            "train_images": 8,
+            "images_per_second": 24.0,
+            "class_names": class_names,
+        },
+        predictions=Predictions(lengths, labels, wrong, np.zeros((len(wrong), 4, 4, 1), np.uint8)),
+    )
+
+
+class _Tags(HTMLParser):
+    def __init__(self, page):
+        super().__init__()
+        self.tags = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render(f"title {EVIL}", _record([EVIL, DOLLARS, "c & d"]))
+
+
+def test_strings_are_escaped(page):
+    assert "onerror" in page
+    assert not re.search(r"<[^>]*onerror", page)
+    for tag, attributes in _Tags(page).tags:
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        if tag == "img":
+            assert attributes["src"].startswith("data:image/png;base64,")
+
+
+def test_no_script_and_a_strict_policy(page):
+    tags = _Tags(page).tags
+    assert not {"script", "iframe", "object", "link", "form"} & {tag for tag, _ in tags}
+    assert not any("style" in attributes for _, attributes in tags)
+    policy = next(a["content"] for tag, a in tags if a.get("http-equiv") == "Content-Security-Policy")
+    style = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert directives == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": f"'sha256-{digest}'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
+def test_sections_are_there(page):
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == ["Result", "Loss and accuracy", "Confusion matrix", "Worst mistakes", "Settings"]
+    assert "2 of 2 mistakes" in page
+    assert "(0.90), truly c &amp; d" not in page  # class 2 was never mistaken
+    assert "c &amp; d (0.90), truly $\\frac{$ (0.10)" in page
+
+
+def test_no_mistakes():
+    page = render("t", _record(["a", "b", "c"], right=True))
+    assert "There are none" in page
+
+
+def test_confusion_counts():
+    counts = _record(["a", "b", "c"]).predictions.confusion()
+    assert counts.tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 1]]

@@ -1,0 +1,34 @@
+"""What the command says to wrong input, asked in this process."""
+
+import sys
+
+import pytest
+from encapnet_tf.trainers import cli
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--recipe=digitz"], "invalid choice: 'digitz'"),
+        (["train", "--epoch=3"], "unrecognized arguments: --epoch=3 (did you mean --epochs?)"),
+        (["train", "--epochs=many"], "invalid a whole number value: 'many'"),
+        (["train", "--epochs=0"], "--epochs=0: expected at least 1"),
+        (["train", "--batch_size=5000"], "more than the 1293 training images"),
+        (["train", "--depths=1,1,1"], "one entry of capsule_dims per module"),
+        (["train", "--run_dir=a b"], "letters, digits"),
+        (["train", "--recipe=fashion_mnist", "--data_dir=nowhere"], "is not in nowhere"),
+        (["trane"], "invalid choice: 'trane'"),
+        ([], "required: VERB"),
+        (["evaluate", "nowhere"], "There is no run at nowhere"),
+        (["report", "nowhere"], "There is no run at nowhere"),
+        (["evaluate"], "required: run"),
+    ],
+)
+def test_wrong_input_exits_with_2_and_one_message(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["encapnet", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())  # nothing was begun
