@@ -4,8 +4,20 @@ Importing this package registers every class with Keras, so that saved models th
 """
 
 from encapnet_tf import callbacks, interop, layers, losses, models, ops
+from encapnet_tf.feedback import attach_feedback, strip_feedback
 from encapnet_tf.saving import load_model
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "callbacks", "interop", "layers", "load_model", "losses", "models", "ops"]
+__all__ = [
+    "__version__",
+    "attach_feedback",
+    "callbacks",
+    "interop",
+    "layers",
+    "load_model",
+    "losses",
+    "models",
+    "ops",
+    "strip_feedback",
+]

@@ -6,17 +6,19 @@ import keras
 import numpy as np
 
 from encapnet_tf import layers
+from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
 
 
 def load_official_state_dict(layer_or_model, state_dict):
     """Loads weights in the layout of the paper's release.
 
     Args:
-        layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D` or an `EncapNet`.
+        layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D`, `FeedbackAgreement` or an
+            `EncapNet`.
         state_dict: name -> NumPy array (`{k: v.numpy() for k, v in torch_model.state_dict().items()}`), in PyTorch
             layout: convolution kernels (out, in / groups, height, width). Names are relative to the layer: a network's
             begin with `module0.0` (stem), `module0.1` (its BatchNorm), `module1` to `moduleN`, `final_cls`; a module's
-            with `main_conv` and `sub_conv`. `num_batches_tracked` entries are ignored.
+            with `main_conv` and `sub_conv`; a feedback unit's with `G_net` and `critic`. `num_batches_tracked` entries are ignored.
 
     Raises:
         ValueError: the layer has no counterpart or is not built, a name is missing or unused, or a shape differs.
@@ -39,14 +41,14 @@ def load_official_state_dict(layer_or_model, state_dict):
             f"The weights do not fit {layer_or_model.name}. "
             f"Missing: {_few(missing)}. Not used: {_few(unused)}. Check depths, routing and coefficients."
         )
-    values = {name: _to_keras(np.asarray(given[name]), name) for name in slots}
-    for name, variable in slots.items():
+    values = {name: _to_keras(np.asarray(given[name]), layer) for name, (_, layer) in slots.items()}
+    for name, (variable, _) in slots.items():
         if values[name].shape != tuple(variable.shape):
             raise ValueError(
                 f"{name} has shape {np.shape(given[name])}, which is {values[name].shape} in Keras's layout; "
                 f"{variable.path} expects {tuple(variable.shape)}."
             )
-    for name, variable in slots.items():
+    for name, (variable, _) in slots.items():
         variable.assign(values[name])
 
 
@@ -54,37 +56,48 @@ def _few(names):
     return (", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")) or "none"
 
 
-def _to_keras(array, name):
+def _to_keras(array, layer):
     """(out, in, height, width) -> (height, width, in, out); vectors and the capFC's matrices stay."""
+    if array.ndim == 4 and isinstance(layer, TransposedConv2D):
+        return _transposed_to_keras(array, layer.groups)
     return np.transpose(array, (2, 3, 1, 0)) if array.ndim == 4 else array
 
 
+def _transposed_to_keras(array, groups):
+    """(in, out / groups, height, width), flipped -> (height, width, in / groups, out)."""
+    channels, group_out, height, width = array.shape
+    blocks = array[:, :, ::-1, ::-1].reshape(groups, channels // groups, group_out, height, width)
+    return blocks.transpose(3, 4, 1, 0, 2).reshape(height, width, channels // groups, groups * group_out)
+
+
 def _slots(target):
-    """Reference name -> our variable."""
+    """Reference name -> our variable and the layer it belongs to."""
     if isinstance(target, layers.CapConv2D):
         return _cap_conv(target, "block.0.", "block.1.") if target.post_activation else _cap_conv(target, "", None)
     if isinstance(target, layers.CapConvModule):
         return _module(target.type1, target.shortcut, target.type2)
     if isinstance(target, layers.CapFC):
-        return {"weight": target.kernel}
+        return {"weight": (target.kernel, target)}
+    if isinstance(target, layers.FeedbackAgreement):
+        return _feedback(target)
     if isinstance(target, layers.GroupedConv2D):
         return _convolution(target, "")
     if isinstance(target, keras.Model) and {"stem", "module1_type1"} <= {layer.name for layer in target.layers}:
         return _network(target)
     raise ValueError(
         "The reference implementation has no counterpart of this object. Expected a CapConv2D, CapConvModule, CapFC, "
-        f"GroupedConv2D or an EncapNet. Received: {target.name} ({type(target).__name__})."
+        f"GroupedConv2D, FeedbackAgreement or an EncapNet. Received: {target.name} ({type(target).__name__})."
     )
 
 
 def _convolution(layer, prefix):
-    return {f"{prefix}weight": layer.kernel, f"{prefix}bias": layer.bias}
+    return {f"{prefix}weight": (layer.kernel, layer), f"{prefix}bias": (layer.bias, layer)}
 
 
 def _batch_norm(layer, prefix):
     names = ("weight", "bias", "running_mean", "running_var")
     variables = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
-    return {f"{prefix}{name}": variable for name, variable in zip(names, variables, strict=True)}
+    return {f"{prefix}{name}": (variable, layer) for name, variable in zip(names, variables, strict=True)}
 
 
 def _cap_conv(layer, mapping, norm):
@@ -117,12 +130,23 @@ def _module(type1, shortcut, type2, prefix=""):
     return slots
 
 
+def _feedback(unit):
+    slots = {}
+    for prefix, part in (("G_net.", unit.generator), ("critic.", unit.extractor)):
+        for index, layer in enumerate(part.layers if part is not None else ()):
+            if isinstance(layer, layers.GroupedConv2D):
+                slots |= _convolution(layer, f"{prefix}{index}.")
+            elif isinstance(layer, keras.layers.BatchNormalization):
+                slots |= _batch_norm(layer, f"{prefix}{index}.")
+    return slots
+
+
 def _network(model):
     named = {layer.name: layer for layer in model.layers}
     slots = {
         **_convolution(named["stem"], "module0.0."),
         **_batch_norm(named["stem_norm"], "module0.1."),
-        "final_cls.weight": named["class_capsules"].kernel,
+        "final_cls.weight": (named["class_capsules"].kernel, named["class_capsules"]),
     }
     modules = sorted({int(m[1]) for m in (re.fullmatch(r"module(\d+)_type1", name) for name in named) if m})
     for m in modules:

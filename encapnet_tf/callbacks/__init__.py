@@ -1,5 +1,6 @@
 """Schedules for `model.fit`."""
 
+from encapnet_tf.callbacks.feedback_weight_schedule import FeedbackWeightSchedule
 from encapnet_tf.callbacks.spread_margin_schedule import SpreadMarginSchedule
 
-__all__ = ["SpreadMarginSchedule"]
+__all__ = ["FeedbackWeightSchedule", "SpreadMarginSchedule"]

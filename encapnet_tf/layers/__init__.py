@@ -4,7 +4,8 @@ from encapnet_tf.layers.cap_conv2d import CapConv2D
 from encapnet_tf.layers.cap_conv_module import CapConvModule
 from encapnet_tf.layers.cap_fc import CapFC
 from encapnet_tf.layers.capsule_length import CapsuleLength
+from encapnet_tf.layers.feedback_agreement import FeedbackAgreement
 from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.squash import Squash
 
-__all__ = ["CapConv2D", "CapConvModule", "CapFC", "CapsuleLength", "GroupedConv2D", "Squash"]
+__all__ = ["CapConv2D", "CapConvModule", "CapFC", "CapsuleLength", "FeedbackAgreement", "GroupedConv2D", "Squash"]

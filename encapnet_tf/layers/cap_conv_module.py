@@ -111,20 +111,27 @@ class CapConvModule(keras.layers.Layer):
         for layer in self.type2:
             layer.build(self.type1.compute_output_shape(input_shape))
 
-    def connect(self, inputs):
+    def connect(self, inputs, half=None, same=None):
         """Wires the module's layers: the body of `call`, and what `EncapNet` lays out flat in its own graph.
 
         Args:
             inputs: tensor or symbolic tensor, (batch, height, width, num_capsules * input_capsule_dim).
+            half: a `FeedbackAgreement` from the middle type II layer's output (the type I output where there is none) to
+                the module's input, or None.
+            same: one from the module's output to its type I output, or None.
 
         Returns:
             The module's output.
         """
         x = type1 = self.type1(inputs, shortcut=None if self.shortcut is None else self.shortcut(inputs))
-        for layer in self.type2:
-            joins = layer is self.type2[-1] and self.skip in ("both", "type2")
+        if half is not None and not self.type2:
+            x = half([x, inputs])
+        for i, layer in enumerate(self.type2):
+            joins = i == self.depth - 1 and self.skip in ("both", "type2")
             x = layer(x, shortcut=type1 if joins else None)
-        return x
+            if half is not None and i == (self.depth - 1) // 2:
+                x = half([x, inputs])
+        return x if same is None else same([x, type1])
 
     def call(self, inputs):
         return self.connect(inputs)

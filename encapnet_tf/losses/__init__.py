@@ -1,6 +1,7 @@
-"""Losses on capsule lengths."""
+"""Losses on capsule lengths, and the Sinkhorn divergence as a loss."""
 
 from encapnet_tf.losses.margin_loss import MarginLoss
+from encapnet_tf.losses.sinkhorn_loss import SinkhornLoss
 from encapnet_tf.losses.spread_loss import SpreadLoss
 
-__all__ = ["MarginLoss", "SpreadLoss"]
+__all__ = ["MarginLoss", "SinkhornLoss", "SpreadLoss"]

@@ -3,7 +3,7 @@
 import keras
 
 from encapnet_tf import layers
-from encapnet_tf.arguments import positive_int
+from encapnet_tf.arguments import one_of, positive_int
 from encapnet_tf.models.capsule_model import CapsuleModel
 
 
@@ -28,6 +28,40 @@ def conv_norm_relu(x, filters, strides, name, synchronized=False, **conv_options
     x = layers.GroupedConv2D(filters, 3, strides, name=name, **conv_options)(x)
     x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, synchronized=synchronized, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+FEEDBACKS = {None: (), "half": ("half",), "same": ("same",), "two": ("half", "same")}
+
+
+def feedback_units(feedback, num_capsules, synchronized, options):
+    """What puts the chosen feedback agreement units into a module.
+
+    Args:
+        feedback: None, "half", "same" or "two".
+        num_capsules: of the modules.
+        synchronized: of the units' batch normalisations.
+        options: further arguments of `layers.FeedbackAgreement`, or None.
+
+    Returns:
+        Function of a module's name and depth that makes its units: role ("half", "same") -> unit, for
+        `CapConvModule.connect`.
+
+    Raises:
+        ValueError: the choice is unknown.
+    """
+    roles = FEEDBACKS[one_of("feedback", feedback, FEEDBACKS)]
+
+    def units(module, depth):
+        if feedback == "same" and not depth:
+            raise ValueError(f'feedback="same" connects type II layers to the type I layer; {module} has none.')
+        arguments = {"num_capsules": num_capsules, "synchronized": synchronized, **(options or {})}
+        return {
+            role: layers.FeedbackAgreement(**arguments, name=f"{module}_feedback_{role}")
+            for role in roles
+            if role == "half" or depth
+        }
+
+    return units
 
 
 def capsule_classifier(inputs, features, classes, capsule_dim, name):

@@ -2,7 +2,7 @@
 
 from encapnet_tf.arguments import positive_int
 from encapnet_tf.layers import CapConvModule
-from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, image_input
+from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, feedback_units, image_input
 
 
 def EncapNet(
@@ -15,6 +15,8 @@ def EncapNet(
     routing="master_aide",
     coefficients="both",
     skip="both",
+    feedback=None,
+    feedback_options=None,
     include_rescaling=False,
     aide_excludes_own=False,
     synchronized=False,
@@ -38,6 +40,10 @@ def EncapNet(
         routing: "master_aide" or "master", for all modules or one per module.
         coefficients: "own", "cross" or "both", for all modules or one per module.
         skip: "both", "type1", "type2" or "none".
+        feedback: feedback agreement units in every module, a regulariser that acts in training only: "half" (from the
+            middle type II layer to the module's input), "same" (from the module's output to its type I output), "two"
+            (both, the paper's final model) or None. A module without type II layers has no "same" unit.
+        feedback_options: arguments of `layers.FeedbackAgreement`, for example {"weight": 10.0, "epsilon": 1.0}.
         include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
         aide_excludes_own: whether aides are blind to the output capsule's own input capsule.
         synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
@@ -70,6 +76,7 @@ def EncapNet(
                 f"EncapNet needs one entry of {key} per module, {modules} as in depths={tuple(depths)} (at least 1). "
                 f"Received: {key}={value!r}."
             )
+    units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
 
     inputs, x = image_input(input_shape, include_rescaling)
@@ -87,7 +94,7 @@ def EncapNet(
             synchronized=synchronized,
             name=f"module{i + 1}",
             **convolutions,
-        ).connect(x)
+        ).connect(x, **units(f"module{i + 1}", depth))
     return capsule_classifier(inputs, x, classes, per_module["capsule_dims"][-1], name)
 
 

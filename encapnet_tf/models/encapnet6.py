@@ -2,7 +2,7 @@
 
 from encapnet_tf.arguments import positive_int
 from encapnet_tf.layers import CapConvModule
-from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, image_input
+from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, feedback_units, image_input
 
 
 def EncapNet6(
@@ -11,6 +11,8 @@ def EncapNet6(
     routing="master_aide",
     coefficients="both",
     num_capsules=32,
+    feedback=None,
+    feedback_options=None,
     include_rescaling=False,
     aide_excludes_own=False,
     synchronized=False,
@@ -28,6 +30,8 @@ def EncapNet6(
         classes: number of classes.
         routing, coefficients, aide_excludes_own: of the capConv layer, as in `layers.CapConv2D`.
         num_capsules: capsules of the capConv layer; the convolutions' widths are 1, 2, 4 and 8 times as many.
+        feedback: "half" or "two" puts a feedback agreement unit from the capConv's output to its input; None is without.
+        feedback_options: arguments of `layers.FeedbackAgreement`.
         include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
         synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
             settable.
@@ -45,6 +49,7 @@ def EncapNet6(
     >>> EncapNet6((28, 20, 1), classes=3, routing="master", num_capsules=4).output_shape
     (None, 3)
     """
+    units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
     inputs, x = image_input(input_shape, include_rescaling)
     widths = [positive_int("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
@@ -61,5 +66,5 @@ def EncapNet6(
         synchronized=synchronized,
         name="module1",
         **convolutions,
-    ).connect(x)
+    ).connect(x, **units("module1", depth=0))
     return capsule_classifier(inputs, x, classes, 16, name)

@@ -1,7 +1,8 @@
 """The capsule non-linearity and the length it bounds."""
 
-import keras
 from keras import ops
+
+from encapnet_tf.ops.precision import at_least_float32
 
 # Inside the square root: the gradient of a norm at 0 is NaN without it. Far below any length float32 can tell from 0
 # after the squash, so it changes no value that matters.
@@ -10,9 +11,7 @@ _EPSILON = 1e-12
 
 def _squared_norm(x, axis):
     """|x|^2 along `axis` (kept), in at least float32: squares of half-precision numbers over- and underflow."""
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    wide = ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
-    return ops.sum(ops.square(wide), axis=axis, keepdims=True)
+    return ops.sum(ops.square(at_least_float32(x)), axis=axis, keepdims=True)
 
 
 def squash(x, axis: int = -1):

@@ -1,0 +1,98 @@
+"""The Sinkhorn divergence as a Keras loss: optimal transport without capsules."""
+
+import keras
+
+from encapnet_tf import ops
+from encapnet_tf.arguments import one_of
+from encapnet_tf.ops.sinkhorn import check_arguments
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class SinkhornLoss(keras.losses.Loss):
+    """Sinkhorn divergence between a batch of targets and a batch of predictions, as two sets of points.
+
+    It compares the batches as a whole, 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true) (Eq. 11 of the paper):
+    which target comes with which prediction does not matter.
+
+    Args:
+        epsilon, iterations, cost, debias, differentiate_plan, value, solver, relative_epsilon: as in
+            `ops.sinkhorn_divergence`.
+        name, dtype: as in any Keras loss.
+
+    Call arguments:
+        y_true: (batch, ...), flattened to (batch, features).
+        y_pred: of the same shape.
+
+    Raises:
+        ValueError: the shapes differ, a choice is unknown, or sample weights are given: a divergence of sets has none.
+
+    Example:
+
+    >>> import numpy as np
+    >>> points = np.array([[0.0, 0.0], [1.0, 0.0]], "float32")
+    >>> loss = SinkhornLoss(epsilon=0.01, cost="sqeuclidean")
+    >>> round(float(loss(points, points + [0.0, 1.0])), 3)  # each point moves by 1, and the divergence counts W twice
+    2.0
+    """
+
+    def __init__(
+        self,
+        epsilon=1.0,
+        iterations=10,
+        cost="cosine",
+        debias=True,
+        differentiate_plan=False,
+        value="sharp",
+        solver="fast",
+        relative_epsilon=False,
+        name="sinkhorn_loss",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=None, dtype=dtype)
+        check_arguments(epsilon, iterations, solver)
+        self.epsilon = float(epsilon)
+        self.iterations = int(iterations)
+        self.cost = one_of("cost", cost, ops.COSTS)
+        self.debias = bool(debias)
+        self.differentiate_plan = bool(differentiate_plan)
+        self.value = one_of("value", value, ops.VALUES)
+        self.solver = solver
+        self.relative_epsilon = bool(relative_epsilon)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if sample_weight is not None:
+            raise ValueError("SinkhornLoss compares whole batches; it cannot take sample_weight.")
+        return super().__call__(y_true, y_pred)
+
+    def call(self, y_true, y_pred):
+        if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
+            raise ValueError(
+                f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
+            )
+        y_true, y_pred = (keras.ops.reshape(y, (keras.ops.shape(y)[0], -1)) for y in (y_true, y_pred))
+        return ops.sinkhorn_divergence(
+            y_pred,
+            y_true,
+            self.epsilon,
+            self.iterations,
+            self.cost,
+            self.debias,
+            self.differentiate_plan,
+            self.value,
+            self.solver,
+            self.relative_epsilon,
+        )
+
+    def get_config(self):
+        config = {key: value for key, value in super().get_config().items() if key != "reduction"}
+        return {
+            **config,
+            "epsilon": self.epsilon,
+            "iterations": self.iterations,
+            "cost": self.cost,
+            "debias": self.debias,
+            "differentiate_plan": self.differentiate_plan,
+            "value": self.value,
+            "solver": self.solver,
+            "relative_epsilon": self.relative_epsilon,
+        }
