@@ -10,8 +10,8 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
     Args:
         model: a functional Keras model (any of `keras.applications`, a Sequential that is built, your own).
-        pairs: [(higher layer's name, lower layer's name), ...]; the lower layer's output must be computed first, and the
-            two must be shapes that the generator connects.
+        pairs: [(higher layer's name, lower layer's name), ...]; the lower layer must be computed first, and the generator
+            must be able to connect their shapes.
         generator: as in `layers.FeedbackAgreement`; "conv" fits any channel counts.
         **options: of `layers.FeedbackAgreement`.
 
@@ -90,8 +90,8 @@ def strip_feedback(model):
     stripped = keras.models.clone_model(model, model.input, clone_function=without_units, call_function=call)
     if left := _units(stripped):
         raise ValueError(
-            f"{', '.join(unit.name for unit in left)} cannot be taken off: it is inside a layer that is not a functional "
-            "model."
+            f"{', '.join(unit.name for unit in left)} cannot be taken off: it is inside a layer that is not a "
+            "functional model."
         )
     return stripped
 
@@ -110,9 +110,9 @@ def _functional(model):
         graph = None
     if not isinstance(model, keras.Model) or not graph:
         raise ValueError(
-            "Feedback is attached to and stripped from functional models (keras.Model(inputs, outputs), or a Sequential "
-            f"that is built). Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). In a model of your own "
-            "class, call layers.FeedbackAgreement yourself."
+            "Feedback is attached to and stripped from functional models: keras.Model(inputs, outputs), or a Sequential "
+            f"that is built. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). In a model of your "
+            "own class, call layers.FeedbackAgreement yourself."
         )
     return model
 

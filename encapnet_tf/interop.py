@@ -18,7 +18,8 @@ def load_official_state_dict(layer_or_model, state_dict):
         state_dict: name -> NumPy array (`{k: v.numpy() for k, v in torch_model.state_dict().items()}`), in PyTorch
             layout: convolution kernels (out, in / groups, height, width). Names are relative to the layer: a network's
             begin with `module0.0` (stem), `module0.1` (its BatchNorm), `module1` to `moduleN`, `final_cls`; a module's
-            with `main_conv` and `sub_conv`; a feedback unit's with `G_net` and `critic`. `num_batches_tracked` entries are ignored.
+            with `main_conv` and `sub_conv`; a feedback unit's with `G_net` and `critic`.
+            `num_batches_tracked` entries are ignored.
 
     Raises:
         ValueError: the layer has no counterpart or is not built, a name is missing or unused, or a shape differs.

@@ -116,8 +116,8 @@ class CapConvModule(keras.layers.Layer):
 
         Args:
             inputs: tensor or symbolic tensor, (batch, height, width, num_capsules * input_capsule_dim).
-            half: a `FeedbackAgreement` from the middle type II layer's output (the type I output where there is none) to
-                the module's input, or None.
+            half: a `FeedbackAgreement` from the middle type II layer's output (the type I output where there is none)
+                to the module's input, or None.
             same: one from the module's output to its type I output, or None.
 
         Returns:

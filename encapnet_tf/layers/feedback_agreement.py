@@ -27,8 +27,8 @@ class TrainingMean(keras.metrics.Mean):
 class FeedbackAgreement(keras.layers.Layer):
     """Feedback agreement unit: asks a higher layer to be able to tell what the lower layer was (section 3.2).
 
-    In training, a generator maps the higher layer z back to the lower layer's shape, u' = g(z); an extractor maps u' and
-    u to B feature vectors each; their divergence (Eqs. 7 to 11), times `weight`, is added to the model's loss with
+    In training, a generator maps the higher layer z back to the lower layer's shape, u' = g(z); an extractor maps u'
+    and u to B feature vectors each; their divergence (Eqs. 7 to 11), times `weight`, is added to the model's loss with
     `add_loss`. The output is z itself: put the unit where z is used next. In inference it does nothing, and
     `strip_feedback` takes it out.
 
@@ -38,22 +38,22 @@ class FeedbackAgreement(keras.layers.Layer):
         weight: lambda, the factor of the divergence in the loss (10 in the paper); settable while training, see
             `callbacks.FeedbackWeightSchedule`.
         num_capsules: capsules of both layers, for the "capsule" generator.
-        epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: of the Sinkhorn divergence, as in
-            `ops.sinkhorn_divergence`.
-        generator: "capsule" (a transposed capConv, for feature maps of capsules), "conv" (dense, any channel counts; for
-            feature maps, token sequences and plain features), None (z has the lower layer's shape already) or a Keras
+        epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: of the Sinkhorn divergence, as
+            in `ops.sinkhorn_divergence`.
+        generator: "capsule" (a transposed capConv, for feature maps of capsules), "conv" (dense, any channel counts;
+            for feature maps, token sequences and plain features), None (z has the lower layer's shape already) or a Keras
             layer that maps z to the lower layer's shape.
         extractor: "conv" (two convolutions down to one channel), None (the raw features) or a Keras layer.
         divergence: "sinkhorn", or "kl": batch mean of KL(softmax f(u) || softmax f(u')) over paired samples. Differs
             from the paper: it does not define its KL.
         extractor_objective: what the extractor is trained for. "minimize" the divergence with the rest, as the paper
-            does (the extractor can then make the divergence vanish by itself, by collapsing); "adversarial": maximise it;
-            "frozen": stay as initialised.
+            does (the extractor can then make the divergence vanish by itself, by collapsing); "adversarial": maximise
+            it; "frozen": stay as initialised.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
 
     Call arguments:
-        inputs: [higher, lower]: feature maps (batch, height, width, channels), token sequences (batch, tokens, features)
-            or plain features (batch, features).
+        inputs: [higher, lower]: feature maps (batch, height, width, channels), token sequences (batch, tokens,
+            features) or plain features (batch, features).
 
     Returns:
         higher, unchanged.
@@ -152,7 +152,8 @@ class FeedbackAgreement(keras.layers.Layer):
         if generated_shape[1:] != lower_shape[1:]:
             made = "The higher layer has" if self.generator is None else "The generator makes"
             raise ValueError(
-                f"{self.name}: {made} shape {generated_shape}; to be compared with the lower layer it must be {lower_shape}."
+                f"{self.name}: {made} shape {generated_shape}; to be compared with the lower layer it must be "
+                f"{lower_shape}."
             )
         self.extractor = self._given_extractor
         if isinstance(self.extractor, str):

@@ -44,8 +44,9 @@ def generator(kind: str, num_capsules: int, higher_shape, lower_shape, **options
     if kind == "capsule":
         if len(lower_shape) != 4 or higher_shape[-1] % num_capsules or filters % num_capsules:
             raise ValueError(
-                f'generator="capsule" connects feature maps whose channels are multiples of num_capsules={num_capsules}. '
-                f'Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}. generator="conv" takes any channels.'
+                'generator="capsule" connects feature maps whose channels are multiples of '
+                f"num_capsules={num_capsules}. Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}. "
+                'generator="conv" takes any channels.'
             )
         first = TransposedConv2D(filters, lower_shape[1:3], num_capsules, dtype=dtype)
         return _sequential(
@@ -92,13 +93,14 @@ def _check_sizes(higher_shape, lower_shape, axis):
     high, low = higher_shape[axis], lower_shape[axis]
     if None in (high, low):
         raise ValueError(
-            f"Sizes must be known to connect two layers. Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}."
+            f"Sizes must be known to connect two layers. Received: higher {tuple(higher_shape)}, "
+            f"lower {tuple(lower_shape)}."
         )
     if low not in (high, 2 * high, 2 * high - 1):
         raise ValueError(
-            f"A generator keeps or doubles the size: the lower layer's must be the higher's, twice that, or twice that "
-            f"less 1. Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}. Connect layers with at most one "
-            "stride of 2 between them, or pass your own generator layer."
+            "A generator keeps or doubles the size: the lower layer's must be the higher's, twice that, or twice that "
+            f"less 1. Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}. Connect layers with at most "
+            "one stride of 2 between them, or pass your own generator layer."
         )
 
 

@@ -11,8 +11,8 @@ from encapnet_tf.ops.sinkhorn import check_arguments
 class SinkhornLoss(keras.losses.Loss):
     """Sinkhorn divergence between a batch of targets and a batch of predictions, as two sets of points.
 
-    It compares the batches as a whole, 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true) (Eq. 11 of the paper):
-    which target comes with which prediction does not matter.
+    It compares the batches as a whole, 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true) (Eq. 11 of the
+    paper): which target comes with which prediction does not matter.
 
     Args:
         epsilon, iterations, cost, debias, differentiate_plan, value, solver, relative_epsilon: as in
@@ -67,7 +67,8 @@ class SinkhornLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
-                f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
+                f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and "
+                f"{tuple(y_pred.shape)}."
             )
         y_true, y_pred = (keras.ops.reshape(y, (keras.ops.shape(y)[0], -1)) for y in (y_true, y_pred))
         return ops.sinkhorn_divergence(

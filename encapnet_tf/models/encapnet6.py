@@ -30,7 +30,7 @@ def EncapNet6(
         classes: number of classes.
         routing, coefficients, aide_excludes_own: of the capConv layer, as in `layers.CapConv2D`.
         num_capsules: capsules of the capConv layer; the convolutions' widths are 1, 2, 4 and 8 times as many.
-        feedback: "half" or "two" puts a feedback agreement unit from the capConv's output to its input; None is without.
+        feedback: "half" or "two" puts a feedback agreement unit from the capConv's output to its input; None does not.
         feedback_options: arguments of `layers.FeedbackAgreement`.
         include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
         synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is

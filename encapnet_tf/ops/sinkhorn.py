@@ -66,8 +66,9 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
         cost: Q, (B, B).
         epsilon: regularisation strength, in units of the cost.
         iterations: L, Sinkhorn iterations.
-        solver: "fast" stays stable in float32 for costs up to 1e6 epsilon; "plain" makes exactly the steps of Eq. 9, and
-            over- or underflows where costs exceed about 87 epsilon.
+        solver: "fast" stays stable in float32 for costs up to 1e6 epsilon, and goes further than Eq. 9 in each step
+            where that converges sooner; "plain" makes exactly the steps of Eq. 9, and over- or underflows where costs
+            exceed about 87 epsilon.
         relative_epsilon: whether `epsilon` is a share of the mean cost.
 
     Returns:
@@ -129,7 +130,7 @@ def plan_of(cost, epsilon, f, g):
 
 
 def plain_potentials(cost, epsilon, iterations):
-    """Exactly `iterations` steps of Eq. 9 from b = 1 / B, the rows' scaling first; unrolled, so it can be differentiated.
+    """Exactly `iterations` steps of Eq. 9 from b = 1 / B, the rows' scaling first; unrolled, to be differentiated.
 
     Args:
         cost: (B, B).
