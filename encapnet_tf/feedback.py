@@ -10,8 +10,8 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
     Args:
         model: a functional Keras model (any of `keras.applications`, a Sequential that is built, your own).
-        pairs: [(higher layer's name, lower layer's name), ...]; the lower layer must be computed first, and the generator
-            must be able to connect their shapes.
+        pairs: [(higher layer's name, lower layer's name), ...]; the lower layer must be computed first, and the
+            generator must be able to connect their shapes.
         generator: as in `layers.FeedbackAgreement`; "conv" fits any channel counts.
         **options: of `layers.FeedbackAgreement`.
 
@@ -110,8 +110,8 @@ def _functional(model):
         graph = None
     if not isinstance(model, keras.Model) or not graph:
         raise ValueError(
-            "Feedback is attached to and stripped from functional models: keras.Model(inputs, outputs), or a Sequential "
-            f"that is built. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). In a model of your "
+            "Feedback is attached to and stripped from functional models: keras.Model(inputs, outputs), or a "
+            f"Sequential that is built. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). In a model of your "
             "own class, call layers.FeedbackAgreement yourself."
         )
     return model

@@ -41,8 +41,8 @@ class FeedbackAgreement(keras.layers.Layer):
         epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: of the Sinkhorn divergence, as
             in `ops.sinkhorn_divergence`.
         generator: "capsule" (a transposed capConv, for feature maps of capsules), "conv" (dense, any channel counts;
-            for feature maps, token sequences and plain features), None (z has the lower layer's shape already) or a Keras
-            layer that maps z to the lower layer's shape.
+            for feature maps, token sequences and plain features), None (z has the lower layer's shape already) or a
+            Keras layer that maps z to the lower layer's shape.
         extractor: "conv" (two convolutions down to one channel), None (the raw features) or a Keras layer.
         divergence: "sinkhorn", or "kl": batch mean of KL(softmax f(u) || softmax f(u')) over paired samples. Differs
             from the paper: it does not define its KL.
