@@ -111,8 +111,8 @@ def _functional(model):
     if not isinstance(model, keras.Model) or not graph:
         raise ValueError(
             "Feedback is attached to and stripped from functional models: keras.Model(inputs, outputs), or a "
-            f"Sequential that is built. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). In a model of your "
-            "own class, call layers.FeedbackAgreement yourself."
+            f"Sequential that is built. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). "
+            "In a model of your own class, call layers.FeedbackAgreement yourself."
         )
     return model
 

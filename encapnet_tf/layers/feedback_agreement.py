@@ -186,6 +186,27 @@ class FeedbackAgreement(keras.layers.Layer):
         generated = self._generate(higher, training)
         return self._compare(self._extract(generated, training), self._extract(lower, training))
 
+    def diagnose(self, higher, lower):
+        """What tells a collapsed extractor from a lower layer that really is told: see `callbacks.CollapseWatch`.
+
+        Args:
+            higher, lower: the layers' outputs for a few images, as in `call`.
+
+        Returns:
+            Floats: "divergence" of the extracted features and "raw_divergence" of the features as they are (the unit's
+            own divergence, without extractor); "spread", mean cost between the extracted features of two images, and
+            "raw_spread", that of the lower layer's features as they are.
+        """
+        generated = self._generate(higher, training=False)
+        features, raw = self._extract(lower, False), _flattened(lower)
+        values = {
+            "divergence": self._compare(self._extract(generated, False), features),
+            "raw_divergence": self._compare(_flattened(generated), raw),
+            "spread": K.mean(ops.self_cost(features, self.cost)),
+            "raw_spread": K.mean(ops.self_cost(raw, self.cost)),
+        }
+        return {name: float(value) for name, value in values.items()}
+
     def _generate(self, higher, training):
         return higher if self.generator is None else self.generator(higher, training=training)
 
@@ -209,7 +230,7 @@ class FeedbackAgreement(keras.layers.Layer):
         """(batch, features) of one side, in at least float32."""
         if self.extractor is not None:
             x = self._reversed_extractor(x) if training and self._reverses() else self.extractor(x, training=training)
-        return ops.at_least_float32(K.reshape(x, (K.shape(x)[0], -1)))
+        return _flattened(x)
 
     def _reverses(self):
         return self.extractor_objective == "adversarial"
@@ -244,6 +265,11 @@ class FeedbackAgreement(keras.layers.Layer):
             "relative_epsilon": self.relative_epsilon,
             "synchronized": self.synchronized,
         }
+
+
+def _flattened(x):
+    """(batch, features), in at least float32."""
+    return ops.at_least_float32(K.reshape(x, (K.shape(x)[0], -1)))
 
 
 def _finite(name, value):
