@@ -3,6 +3,7 @@
 import keras
 
 from encapnet_tf.layers import FeedbackAgreement
+from encapnet_tf.layers.feedback_agreement import TrainingMean, units_of
 
 
 def attach_feedback(model, pairs, generator="conv", **options):
@@ -82,22 +83,16 @@ def strip_feedback(model):
 
     def without_units(layer):
         nested = isinstance(layer, keras.Model) and layer is not model
-        return strip_feedback(layer) if nested and _units(layer) else layer
+        return strip_feedback(layer) if nested and units_of(layer) else layer
 
     def call(layer, *args, **kwargs):
         return args[0][0] if isinstance(layer, FeedbackAgreement) else layer(*args, **kwargs)
 
     stripped = keras.models.clone_model(model, model.input, clone_function=without_units, call_function=call)
-    if left := _units(stripped):
-        raise ValueError(
-            f"{', '.join(unit.name for unit in left)} cannot be taken off: it is inside a layer that is not a "
-            "functional model."
-        )
+    # A unit inside a layer is no node of the graph, but its metric is still the model's.
+    if left := [metric.name for metric in stripped.metrics if isinstance(metric, TrainingMean)]:
+        raise ValueError(f"{', '.join(left)} cannot be taken off: it is inside a layer that is not a functional model.")
     return stripped
-
-
-def _units(model):
-    return [layer for layer in model._flatten_layers(include_self=False) if isinstance(layer, FeedbackAgreement)]
 
 
 def _functional(model):

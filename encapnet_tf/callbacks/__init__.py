@@ -1,6 +1,7 @@
 """Schedules for `model.fit`."""
 
+from encapnet_tf.callbacks.collapse_watch import CollapseWatch
 from encapnet_tf.callbacks.feedback_weight_schedule import FeedbackWeightSchedule
 from encapnet_tf.callbacks.spread_margin_schedule import SpreadMarginSchedule
 
-__all__ = ["FeedbackWeightSchedule", "SpreadMarginSchedule"]
+__all__ = ["CollapseWatch", "FeedbackWeightSchedule", "SpreadMarginSchedule"]

@@ -2,7 +2,7 @@
 
 import keras
 
-from encapnet_tf.layers import FeedbackAgreement
+from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackWeightSchedule(keras.callbacks.Callback):
@@ -34,9 +34,7 @@ class FeedbackWeightSchedule(keras.callbacks.Callback):
         self.schedule, self.layers = schedule, layers
 
     def on_train_begin(self, logs=None):
-        units = [
-            layer for layer in self.model._flatten_layers(include_self=False) if isinstance(layer, FeedbackAgreement)
-        ]
+        units = units_of(self.model)
         names = {unit.name for unit in units}
         if not units or not names.issuperset(self.layers or ()):
             raise ValueError(

@@ -96,6 +96,7 @@ class CapConv2D(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._synchronized = bool(synchronized)
 
+        self._activations = []
         filters = self.num_capsules * self.capsule_dim
         self.master = self._convolution("master", filters, self.kernel_size, self.strides, self.num_capsules)
         if self.routing == "master_aide":
@@ -122,7 +123,9 @@ class CapConv2D(keras.layers.Layer):
         )
 
     def _activation(self, name):
-        return CapsuleActivation(self.capsule_dim, self._synchronized, dtype=self.dtype_policy, name=name)
+        activation = CapsuleActivation(self.capsule_dim, self._synchronized, dtype=self.dtype_policy, name=name)
+        self._activations.append(activation)
+        return activation
 
     @property
     def synchronized(self):
@@ -131,9 +134,8 @@ class CapConv2D(keras.layers.Layer):
     @synchronized.setter
     def synchronized(self, value):
         self._synchronized = bool(value)
-        for layer in self._flatten_layers(include_self=False):
-            if isinstance(layer, CapsuleActivation):
-                layer.synchronized = value
+        for activation in self._activations:
+            activation.synchronized = value
 
     def build(self, input_shape):
         if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % self.num_capsules:

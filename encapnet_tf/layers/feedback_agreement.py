@@ -130,9 +130,10 @@ class FeedbackAgreement(keras.layers.Layer):
     @synchronized.setter
     def synchronized(self, value):
         self._synchronized = bool(value)
-        for layer in self._flatten_layers(include_self=False):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = bool(value)
+        for part in (self.generator, self.extractor) if self.built else ():
+            for layer in getattr(part, "layers", ()):
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.synchronized = bool(value)
 
     def build(self, input_shape):
         if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
@@ -265,6 +266,24 @@ class FeedbackAgreement(keras.layers.Layer):
             "relative_epsilon": self.relative_epsilon,
             "synchronized": self.synchronized,
         }
+
+
+def units_of(model):
+    """The feedback agreement units of a model and of the models nested in it.
+
+    Args:
+        model: a Keras model.
+
+    Returns:
+        List of `FeedbackAgreement`.
+    """
+    units = []
+    for layer in model.layers:
+        if isinstance(layer, FeedbackAgreement):
+            units.append(layer)
+        elif isinstance(layer, keras.Model):
+            units += units_of(layer)
+    return units
 
 
 def _flattened(x):
