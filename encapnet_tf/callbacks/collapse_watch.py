@@ -59,9 +59,9 @@ class CollapseWatch(keras.callbacks.Callback):
             if self._has_collapsed(unit, values) and unit.name not in self.collapsed:
                 self.collapsed[unit.name] = epoch + 1
                 warnings.warn(
-                    f"The extractor of {unit.name} has collapsed: it sees a divergence of {values['divergence']:.2g} where "
-                    f"the features themselves differ by {values['raw_divergence']:.2g}. The unit regularises little from "
-                    'here on. extractor_objective="adversarial" or "frozen" cannot collapse like this.',
+                    f"The extractor of {unit.name} has collapsed: it sees a divergence of {values['divergence']:.2g} "
+                    f"where the features themselves differ by {values['raw_divergence']:.2g}. The unit regularises "
+                    'little from here on. With extractor_objective="adversarial" the extractor works against that.',
                     stacklevel=2,
                 )
 

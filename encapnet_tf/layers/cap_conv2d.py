@@ -96,7 +96,6 @@ class CapConv2D(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self._synchronized = bool(synchronized)
 
-        self._activations = []
         filters = self.num_capsules * self.capsule_dim
         self.master = self._convolution("master", filters, self.kernel_size, self.strides, self.num_capsules)
         if self.routing == "master_aide":
@@ -123,9 +122,7 @@ class CapConv2D(keras.layers.Layer):
         )
 
     def _activation(self, name):
-        activation = CapsuleActivation(self.capsule_dim, self._synchronized, dtype=self.dtype_policy, name=name)
-        self._activations.append(activation)
-        return activation
+        return CapsuleActivation(self.capsule_dim, self._synchronized, dtype=self.dtype_policy, name=name)
 
     @property
     def synchronized(self):
@@ -134,8 +131,9 @@ class CapConv2D(keras.layers.Layer):
     @synchronized.setter
     def synchronized(self, value):
         self._synchronized = bool(value)
-        for activation in self._activations:
-            activation.synchronized = value
+        for name in ("master_activation", "aide_activation", "activation"):
+            if hasattr(self, name):
+                getattr(self, name).synchronized = value
 
     def build(self, input_shape):
         if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % self.num_capsules:
