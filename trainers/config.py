@@ -46,6 +46,18 @@ class Config:
     )
     skip: str | None = _setting("Skip connections.", choices=("both", "type1", "type2", "none"))
 
+    feedback: str = _setting(
+        "Feedback agreement units in every module, a regulariser.", "none", choices=("none", "half", "same", "two")
+    )
+    feedback_weight: float = _setting("Lambda: weight of the units' divergences in the loss.", 10.0, float, least=0.0)
+    epsilon: float = _setting("Regularisation strength of the Sinkhorn divergence.", 1.0, float, least=1e-6)
+    iterations: int = _setting("Sinkhorn iterations.", 10, int, least=1)
+    cost: str = _setting("Ground cost between features.", "cosine", choices=("cosine", "euclidean", "sqeuclidean"))
+    divergence: str = _setting("Divergence of the units.", "sinkhorn", choices=("sinkhorn", "kl"))
+    extractor_objective: str = _setting(
+        "What the units' extractors are trained for.", "minimize", choices=("minimize", "adversarial", "frozen")
+    )
+
     loss: str = _setting("Loss.", "margin", choices=("margin", "spread"))
     optimizer: str = _setting("Optimizer.", "adamw", choices=("adam", "adamw"))
     learning_rate: float = _setting("Peak learning rate.", 1e-3, float, least=0.0)

@@ -34,6 +34,8 @@ def build(config, image_shape, classes: int):
     for name in ("routing", "coefficients"):
         if len(options.get(name, ())) == 1:
             options[name] = options[name][0]
+    if config.feedback != "none":
+        options |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
     parameters = inspect.signature(builder).parameters
     if "options" not in parameters and (foreign := [name for name in options if name not in parameters]):
         raise UserError(f"--model={config.model} has no setting {', '.join(foreign)}.")
@@ -41,6 +43,12 @@ def build(config, image_shape, classes: int):
         return builder(image_shape, classes, include_rescaling=True, **options)
     except ValueError as error:
         raise UserError(f"These settings make no network: {error}") from None
+
+
+def feedback_options(config) -> dict:
+    """The arguments of the configuration's `layers.FeedbackAgreement` units."""
+    names = ("epsilon", "iterations", "cost", "divergence", "extractor_objective")
+    return {"weight": config.feedback_weight, **{name: getattr(config, name) for name in names}}
 
 
 def compile_model(model, config, steps_per_epoch: int) -> list:

@@ -13,6 +13,7 @@ from .recipes import RECIPES, resolve
 from .run_directory import RunDirectory
 
 PREDICT_BATCH = 256
+PROBE_IMAGES = 128  # validation images on which the feedback units' extractors are watched
 _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
@@ -85,14 +86,20 @@ def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
 def _fit(model, config, dataset, steps, run):
     import keras
 
+    from encapnet_tf.callbacks import CollapseWatch
+
     from .callbacks import BestModel, MetricsLog, NotANumber
     from .data.pipeline import evaluation_batches, training_batches
     from .network import compile_model
 
     best = BestModel(run)
+    watch = []
+    if config.feedback != "none":
+        watch.append(CollapseWatch(dataset.validation.images[:PROBE_IMAGES].astype("float32")))
     callbacks = [
         NotANumber(),
         *compile_model(model, config, steps),
+        *watch,
         best,
         MetricsLog(run, config.epochs),
         keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),

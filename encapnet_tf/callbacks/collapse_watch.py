@@ -7,6 +7,9 @@ import keras
 from encapnet_tf.layers import FeedbackAgreement
 
 
+COLLAPSE_RATIO = 0.01
+
+
 class CollapseWatch(keras.callbacks.Callback):
     """Measures each feedback agreement unit on a few fixed images after every epoch, and warns of a collapse.
 
@@ -41,7 +44,7 @@ class CollapseWatch(keras.callbacks.Callback):
     ['agreement_spread', 'agreement_raw_spread']
     """
 
-    def __init__(self, images, ratio=0.01):
+    def __init__(self, images, ratio=COLLAPSE_RATIO):
         super().__init__()
         self.images, self.ratio, self.collapsed = images, ratio, {}
 

@@ -36,6 +36,35 @@ def curves(metrics, best_epoch: int) -> str:
     return _png(figure)
 
 
+def feedback(metrics, units) -> str:
+    """Divergence, share of the raw divergence, and spread of each feedback unit against the epoch.
+
+    Args:
+        metrics: rows of metrics.jsonl.
+        units: the units' names.
+
+    Returns:
+        PNG, base64.
+    """
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    divergence, share, spread = figure.subplots(1, 3)
+    epochs = [row["epoch"] for row in metrics]
+    for unit in units:
+        (line,) = divergence.plot(epochs, [row[unit] for row in metrics], label=unit)
+        values = [[row[f"{unit}_{key}"] for row in metrics] for key in ("divergence", "raw_divergence", "spread")]
+        share.plot(epochs, np.array(values[0]) / np.maximum(values[1], 1e-12), color=line.get_color())
+        spread.plot(epochs, values[2], color=line.get_color())
+        spread.plot(epochs, [row[f"{unit}_raw_spread"] for row in metrics], color=line.get_color(), linestyle=":")
+    share.set_yscale("log")
+    for axes, name in ((divergence, "divergence in training"), (share, "share of raw divergence"), (spread, "spread")):
+        axes.set(xlabel="epoch", title=name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return _png(figure)
+
+
 def confusion(counts: np.ndarray, class_names) -> str:
     """Confusion matrix, shaded by the share of the true class.
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from encapnet_tf.callbacks.collapse_watch import COLLAPSE_RATIO
+
 from . import figures
 from .run_record import RunRecord
 
@@ -57,6 +59,31 @@ def curves(record: RunRecord) -> Section:
     return Section("Loss and accuracy", pictures=[Picture(picture, "Loss and accuracy against the epoch")])
 
 
+def feedback(record: RunRecord) -> Section | None:
+    suffix = "_raw_divergence"
+    units = [key.removesuffix(suffix) for key in record.metrics[0] if key.endswith(suffix)]
+    if not units:
+        return None
+    texts = [
+        "Left: each feedback agreement unit's divergence in training. Middle and right: on validation images, the "
+        "divergence of the extracted features as a share of that of the features as they are, and the mean cost between "
+        "the extracted features of two images (dotted: between the features as they are)."
+    ]
+    for unit in units:
+        ratios = [row[f"{unit}_divergence"] / max(row[f"{unit}_raw_divergence"], 1e-12) for row in record.metrics]
+        if min(ratios) < COLLAPSE_RATIO:
+            epoch = next(
+                row["epoch"] for row, ratio in zip(record.metrics, ratios, strict=True) if ratio < COLLAPSE_RATIO
+            )
+            texts.append(
+                f"Warning: the extractor of {unit} collapsed at epoch {epoch}: the divergence it sees vanished "
+                f"({min(ratios):.2%} of the features' own) while the features still differ. The unit regularises little "
+                "from there on; --extractor_objective=adversarial works against it."
+            )
+    picture = figures.feedback(record.metrics, units)
+    return Section("Feedback agreement", texts=texts, pictures=[Picture(picture, "Divergences of the feedback units")])
+
+
 def confusion(record: RunRecord) -> Section:
     picture = figures.confusion(record.predictions.confusion(), record.class_names)
     return Section(
@@ -99,4 +126,4 @@ def _plain(value) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-SECTIONS = (result, curves, confusion, mistakes, settings)
+SECTIONS = (result, curves, feedback, confusion, mistakes, settings)
