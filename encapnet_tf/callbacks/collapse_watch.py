@@ -6,7 +6,6 @@ import keras
 
 from encapnet_tf.layers import FeedbackAgreement
 
-
 COLLAPSE_RATIO = 0.01
 
 
@@ -52,7 +51,7 @@ class CollapseWatch(keras.callbacks.Callback):
         self._units = [layer for layer in self.model.layers if isinstance(layer, FeedbackAgreement)]
         if not self._units:
             raise ValueError("CollapseWatch found no feedback agreement unit among the model's layers.")
-        self._probe = keras.Model(self.model.inputs, [unit.input for unit in self._units])
+        self._probe = keras.Model(self.model.input, [unit.input for unit in self._units])
 
     def on_epoch_end(self, epoch, logs=None):
         for unit, (higher, lower) in zip(self._units, self._probe(self.images, training=False), strict=True):

@@ -190,6 +190,8 @@ class FeedbackAgreement(keras.layers.Layer):
     def diagnose(self, higher, lower):
         """What tells a collapsed extractor from a lower layer that really is told: see `callbacks.CollapseWatch`.
 
+        Batch normalisations use the batch's statistics, as in training; no weight or statistic changes.
+
         Args:
             higher, lower: the layers' outputs for a few images, as in `call`.
 
@@ -198,10 +200,11 @@ class FeedbackAgreement(keras.layers.Layer):
             own divergence, without extractor); "spread", mean cost between the extracted features of two images, and
             "raw_spread", that of the lower layer's features as they are.
         """
-        generated = self._generate(higher, training=False)
-        features, raw = self._extract(lower, False), _flattened(lower)
+        generated = _as_trained(self.generator, higher)
+        extracted, features = (_flattened(_as_trained(self.extractor, x)) for x in (generated, lower))
+        raw = _flattened(lower)
         values = {
-            "divergence": self._compare(self._extract(generated, False), features),
+            "divergence": self._compare(extracted, features),
             "raw_divergence": self._compare(_flattened(generated), raw),
             "spread": K.mean(ops.self_cost(features, self.cost)),
             "raw_spread": K.mean(ops.self_cost(raw, self.cost)),
@@ -284,6 +287,14 @@ def units_of(model):
         elif isinstance(layer, keras.Model):
             units += units_of(layer)
     return units
+
+
+def _as_trained(part, x):
+    """A generator's or extractor's output in training mode, without its side effects."""
+    if part is None:
+        return x
+    trainable, state = ([v.value for v in vs] for vs in (part.trainable_variables, part.non_trainable_variables))
+    return part.stateless_call(trainable, state, x, training=True)[0]
 
 
 def _flattened(x):

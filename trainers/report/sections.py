@@ -66,8 +66,8 @@ def feedback(record: RunRecord) -> Section | None:
         return None
     texts = [
         "Left: each feedback agreement unit's divergence in training. Middle and right: on validation images, the "
-        "divergence of the extracted features as a share of that of the features as they are, and the mean cost between "
-        "the extracted features of two images (dotted: between the features as they are)."
+        "divergence of the extracted features as a share of that of the features as they are, and the mean cost "
+        "between the extracted features of two images (dotted: between the features as they are)."
     ]
     for unit in units:
         ratios = [row[f"{unit}_divergence"] / max(row[f"{unit}_raw_divergence"], 1e-12) for row in record.metrics]
@@ -77,8 +77,8 @@ def feedback(record: RunRecord) -> Section | None:
             )
             texts.append(
                 f"Warning: the extractor of {unit} collapsed at epoch {epoch}: the divergence it sees vanished "
-                f"({min(ratios):.2%} of the features' own) while the features still differ. The unit regularises little "
-                "from there on; --extractor_objective=adversarial works against it."
+                f"({min(ratios):.2%} of the features' own) while the features still differ. The unit regularises "
+                "little from there on; --extractor_objective=adversarial works against it."
             )
     picture = figures.feedback(record.metrics, units)
     return Section("Feedback agreement", texts=texts, pictures=[Picture(picture, "Divergences of the feedback units")])
