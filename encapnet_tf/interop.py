@@ -29,6 +29,8 @@ def load_official_state_dict(layer_or_model, state_dict):
     >>> layer.build((None, 3, 3, 32))
     >>> load_official_state_dict(layer, {"weight": np.ones((8, 36, 5), "float32")})
     """
+    if not isinstance(layer_or_model, keras.Layer):
+        raise _foreign(layer_or_model)
     if not layer_or_model.built:
         raise ValueError(f"{layer_or_model.name} is not built: call it once, or `build(input_shape)`, before loading.")
     slots = _slots(layer_or_model)
@@ -70,10 +72,16 @@ def _slots(target):
     if isinstance(target, layers.GroupedConv2D):
         return _convolution(target, "")
     if isinstance(target, keras.Model) and {"stem", "module1_type1"} <= {layer.name for layer in target.layers}:
-        return _network(target)
-    raise ValueError(
+        slots = _network(target)
+        if len(slots) == len(target.weights):
+            return slots
+    raise _foreign(target)
+
+
+def _foreign(target):
+    return ValueError(
         "The reference implementation has no counterpart of this object. Expected a CapConv2D, CapConvModule, CapFC, "
-        f"GroupedConv2D or an EncapNet. Received: {target.name} ({type(target).__name__})."
+        f"GroupedConv2D or an EncapNet. Received: {getattr(target, 'name', repr(target))} ({type(target).__name__})."
     )
 
 
