@@ -3,16 +3,16 @@
 import numbers
 
 
-def positive_int(name: str, value) -> int:
-    """Returns `value` as an int, or raises a ValueError that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}.")
+def whole_number(name: str, value, least: int = 1) -> int:
+    """Returns `value` as an int of at least `least`, or raises a ValueError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}. Received: {name}={value!r}.")
     return int(value)
 
 
 def odd_int(name: str, value) -> int:
     """Returns `value` as an odd int (symmetric padding needs odd kernels), or raises a ValueError."""
-    if positive_int(name, value) % 2 == 0:
+    if whole_number(name, value) % 2 == 0:
         raise ValueError(f"{name} must be odd: padding is kernel // 2 on each side. Received: {name}={value!r}.")
     return int(value)
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from encapnet_tf import layers
+from encapnet_tf.layers.feedback_agreement import units_of
 from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
 
 
@@ -32,6 +33,8 @@ def load_official_state_dict(layer_or_model, state_dict):
     >>> layer.build((None, 3, 3, 32))
     >>> load_official_state_dict(layer, {"weight": np.ones((8, 36, 5), "float32")})
     """
+    if not isinstance(layer_or_model, keras.Layer):
+        raise _foreign(layer_or_model)
     if not layer_or_model.built:
         raise ValueError(f"{layer_or_model.name} is not built: call it once, or `build(input_shape)`, before loading.")
     slots = _slots(layer_or_model)
@@ -84,10 +87,17 @@ def _slots(target):
     if isinstance(target, layers.GroupedConv2D):
         return _convolution(target, "")
     if isinstance(target, keras.Model) and {"stem", "module1_type1"} <= {layer.name for layer in target.layers}:
-        return _network(target)
-    raise ValueError(
+        slots = _network(target)
+        if len(slots) == len(target.weights) - sum(len(unit.weights) for unit in units_of(target)):
+            return slots
+    raise _foreign(target)
+
+
+def _foreign(target):
+    return ValueError(
         "The reference implementation has no counterpart of this object. Expected a CapConv2D, CapConvModule, CapFC, "
-        f"GroupedConv2D, FeedbackAgreement or an EncapNet. Received: {target.name} ({type(target).__name__})."
+        "GroupedConv2D, FeedbackAgreement or an EncapNet. "
+        f"Received: {getattr(target, 'name', repr(target))} ({type(target).__name__})."
     )
 
 

@@ -1,6 +1,7 @@
 """Loading models that use this package's classes."""
 
 import os
+import zipfile
 
 import keras
 
@@ -34,4 +35,9 @@ def load_model(path, custom_objects=None, compile=True):
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no model at {os.fspath(path)!r}.")
-    return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
+    if os.path.isfile(path) and os.fspath(path).endswith(".keras") and not zipfile.is_zipfile(path):
+        raise ValueError(f"{os.fspath(path)!r} is no Keras model, or is truncated: it is not a whole zip archive.")
+    try:
+        return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{os.fspath(path)!r} is no Keras model, or is damaged: {error}") from error

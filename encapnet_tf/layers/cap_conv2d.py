@@ -5,7 +5,7 @@ from functools import partial
 import keras
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import odd_int, one_of, positive_int
+from encapnet_tf.arguments import odd_int, one_of, whole_number
 from encapnet_tf.layers.capsule_activation import CapsuleActivation
 from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.other_capsules_conv2d import OtherCapsulesConv2D
@@ -80,13 +80,15 @@ class CapConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.capsule_dim = positive_int("capsule_dim", capsule_dim)
-        self.num_capsules = positive_int("num_capsules", num_capsules)
+        self.capsule_dim = whole_number("capsule_dim", capsule_dim)
+        self.num_capsules = whole_number("num_capsules", num_capsules)
         self.kernel_size = odd_int("kernel_size", kernel_size)
-        self.strides = positive_int("strides", strides)
+        self.strides = whole_number("strides", strides)
         self.routing = one_of("routing", routing, ROUTINGS)
         self.coefficients = one_of("coefficients", coefficients, COEFFICIENTS)
-        self.aide_kernel_size = odd_int("aide_kernel_size", aide_kernel_size or self.kernel_size + 4)
+        self.aide_kernel_size = odd_int(
+            "aide_kernel_size", self.kernel_size + 4 if aide_kernel_size is None else aide_kernel_size
+        )
         self.aide_excludes_own = bool(aide_excludes_own)
         if self.aide_excludes_own and self.num_capsules == 1 and self.routing == "master_aide":
             raise ValueError("aide_excludes_own=True leaves an aide that sees nothing where num_capsules=1.")

@@ -2,7 +2,7 @@
 
 import keras
 
-from encapnet_tf.arguments import one_of, positive_int
+from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers.cap_conv2d import CapConv2D
 from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 
@@ -60,7 +60,7 @@ class CapConvModule(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.depth = 0 if depth == 0 else positive_int("depth", depth)
+        self.depth = whole_number("depth", depth, least=0)
         self.skip = one_of("skip", skip, SKIPS)
 
         def cap_conv(name, kernel_size, strides):

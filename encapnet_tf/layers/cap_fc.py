@@ -5,7 +5,7 @@ import math
 import keras
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import positive_int
+from encapnet_tf.arguments import whole_number
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -41,8 +41,8 @@ class CapFC(keras.layers.Layer):
 
     def __init__(self, num_capsules, capsule_dim, kernel_initializer=None, kernel_regularizer=None, **kwargs):
         super().__init__(**kwargs)
-        self.num_capsules = positive_int("num_capsules", num_capsules)
-        self.capsule_dim = positive_int("capsule_dim", capsule_dim)
+        self.num_capsules = whole_number("num_capsules", num_capsules)
+        self.capsule_dim = whole_number("capsule_dim", capsule_dim)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import one_of, positive_int
+from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import feedback_parts
 from encapnet_tf.ops.sinkhorn import check_arguments
 
@@ -95,7 +95,7 @@ class FeedbackAgreement(keras.layers.Layer):
     ):
         super().__init__(autocast=False, **kwargs)  # the output must be the input, in its own dtype
         check_arguments(epsilon, iterations, solver)
-        self.num_capsules = positive_int("num_capsules", num_capsules)
+        self.num_capsules = whole_number("num_capsules", num_capsules)
         self.epsilon = float(epsilon)
         self.iterations = int(iterations)
         self.cost = one_of("cost", cost, ops.COSTS)

@@ -3,7 +3,7 @@
 import keras
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import odd_int, positive_int
+from encapnet_tf.arguments import odd_int, whole_number
 
 
 def _own(initializer):
@@ -55,10 +55,10 @@ class GroupedConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.filters = positive_int("filters", filters)
+        self.filters = whole_number("filters", filters)
         self.kernel_size = odd_int("kernel_size", kernel_size)
-        self.strides = positive_int("strides", strides)
-        self.groups = positive_int("groups", groups)
+        self.strides = whole_number("strides", strides)
+        self.groups = whole_number("groups", groups)
         if self.filters % self.groups:
             raise ValueError(f"groups must divide filters. Received: filters={filters}, groups={groups}.")
         self.kernel_initializer = _own(kernel_initializer)

@@ -3,7 +3,7 @@
 import keras
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import positive_int
+from encapnet_tf.arguments import whole_number
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -32,7 +32,7 @@ class Squash(keras.layers.Layer):
 
     def __init__(self, capsule_dim, **kwargs):
         super().__init__(**kwargs)
-        self.capsule_dim = positive_int("capsule_dim", capsule_dim)
+        self.capsule_dim = whole_number("capsule_dim", capsule_dim)
 
     def build(self, input_shape):
         if input_shape[-1] is None or input_shape[-1] % self.capsule_dim:

@@ -19,7 +19,8 @@ class MarginLoss(keras.losses.Loss):
         reduction, name, dtype: as in any Keras loss.
 
     Call arguments:
-        y_true: integer labels (batch,) or (batch, 1), or one-hot (or soft) rows (batch, classes).
+        y_true: integer labels (batch,) or (batch, 1), or one-hot (or soft) rows (batch, classes). With a
+            single class, (batch, 1) is one-hot.
         y_pred: capsule lengths, (batch, classes).
 
     Raises:
@@ -46,6 +47,7 @@ class MarginLoss(keras.losses.Loss):
         self.down_weight = float(down_weight)
 
     def call(self, y_true, y_pred):
+        y_pred = ops.convert_to_tensor(y_pred)
         targets = class_targets(y_true, y_pred)
         present = targets * ops.square(ops.relu(self.positive_margin - y_pred))
         absent = (1.0 - targets) * ops.square(ops.relu(y_pred - self.negative_margin))

@@ -17,7 +17,8 @@ class SpreadLoss(keras.losses.Loss):
         reduction, name, dtype: as in any Keras loss.
 
     Call arguments:
-        y_true: integer labels (batch,) or (batch, 1), or one-hot rows (batch, classes).
+        y_true: integer labels (batch,) or (batch, 1), or one-hot rows (batch, classes). With a single
+            class, (batch, 1) is one-hot.
         y_pred: capsule lengths, (batch, classes).
 
     Raises:
@@ -46,10 +47,11 @@ class SpreadLoss(keras.losses.Loss):
         self._margin.assign(value)
 
     def call(self, y_true, y_pred):
+        y_pred = ops.convert_to_tensor(y_pred)
         targets = class_targets(y_true, y_pred)
         true_length = ops.sum(targets * y_pred, axis=-1, keepdims=True)
         hinge = ops.relu(ops.cast(self._margin, y_pred.dtype) - (true_length - y_pred))
         return ops.sum((1.0 - targets) * ops.square(hinge), axis=-1)
 
     def get_config(self):
-        return {**super().get_config(), "margin": round(self.margin, 6)}
+        return {**super().get_config(), "margin": float(f"{self.margin:.7g}")}

@@ -17,6 +17,7 @@ def class_targets(y_true, lengths):
     Raises:
         ValueError: the shapes fit neither form, or, where values are at hand (eagerly), a label is out of range.
     """
+    y_true = ops.convert_to_tensor(y_true)
     classes = lengths.shape[-1]
     shape = tuple(y_true.shape)
     if len(lengths.shape) != 2:

@@ -3,7 +3,7 @@
 import keras
 
 from encapnet_tf import layers
-from encapnet_tf.arguments import one_of, positive_int
+from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.models.capsule_model import CapsuleModel
 
 
@@ -19,7 +19,7 @@ def image_input(input_shape, include_rescaling):
     """
     if len(input_shape) != 3:
         raise ValueError(f"input_shape must be (height, width, channels). Received: input_shape={input_shape!r}.")
-    inputs = keras.Input([positive_int("a size in input_shape", n) for n in input_shape], name="image")
+    inputs = keras.Input([whole_number("a size in input_shape", n) for n in input_shape], name="image")
     return inputs, keras.layers.Rescaling(1 / 255, name="rescaling")(inputs) if include_rescaling else inputs
 
 
@@ -70,6 +70,6 @@ def capsule_classifier(inputs, features, classes, capsule_dim, name):
     The two last layers work in at least float32, so a mixed-precision model's scores are full precision.
     """
     dtype = "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None
-    capsules = layers.CapFC(positive_int("classes", classes), capsule_dim, name="class_capsules", dtype=dtype)(features)
+    capsules = layers.CapFC(whole_number("classes", classes), capsule_dim, name="class_capsules", dtype=dtype)(features)
     lengths = layers.CapsuleLength(name="lengths", dtype=dtype)(capsules)
     return CapsuleModel(inputs, lengths, name=name)

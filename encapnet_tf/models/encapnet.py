@@ -1,6 +1,6 @@
 """EncapNet: the paper's network of encapsulated modules."""
 
-from encapnet_tf.arguments import positive_int
+from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers import CapConvModule
 from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, feedback_units, image_input
 
@@ -65,22 +65,24 @@ def EncapNet(
     >>> model.output_shape
     (None, 10)
     """
-    modules = len(tuple(depths))
+    depths = _per_module("depths", depths)
+    modules = len(depths)
     per_module = {"capsule_dims": capsule_dims, "strides": strides, "routing": routing, "coefficients": coefficients}
     per_module = {
-        key: (value,) * modules if isinstance(value, str) else tuple(value) for key, value in per_module.items()
+        key: (value,) * modules if isinstance(value, str) else _per_module(key, value)
+        for key, value in per_module.items()
     }
     for key, value in per_module.items():
         if len(value) != modules or not modules:
             raise ValueError(
-                f"EncapNet needs one entry of {key} per module, {modules} as in depths={tuple(depths)} (at least 1). "
+                f"EncapNet needs one entry of {key} per module, {modules} as in depths={depths} (at least 1). "
                 f"Received: {key}={value!r}."
             )
     units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
 
     inputs, x = image_input(input_shape, include_rescaling)
-    x = conv_norm_relu(x, positive_int("num_capsules", num_capsules), 1, "stem", synchronized, **convolutions)
+    x = conv_norm_relu(x, whole_number("num_capsules", num_capsules), 1, "stem", synchronized, **convolutions)
     for i, depth in enumerate(depths):
         x = CapConvModule(
             per_module["capsule_dims"][i],
@@ -96,6 +98,12 @@ def EncapNet(
             **convolutions,
         ).connect(x, **units(f"module{i + 1}", depth))
     return capsule_classifier(inputs, x, classes, per_module["capsule_dims"][-1], name)
+
+
+def _per_module(name, value):
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} must be a sequence with one entry per module. Received: {name}={value!r}.")
+    return tuple(value)
 
 
 def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):

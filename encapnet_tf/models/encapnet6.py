@@ -1,6 +1,6 @@
 """EncapNet-6: the six-layer capsule network of the paper's Table 1."""
 
-from encapnet_tf.arguments import positive_int
+from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers import CapConvModule
 from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, feedback_units, image_input
 
@@ -52,7 +52,7 @@ def EncapNet6(
     units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
     inputs, x = image_input(input_shape, include_rescaling)
-    widths = [positive_int("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
+    widths = [whole_number("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
     for name_, width, strides in zip(("stem", "conv2", "conv3", "conv4"), widths, (1, 1, 2, 2), strict=True):
         x = conv_norm_relu(x, width, strides, name_, synchronized, **convolutions)
     x = CapConvModule(

@@ -9,16 +9,11 @@ from encapnet_tf.ops.precision import at_least_float32
 _EPSILON = 1e-12
 
 
-def _squared_norm(x, axis):
-    """|x|^2 along `axis` (kept), in at least float32: squares of half-precision numbers over- and underflow."""
-    return ops.sum(ops.square(at_least_float32(x)), axis=axis, keepdims=True)
-
-
 def squash(x, axis: int = -1):
     """Shrinks a capsule to a length in [0, 1) and keeps its direction.
 
-    The paper's squash, v = |s|^2 / (1 + |s|^2) * s / |s| (section 2.1). Value and gradient are finite everywhere, at
-    s = 0 too, in every floating dtype, with and without XLA.
+    The paper's squash, v = |s|^2 / (1 + |s|^2) * s / |s| (section 2.1). Value and gradient are finite at s = 0
+    and up to lengths of 1e18, in every floating dtype, with and without XLA.
 
     Args:
         x: floating tensor; capsules lie along `axis`.
@@ -34,8 +29,9 @@ def squash(x, axis: int = -1):
     [[0.5769 0.7692]]
     """
     x = ops.convert_to_tensor(x)
-    squared = _squared_norm(x, axis)
-    return x * ops.cast(ops.sqrt(squared + _EPSILON) / (1.0 + squared), x.dtype)
+    wide = at_least_float32(x)
+    squared = ops.sum(ops.square(wide), axis=axis, keepdims=True)
+    return ops.cast(wide * (ops.sqrt(squared + _EPSILON) / (1.0 + squared)), x.dtype)
 
 
 def capsule_length(x, axis: int = -1):
@@ -55,4 +51,5 @@ def capsule_length(x, axis: int = -1):
     [5.]
     """
     x = ops.convert_to_tensor(x)
-    return ops.cast(ops.squeeze(ops.sqrt(_squared_norm(x, axis) + _EPSILON), axis), x.dtype)
+    squared = ops.sum(ops.square(at_least_float32(x)), axis=axis)
+    return ops.cast(ops.sqrt(squared + _EPSILON), x.dtype)

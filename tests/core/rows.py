@@ -1,0 +1,204 @@
+"""The one table that every conformance test loops over: a row for each public class and builder, tiny."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+import encapnet_tf as en
+from encapnet_tf.callbacks import SpreadMarginSchedule
+from encapnet_tf.layers import CapConv2D, CapConvModule, CapFC, CapsuleLength, GroupedConv2D, Squash
+from encapnet_tf.losses import MarginLoss, SpreadLoss
+from encapnet_tf.models import EncapNet, EncapNet6, EncapNet18, EncapNet101
+
+
+@dataclass(frozen=True)
+class Row:
+    """One public class with arguments.
+
+    Attributes:
+        name: the row's id.
+        factory: the class or builder with its arguments.
+        shape: of an input, without the batch (height and width differ); of losses and callbacks: (classes,).
+        call: how the layer is called, where that is not `layer(x)`.
+        loss: of callbacks, the loss to compile with.
+        slow_xla: whether its test under XLA is left to `pytest -m slow`: its parts have rows of their own.
+    """
+
+    name: str
+    factory: partial
+    shape: tuple
+    call: Callable = field(default=lambda layer, x, **options: layer(x, **options))
+    loss: Callable = MarginLoss
+    slow_xla: bool = False
+
+    @property
+    def kind(self):
+        """The public package it comes from: "layers", "models", "losses" or "callbacks"."""
+        return self.factory.func.__module__.split(".")[1]
+
+    @property
+    def public(self):
+        return f"{self.kind}.{self.factory.func.__name__}"
+
+    def input(self, batch=3, seed=5):
+        rng = np.random.default_rng(seed)
+        if self.factory.keywords.get("include_rescaling"):
+            return rng.integers(0, 256, (batch, *self.shape)).astype("float32")
+        return rng.normal(size=(batch, *self.shape)).astype("float32")
+
+    def model(self):
+        """The row as a model with a dynamic batch."""
+        if self.kind == "models":
+            return self.factory()
+        inputs = keras.Input(self.shape)
+        return keras.Model(inputs, self.call(self.factory(), inputs))
+
+
+def _with_identity_shortcut(layer, x, **options):
+    return layer(x, shortcut=x, **options)
+
+
+_master_aide = partial(CapConv2D, 2, 3, kernel_size=3)
+_everything = {
+    "kernel_initializer": "he_normal",
+    "bias_initializer": "ones",
+    "kernel_regularizer": "l2",
+    "synchronized": True,
+}
+
+LAYERS = [
+    Row("squash", partial(Squash, capsule_dim=4), (5, 3, 12)),
+    Row("squash_vectors", partial(Squash, capsule_dim=1), (6,)),
+    Row("grouped_conv_dense", partial(GroupedConv2D, 6, 3, strides=2), (6, 5, 4)),
+    Row("grouped_conv", partial(GroupedConv2D, filters=8, kernel_size=3, groups=4), (6, 5, 4)),
+    Row("grouped_conv_1x1_small", partial(GroupedConv2D, filters=8, kernel_size=1, groups=4), (6, 5, 8)),
+    Row("grouped_conv_1x1_large", partial(GroupedConv2D, filters=18, kernel_size=1, groups=2, strides=2), (6, 5, 16)),
+    Row(
+        "grouped_conv_options",
+        partial(
+            GroupedConv2D,
+            filters=4,
+            kernel_size=5,
+            groups=2,
+            kernel_initializer="he_normal",
+            bias_initializer="ones",
+            kernel_regularizer="l2",
+        ),
+        (6, 5, 4),
+    ),
+    Row("cap_conv_master", partial(CapConv2D, 2, 3, routing="master"), (5, 4, 6)),
+    Row("cap_conv_master_bare", partial(CapConv2D, 2, 3, routing="master", post_activation=False), (5, 4, 6)),
+    Row("cap_conv_master_strides", partial(CapConv2D, 2, 3, kernel_size=3, strides=2, routing="master"), (7, 4, 3)),
+    Row("cap_conv_own", partial(_master_aide, coefficients="own"), (5, 4, 6)),
+    Row("cap_conv_cross", partial(_master_aide, coefficients="cross", strides=2), (6, 4, 3)),
+    Row("cap_conv_both", partial(CapConv2D, capsule_dim=2, num_capsules=3), (5, 4, 6)),
+    Row("cap_conv_excludes_own", partial(_master_aide, aide_excludes_own=True, aide_kernel_size=3), (5, 4, 6)),
+    Row("cap_conv_shortcut", partial(_master_aide, coefficients="own"), (5, 4, 6), _with_identity_shortcut),
+    Row("cap_conv_bare", partial(_master_aide, post_activation=False), (5, 4, 6)),
+    Row("cap_conv_options", partial(_master_aide, aide_kernel_size=1, **_everything), (5, 4, 6)),
+    Row("module", partial(CapConvModule, 2, 3, depth=2), (6, 4, 3)),
+    Row("module_master", partial(CapConvModule, capsule_dim=2, num_capsules=3, routing="master"), (6, 4, 3)),
+    Row("module_type1_only", partial(CapConvModule, 2, 3, depth=0, strides=1, coefficients="cross"), (5, 4, 6)),
+    Row("module_skip_type1", partial(CapConvModule, 2, 3, depth=1, skip="type1", routing="master"), (6, 4, 3)),
+    Row(
+        "module_skip_type2",
+        partial(CapConvModule, 2, 3, depth=2, skip="type2", routing="master"),
+        (6, 4, 3),
+        slow_xla=True,
+    ),
+    Row(
+        "module_skip_none",
+        partial(CapConvModule, 2, 3, depth=2, skip="none", routing="master"),
+        (6, 4, 3),
+        slow_xla=True,
+    ),
+    Row(
+        "module_options",
+        partial(CapConvModule, 2, 3, depth=1, aide_excludes_own=True, **_everything),
+        (6, 4, 3),
+        slow_xla=True,
+    ),
+    Row("cap_fc_map", partial(CapFC, num_capsules=3, capsule_dim=2), (3, 2, 8)),
+    Row("cap_fc_capsules", partial(CapFC, 2, 4, kernel_initializer="ones", kernel_regularizer="l1"), (5, 4)),
+    Row("capsule_length", partial(CapsuleLength), (5, 4)),
+]
+
+_two_modules = {"depths": (1, 2), "capsule_dims": (2, 3), "strides": (1, 2), "num_capsules": 3}
+
+MODELS = [
+    Row("encapnet", partial(EncapNet, (8, 6, 2), 3, **_two_modules), (8, 6, 2)),
+    Row(
+        "encapnet_mixed",
+        partial(
+            EncapNet,
+            (6, 7, 1),
+            4,
+            **_two_modules,
+            routing=("master", "master_aide"),
+            coefficients=("own", "cross"),
+            skip="type1",
+            include_rescaling=True,
+            aide_excludes_own=True,
+            synchronized=True,
+        ),
+        (6, 7, 1),
+        slow_xla=True,
+    ),
+    Row(
+        "encapnet18",
+        partial(EncapNet18, (8, 6, 1), 3, depths=(1, 1, 1, 1), num_capsules=2, routing="master"),
+        (8, 6, 1),
+        slow_xla=True,
+    ),
+    Row("encapnet6", partial(EncapNet6, (8, 6, 1), 3, num_capsules=2), (8, 6, 1), slow_xla=True),
+    Row(
+        "encapnet101", partial(EncapNet101, (8, 6, 1), 3, depths=(2, 1, 0, 1), num_capsules=2), (8, 6, 1), slow_xla=True
+    ),
+]
+
+LOSSES = [
+    Row("margin_loss", partial(MarginLoss), (4,)),
+    Row(
+        "margin_loss_options",
+        partial(MarginLoss, positive_margin=0.8, negative_margin=0.2, down_weight=0.25, reduction="sum", name="m"),
+        (4,),
+    ),
+    Row("spread_loss", partial(SpreadLoss, margin=0.4), (4,)),
+]
+
+CALLBACKS = [
+    Row("spread_margin_schedule", partial(SpreadMarginSchedule, start=0.3, end=0.8), (4,), loss=SpreadLoss),
+]
+
+ROWS = LAYERS + MODELS + LOSSES + CALLBACKS
+PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
+LAYERS_AND_MODELS = LAYERS + MODELS
+
+
+def named(row):
+    return row.name
+
+
+def enliven(made, x):
+    """Gives a layer or model biases and betas off 0 and the running statistics of `x`. An untrained network's scores in
+    evaluation are near 0 whatever comes in, since capsules shrink in every squash: two wrong ones would agree."""
+    rng = np.random.default_rng(7)
+    for weight in made.trainable_weights:
+        if weight.name in ("bias", "beta"):
+            weight.assign(weight + rng.uniform(-0.2, 0.6, weight.shape))
+    norms = [part for part in made._flatten_layers() if isinstance(part, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum = 0.0
+    made(x, training=True)
+    for norm in norms:
+        norm.momentum = 0.9
+    return made
+
+
+def under_xla(rows):
+    """Parameters of a test that compiles, the long ones marked."""
+    return [pytest.param(row, id=row.name, marks=[pytest.mark.slow] if row.slow_xla else []) for row in rows]

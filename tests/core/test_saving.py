@@ -1,0 +1,105 @@
+"""load_model: what is no whole model of ours is told from what is."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import encapnet_tf as en
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A small network's file."""
+    path = tmp_path / "model.keras"
+    model = en.models.EncapNet((4, 4, 1), 2, depths=(1,), capsule_dims=(2,), strides=(2,), num_capsules=2)
+    model.compile("sgd", en.losses.MarginLoss())
+    model.save(path)
+    return path
+
+
+def rewritten(path, change):
+    """The archive at `path` with the content of its members changed; None leaves one out."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            if change(name, content) is not None:
+                archive.writestr(name, change(name, content))
+    return path
+
+
+def test_path_may_be_a_string_or_a_path(saved):
+    x = np.ones((1, 4, 4, 1))
+    np.testing.assert_array_equal(en.load_model(saved)(x), en.load_model(str(saved))(x))
+
+
+def test_compile(saved):
+    model = en.load_model(saved)
+    assert isinstance(model.loss, en.losses.MarginLoss)
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert not en.load_model(saved, compile=False).compiled
+
+
+def test_missing_file_raises(tmp_path):
+    path = tmp_path / "nowhere.keras"
+    with pytest.raises(FileNotFoundError, match=str(path)):
+        en.load_model(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_file_raises(saved, share):
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=saved.name):
+        en.load_model(saved)
+
+
+def test_truncated_weights_raise(saved):
+    """A whole archive around half of the weights, as an interrupted copy of an unpacked model leaves it."""
+    rewritten(saved, lambda name, content: content[: len(content) // 2] if name.endswith(".h5") else content)
+    with pytest.raises(ValueError, match=r"model\.keras"):
+        en.load_model(saved)
+
+
+def test_archive_without_a_configuration_raises(saved):
+    rewritten(saved, lambda name, content: None if name == "config.json" else content)
+    with pytest.raises(ValueError, match=r"model\.keras"):
+        en.load_model(saved)
+
+
+@pytest.mark.parametrize("name", ["model.txt", "model.h5", "model.keras"])
+def test_other_file_raises(tmp_path, name):
+    (tmp_path / name).write_text("no model")
+    with pytest.raises(ValueError, match=r"model\.\w+"):
+        en.load_model(tmp_path / name)
+
+
+def test_folder_raises(tmp_path):
+    with pytest.raises(ValueError, match=tmp_path.name):
+        en.load_model(tmp_path)
+
+
+def test_pickled_code_is_refused(tmp_path):
+    """A Lambda layer is code that runs when the model does: safe mode stays on."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1, output_shape=(3,))])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="unsafe"):
+        en.load_model(tmp_path / "model.keras")
+
+
+class Doubled(keras.layers.Layer):
+    """A class that is registered nowhere."""
+
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def test_custom_objects(tmp_path):
+    model = keras.Sequential([keras.Input((2, 4)), en.layers.CapFC(3, 4), Doubled(), en.layers.CapsuleLength()])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises((TypeError, ValueError), match="Doubled"):
+        en.load_model(tmp_path / "model.keras")
+    again = en.load_model(tmp_path / "model.keras", custom_objects={"Doubled": Doubled})
+    np.testing.assert_array_equal(again(np.ones((1, 2, 4))), model(np.ones((1, 2, 4))))

@@ -1,0 +1,41 @@
+"""Run by test_backends.py in a process of its own, KERAS_BACKEND set: a network's scores, two steps, the schedule.
+
+Usage: python train_on_backend.py FOLDER. Reads `model.keras` and `data.npz`, writes `<backend>.npz`.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import encapnet_tf as en
+
+
+def scheduled_losses(x, y):
+    """Losses of three epochs under a rising margin, of a model that gives back its input."""
+    model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Rescaling(1.0)])
+    model.compile("sgd", en.losses.SpreadLoss(0.5))
+    schedule = en.callbacks.SpreadMarginSchedule(0.2, 0.8)
+    return model.fit(x, y, epochs=3, verbose=0, callbacks=[schedule]).history["loss"]
+
+
+def measure(folder):
+    """What every backend should agree on: name -> array."""
+    data = np.load(folder / "data.npz")
+    model = en.load_model(folder / "model.keras")
+    results = {"before": model.predict(data["x"], verbose=0)}
+    model.compile(keras.optimizers.SGD(0.05), en.losses.MarginLoss())
+    results["losses"] = [model.train_on_batch(data["x"], data["y"]) for _ in range(2)]
+    results["after"] = model.predict(data["x"], verbose=0)
+    results["scheduled"] = scheduled_losses(data["lengths"], data["y"])
+    for i, weight in enumerate(model.get_weights()):
+        results[f"weight{i}"] = weight
+    return results
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    name = keras.backend.backend()
+    np.savez(folder / f"{name}.npz", **measure(folder))
+    print(f"tensorflow loaded: {'tensorflow' in sys.modules}")

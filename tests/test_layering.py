@@ -1,0 +1,153 @@
+"""Imports go one way, by the source: ops <- layers, losses <- callbacks, models, interop <- trainers <- export."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# What each part of the core may import of the others; itself is always allowed.
+ALLOWED = {
+    "arguments": set(),
+    "ops": {"arguments"},
+    "layers": {"arguments", "ops"},
+    "losses": {"arguments", "ops"},
+    "callbacks": {"arguments", "losses"},
+    "models": {"arguments", "ops", "layers", "losses"},
+    "interop": {"arguments", "ops", "layers", "models"},
+    "saving": {"arguments"},
+    "__init__": {"callbacks", "interop", "layers", "losses", "models", "ops", "saving"},
+}
+THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}
+FOLDERS = ("encapnet_tf", "trainers", "export", "tests", "benchmarks", "examples")
+
+
+def sources(*folders):
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def module_of(path):
+    """The dotted name a file is imported by: the trainers and exports are installed inside the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return (*(("encapnet_tf",) if parts and parts[0] in ("trainers", "export") else ()), *parts)
+
+
+def imports(path, source=None):
+    """(dotted name, whether at module level) of everything that a file imports, relative names resolved."""
+    tree = ast.parse(source or path.read_text(encoding="utf-8"))
+    top = {id(node) for statement in tree.body if not isinstance(statement, FUNCTIONS) for node in ast.walk(statement)}
+    package = module_of(path) if path.name == "__init__.py" else module_of(path)[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*base, *([node.module] if node.module else [])))
+            yield from ((f"{base}.{alias.name}", id(node) in top) for alias in node.names)
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def part_of(name):
+    """The part of the core that a dotted name lies in, or None: encapnet_tf.layers.CapFC -> layers."""
+    names = name.split(".")
+    if names[0] != "encapnet_tf":
+        return None
+    return names[1] if len(names) > 1 else "__init__"
+
+
+def wrong_in_the_core(path, source=None):
+    """Imports of a file of the core that the layering forbids."""
+    own = path.relative_to(ROOT / "encapnet_tf").with_suffix("").parts[0]
+    assert own in ALLOWED, f"say in ALLOWED what {own} may import"
+    for name, _ in imports(path, source):
+        part, root = part_of(name), name.split(".")[0]
+        if part is not None:
+            if part != own and part not in ALLOWED[own]:
+                yield name
+        elif root not in THIRD_PARTY_OF_THE_CORE and root not in sys.stdlib_module_names:
+            yield name
+
+
+def wrong_in_the_trainers(path, source=None):
+    """Imports of the exports: only the command line's, and only inside a function, so that training needs none."""
+    for name, at_module_level in imports(path, source):
+        if name.startswith("encapnet_tf.export") and (at_module_level or path.name != "cli.py"):
+            yield name
+
+
+def wrong_anywhere(path, source=None):
+    """Another project owns a top-level `export`, and keras.src is private."""
+    for name, _ in imports(path, source):
+        if name.split(".")[0] in ("trainers", "export") or name.startswith("keras.src"):
+            yield name
+    for node in ast.walk(ast.parse(source or path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "keras.src":
+            yield "keras.src"
+
+
+def test_sources_are_found():
+    assert len(sources("encapnet_tf")) > 20
+    assert len(sources(*FOLDERS)) > 40
+
+
+@pytest.mark.parametrize("path", sources("encapnet_tf"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_core(path):
+    assert list(wrong_in_the_core(path)) == []
+
+
+def test_trainers_and_exports():
+    wrong = {str(path.relative_to(ROOT)): list(wrong_in_the_trainers(path)) for path in sources("trainers")}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_names_that_nobody_imports():
+    wrong = {str(path.relative_to(ROOT)): list(wrong_anywhere(path)) for path in sources(*FOLDERS)}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("encapnet_tf/ops/x.py", "from encapnet_tf import layers"),
+        ("encapnet_tf/ops/x.py", "from ..layers import CapFC"),
+        ("encapnet_tf/ops/x.py", "from .. import losses"),
+        ("encapnet_tf/ops/__init__.py", "from ..models import EncapNet"),
+        ("encapnet_tf/layers/x.py", "import encapnet_tf.losses"),
+        ("encapnet_tf/layers/x.py", "def f():\n    import tensorflow as tf"),
+        ("encapnet_tf/models/x.py", "from encapnet_tf.trainers import train"),
+        ("encapnet_tf/models/x.py", "from encapnet_tf import trainers"),
+        ("encapnet_tf/losses/x.py", "import encapnet_tf as en"),
+        ("encapnet_tf/saving.py", "from absl import flags"),
+        ("encapnet_tf/__init__.py", "import keras_tuner, tensorflow_datasets"),
+    ],
+)
+def test_a_wrong_import_in_the_core_is_seen(file, source):
+    assert list(wrong_in_the_core(ROOT / file, source))
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("encapnet_tf/layers/x.py", "import math\nimport keras\nfrom encapnet_tf import ops\nfrom . import squash"),
+        ("encapnet_tf/models/x.py", "from encapnet_tf.layers import CapFC\nfrom keras import layers"),
+    ],
+)
+def test_a_right_import_in_the_core_passes(file, source):
+    assert not list(wrong_in_the_core(ROOT / file, source))
+
+
+def test_wrong_imports_elsewhere_are_seen():
+    for source in ("import trainers.cli", "from export import x", "from keras.src import y", "import keras\nkeras.src"):
+        assert list(wrong_anywhere(ROOT / "tests/x.py", source)), source
+    assert not list(wrong_anywhere(ROOT / "tests/x.py", "from encapnet_tf.trainers import cli\nfrom . import export"))
+    train = ROOT / "trainers/train.py"
+    lazily = "def run():\n    from ..export import saved_model"
+    assert list(wrong_in_the_trainers(train, "from ..export import saved_model"))
+    assert list(wrong_in_the_trainers(train, lazily))
+    assert not list(wrong_in_the_trainers(train.with_name("cli.py"), lazily))
+    assert list(wrong_in_the_trainers(train.with_name("cli.py"), "from encapnet_tf import export"))
