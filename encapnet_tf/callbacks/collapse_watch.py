@@ -51,10 +51,11 @@ class CollapseWatch(keras.callbacks.Callback):
         self._units = [layer for layer in self.model.layers if isinstance(layer, FeedbackAgreement)]
         if not self._units:
             raise ValueError("CollapseWatch found no feedback agreement unit among the model's layers.")
-        self._probe = keras.Model(self.model.input, [unit.input for unit in self._units])
+        self._probe = keras.Model(self.model.input, [tensor for unit in self._units for tensor in unit.input])
 
     def on_epoch_end(self, epoch, logs=None):
-        for unit, (higher, lower) in zip(self._units, self._probe(self.images, training=False), strict=True):
+        outputs = self._probe(self.images, training=False)
+        for unit, higher, lower in zip(self._units, outputs[::2], outputs[1::2], strict=True):
             values = unit.diagnose(higher, lower)
             if logs is not None:
                 logs.update({f"{unit.name}_{key}": value for key, value in values.items()})

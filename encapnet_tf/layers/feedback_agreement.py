@@ -6,6 +6,8 @@ from keras import ops as K
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import feedback_parts
+from encapnet_tf.ops.pairwise_cost import COSTS, self_cost
+from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.sinkhorn import check_arguments
 
 DIVERGENCES = ("sinkhorn", "kl")
@@ -98,7 +100,7 @@ class FeedbackAgreement(keras.layers.Layer):
         self.num_capsules = whole_number("num_capsules", num_capsules)
         self.epsilon = float(epsilon)
         self.iterations = int(iterations)
-        self.cost = one_of("cost", cost, ops.COSTS)
+        self.cost = one_of("cost", cost, COSTS)
         self.debias = bool(debias)
         self.differentiate_plan = bool(differentiate_plan)
         self.divergence = one_of("divergence", divergence, DIVERGENCES)
@@ -206,8 +208,8 @@ class FeedbackAgreement(keras.layers.Layer):
         values = {
             "divergence": self._compare(extracted, features),
             "raw_divergence": self._compare(_flattened(generated), raw),
-            "spread": K.mean(ops.self_cost(features, self.cost)),
-            "raw_spread": K.mean(ops.self_cost(raw, self.cost)),
+            "spread": K.mean(self_cost(features, self.cost)),
+            "raw_spread": K.mean(self_cost(raw, self.cost)),
         }
         return {name: float(value) for name, value in values.items()}
 
@@ -299,7 +301,7 @@ def _as_trained(part, x):
 
 def _flattened(x):
     """(batch, features), in at least float32."""
-    return ops.at_least_float32(K.reshape(x, (K.shape(x)[0], -1)))
+    return at_least_float32(K.reshape(x, (K.shape(x)[0], -1)))
 
 
 def _finite(name, value):

@@ -4,7 +4,9 @@ import keras
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of
+from encapnet_tf.ops.pairwise_cost import COSTS
 from encapnet_tf.ops.sinkhorn import check_arguments
+from encapnet_tf.ops.sinkhorn_divergence import VALUES
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -52,10 +54,10 @@ class SinkhornLoss(keras.losses.Loss):
         check_arguments(epsilon, iterations, solver)
         self.epsilon = float(epsilon)
         self.iterations = int(iterations)
-        self.cost = one_of("cost", cost, ops.COSTS)
+        self.cost = one_of("cost", cost, COSTS)
         self.debias = bool(debias)
         self.differentiate_plan = bool(differentiate_plan)
-        self.value = one_of("value", value, ops.VALUES)
+        self.value = one_of("value", value, VALUES)
         self.solver = solver
         self.relative_epsilon = bool(relative_epsilon)
 

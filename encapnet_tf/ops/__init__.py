@@ -2,22 +2,17 @@
 
 from encapnet_tf.ops.capsules import merge_capsules, split_capsules
 from encapnet_tf.ops.grouped_conv2d import grouped_conv2d
-from encapnet_tf.ops.pairwise_cost import COSTS, pairwise_cost, self_cost
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.pairwise_cost import pairwise_cost
 from encapnet_tf.ops.sinkhorn import SinkhornResult, sinkhorn, sinkhorn_plan
-from encapnet_tf.ops.sinkhorn_divergence import VALUES, sinkhorn_divergence
+from encapnet_tf.ops.sinkhorn_divergence import sinkhorn_divergence
 from encapnet_tf.ops.squash import capsule_length, squash
 
 __all__ = [
-    "COSTS",
-    "VALUES",
     "SinkhornResult",
-    "at_least_float32",
     "capsule_length",
     "grouped_conv2d",
     "merge_capsules",
     "pairwise_cost",
-    "self_cost",
     "sinkhorn",
     "sinkhorn_divergence",
     "sinkhorn_plan",

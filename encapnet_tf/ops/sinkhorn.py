@@ -32,6 +32,13 @@ class SinkhornResult(NamedTuple):
         potential_x, potential_y: f and g, (B,).
         marginal_error: sum of what the plan's row and column sums miss 1 / B by, a measure of convergence.
         epsilon: the regularisation strength in force.
+
+    Example:
+
+    >>> import numpy as np
+    >>> result = sinkhorn(np.ones((4, 4), "float32"), epsilon=0.5)
+    >>> float(result.marginal_error), float(result.epsilon)
+    (0.0, 0.5)
     """
 
     plan: Any

@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-from encapnet_tf.callbacks import SpreadMarginSchedule
-from encapnet_tf.layers import CapConv2D, CapConvModule, CapFC, CapsuleLength, GroupedConv2D, Squash
-from encapnet_tf.losses import MarginLoss, SpreadLoss
+from encapnet_tf.callbacks import CollapseWatch, FeedbackWeightSchedule, SpreadMarginSchedule
+from encapnet_tf.layers import (
+    CapConv2D,
+    CapConvModule,
+    CapFC,
+    CapsuleLength,
+    FeedbackAgreement,
+    GroupedConv2D,
+    Squash,
+)
+from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
 from encapnet_tf.models import EncapNet, EncapNet6, EncapNet18, EncapNet101
 
 
@@ -25,6 +33,7 @@ class Row:
         shape: of an input, without the batch (height and width differ); of losses and callbacks: (classes,).
         call: how the layer is called, where that is not `layer(x)`.
         loss: of callbacks, the loss to compile with.
+        one_hot: of losses, whether labels must be one-hot.
         slow_xla: whether its test under XLA is left to `pytest -m slow`: its parts have rows of their own.
     """
 
@@ -33,6 +42,7 @@ class Row:
     shape: tuple
     call: Callable = field(default=lambda layer, x, **options: layer(x, **options))
     loss: Callable = MarginLoss
+    one_hot: bool = False
     slow_xla: bool = False
 
     @property
@@ -127,6 +137,40 @@ LAYERS = [
     Row("capsule_length", partial(CapsuleLength), (5, 4)),
 ]
 
+
+def _with_its_input_halved(layer, x, **options):
+    """A unit between a map and one of half its size, both of six channels."""
+    higher = keras.layers.Conv2D(6, 3, strides=2, padding="same", name="higher")(x)
+    return layer([higher, x], **options)
+
+
+# Units give their input back: what they do to the loss, their gradients and precision is in tests/feedback.
+UNITS = [
+    Row("feedback", partial(FeedbackAgreement, 5.0, 3), (8, 6, 6), _with_its_input_halved),
+    Row(
+        "feedback_options",
+        partial(
+            FeedbackAgreement,
+            weight=0.5,
+            num_capsules=2,
+            epsilon=0.1,
+            iterations=3,
+            cost="euclidean",
+            debias=False,
+            differentiate_plan=True,
+            generator="conv",
+            extractor=None,
+            divergence="kl",
+            extractor_objective="frozen",
+            solver="plain",
+            relative_epsilon=True,
+            synchronized=True,
+        ),
+        (8, 6, 6),
+        _with_its_input_halved,
+    ),
+]
+
 _two_modules = {"depths": (1, 2), "capsule_dims": (2, 3), "strides": (1, 2), "num_capsules": 3}
 
 MODELS = [
@@ -168,13 +212,21 @@ LOSSES = [
         (4,),
     ),
     Row("spread_loss", partial(SpreadLoss, margin=0.4), (4,)),
+    Row(
+        "sinkhorn_loss",
+        partial(SinkhornLoss, 0.5, 7, "sqeuclidean", debias=False, value="dual", relative_epsilon=True),
+        (4,),
+        one_hot=True,
+    ),
 ]
 
 CALLBACKS = [
+    Row("collapse_watch", partial(CollapseWatch, np.ones((3, 4, 4, 1), "float32"), ratio=0.1), (4,)),
+    Row("feedback_weight_schedule", partial(FeedbackWeightSchedule, float), (4,)),
     Row("spread_margin_schedule", partial(SpreadMarginSchedule, start=0.3, end=0.8), (4,), loss=SpreadLoss),
 ]
 
-ROWS = LAYERS + MODELS + LOSSES + CALLBACKS
+ROWS = LAYERS + UNITS + MODELS + LOSSES + CALLBACKS
 PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
 LAYERS_AND_MODELS = LAYERS + MODELS
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from .reload_in_fresh_process import parts
-from .rows import LAYERS_AND_MODELS, LOSSES, MODELS, enliven
+from .rows import LAYERS_AND_MODELS, LOSSES, MODELS, UNITS, enliven
 
 SCRIPT = Path(__file__).with_name("reload_in_fresh_process.py")
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def fresh_environment():
 
 def models_to_save():
     """Name -> (model, row): every row, the networks in mixed precision too, and one compiled with each loss."""
-    made = {row.name: (row.model(), row) for row in LAYERS_AND_MODELS}
+    made = {row.name: (row.model(), row) for row in LAYERS_AND_MODELS + UNITS}
     for row in LOSSES:
         model = MODELS[0].model()
         model.compile("sgd", row.factory())
