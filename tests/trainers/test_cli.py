@@ -88,6 +88,20 @@ def test_report_is_written_anew(run):
     assert (path / "report.html").read_text() == before
 
 
+def test_feedback_units_are_trained_watched_and_reported(tmp_path):
+    flags = ["--feedback=two", "--feedback_weight=0.5", "--epsilon=0.1", "--extractor_objective=adversarial"]
+    process = encapnet("train", "--run_dir=run", *TINY, "--depths=1", *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    for unit in ("module1_feedback_half", "module1_feedback_same"):
+        assert row[unit] > 0
+        assert row[f"{unit}_raw_spread"] > 0
+        assert f"val_{unit}" not in row
+    assert "Feedback agreement" in (tmp_path / "run" / "report.html").read_text()
+    process = encapnet("evaluate", "run", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+
+
 def test_fashion_mnist_recipe(tmp_path):
     write_fashion_mnist(tmp_path / "files", train=160, test=20)
     process = encapnet("train", "--recipe=fashion_mnist", f"--data_dir={tmp_path / 'files'}", "--batch_size=16", *TINY,

@@ -69,6 +69,14 @@ def test_the_papers_network_by_name():
     assert _parameters(build(config, (32, 32, 3), 10)) == 1_743_680
 
 
+def test_feedback_settings_reach_the_units():
+    overrides = {"feedback": "half", "feedback_weight": 3.0, "epsilon": 0.2, "iterations": 7, "cost": "euclidean"}
+    model = build(resolve("digits", overrides), (8, 8, 1), 10)
+    unit = model.get_layer("module2_feedback_half")
+    assert (unit.weight, unit.epsilon, unit.iterations, unit.cost) == (3.0, 0.2, 7, "euclidean")
+    assert not any("feedback" in layer.name for layer in build(resolve("digits", {}), (8, 8, 1), 10).layers)
+
+
 def test_settings_that_make_no_network():
     with pytest.raises(UserError, match="one entry of capsule_dims per module"):
         build(resolve("digits", {"depths": (1, 1, 1)}), (8, 8, 1), 10)

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -92,6 +93,27 @@ def test_sections_are_there(page):
 def test_no_mistakes():
     page = render("t", _record(["a", "b", "c"], right=True))
     assert "There are none" in page
+
+
+def _with_units(record, shares):
+    rows = [
+        {**row, "unit": 0.1, "unit_divergence": 0.5 * share, "unit_raw_divergence": 0.5, "unit_spread": 0.3,
+         "unit_raw_spread": 0.4}
+        for row, share in zip(record.metrics, shares, strict=True)
+    ]  # fmt: skip
+    return dataclasses.replace(record, metrics=rows)
+
+
+def test_feedback_units_have_a_section():
+    page = render("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.2, 0.1)))
+    assert "<h2>Feedback agreement</h2>" in page
+    assert "Warning" not in page
+
+
+def test_a_collapsed_extractor_is_told():
+    page = render("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.002, 0.001)))
+    assert "Warning: the extractor of unit collapsed at epoch 2" in page
+    assert "0.10% of the features" in page
 
 
 def test_confusion_counts():
