@@ -49,6 +49,9 @@ def _run(args):
     except UserError as error:
         print(f"encapnet {args.verb}: {error}", file=sys.stderr)
         return error.status
+    except KeyboardInterrupt:
+        print(f"encapnet {args.verb}: interrupted before anything was made.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from dataclasses import dataclass, field
 
 from .errors import UserError
@@ -94,6 +95,10 @@ class Config:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
+# Settings that are the network's own: choosing another network drops a recipe's.
+NETWORK_SETTINGS = ("num_capsules", "depths", "capsule_dims", "strides", "routing", "coefficients", "skip")
+
+
 def settings() -> tuple[dataclasses.Field, ...]:
     """The configuration's fields, each with its help, parser, choices and bounds as metadata."""
     return dataclasses.fields(Config)
@@ -107,8 +112,9 @@ def _check(setting, value):
         raise UserError(f"--{setting.name}={value}: expected one of {', '.join(choices)}.")
     if least is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UserError(f"--{setting.name}={value}: expected a finite number.")
+    kind = numbers.Real if setting.metadata["parse"] is float else numbers.Integral
+    if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+        raise UserError(f"--{setting.name}={value}: expected a {'finite' if kind is numbers.Real else 'whole'} number.")
     if value < least or (most is not None and value > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise UserError(f"--{setting.name}={value}: expected {bounds}.")
@@ -128,13 +134,10 @@ def add_flags(parser, skip=()):
 
 
 def _parser(parse):
-    kinds = {int: "a whole number", float: "a number", _integers: "whole numbers with commas between"}
+    kinds = {int: "whole number", float: "number", _integers: "list of whole numbers"}
 
     def parsed(text):
-        try:
-            return parse(text)
-        except ValueError:
-            raise ValueError(text) from None
+        return parse(text)
 
-    parsed.__name__ = kinds.get(parse, "text")  # argparse says "invalid a whole number value" without this
+    parsed.__name__ = kinds.get(parse, "text")  # what argparse calls it: "invalid whole number value"
     return parsed

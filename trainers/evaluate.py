@@ -13,7 +13,7 @@ def add_arguments(parser):
 def main(args):
     """The verb: evaluates a run's best model on the test and validation images and compares with the summary."""
     run = RunDirectory.open(args.run)
-    summary = run.read_json(RunDirectory.summary_file)
+    summary = run.read_json(RunDirectory.summary_file, "test_errors", "test_accuracy")
     test, validation = evaluate(run)
     print(f"test accuracy        {test.accuracy:.2%} ({test.errors} errors in {len(test.labels)} images)")
     print(f"validation accuracy  {validation.accuracy:.2%} ({len(validation.labels)} images)")
@@ -41,6 +41,6 @@ def evaluate(run: RunDirectory):
     from . import data
     from .predictions import Predictions
 
-    dataset = data.load(Config.from_json(run.read_json(RunDirectory.config_file)["config"]))
+    dataset = data.load(Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"]))
     model = run.file(RunDirectory.best_model_file)
     return tuple(Predictions.of(model, split, PREDICT_BATCH) for split in (dataset.test, dataset.validation))

@@ -6,6 +6,7 @@ import keras
 
 from encapnet_tf import callbacks, losses, models
 
+from .config import NETWORK_SETTINGS
 from .errors import UserError
 
 _BUILDERS = {
@@ -14,7 +15,6 @@ _BUILDERS = {
     "encapnet18": models.EncapNet18,
     "encapnet101": models.EncapNet101,
 }
-_SETTINGS = ("num_capsules", "depths", "capsule_dims", "strides", "routing", "coefficients", "skip")
 _WARM_UP_SHARE = 0.05
 
 
@@ -30,7 +30,7 @@ def build(config, image_shape, classes: int):
         UserError: the settings do not make a network.
     """
     builder = _BUILDERS[config.model]
-    options = {name: getattr(config, name) for name in _SETTINGS if getattr(config, name) is not None}
+    options = {name: getattr(config, name) for name in NETWORK_SETTINGS if getattr(config, name) is not None}
     for name in ("routing", "coefficients"):
         if len(options.get(name, ())) == 1:
             options[name] = options[name][0]

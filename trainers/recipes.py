@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from .config import Config
+from .config import NETWORK_SETTINGS, Config
 from .errors import UserError
-
-_NETWORK = ("num_capsules", "depths", "capsule_dims", "strides", "routing", "coefficients", "skip")
 
 
 @dataclass(frozen=True)
@@ -66,5 +64,5 @@ def resolve(recipe: str, overrides: dict) -> Config:
     base = RECIPES[recipe].config
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
-        values.update(dict.fromkeys(_NETWORK))
+        values.update(dict.fromkeys(NETWORK_SETTINGS))
     return Config(**{**values, **overrides})

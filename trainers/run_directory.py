@@ -94,13 +94,21 @@ class RunDirectory:
     def write_json_lines(self, name: str, rows):
         self.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def read_json(self, name: str):
+    def read_json(self, name: str, *keys: str) -> dict:
         """Reads a JSON file of the run.
 
+        Args:
+            name: the file.
+            *keys: what it must hold.
+
         Raises:
-            UserError: it is missing or damaged.
+            UserError: it is missing or damaged, or lacks a key.
         """
-        return self._read(name, json.loads)
+        values = self._read(name, json.loads)
+        missing = [key for key in keys if key not in values] if isinstance(values, dict) else ["everything"]
+        if missing:
+            raise UserError(f"{self.file(name)} is damaged: it lacks {', '.join(missing)}.")
+        return values
 
     def read_json_lines(self, name: str) -> list:
         return self._read(name, lambda text: [json.loads(line) for line in text.splitlines()])

@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from .config import Config, add_flags
+from .config import Config, add_flags, settings
 from .errors import UserError
 from .recipes import RECIPES, resolve
 from .run_directory import RunDirectory
@@ -27,8 +27,8 @@ def add_arguments(parser):
 
 def main(args):
     """The verb: resolves the configuration, trains, prints the result and what to type next."""
-    given = {name: value for name, value in vars(args).items() if value is not None and name in Config.__dict__}
-    config = resolve(args.recipe, given | {"recipe": args.recipe})
+    given = {setting.name: getattr(args, setting.name) for setting in settings()}
+    config = resolve(args.recipe, {name: value for name, value in given.items() if value is not None})
     run, summary = train(config, args.run_dir)
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "

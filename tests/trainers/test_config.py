@@ -33,6 +33,8 @@ def test_every_setting_has_help():
         ("routing", ("master", "dynamic")),
         ("depths", (1, -1)),
         ("epochs", "many"),
+        ("epochs", 2.5),
+        ("depths", (1.0,)),
     ],
 )
 def test_bad_values_are_named(setting, value):

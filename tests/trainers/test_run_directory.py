@@ -60,6 +60,17 @@ def test_open_wants_a_finished_run(tmp_path):
         RunDirectory.open(tmp_path)
 
 
+def test_a_file_that_lacks_something_is_named(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_json("summary.json", {"seed": 1})
+    assert run.read_json("summary.json", "seed") == {"seed": 1}
+    with pytest.raises(UserError, match="lacks test_errors"):
+        run.read_json("summary.json", "seed", "test_errors")
+    run.write_text("summary.json", "[]")
+    with pytest.raises(UserError, match="lacks everything"):
+        run.read_json("summary.json", "seed")
+
+
 def test_damaged_and_missing_files_are_named(tmp_path):
     run = RunDirectory(tmp_path)
     run.write_text("summary.json", "{")

@@ -11,7 +11,7 @@ from encapnet_tf.trainers import cli
     [
         (["train", "--recipe=digitz"], "invalid choice: 'digitz'"),
         (["train", "--epoch=3"], "unrecognized arguments: --epoch=3 (did you mean --epochs?)"),
-        (["train", "--epochs=many"], "invalid a whole number value: 'many'"),
+        (["train", "--epochs=many"], "invalid whole number value: 'many'"),
         (["train", "--epochs=0"], "--epochs=0: expected at least 1"),
         (["train", "--batch_size=5000"], "more than the 1293 training images"),
         (["train", "--depths=1,1,1"], "one entry of capsule_dims per module"),

@@ -20,7 +20,7 @@ def add_arguments(parser):
 def main(args):
     """The verb `encapnet report RUN`: writes the page anew."""
     run = RunDirectory.open(args.run)
-    write_report(run, run.read_json(RunDirectory.summary_file))
+    write_report(run, run.read_json(RunDirectory.summary_file, "recipe", "class_names"))
     print(run.file(RunDirectory.report_file))
 
 

@@ -23,7 +23,7 @@ class RunRecord:
             UserError: one is missing or damaged.
         """
         return cls(
-            config=run.read_json(RunDirectory.config_file),
+            config=run.read_json(RunDirectory.config_file, "config"),
             metrics=run.read_json_lines(RunDirectory.metrics_file),
             summary=summary,
             predictions=Predictions.load(run.file(RunDirectory.predictions_file)),
