@@ -34,7 +34,8 @@ class FeedbackAgreement(keras.layers.Layer):
     `add_loss`. The output is z itself: put the unit where z is used next. In inference it does nothing, and
     `strip_feedback` takes it out.
 
-    The unweighted divergence is logged as a metric under the layer's name, in training only.
+    The unweighted divergence is logged as a metric under the layer's name, in training only. (Not on the JAX backend,
+    where Keras keeps metrics from layers; `callbacks.CollapseWatch` logs it after each epoch there too.)
 
     Args:
         weight: lambda, the factor of the divergence in the loss (10 in the paper); settable while training, see
@@ -169,10 +170,12 @@ class FeedbackAgreement(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         higher, lower = inputs
-        self._metric.training = bool(training)
+        # In a JAX training step Keras gives layers no access to metrics: there the divergence is not logged.
+        self._metric.training = bool(training) and keras.backend.backend() != "jax"
         if training:
             divergence = self.agreement(higher, lower, training=True)
-            self._metric.update_state(divergence)
+            if self._metric.training:
+                self._metric.update_state(divergence)
             self.add_loss(K.cast(self._weight, divergence.dtype) * divergence)
         return higher
 
