@@ -113,7 +113,7 @@ def test_feedback_units_have_a_section():
 def test_a_collapsed_extractor_is_told():
     page = render("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.002, 0.001)))
     assert "Warning: the extractor of unit collapsed at epoch 2" in page
-    assert "0.10% of the features" in page
+    assert "fell to 0.001 of the features" in page
 
 
 def test_confusion_counts():

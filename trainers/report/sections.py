@@ -76,8 +76,8 @@ def feedback(record: RunRecord) -> Section | None:
                 row["epoch"] for row, ratio in zip(record.metrics, ratios, strict=True) if ratio < COLLAPSE_RATIO
             )
             texts.append(
-                f"Warning: the extractor of {unit} collapsed at epoch {epoch}: the divergence it sees vanished "
-                f"({min(ratios):.2%} of the features' own) while the features still differ. The unit regularises "
+                f"Warning: the extractor of {unit} collapsed at epoch {epoch}: the divergence it sees fell to "
+                f"{min(ratios):.1g} of the features' own, while the features still differ. The unit regularises "
                 "little from there on; --extractor_objective=adversarial works against it."
             )
     picture = figures.feedback(record.metrics, units)
