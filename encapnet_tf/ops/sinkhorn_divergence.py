@@ -6,11 +6,10 @@ from encapnet_tf.ops.pairwise_cost import pairwise_cost, self_cost
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.sinkhorn import (
     absolute_epsilon,
-    alternating_potentials,
+    alternating_solution,
     check_arguments,
-    plain_potentials,
-    plan_of,
-    symmetric_potential,
+    plain_solution,
+    symmetric_solution,
 )
 
 VALUES = ("sharp", "dual")
@@ -66,7 +65,7 @@ def sinkhorn_divergence(
     if value not in VALUES:
         raise ValueError(f"value must be one of {', '.join(map(repr, VALUES))}. Received: value={value!r}.")
     x, y = at_least_float32(x), at_least_float32(y)
-    if x.shape[0] != y.shape[0]:
+    if None not in (x.shape[0], y.shape[0]) and x.shape[0] != y.shape[0]:
         raise ValueError(f"The sets must have as many points. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")
     between = pairwise_cost(x, y, cost)
     epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
@@ -86,30 +85,34 @@ def _plain_terms(x, y, between, epsilon, iterations, cost, debias, differentiate
 
     def term(matrix):
         fixed = matrix if differentiate_plan else ops.stop_gradient(matrix)
-        f, g = plain_potentials(fixed, epsilon, iterations)
+        plan, f, g = plain_solution(fixed, epsilon, iterations)
         if value == "dual":
-            return _with_gradient(ops.mean(f) + ops.mean(g), plan_of(fixed, epsilon, f, g), matrix)
-        return ops.sum(plan_of(fixed, epsilon, f, g) * matrix)
+            return _with_gradient(ops.mean(f) + ops.mean(g), plan, matrix)
+        return ops.sum(plan * matrix)
 
     return [term(matrix) for matrix in costs]
 
 
 def _fast_terms(x, y, between, epsilon, iterations, cost, debias, differentiate_plan, value):
-    """The three problems, the two symmetric ones first: y's own potential is a good start for the one between."""
-    terms, start = [], None
+    """The three problems, the two symmetric ones first: y's own potentials are a good start for the one between."""
+    through_plan = differentiate_plan and value == "sharp"
+    terms, start, adjoint_start = [], None, None
     if debias:
         for points in (x, y):
             matrix = self_cost(points, cost)
             fixed = ops.stop_gradient(matrix)
-            start = symmetric_potential(fixed, epsilon)
-            plan = plan_of(fixed, epsilon, start, start)
-            slope = 2.0 * (_symmetric_slope(plan, fixed, epsilon) if differentiate_plan and value == "sharp" else plan)
+            plan, start = symmetric_solution(fixed, epsilon)
+            slope = plan
+            if through_plan:
+                adjoint_start = _symmetric_adjoint(plan)
+                slope = _slope(plan, adjoint_start, ops.transpose(adjoint_start))
             amount = 2.0 * ops.mean(start) if value == "dual" else ops.sum(plan * fixed)
-            terms.append(_with_gradient(amount, slope, matrix))
+            terms.append(_with_gradient(amount, 2.0 * slope, matrix))
     fixed = ops.stop_gradient(between)
-    f, g = alternating_potentials(fixed, epsilon, iterations, start)
-    plan = plan_of(fixed, epsilon, f, g)
-    slope = _slope(plan, fixed, epsilon, iterations) if differentiate_plan and value == "sharp" else plan
+    plan, f, g = alternating_solution(fixed, epsilon, iterations, start)
+    slope = plan
+    if through_plan:
+        slope = _slope(plan, *_adjoint(plan, iterations, adjoint_start))
     amount = ops.mean(f) + ops.mean(g) if value == "dual" else ops.sum(plan * fixed)
     return [_with_gradient(amount, slope, between), *terms]
 
@@ -120,27 +123,47 @@ def _with_gradient(amount, slope, cost):
     return amount + ops.sum(slope * (cost - ops.stop_gradient(cost)))
 
 
-def _slope(plan, cost, epsilon, iterations):
-    """d<P, Q>/dQ at the solution, with the change of P: P * (1 - (Q - alpha_i - beta_j) / epsilon).
+def _slope(plan, alpha, beta):
+    """d<P, Q>/dQ at the solution, with the change of P: P * (1 - (D - alpha_i - beta_j)), D = -log(B^2 P).
 
-    alpha + beta is the part of Q that the marginals hold fixed: its projection under P, found by alternating means.
+    alpha + beta is what the marginals hold fixed: D's projection, under P, on the sums of a number for each row and one
+    for each column.
+    (D is (Q - f - g) / epsilon, so the projection of Q / epsilon leaves the same; but D is small at any epsilon.)
     """
-    size = ops.cast(ops.shape(cost)[0], cost.dtype)
+    return plan * (1.0 - (_sparsity(plan) - alpha - beta))
+
+
+def _sparsity(plan):
+    """D = -log(B^2 P), cut off where the plan is next to nothing."""
+    size = ops.cast(ops.shape(plan)[0], plan.dtype)
+    return -ops.log(ops.maximum(ops.square(size) * plan, 1e-26))
+
+
+def _adjoint(plan, iterations, start):
+    """alpha (B, 1) and beta (1, B) of `_slope`, by alternating means.
+
+    The means are over P's own rows and columns: where the plan has not converged, 1 / B in their place would diverge.
+    """
+    weighted = plan * _sparsity(plan)
+    rows, columns = (ops.maximum(ops.sum(plan, axis=axis, keepdims=True), 1e-30) for axis in (1, 0))
+    of_rows, of_columns = (
+        ops.sum(weighted, axis=1, keepdims=True) / rows,
+        ops.sum(weighted, axis=0, keepdims=True) / columns,
+    )
 
     def step(_, potentials):
-        alpha = size * ops.sum(plan * (cost - potentials[1]), axis=1, keepdims=True)
-        return alpha, size * ops.sum(plan * (cost - alpha), axis=0, keepdims=True)
+        alpha = of_rows - ops.matmul(plan, ops.transpose(potentials[1])) / rows
+        return alpha, of_columns - ops.matmul(ops.transpose(alpha), plan) / columns
 
-    start = (ops.zeros_like(cost[:, :1]), ops.zeros_like(cost[:1, :]))
-    alpha, beta = ops.fori_loop(0, iterations, step, start)
-    return plan * (1.0 - (cost - alpha - beta) / epsilon)
+    beta = ops.zeros_like(columns) if start is None else ops.transpose(start)
+    return ops.fori_loop(0, iterations, step, (ops.zeros_like(rows), beta))
 
 
-def _symmetric_slope(plan, cost, epsilon):
-    """`_slope` where x is y: alpha = beta, found by the two over-relaxed steps of the symmetric solver."""
-    size = ops.cast(ops.shape(cost)[0], cost.dtype)
-    alpha = ops.zeros_like(cost[:, :1])
+def _symmetric_adjoint(plan):
+    """`_adjoint` where x is y: alpha = beta, (B, 1), by the two over-relaxed steps of the symmetric solver."""
+    rows = ops.maximum(ops.sum(plan, axis=1, keepdims=True), 1e-30)
+    of_rows = ops.sum(plan * _sparsity(plan), axis=1, keepdims=True) / rows
+    alpha = ops.zeros_like(of_rows)
     for i in range(_ADJOINT_STEPS):
-        mean = size * ops.sum(plan * (cost - ops.transpose(alpha)), axis=1, keepdims=True)
-        alpha = alpha + _ADJOINT_WEIGHTS[i % 2] * (mean - alpha)
-    return plan * (1.0 - (cost - alpha - ops.transpose(alpha)) / epsilon)
+        alpha = alpha + _ADJOINT_WEIGHTS[i % 2] * (of_rows - ops.matmul(plan, alpha) / rows - alpha)
+    return alpha
