@@ -33,6 +33,7 @@ def attach_feedback(model, pairs, generator="conv", **options):
     ['feedback_expanded_conv_2_add_expanded_conv_1_project_bn']
     """
     model = _functional(model)
+    _check_form(pairs)
     names = [layer.name for layer in model.layers]
     for name in (name for pair in pairs for name in pair):
         if name not in names:
@@ -53,7 +54,13 @@ def attach_feedback(model, pairs, generator="conv", **options):
                 x = FeedbackAgreement(generator=generator, name=name, **options)([x, outputs[lower]])
         return x
 
-    return keras.models.clone_model(model, model.input, clone_function=lambda layer: layer, call_function=call)
+    attached_model = keras.models.clone_model(
+        model, model.input, clone_function=lambda layer: layer, call_function=call
+    )
+    for higher, lower in pairs:
+        if (higher, lower) not in attached:  # the higher layer is an input
+            raise _wrong_order(higher, lower)
+    return attached_model
 
 
 def strip_feedback(model):
@@ -98,7 +105,10 @@ def strip_feedback(model):
 def _functional(model):
     """The model as a functional one, or a ValueError."""
     if isinstance(model, keras.Sequential) and model.built:
-        return keras.Model(model.inputs, model.outputs, name=model.name)
+        functional = keras.Model(model.inputs, model.outputs, name=model.name)
+        if model.compiled:
+            functional.compile_from_config(model.get_compile_config())
+        return functional
     try:
         graph = model.operations
     except AttributeError:
@@ -112,11 +122,25 @@ def _functional(model):
     return model
 
 
-def _check_pair(model, higher, lower, outputs, attached):
-    if lower not in outputs:
+def _check_form(pairs):
+    if not isinstance(pairs, (list, tuple)) or not all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
+        for pair in pairs
+    ):
         raise ValueError(
-            f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower)."
+            f"pairs must be a list of pairs of names, (higher layer, lower layer). Received: pairs={pairs!r}."
         )
+
+
+def _wrong_order(higher, lower):
+    return ValueError(
+        f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower)."
+    )
+
+
+def _check_pair(model, higher, lower, outputs, attached):
+    if lower not in outputs or lower == higher:
+        raise _wrong_order(higher, lower)
     if (higher, lower) in attached:
         raise ValueError(
             f"The layer {higher!r} of {model.name} is called more than once; a unit can follow one call only."

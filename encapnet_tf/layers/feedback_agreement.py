@@ -189,6 +189,8 @@ class FeedbackAgreement(keras.layers.Layer):
         Returns:
             A scalar in at least float32.
         """
+        if not self.built:
+            self.build([higher.shape, lower.shape])
         generated = self._generate(higher, training)
         return self._compare(self._extract(generated, training), self._extract(lower, training))
 

@@ -50,7 +50,8 @@ class SinkhornResult(NamedTuple):
 
 def check_arguments(epsilon, iterations, solver):
     """Raises a ValueError for an epsilon that is not positive, fewer than 1 iteration or an unknown solver."""
-    if isinstance(epsilon, numbers.Number) and not 0 < epsilon < math.inf:
+    is_number = isinstance(epsilon, numbers.Real) and not isinstance(epsilon, bool)
+    if not (0 < epsilon < math.inf if is_number else hasattr(epsilon, "dtype")):  # a tensor's value is not looked at
         raise ValueError(f"epsilon must be a positive number. Received: epsilon={epsilon!r}.")
     if isinstance(iterations, bool) or not isinstance(iterations, numbers.Integral) or iterations < 1:
         raise ValueError(f"iterations must be an integer of at least 1. Received: iterations={iterations!r}.")

@@ -1,0 +1,15 @@
+"""Every test of the feedback units draws the same weights in every run."""
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(2)

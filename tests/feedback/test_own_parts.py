@@ -1,0 +1,172 @@
+"""Any Keras layer as generator or extractor: trained, saved and loaded."""
+
+import keras
+import numpy as np
+import pytest
+
+import encapnet_tf as en
+from encapnet_tf.layers import FeedbackAgreement
+
+from .networks import data, gradients, network, sides
+from .parts import Counting, Upscale, pooled_dense
+
+CHOICES = {
+    "own_generator": lambda: {"generator": Upscale(4)},
+    "own_extractor": lambda: {"extractor": pooled_dense()},
+    "both": lambda: {"generator": Upscale(4), "extractor": pooled_dense()},
+    "keras_layer": lambda: {"generator": keras.layers.Conv2DTranspose(4, 3, strides=2, padding="same")},
+    "functional": lambda: {"extractor": functional_extractor()},
+}
+
+
+def functional_extractor():
+    inputs = keras.Input((8, 6, 4))
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
+
+
+@pytest.mark.parametrize("objective", ["minimize", "adversarial"])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_gradients(choice, objective):
+    model = network("even_map", extractor_objective=objective, **CHOICES[choice]())
+    unit = model.get_layer("agreement")
+    value, inputs, weights = gradients(unit, *sides(model, data(model)[0]))
+    assert np.isfinite(float(value))
+    assert weights
+    for gradient in [*inputs, *weights.values()]:
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 0 or np.ndim(gradient) == 1  # a bias before a BatchNorm changes nothing
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_save_and_load(choice, tmp_path):
+    model = network("even_map", **CHOICES[choice]())
+    model.compile("adam", "mse", run_eagerly=True)
+    x, y = data(model)
+    model.fit(x, y, verbose=0)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = en.load_model(path)
+    unit, again = (m.get_layer("agreement") for m in (model, loaded))
+    assert [v.shape for v in again.weights] == [v.shape for v in unit.weights]
+    for ours, theirs in zip(again.weights, unit.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert type(again.generator) is type(unit.generator)
+    assert type(again.extractor) is type(unit.extractor)
+    np.testing.assert_array_equal(loaded(x, training=False), model(x, training=False))
+    loaded.compile("adam", "mse", run_eagerly=True)
+    history = loaded.fit(x, y, verbose=0).history
+    assert set(history) == {"loss", "agreement"}
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_loaded_model_goes_on_where_it_was(tmp_path):
+    """Optimizer, weights and lambda: the next step of both is the same."""
+    model = network("even_map", weight=3.0)
+    model.compile("adam", "mse", run_eagerly=True)
+    x, y = data(model)
+    model.fit(x, y, verbose=0)
+    model.get_layer("agreement").weight = 0.5
+    model.save(tmp_path / "model.keras")
+    loaded = en.load_model(tmp_path / "model.keras")
+    assert loaded.get_layer("agreement").weight == 0.5
+    one, other = (m.train_on_batch(x, y, return_dict=True) for m in (model, loaded))
+    assert one.keys() == other.keys()
+    for name in one:
+        assert float(other[name]) == pytest.approx(float(one[name]), rel=1e-5)
+    for ours, theirs in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_weights_file(tmp_path):
+    model, other = network("even_map"), network("even_map")
+    model.save_weights(tmp_path / "all.weights.h5")
+    other.load_weights(tmp_path / "all.weights.h5")
+    for ours, theirs in zip(other.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_config_round_trip():
+    options = {
+        "weight": 2.0,
+        "num_capsules": 3,
+        "epsilon": 0.5,
+        "iterations": 4,
+        "cost": "euclidean",
+        "debias": False,
+        "differentiate_plan": True,
+        "generator": None,
+        "extractor": None,
+        "divergence": "kl",
+        "extractor_objective": "frozen",
+        "solver": "plain",
+        "relative_epsilon": True,
+        "synchronized": True,
+        "name": "unit",
+    }
+    unit = FeedbackAgreement(**options)
+    config = unit.get_config()
+    assert {key: config[key] for key in options} == options
+    assert FeedbackAgreement.from_config(config).get_config() == config
+    with_layer = FeedbackAgreement(extractor=keras.layers.Dense(3, name="mine"))
+    again = FeedbackAgreement.from_config(with_layer.get_config())
+    again.build([(None, 4, 4, 32), (None, 4, 4, 32)])
+    assert isinstance(again.extractor, keras.layers.Dense)
+    assert again.extractor is not with_layer._given_extractor
+
+
+@pytest.mark.parametrize("objective", ["minimize", "adversarial", "frozen"])
+def test_features_of_each_input_are_computed_once(objective):
+    """Exactly two calls a step: one for what was generated, one for the lower layer."""
+    extractor = Counting()
+    model = network("even_map", extractor=extractor, extractor_objective=objective)
+    extractor.calls = 0
+    model(data(model)[0], training=True)
+    assert extractor.calls == 2
+    model(data(model)[0], training=False)
+    assert extractor.calls == 2
+
+
+@pytest.mark.parametrize("objective", ["minimize", "adversarial"])
+def test_statistics_are_updated_once_a_side(objective):
+    """A moving mean with momentum .5 from 0 after batches of mean m1, m2: m1 / 4 + m2 / 2; of the generator m / 2."""
+    norm = keras.layers.BatchNormalization(momentum=0.5)
+    unit = FeedbackAgreement(generator=None, extractor=norm, extractor_objective=objective)
+    rng = np.random.default_rng(0)
+    higher, lower = rng.normal(size=(2, 16, 5)).astype("float32")
+    unit([higher, lower], training=True)
+    np.testing.assert_allclose(norm.moving_mean, higher.mean(0) / 4 + lower.mean(0) / 2, rtol=1e-4, atol=1e-6)
+    unit([higher, lower], training=False)
+    np.testing.assert_allclose(norm.moving_mean, higher.mean(0) / 4 + lower.mean(0) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_statistics_of_the_generator_are_updated_once():
+    norm = keras.layers.BatchNormalization(momentum=0.5)
+    unit = FeedbackAgreement(generator=norm, extractor=None)
+    higher, lower = np.random.default_rng(0).normal(size=(2, 16, 5)).astype("float32")
+    unit([higher, lower], training=True)
+    np.testing.assert_allclose(norm.moving_mean, higher.mean(0) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_batch_statistics_are_each_side_s_own():
+    """The lower layer's features do not depend on what was generated, as in the reference."""
+    unit = FeedbackAgreement(generator=None, extractor=keras.layers.BatchNormalization(), cost="sqeuclidean")
+    unit.build([(None, 5), (None, 5)])
+    x = np.random.default_rng(0).normal(size=(16, 5)).astype("float32")
+    # Normalised each by its own statistics, a stretched and shifted copy is the same set.
+    assert float(unit.agreement(7 * x + 3, x, training=True)) == pytest.approx(0, abs=1e-3)
+
+
+def test_synchronized_reaches_the_batch_norms_inside():
+    model = network("even_map", synchronized=True)
+    unit = model.get_layer("agreement")
+    norms = [
+        layer
+        for part in (unit.generator, unit.extractor)
+        for layer in part.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert len(norms) == 3
+    assert all(norm.synchronized for norm in norms)
+    unit.synchronized = False
+    assert not any(norm.synchronized for norm in norms)
+    assert unit.synchronized is False

@@ -1,0 +1,85 @@
+"""Pairs of point sets that transport problems are made of: what features of a network can look like."""
+
+import numpy as np
+
+from .reference import cost_matrix
+
+COSTS = ("cosine", "euclidean", "sqeuclidean")
+
+
+def gaussian(rng, size, features):
+    return rng.normal(size=(size, features)), 0.7 * rng.normal(size=(size, features)) + 0.5
+
+
+def uniform(rng, size, features):
+    return rng.random((size, features)), rng.random((size, features))
+
+
+def clustered(rng, size, features):
+    centres = 3 * rng.normal(size=(3, features))
+    return tuple(centres[rng.integers(3, size=size)] + 0.05 * rng.normal(size=(size, features)) for _ in range(2))
+
+
+def identical(rng, size, features):
+    x = rng.normal(size=(size, features))
+    return x, x.copy()
+
+
+def permuted(rng, size, features):
+    x = rng.normal(size=(size, features))
+    return x, x[rng.permutation(size)]
+
+
+def zero_rows(rng, size, features):
+    """Features after a ReLU: never negative, and some samples without any."""
+    x, y = (np.maximum(rng.normal(size=(size, features)), 0) for _ in range(2))
+    x[: size // 3] = 0
+    y[-1] = 0
+    return x, y
+
+
+def nearly_coincident(rng, size, features):
+    x = rng.normal(size=(size, features))
+    return x, x + 1e-4 * rng.normal(size=(size, features))
+
+
+def offset(rng, size, features):
+    x, y = gaussian(rng, size, features)
+    return x + 1000, y + 1000
+
+
+def single(rng, size, features):
+    return gaussian(rng, 1, features)
+
+
+def pair(rng, size, features):
+    return gaussian(rng, 2, features)
+
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        gaussian,
+        uniform,
+        clustered,
+        identical,
+        permuted,
+        zero_rows,
+        nearly_coincident,
+        offset,
+        single,
+        pair,
+    )
+}
+
+
+def problem(kind, size=12, features=4, seed=0):
+    """Two float32 sets (size, features) of a kind; float32, so that every solver is given the very same points."""
+    x, y = KINDS[kind](np.random.default_rng(seed), size, features)
+    return np.float32(x), np.float32(y)
+
+
+def cost_scale(x, y, cost):
+    """What a cost is measured against: the mean of Q, or 1 where there is nothing to transport."""
+    mean = float(np.mean(cost_matrix(x, y, cost)))
+    return mean if mean > 1e-6 else 1.0

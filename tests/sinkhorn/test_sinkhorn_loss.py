@@ -1,0 +1,152 @@
+"""SinkhornLoss in a compiled model: optimal transport without capsules."""
+
+import keras
+import numpy as np
+import pytest
+
+import encapnet_tf as en
+from encapnet_tf.losses import SinkhornLoss
+
+from .problems import problem
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(1)
+
+
+def mover(**options):
+    """A model that can shift, turn and stretch points of the plane."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, kernel_initializer="identity")])
+    model.compile(keras.optimizers.Adam(0.05), SinkhornLoss(epsilon=0.1, cost="sqeuclidean"), **options)
+    return model
+
+
+def points(rng, size):
+    return rng.normal(size=(size, 2)).astype("float32")
+
+
+def test_a_model_learns_to_move_points():
+    """Onto a set shifted by (3, -1), without being told which point goes where."""
+    rng = np.random.default_rng(0)
+    model = mover()
+    x, y = points(rng, 256), points(rng, 256) + [3.0, -1.0]
+    history = model.fit(x, y, batch_size=64, epochs=40, verbose=0).history["loss"]
+    assert history[-1] < 0.1 * history[0]
+    np.testing.assert_allclose(model.predict(x, verbose=0).mean(0), [3, -1], atol=0.3)
+
+
+@pytest.mark.parametrize("how", [{"jit_compile": True}, {"jit_compile": False}, {"run_eagerly": True}], ids=str)
+def test_the_logged_loss_is_the_divergence(how):
+    x, y = problem("gaussian", 12, 2)
+    model = mover(**how)
+    expected = float(en.ops.sinkhorn_divergence(model(x), y, 0.1, cost="sqeuclidean"))
+    logs = model.fit(x, y, batch_size=12, verbose=0, shuffle=False).history
+    assert logs["loss"] == pytest.approx([expected], rel=1e-4)
+
+
+def test_it_evaluates_and_the_last_batch_may_be_smaller():
+    x, y = problem("gaussian", 10, 2)
+    model = mover()
+    loss = model.evaluate(x, y, batch_size=4, verbose=0)
+    parts = [float(SinkhornLoss(0.1, cost="sqeuclidean")(y[i : i + 4], x[i : i + 4])) for i in (0, 4, 8)]
+    assert loss == pytest.approx(np.average(parts, weights=[4, 4, 2]), rel=1e-4)
+
+
+def test_save_and_load(tmp_path):
+    x, y = problem("gaussian", 8, 2)
+    model = mover(run_eagerly=True)
+    model.fit(x, y, verbose=0)
+    path = tmp_path / "mover.keras"
+    model.save(path)
+    loaded = en.load_model(path)
+    assert isinstance(loaded.loss, SinkhornLoss)
+    assert loaded.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-6)
+    loaded.compile(loaded.optimizer, loaded.loss, run_eagerly=True)
+    loaded.fit(x, y, verbose=0)
+
+
+def test_prediction_is_the_first_set():
+    """The order matters before convergence: a fixed number of steps treats rows and columns in turn."""
+    x, y = problem("gaussian", 12, 3)
+    ours = float(SinkhornLoss(epsilon=0.1, iterations=1, solver="plain", debias=False)(y, x))
+    right, wrong = (
+        float(en.ops.sinkhorn_divergence(*sets, 0.1, 1, solver="plain", debias=False)) for sets in ((x, y), (y, x))
+    )
+    assert ours == pytest.approx(right, rel=1e-6)
+    assert ours != pytest.approx(wrong, rel=1e-3)
+
+
+def test_image_shaped_targets_are_flattened():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 6, 4, 4, 3)).astype("float32")
+    flat = float(SinkhornLoss()(y.reshape(6, -1), x.reshape(6, -1)))
+    assert float(SinkhornLoss()(y, x)) == pytest.approx(flat)
+    assert flat == pytest.approx(float(en.ops.sinkhorn_divergence(x.reshape(6, -1), y.reshape(6, -1))))
+
+
+def test_image_shaped_targets_in_a_model():
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(3, 3, padding="same")])
+    model.compile("sgd", SinkhornLoss(cost="euclidean"), run_eagerly=True)
+    x, y = np.random.default_rng(0).random((2, 8, 4, 4, 3)).astype("float32")
+    assert np.isfinite(model.fit(x, y, batch_size=4, verbose=0).history["loss"]).all()
+
+
+def test_every_option_reaches_the_divergence():
+    x, y = problem("gaussian")
+    changes = [
+        {"epsilon": 0.1},
+        {"iterations": 1, "epsilon": 0.1},
+        {"cost": "euclidean"},
+        {"debias": False},
+        {"value": "dual"},
+        {"solver": "plain", "epsilon": 0.1, "iterations": 2},
+        {"relative_epsilon": True, "cost": "sqeuclidean"},
+    ]
+    for options in changes:
+        expected = float(en.ops.sinkhorn_divergence(x, y, **options))
+        assert float(SinkhornLoss(**options)(y, x)) == pytest.approx(expected, rel=1e-6), options
+        assert expected != pytest.approx(float(SinkhornLoss()(y, x)), rel=1e-6), "the option changes nothing here"
+
+
+def test_config_round_trip():
+    options = {
+        "epsilon": 0.25,
+        "iterations": 7,
+        "cost": "euclidean",
+        "debias": False,
+        "differentiate_plan": True,
+        "value": "dual",
+        "solver": "plain",
+        "relative_epsilon": True,
+        "name": "moved",
+    }
+    loss = SinkhornLoss(**options)
+    config = loss.get_config()
+    assert {key: config[key] for key in options} == options
+    assert SinkhornLoss.from_config(config).get_config() == config
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert isinstance(again, SinkhornLoss)
+    assert again.get_config() == config
+
+
+def test_sample_weights_are_refused():
+    x, y = problem("gaussian", 6, 2)
+    with pytest.raises(ValueError, match="cannot take sample_weight"):
+        SinkhornLoss()(y, x, sample_weight=np.ones(6))
+    with pytest.raises(ValueError, match="cannot take sample_weight"):
+        mover().fit(x, y, sample_weight=np.ones(6), verbose=0)
+
+
+def test_shapes_that_differ_are_refused():
+    with pytest.raises(ValueError, match=r"one shape.*\(4, 2\).*\(4, 3\)"):
+        SinkhornLoss()(np.ones((4, 2), "float32"), np.ones((4, 3), "float32"))
+
+
+def test_mixed_precision_predictions():
+    keras.config.set_dtype_policy("mixed_float16")
+    x, y = problem("gaussian", 12, 2)
+    model = mover()
+    history = model.fit(x, y, epochs=3, batch_size=12, verbose=0).history["loss"]
+    assert np.isfinite(history).all()
+    assert SinkhornLoss()(y, np.float16(x)).dtype == "float32"
