@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-
 from encapnet_tf.ops.pairwise_cost import pairwise_cost, self_cost
 from encapnet_tf.ops.precision import at_least_float32
 

@@ -1,5 +1,7 @@
 """`sinkhorn` and `sinkhorn_plan`: plans, potentials, marginals and their convergence."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -50,7 +52,7 @@ def test_result(solver):
 def test_marginal_error_falls_with_iterations(epsilon, solver):
     matrix = reference.cost_matrix(*problem("gaussian"), "cosine")
     errors = [float(sinkhorn(matrix, epsilon, n, solver).marginal_error) for n in (1, 3, 10, 40, 160)]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(errors, errors[1:], strict=False)), errors
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(errors)), errors
     assert errors[-1] < 0.05 * errors[0]
 
 
