@@ -204,7 +204,7 @@ MODELS = [
     ),
 ]
 
-LOSSES = [
+CLASS_LOSSES = [
     Row("margin_loss", partial(MarginLoss), (4,)),
     Row(
         "margin_loss_options",
@@ -212,6 +212,11 @@ LOSSES = [
         (4,),
     ),
     Row("spread_loss", partial(SpreadLoss, margin=0.4), (4,)),
+]
+
+# Of sets, not of classes: what its labels may be is in tests/sinkhorn.
+LOSSES = [
+    *CLASS_LOSSES,
     Row(
         "sinkhorn_loss",
         partial(SinkhornLoss, 0.5, 7, "sqeuclidean", debias=False, value="dual", relative_epsilon=True),

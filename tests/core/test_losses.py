@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import encapnet_tf as en
 
-from .rows import LOSSES, named
+from .rows import CLASS_LOSSES, named
 
 LENGTHS = np.array([[0.95, 0.05, 0.3], [0.4, 0.7, 0.1], [0.2, 0.8, 0.95]], "float32")
 LABELS = np.array([0, 1, 2])
@@ -39,7 +39,7 @@ BY_HAND = {
 }
 
 
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_values(row):
     each = BY_HAND[row.name](LABELS, LENGTHS)
     total = sum(each) if row.factory.keywords.get("reduction") == "sum" else np.mean(each)
@@ -54,7 +54,7 @@ def test_random_values(data):
     batch, classes = data.draw(st.integers(1, 4)), data.draw(st.integers(2, 5))
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     lengths, labels = rng.uniform(size=(batch, classes)).astype("float32"), rng.integers(classes, size=batch)
-    for row in LOSSES:
+    for row in CLASS_LOSSES:
         each = np.asarray(row.factory(reduction="none")(labels, lengths))
         np.testing.assert_allclose(each, BY_HAND[row.name](labels, lengths), rtol=1e-4, atol=1e-6)
 
@@ -67,7 +67,7 @@ def test_zero_where_every_class_is_as_it_should_be():
     assert float(en.losses.SpreadLoss(0.95)(labels, good)) > 0
 
 
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_python_lists(row):
     """As the docstrings' examples, and as Keras's own losses take them."""
     expected = float(row.factory()(LABELS, LENGTHS))
@@ -76,7 +76,7 @@ def test_python_lists(row):
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "float32"])
 @pytest.mark.parametrize("classes", [2, 3, 7])
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_labels_in_every_form(rng, row, classes, dtype):
     """Integers (batch,) and (batch, 1), and one-hot rows, mean the same; eagerly and in a traced function."""
     lengths = rng.uniform(size=(5, classes)).astype("float32")
@@ -90,7 +90,7 @@ def test_labels_in_every_form(rng, row, classes, dtype):
         assert float(tf.function(loss)(tf.constant(form), tf.constant(lengths))) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_one_class(row):
     """Label 0 of one class means that class: present, not absent."""
     loss, lengths = row.factory(), np.array([[0.3], [0.5]])
@@ -105,7 +105,7 @@ def test_soft_labels():
 
 
 @pytest.mark.parametrize("wrong", [[0, 3], [-1, 0], [0.5, 1], [[0], [7]]])
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_label_out_of_range_raises(row, wrong):
     with pytest.raises(ValueError, match=r"0 to 2.*3 classes"):
         row.factory()(np.array(wrong), LENGTHS[:2])
@@ -127,13 +127,13 @@ def test_label_out_of_range_raises_in_an_eager_fit():
         (np.zeros((2, 2)), np.zeros((2, 3))),
     ],
 )
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_wrong_shapes_raise(row, y_true, y_pred):
     with pytest.raises(ValueError, match="shape"):
         row.factory()(y_true, y_pred)
 
 
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_sample_weight(row):
     loss, weights = row.factory(), np.array([0.0, 2.0, 1.0])
     each = np.array(BY_HAND[row.name](LABELS, LENGTHS))
@@ -169,7 +169,7 @@ def test_new_margin_acts_in_a_compiled_step(jit_compile):
         assert logged == pytest.approx(np.mean(spread_by_hand(LABELS, LENGTHS, margin)), rel=1e-5)
 
 
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_fit_save_load(row, tmp_path):
     """Compiled, trained, saved, loaded: the loss comes back with its numbers and training goes on."""
     model = keras.Sequential([keras.Input((2, 4)), en.layers.CapFC(3, 4), en.layers.CapsuleLength()])
@@ -186,7 +186,7 @@ def test_fit_save_load(row, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("row", LOSSES, ids=named)
+@pytest.mark.parametrize("row", CLASS_LOSSES, ids=named)
 def test_half_precision_lengths(row, dtype):
     """Lengths in half precision are raised: the loss is float32, as every Keras loss."""
     loss = row.factory()(LABELS, tf.cast(LENGTHS, dtype))
