@@ -28,7 +28,8 @@ RECIPES = {
             epochs=40,
             batch_size=64,
         ),
-        "scikit-learn's 8x8 digits, no download.",
+        "`encapnet train`: scikit-learn's 8x8 digits, no download. 2 CPU cores: about a minute, 99.7 to 100 % on the 360 "
+        "test images (results/README.md).",
     ),
     "fashion_mnist": Recipe(
         Config(
@@ -42,7 +43,8 @@ RECIPES = {
             epochs=3,
             batch_size=128,
         ),
-        "Fashion-MNIST from its IDX files.",
+        "`encapnet train --recipe=fashion_mnist`: Fashion-MNIST from its IDX files. 2 CPU cores: 3 epochs in about 6 "
+        "minutes, 90.3 % on the 10,000 test images (results/README.md).",
     ),
 }
 
