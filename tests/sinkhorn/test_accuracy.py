@@ -1,4 +1,4 @@
-"""float32 accuracy no worse than was measured of the scheme that the fast solver follows (shared/sinkhorn.md)."""
+"""float32 accuracy no worse than was measured of the scheme that the fast solver follows."""
 
 from functools import cache
 
