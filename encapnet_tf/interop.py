@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from encapnet_tf import layers
+from encapnet_tf.layers.capsule_activation import CapsuleActivation
 from encapnet_tf.layers.feedback_agreement import units_of
 from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
 
@@ -79,7 +80,7 @@ def _slots(target):
     if isinstance(target, layers.CapConv2D):
         return _cap_conv(target, "block.0.", "block.1.") if target.post_activation else _cap_conv(target, "", None)
     if isinstance(target, layers.CapConvModule):
-        return _module(target.type1, target.shortcut, target.type2)
+        return _module(target.type1, target.type2)
     if isinstance(target, layers.CapFC):
         return {"weight": (target.kernel, target)}
     if isinstance(target, layers.FeedbackAgreement):
@@ -132,10 +133,10 @@ def _cap_conv(layer, mapping, norm):
     return slots
 
 
-def _module(type1, shortcut, type2, prefix=""):
+def _module(type1, type2, prefix=""):
     slots = _cap_conv(type1, f"{prefix}main_conv.block.0.", f"{prefix}main_conv.block.1.")
-    if shortcut is not None:
-        slots |= _convolution(shortcut, f"{prefix}main_conv.conv_adjust_blob_shape.")
+    if type1.shortcut_convolution:
+        slots |= _convolution(type1.shortcut, f"{prefix}main_conv.conv_adjust_blob_shape.")
     for j, layer in enumerate(type2):
         slots |= _cap_conv(layer, f"{prefix}sub_conv.block.{4 * j}.", f"{prefix}sub_conv.block.{4 * j + 1}.")
     return slots
@@ -147,8 +148,8 @@ def _feedback(unit):
         for index, layer in enumerate(part.layers if part is not None else ()):
             if isinstance(layer, layers.GroupedConv2D):
                 slots |= _convolution(layer, f"{prefix}{index}.")
-            elif isinstance(layer, keras.layers.BatchNormalization):
-                slots |= _batch_norm(layer, f"{prefix}{index}.")
+            elif isinstance(layer, (keras.layers.BatchNormalization, CapsuleActivation)):
+                slots |= _batch_norm(getattr(layer, "norm", layer), f"{prefix}{index}.")
     return slots
 
 
@@ -164,7 +165,6 @@ def _network(model):
         type2 = sum(re.fullmatch(rf"module{m}_type2_\d+", name) is not None for name in named)
         slots |= _module(
             named[f"module{m}_type1"],
-            named.get(f"module{m}_shortcut"),
             [named[f"module{m}_type2_{j + 1}"] for j in range(type2)],
             f"module{m}.",
         )

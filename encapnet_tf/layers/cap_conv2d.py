@@ -9,6 +9,7 @@ from encapnet_tf.arguments import odd_int, one_of, whole_number
 from encapnet_tf.layers.capsule_activation import CapsuleActivation
 from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.other_capsules_conv2d import OtherCapsulesConv2D
+from encapnet_tf.ops.grouped_lowerings import block_diagonal_kernel
 
 ROUTINGS = ("master", "master_aide")
 COEFFICIENTS = ("own", "cross", "both")
@@ -39,6 +40,8 @@ class CapConv2D(keras.layers.Layer):
             and aide activations together (the paper's best).
         aide_kernel_size: odd side of the aide's kernel; default `kernel_size + 4`.
         aide_excludes_own: whether the aide is blind to the output capsule's own input capsule.
+        shortcut_convolution: whether the layer has a shortcut of its own, a dense convolution of the master's kernel size
+            and stride from its input (type I layers: the shape changes).
         post_activation: False stops after the interaction (and shortcut), before BatchNorm-ReLU-squash.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
         kernel_initializer, bias_initializer, kernel_regularizer: for every convolution of the layer.
@@ -72,6 +75,7 @@ class CapConv2D(keras.layers.Layer):
         coefficients="both",
         aide_kernel_size=None,
         aide_excludes_own=False,
+        shortcut_convolution=False,
         post_activation=True,
         synchronized=False,
         kernel_initializer="glorot_normal",
@@ -92,6 +96,7 @@ class CapConv2D(keras.layers.Layer):
         self.aide_excludes_own = bool(aide_excludes_own)
         if self.aide_excludes_own and self.num_capsules == 1 and self.routing == "master_aide":
             raise ValueError("aide_excludes_own=True leaves an aide that sees nothing where num_capsules=1.")
+        self.shortcut_convolution = bool(shortcut_convolution)
         self.post_activation = bool(post_activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -107,6 +112,8 @@ class CapConv2D(keras.layers.Layer):
             self.aide_activation = self._activation("aide_activation")
             self.master_coefficient = self._convolution("m1", self.num_capsules, 3, 1, self.num_capsules)
             self.aide_coefficient = self._convolution("m2", self.num_capsules, 3, 1, self.num_capsules)
+        if self.shortcut_convolution:
+            self.shortcut = self._convolution("shortcut", filters, self.kernel_size, self.strides, groups=1)
         if self.post_activation:
             self.activation = self._activation("activation")
 
@@ -152,13 +159,20 @@ class CapConv2D(keras.layers.Layer):
             source_channels = output_shape[-1] * (2 if self.coefficients == "both" else 1)
             self.master_coefficient.build((*output_shape[:-1], source_channels))
             self.aide_coefficient.build((*output_shape[:-1], source_channels))
+        if self.shortcut_convolution:
+            self.shortcut.build(input_shape)
         if self.post_activation:
             self.activation.build(output_shape)
 
     def call(self, inputs, shortcut=None, training=None):
-        outputs = self.master(inputs, training=training)
         if self.routing == "master_aide":
-            outputs = self._interact(outputs, self.aide(inputs, training=training), training)
+            outputs = self._interact(inputs, training)
+            if self.shortcut_convolution:
+                outputs = outputs + self.shortcut(inputs, training=training)
+        elif self.shortcut_convolution:
+            outputs = self._master_and_shortcut(inputs, training)
+        else:
+            outputs = self.master(inputs, training=training)
         if shortcut is not None:
             self._check_shortcut(shortcut.shape, outputs.shape)
             outputs = outputs + shortcut
@@ -166,10 +180,16 @@ class CapConv2D(keras.layers.Layer):
             outputs = self.activation(outputs, training=training)
         return outputs
 
-    def _interact(self, master, aide, training):
+    def _master_and_shortcut(self, inputs, training):
+        """Both are linear in the same input, so they are one dense convolution with the sum of their kernels."""
+        kernel = self.shortcut.kernel + block_diagonal_kernel(self.master.kernel, self.num_capsules)
+        bias = self.shortcut.bias + self.master.bias
+        return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
+
+    def _interact(self, inputs, training):
         """Eq. 6: m1 * master + m2 * aide, one coefficient for all components of a capsule."""
-        master = self.master_activation(master, training=training)
-        aide = self.aide_activation(aide, training=training)
+        master = self.master_activation(self.master(inputs, training=training), training=training)
+        aide = self.aide_activation(self.aide(inputs, training=training), training=training)
         master_capsules = ops.split_capsules(master, self.capsule_dim)
         aide_capsules = ops.split_capsules(aide, self.capsule_dim)
         if self.coefficients == "both":
@@ -205,6 +225,7 @@ class CapConv2D(keras.layers.Layer):
             "coefficients": self.coefficients,
             "aide_kernel_size": self.aide_kernel_size,
             "aide_excludes_own": self.aide_excludes_own,
+            "shortcut_convolution": self.shortcut_convolution,
             "post_activation": self.post_activation,
             "synchronized": self.synchronized,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

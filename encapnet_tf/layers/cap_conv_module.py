@@ -4,7 +4,6 @@ import keras
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers.cap_conv2d import CapConv2D
-from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 
 SKIPS = ("both", "type1", "type2", "none")
 
@@ -63,7 +62,7 @@ class CapConvModule(keras.layers.Layer):
         self.depth = whole_number("depth", depth, least=0)
         self.skip = one_of("skip", skip, SKIPS)
 
-        def cap_conv(name, kernel_size, strides):
+        def cap_conv(name, kernel_size, strides, shortcut_convolution=False):
             return CapConv2D(
                 capsule_dim,
                 num_capsules,
@@ -72,6 +71,7 @@ class CapConvModule(keras.layers.Layer):
                 routing,
                 coefficients,
                 aide_excludes_own=aide_excludes_own,
+                shortcut_convolution=shortcut_convolution,
                 synchronized=synchronized,
                 kernel_initializer=kernel_initializer,
                 bias_initializer=bias_initializer,
@@ -80,19 +80,8 @@ class CapConvModule(keras.layers.Layer):
                 name=f"{self.name}_{name}",
             )
 
-        self.type1 = cap_conv("type1", kernel_size=3, strides=strides)
-        self.shortcut = None
-        if self.skip in ("both", "type1"):
-            self.shortcut = GroupedConv2D(
-                self.type1.num_capsules * self.type1.capsule_dim,
-                kernel_size=3,
-                strides=strides,
-                kernel_initializer=kernel_initializer,
-                bias_initializer=bias_initializer,
-                kernel_regularizer=kernel_regularizer,
-                dtype=self.dtype_policy,
-                name=f"{self.name}_shortcut",
-            )
+        own_shortcut = self.skip in ("both", "type1")
+        self.type1 = cap_conv("type1", kernel_size=3, strides=strides, shortcut_convolution=own_shortcut)
         self.type2 = [cap_conv(f"type2_{i + 1}", kernel_size=1, strides=1) for i in range(self.depth)]
 
     @property
@@ -106,8 +95,6 @@ class CapConvModule(keras.layers.Layer):
 
     def build(self, input_shape):
         self.type1.build(input_shape)
-        if self.shortcut is not None:
-            self.shortcut.build(input_shape)
         for layer in self.type2:
             layer.build(self.type1.compute_output_shape(input_shape))
 
@@ -123,7 +110,7 @@ class CapConvModule(keras.layers.Layer):
         Returns:
             The module's output.
         """
-        x = type1 = self.type1(inputs, shortcut=None if self.shortcut is None else self.shortcut(inputs))
+        x = type1 = self.type1(inputs)
         if half is not None and not self.type2:
             x = half([x, inputs])
         for i, layer in enumerate(self.type2):

@@ -2,14 +2,16 @@
 
 import keras
 
-from encapnet_tf.layers.squash import Squash
+from encapnet_tf import ops
+from encapnet_tf.arguments import whole_number
+from encapnet_tf.layers.batch_norm import BatchNorm
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleActivation(keras.layers.Layer):
     """Batch normalisation (epsilon 1e-5, momentum 0.9, as the release), ReLU and squash of a capsule feature map.
 
-    Part of `CapConv2D`; one place, so that the whole chain can be made fast at once.
+    Part of `CapConv2D` and of the feedback units' generators.
 
     Args:
         capsule_dim: components of a capsule.
@@ -24,10 +26,8 @@ class CapsuleActivation(keras.layers.Layer):
 
     def __init__(self, capsule_dim, synchronized=False, **kwargs):
         super().__init__(**kwargs)
-        self.norm = keras.layers.BatchNormalization(
-            epsilon=1e-5, momentum=0.9, synchronized=synchronized, dtype=self.dtype_policy, name="norm"
-        )
-        self.squash = Squash(capsule_dim, dtype=self.dtype_policy, name="squash")
+        self.capsule_dim = whole_number("capsule_dim", capsule_dim)
+        self.norm = BatchNorm(synchronized=synchronized, dtype=self.dtype_policy, name="norm")
 
     @property
     def synchronized(self):
@@ -39,10 +39,9 @@ class CapsuleActivation(keras.layers.Layer):
 
     def build(self, input_shape):
         self.norm.build(input_shape)
-        self.squash.build(input_shape)
 
     def call(self, inputs, training=None):
-        return self.squash(keras.ops.relu(self.norm(inputs, training=training)))
+        return ops.relu_squash(self.norm(inputs, training=training), self.capsule_dim, bool(training))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
@@ -50,6 +49,6 @@ class CapsuleActivation(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "capsule_dim": self.squash.capsule_dim,
+            "capsule_dim": self.capsule_dim,
             "synchronized": self.synchronized,
         }

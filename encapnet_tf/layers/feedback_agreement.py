@@ -135,7 +135,7 @@ class FeedbackAgreement(keras.layers.Layer):
         self._synchronized = bool(value)
         for part in (self.generator, self.extractor) if self.built else ():
             for layer in getattr(part, "layers", ()):
-                if isinstance(layer, keras.layers.BatchNormalization):
+                if hasattr(layer, "synchronized"):
                     layer.synchronized = bool(value)
 
     def build(self, input_shape):

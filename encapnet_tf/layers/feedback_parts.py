@@ -2,8 +2,9 @@
 
 import keras
 
+from encapnet_tf.layers.batch_norm import BatchNorm
+from encapnet_tf.layers.capsule_activation import CapsuleActivation
 from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
-from encapnet_tf.layers.squash import Squash
 from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
 
 GENERATORS = ("capsule", "conv")
@@ -49,9 +50,7 @@ def generator(kind: str, num_capsules: int, higher_shape, lower_shape, **options
                 'generator="conv" takes any channels.'
             )
         first = TransposedConv2D(filters, lower_shape[1:3], num_capsules, dtype=dtype)
-        return _sequential(
-            [first, _norm(synchronized, dtype), _relu(dtype), Squash(filters // num_capsules, dtype=dtype)]
-        )
+        return _sequential([first, CapsuleActivation(filters // num_capsules, synchronized, dtype=dtype)])
     if len(lower_shape) == 4:
         first = TransposedConv2D(filters, lower_shape[1:3], dtype=dtype)
     elif len(lower_shape) == 3:
@@ -113,7 +112,7 @@ def _tokens(filters, high, low, dtype):
 
 
 def _norm(synchronized, dtype):
-    return keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, synchronized=synchronized, dtype=dtype)
+    return BatchNorm(synchronized=synchronized, dtype=dtype)
 
 
 def _relu(dtype):

@@ -4,6 +4,7 @@ import keras
 
 from encapnet_tf import layers
 from encapnet_tf.arguments import one_of, whole_number
+from encapnet_tf.layers.batch_norm import BatchNorm
 from encapnet_tf.models.capsule_model import CapsuleModel
 
 
@@ -26,7 +27,7 @@ def image_input(input_shape, include_rescaling):
 def conv_norm_relu(x, filters, strides, name, synchronized=False, **conv_options):
     """Dense 3x3 convolution -> BatchNorm -> ReLU, with the release's padding and batch normalisation."""
     x = layers.GroupedConv2D(filters, 3, strides, name=name, **conv_options)(x)
-    x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, synchronized=synchronized, name=f"{name}_norm")(x)
+    x = BatchNorm(synchronized=synchronized, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -28,7 +28,7 @@ def EncapNet(
 
     stem 3x3 convolution to `num_capsules` channels, BatchNorm, ReLU -> one module per entry of `depths` -> capFC to
     `classes` capsules. Depth = 2 + sum(N_i + 1). The modules' layers lie flat in the model's graph, named
-    `module1_type1`, `module1_shortcut`, `module1_type2_1`, ..., so each can be tapped by name.
+    `module1_type1`, `module1_type2_1`, ..., so each can be tapped by name.
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.

@@ -1,18 +1,20 @@
 """Pure functions on tensors, written in `keras.ops`: they run on every Keras backend."""
 
 from encapnet_tf.ops.capsules import merge_capsules, split_capsules
-from encapnet_tf.ops.grouped_conv2d import grouped_conv2d
+from encapnet_tf.ops.grouped_conv2d import grouped_conv2d, grouped_conv2d_transpose
 from encapnet_tf.ops.pairwise_cost import pairwise_cost
 from encapnet_tf.ops.sinkhorn import SinkhornResult, sinkhorn, sinkhorn_plan
 from encapnet_tf.ops.sinkhorn_divergence import sinkhorn_divergence
-from encapnet_tf.ops.squash import capsule_length, squash
+from encapnet_tf.ops.squash import capsule_length, relu_squash, squash
 
 __all__ = [
     "SinkhornResult",
     "capsule_length",
     "grouped_conv2d",
+    "grouped_conv2d_transpose",
     "merge_capsules",
     "pairwise_cost",
+    "relu_squash",
     "sinkhorn",
     "sinkhorn_divergence",
     "sinkhorn_plan",

@@ -3,12 +3,13 @@
 import keras
 from keras import ops
 
-# On TensorFlow `Conv2D(groups=32)` has no CPU gradient kernel, so Keras compiles it with XLA: 70 to 130 times slower
-# than the lowerings below (and a compile-at-first-call function in every SavedModel). Which lowering is fast depends
-# on kernel and capsule size. Forward + gradient, 2 cores, batch 64, 32 capsules, ms (block diagonal | depthwise |
-# batched matmul): 1x1, dim 2: 11 | 39 | 22; dim 4: 8 | 25 | 10; dim 8: 6 | 16 | 3; dim 16: 7 | 15 | 2.
-# 3x3 1->2: 25 | 21 | -; 2->4 stride 2: 27 | 30 | -; 4->8 stride 2: 30 | 23 | -; 8->16 stride 2: 35 | 15 | -.
-_MATMUL_FROM_DIM = 8
+from encapnet_tf.ops import grouped_lowerings as lowerings
+from encapnet_tf.ops.acceleration import jitted_helpers
+
+# Which lowering serves which capsule size was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
+# grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
+_PRODUCTS_UP_TO = {1: 4, 3: 8}  # kernel size -> largest capsule dimension: beyond, matrix products have enough to do
+_MATMUL_FROM = 8  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
@@ -37,17 +38,91 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     >>> tuple(y.shape)
     (1, 3, 2, 16)
     """
-    del training  # One lowering serves both so far.
     x, kernel = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
     _check(x.shape, kernel.shape, groups)
-    x = _pad(x, kernel.shape[0] // 2, kernel.shape[1] // 2)
-    if groups == 1 or keras.backend.backend() != "tensorflow":
-        return _convolve(x, kernel, strides)
-    if kernel.shape[:2] != (1, 1):
-        return _depthwise(x, kernel, groups, strides)
-    if kernel.shape[2] < _MATMUL_FROM_DIM:
-        return _block_diagonal(x, kernel, groups, strides)
-    return _batched_matmul(x[:, ::strides, ::strides], kernel, groups)
+    if groups == 1 or not _splits_groups():
+        return lowerings.native(x, kernel, strides)
+    helpers = jitted_helpers(training, x, kernel)
+    size = kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
+    if size == 1:
+        x, strides = x[:, ::strides, ::strides], 1
+    if helpers and size in _PRODUCTS_UP_TO and strides <= 2:
+        if _capsule_dim(kernel, groups) <= _PRODUCTS_UP_TO[size]:
+            return helpers.convolution(x, kernel, groups, strides)
+        return helpers.convolution_by_matmuls(x, kernel, groups, strides)
+    if size == 1 and _capsule_dim(kernel, groups) >= _MATMUL_FROM:
+        return lowerings.matmuls([(x, kernel[0, 0])], groups)
+    return (lowerings.block_diagonal if size == 1 else lowerings.depthwise)(x, kernel, groups, strides)
+
+
+def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool = False):
+    """Transposed 3x3 convolution to the same or twice the size: the generator of a feedback unit (section 3.2).
+
+    It is the convolution of a map with a zero put after each pixel (and column) where the size doubles; the kernel is
+    that convolution's. (PyTorch's `ConvTranspose2d` turns its kernel round; `interop` does.)
+
+    Args:
+        x: (batch, height, width, in_channels), height and width known.
+        kernel: (3, 3, in_channels / groups, out_channels).
+        groups: number of groups (capsules); 1 is dense.
+        output_size: (height, width) of the output; each is the input's, twice that, or twice that less 1.
+        training: as in `grouped_conv2d`.
+
+    Returns:
+        (batch, *output_size, out_channels), in the dtype of `x`.
+
+    Raises:
+        ValueError: a size is none of these, the kernel is not 3x3, or as `grouped_conv2d`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> kernel = np.ones((3, 3, 2, 8), "float32")
+    >>> tuple(grouped_conv2d_transpose(np.ones((1, 4, 4, 8), "float32"), kernel, 4, output_size=(8, 7)).shape)
+    (1, 8, 7, 8)
+    """
+    x, kernel = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
+    _check(x.shape, kernel.shape, groups)
+    sizes, output_size = tuple(x.shape[1:3]), tuple(output_size)
+    fits = all(m in (n, 2 * n, 2 * n - 1) for n, m in zip(sizes, output_size, strict=True))
+    if tuple(kernel.shape[:2]) != (3, 3) or not fits:
+        raise ValueError(
+            "grouped_conv2d_transpose takes a 3x3 kernel to the input's size, twice that, or twice that less 1. "
+            f"Received: kernel {tuple(kernel.shape)}, input size {sizes}, output_size={output_size}."
+        )
+    doubles = [m > n for n, m in zip(sizes, output_size, strict=True)]
+    if not all(doubles):
+        for axis in (1, 2):
+            x = _spread(x, axis, output_size[axis - 1]) if doubles[axis - 1] else x
+        return grouped_conv2d(x, kernel, groups, 1, training)
+    helpers = jitted_helpers(training, x, kernel) if groups > 1 and _splits_groups() else None
+    if helpers and _capsule_dim(kernel, groups) <= _PRODUCTS_UP_TO[3]:
+        return helpers.doubling_convolution(x, kernel, groups, output_size)
+    if helpers:
+        return helpers.doubling_convolution_by_matmuls(x, kernel, groups, output_size)
+    return grouped_conv2d(_spread(_spread(x, 1, output_size[0]), 2, output_size[1]), kernel, groups, 1, training)
+
+
+def _splits_groups():
+    """Whether this backend is better off without its own grouped convolution."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    from encapnet_tf.ops import on_tensorflow
+
+    return not on_tensorflow.has_gpu()
+
+
+def _capsule_dim(kernel, groups):
+    return max(kernel.shape[2], kernel.shape[3] // groups)
+
+
+def _spread(x, axis, size):
+    """Puts a zero after each entry of an axis, to `size` entries."""
+    pairs = ops.stack([x, ops.zeros_like(x)], axis=axis + 1)
+    shape = list(ops.shape(x))
+    shape[axis] = 2 * x.shape[axis]
+    x = ops.reshape(pairs, shape)
+    return x[:, :size] if axis == 1 else x[:, :, :size]
 
 
 def _check(x_shape, kernel_shape, groups):
@@ -68,42 +143,3 @@ def _check(x_shape, kernel_shape, groups):
         )
     if not (kernel_shape[0] % 2 and kernel_shape[1] % 2):
         raise ValueError(f"Symmetric padding needs odd kernel sizes. Received: {tuple(kernel_shape[:2])}.")
-
-
-def _pad(x, rows, columns):
-    return ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x
-
-
-def _convolve(x, kernel, strides):
-    """The backend's own convolution; it reads the number of groups off the kernel."""
-    return ops.conv(x, kernel, strides, padding="valid", data_format="channels_last")
-
-
-def _block_diagonal(x, kernel, groups, strides):
-    """Dense convolution whose kernel is zero between groups: `groups` times the work, in the fastest kernel."""
-    height, width, group_in, filters = kernel.shape
-    blocks = ops.reshape(kernel, (height, width, 1, group_in, groups, filters // groups))
-    own = ops.reshape(ops.eye(groups, dtype=kernel.dtype), (1, 1, groups, 1, groups, 1))
-    return _convolve(x, ops.reshape(blocks * own, (height, width, groups * group_in, filters)), strides)
-
-
-def _depthwise(x, kernel, groups, strides):
-    """Each input channel makes its share of every output of its group; the shares are then added up."""
-    height, width, group_in, filters = kernel.shape
-    group_out = filters // groups
-    shares = ops.transpose(ops.reshape(kernel, (height, width, group_in, groups, group_out)), (0, 1, 3, 2, 4))
-    shares = ops.reshape(shares, (height, width, groups * group_in, group_out))
-    y = ops.depthwise_conv(x, shares, strides, padding="valid", data_format="channels_last")
-    if group_in == 1:
-        return y
-    lead = ops.shape(y)[:3]
-    return ops.reshape(ops.sum(ops.reshape(y, (*lead, groups, group_in, group_out)), axis=-2), (*lead, filters))
-
-
-def _batched_matmul(x, kernel, groups):
-    """A 1x1 convolution is one matrix product a group."""
-    _, _, group_in, filters = kernel.shape
-    lead = ops.shape(x)[:3]
-    rows = ops.transpose(ops.reshape(x, (-1, groups, group_in)), (1, 0, 2))
-    matrices = ops.transpose(ops.reshape(kernel, (group_in, groups, filters // groups)), (1, 0, 2))
-    return ops.reshape(ops.transpose(ops.matmul(rows, matrices), (1, 0, 2)), (*lead, filters))

@@ -1,0 +1,26 @@
+"""Where the jitted helpers of `on_tensorflow` may act."""
+
+import keras
+
+
+def jitted_helpers(training, *tensors):
+    """The module of jitted training helpers, or None where the plain `keras.ops` body is to run.
+
+    They act in the graph of a training step on TensorFlow (never in inference, so no saved or exported model holds
+    one), on a CPU, in float32 and on maps of known size. Elsewhere a backend compiles the plain body itself (JAX, a
+    GPU's kernels), or compiling would cost more than it saves (an eager call).
+
+    Args:
+        training: whether a gradient will be taken.
+        *tensors: what the helper works on.
+
+    Returns:
+        `encapnet_tf.ops.on_tensorflow` or None.
+    """
+    if not training or keras.backend.backend() != "tensorflow":
+        return None
+    if any(keras.backend.standardize_dtype(x.dtype) != "float32" or None in x.shape[1:] for x in tensors):
+        return None
+    from encapnet_tf.ops import on_tensorflow
+
+    return on_tensorflow if on_tensorflow.applies() else None
