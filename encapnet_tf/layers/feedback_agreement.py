@@ -1,11 +1,14 @@
 """The feedback agreement unit: the paper's regulariser, for any Keras model."""
 
+import math
+
 import keras
 from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import feedback_parts
+from encapnet_tf.ops.acceleration import compiled
 from encapnet_tf.ops.pairwise_cost import COSTS, self_cost
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.sinkhorn import check_arguments
@@ -192,7 +195,7 @@ class FeedbackAgreement(keras.layers.Layer):
         if not self.built:
             self.build([higher.shape, lower.shape])
         generated = self._generate(higher, training)
-        return self._compare(self._extract(generated, training), self._extract(lower, training))
+        return self._compare(self._extract(generated, training), self._extract(lower, training), training)
 
     def diagnose(self, higher, lower):
         """What tells a collapsed extractor from a lower layer that really is told: see `callbacks.CollapseWatch`.
@@ -221,21 +224,13 @@ class FeedbackAgreement(keras.layers.Layer):
     def _generate(self, higher, training):
         return higher if self.generator is None else self.generator(higher, training=training)
 
-    def _compare(self, generated, lower):
+    def _compare(self, generated, lower, training=False):
         if self.divergence == "kl":
             log_p, log_q = K.log_softmax(lower), K.log_softmax(generated)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
-        return ops.sinkhorn_divergence(
-            generated,
-            lower,
-            self.epsilon,
-            self.iterations,
-            self.cost,
-            self.debias,
-            self.differentiate_plan,
-            solver=self.solver,
-            relative_epsilon=self.relative_epsilon,
-        )
+        options = (self.epsilon, self.iterations, self.cost, self.debias, self.differentiate_plan, "sharp")
+        options = (*options, self.solver, self.relative_epsilon)
+        return compiled(ops.sinkhorn_divergence, (generated, lower), options, training)
 
     def _extract(self, x, training):
         """(batch, features) of one side, in at least float32."""
@@ -306,7 +301,8 @@ def _as_trained(part, x):
 
 def _flattened(x):
     """(batch, features), in at least float32."""
-    return at_least_float32(K.reshape(x, (K.shape(x)[0], -1)))
+    features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1
+    return at_least_float32(K.reshape(x, (K.shape(x)[0], features)))
 
 
 def _finite(name, value):

@@ -24,3 +24,19 @@ def jitted_helpers(training, *tensors):
     from encapnet_tf.ops import on_tensorflow
 
     return on_tensorflow if on_tensorflow.applies() else None
+
+
+def compiled(body, tensors, static=(), training=False):
+    """`body(*tensors, *static)`, compiled where `jitted_helpers` apply.
+
+    Args:
+        body: function at module level.
+        tensors: its first arguments.
+        static: the others, hashable.
+        training: whether a gradient will be taken.
+
+    Returns:
+        What `body` returns.
+    """
+    helpers = jitted_helpers(training, *tensors)
+    return helpers.jitted(body, *static)(*tensors) if helpers else body(*tensors, *static)

@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from encapnet_tf.ops import grouped_lowerings as lowerings
-from encapnet_tf.ops.acceleration import jitted_helpers
+from encapnet_tf.ops.acceleration import compiled, jitted_helpers
 
 # Which lowering serves which capsule size was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
 # grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
 _PRODUCTS_UP_TO = {1: 4, 3: 8}  # kernel size -> largest capsule dimension: beyond, matrix products have enough to do
+_NARROW = 2  # filters of a dense convolution: up to so many, one matrix product and shifts beat a convolution kernel
 _MATMUL_FROM = 8  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster
 
 
@@ -40,16 +41,19 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     """
     x, kernel = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
     _check(x.shape, kernel.shape, groups)
-    if groups == 1 or not _splits_groups():
-        return lowerings.native(x, kernel, strides)
     helpers = jitted_helpers(training, x, kernel)
+    if groups == 1 or not _splits_groups():
+        if helpers and kernel.shape[3] <= _NARROW and strides <= 2:
+            return compiled(lowerings.narrow_convolution, (x, kernel), (strides,), training)
+        return lowerings.native(x, kernel, strides)
     size = kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
-    if size == 1:
+    if size == 1 and strides > 1:
         x, strides = x[:, ::strides, ::strides], 1
     if helpers and size in _PRODUCTS_UP_TO and strides <= 2:
         if _capsule_dim(kernel, groups) <= _PRODUCTS_UP_TO[size]:
             return helpers.convolution(x, kernel, groups, strides)
-        return helpers.convolution_by_matmuls(x, kernel, groups, strides)
+        static = (groups, strides, lowerings.matmuls)
+        return compiled(lowerings.convolution, (x, kernel), static, training)
     if size == 1 and _capsule_dim(kernel, groups) >= _MATMUL_FROM:
         return lowerings.matmuls([(x, kernel[0, 0])], groups)
     return (lowerings.block_diagonal if size == 1 else lowerings.depthwise)(x, kernel, groups, strides)
@@ -99,7 +103,8 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
     if helpers and _capsule_dim(kernel, groups) <= _PRODUCTS_UP_TO[3]:
         return helpers.doubling_convolution(x, kernel, groups, output_size)
     if helpers:
-        return helpers.doubling_convolution_by_matmuls(x, kernel, groups, output_size)
+        static = (groups, output_size, lowerings.matmuls)
+        return compiled(lowerings.doubling_convolution, (x, kernel), static, training)
     return grouped_conv2d(_spread(_spread(x, 1, output_size[0]), 2, output_size[1]), kernel, groups, 1, training)
 
 

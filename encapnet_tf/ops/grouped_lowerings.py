@@ -7,9 +7,13 @@ group_in, groups * group_out). Those that work tap by tap (a tap is one kernel p
 
 from keras import ops
 
+_UNROLLED = 4  # components that `multiply_add` writes out one by one; beyond, a sum over them is as fast and compiles sooner
+
 
 def native(x, kernel, strides):
     """The backend's own convolution, grouped or dense; it reads the number of groups off the kernel."""
+    if strides == 1:  # "same" is symmetric then, and no padded copy is made
+        return ops.conv(x, kernel, 1, padding="same", data_format="channels_last")
     return ops.conv(_pad(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
 
@@ -78,6 +82,23 @@ def doubling_convolution(x, kernel, groups, size, contract):
     return ops.reshape(y, (batch, 2 * height, 2 * width, filters))[:, : size[0], : size[1]]
 
 
+def narrow_convolution(x, kernel, strides):
+    """Dense convolution to very few filters: the products of all taps at every pixel first, then shifted and added."""
+    height, width, channels, filters = kernel.shape
+    matrix = ops.reshape(ops.transpose(kernel, (2, 0, 1, 3)), (channels, height * width * filters))
+    products = ops.reshape(ops.matmul(x, matrix), (-1, *x.shape[1:3], height * width * filters))
+    rows, columns = (-(-size // strides) for size in x.shape[1:3])
+    products = _pad(products, kernel)
+    total = 0.0
+    for a in range(height):
+        for c in range(width):
+            tap = (a * width + c) * filters
+            total = total + products[
+                :, a : a + rows * strides : strides, c : c + columns * strides : strides, tap : tap + filters
+            ][:, :rows, :columns]
+    return total
+
+
 def multiply_add(taps, groups):
     """Contraction for small capsules: plain products and sums, which a compiler fuses into one pass."""
     total = 0.0
@@ -86,6 +107,9 @@ def multiply_add(taps, groups):
         lead = (ops.shape(x)[0], *x.shape[1:3])
         x = ops.reshape(x, (*lead, groups, group_in, 1))
         matrix = ops.reshape(matrix, (group_in, groups, filters // groups))
+        if group_in > _UNROLLED:
+            total = total + ops.sum(x * ops.transpose(matrix, (1, 0, 2)), axis=-2)
+            continue
         for i in range(group_in):
             total = total + x[:, :, :, :, i] * matrix[i]
     return ops.reshape(total, (*lead, filters))

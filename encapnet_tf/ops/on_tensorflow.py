@@ -25,8 +25,16 @@ def applies():
 
 
 @functools.cache
-def _jitted(body, *static):
-    """`body` compiled by XLA, its last arguments fixed."""
+def jitted(body, *static):
+    """A function of tensors compiled by XLA.
+
+    Args:
+        body: function at module level.
+        *static: its last arguments, hashable.
+
+    Returns:
+        Function of `body`'s first arguments.
+    """
     compiled = tf.function(lambda *tensors: body(*tensors, *static), jit_compile=True, autograph=False)
     return lambda *tensors: compiled(*map(tf.convert_to_tensor, tensors))  # by value: no variable goes in
 
@@ -36,14 +44,9 @@ def relu_squash(x, capsule_dim):
 
     @tf.custom_gradient
     def forward(x):
-        return _jitted(relu_squash_body, capsule_dim)(x), lambda dy: _jitted(relu_squash_gradient, capsule_dim)(x, dy)
+        return jitted(relu_squash_body, capsule_dim)(x), lambda dy: jitted(relu_squash_gradient, capsule_dim)(x, dy)
 
     return forward(x)
-
-
-def jit(body, *tensors):
-    """`body(*tensors)`, compiled."""
-    return _jitted(body)(*tensors)
 
 
 def batch_norm(x, gamma, beta, epsilon):
@@ -71,12 +74,12 @@ def convolution(x, kernel, groups, strides):
     def forward(x, kernel):
         def backward(dy):
             if strides == 1:
-                dx = _jitted(_transposed_by_products, groups)(dy, kernel)
+                dx = jitted(_transposed_by_products, groups)(dy, kernel)
             else:
-                dx = _jitted(_doubled_back_by_products, groups, tuple(x.shape[1:3]))(dy, kernel)
+                dx = jitted(_doubled_back_by_products, groups, tuple(x.shape[1:3]))(dy, kernel)
             return dx, _kernel_gradient(x, dy, kernel.shape, groups, strides)
 
-        return _jitted(_by_products, groups, strides)(x, kernel), backward
+        return jitted(_by_products, groups, strides)(x, kernel), backward
 
     return forward(x, tf.convert_to_tensor(kernel))
 
@@ -89,23 +92,13 @@ def doubling_convolution(x, kernel, groups, size):
         def backward(dy):
             # The adjoint is a convolution of stride 2 with the transposed kernel; so is its kernel's gradient.
             transposed = lowerings.transposed_kernel(kernel, groups)
-            dx = _jitted(_by_products, groups, 2)(dy, transposed)
+            dx = jitted(_by_products, groups, 2)(dy, transposed)
             gradient = _kernel_gradient(dy, x, transposed.shape, groups, 2)
             return dx, lowerings.transposed_kernel(gradient, groups)
 
-        return _jitted(_doubled_by_products, groups, tuple(size))(x, kernel), backward
+        return jitted(_doubled_by_products, groups, tuple(size))(x, kernel), backward
 
     return forward(x, tf.convert_to_tensor(kernel))
-
-
-def convolution_by_matmuls(x, kernel, groups, strides):
-    """Grouped convolution of large capsules."""
-    return _jitted(_by_matmuls, groups, strides)(x, kernel)
-
-
-def doubling_convolution_by_matmuls(x, kernel, groups, size):
-    """`lowerings.doubling_convolution` of large capsules."""
-    return _jitted(_doubled_by_matmuls, groups, tuple(size))(x, kernel)
 
 
 def _by_products(x, kernel, groups, strides):
@@ -122,14 +115,6 @@ def _doubled_by_products(x, kernel, groups, size):
 
 def _doubled_back_by_products(dy, kernel, groups, size):
     return _doubled_by_products(dy, lowerings.transposed_kernel(kernel, groups), groups, size)
-
-
-def _by_matmuls(x, kernel, groups, strides):
-    return lowerings.convolution(x, kernel, groups, strides, lowerings.matmuls)
-
-
-def _doubled_by_matmuls(x, kernel, groups, size):
-    return lowerings.doubling_convolution(x, kernel, groups, size, lowerings.matmuls)
 
 
 def _kernel_gradient(x, dy, kernel_shape, groups, strides):
@@ -151,7 +136,7 @@ def _kernel_gradient(x, dy, kernel_shape, groups, strides):
             strides=(1, strides, strides, 1),
             padding="VALID",
         )
-        for component in _jitted(_padded_components, group_in, size // 2)(x)
+        for component in jitted(_padded_components, group_in, size // 2)(x)
     ]
     return tf.reshape(tf.stack(gradients, axis=2), kernel_shape)
 
