@@ -9,6 +9,7 @@ from encapnet_tf.arguments import odd_int, one_of, whole_number
 from encapnet_tf.layers.capsule_activation import CapsuleActivation
 from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.other_capsules_conv2d import OtherCapsulesConv2D
+from encapnet_tf.ops.acceleration import compiled
 from encapnet_tf.ops.grouped_lowerings import block_diagonal_kernel
 
 ROUTINGS = ("master", "master_aide")
@@ -190,18 +191,21 @@ class CapConv2D(keras.layers.Layer):
         """Eq. 6: m1 * master + m2 * aide, one coefficient for all components of a capsule."""
         master = self.master_activation(self.master(inputs, training=training), training=training)
         aide = self.aide_activation(self.aide(inputs, training=training), training=training)
-        master_capsules = ops.split_capsules(master, self.capsule_dim)
-        aide_capsules = ops.split_capsules(aide, self.capsule_dim)
+        capsules, fast = self.num_capsules, bool(training)
+        m1, m2 = self.master_coefficient, self.aide_coefficient
         if self.coefficients == "both":
-            together = ops.merge_capsules(keras.ops.concatenate([master_capsules, aide_capsules], axis=-1))
-        m1_source, m2_source = {
-            "own": lambda: (master, aide),
-            "cross": lambda: (aide, master),
-            "both": lambda: (together, together),
-        }[self.coefficients]()
-        m1 = self.master_coefficient(m1_source, training=training)[..., None]
-        m2 = self.aide_coefficient(m2_source, training=training)[..., None]
-        return ops.merge_capsules(m1 * master_capsules + m2 * aide_capsules)
+            # m1 and m2 in one convolution of each branch: neither a joint map nor a second reading of the branches.
+            kernel = keras.ops.reshape(keras.ops.stack([m1.kernel, m2.kernel], axis=-1), (3, 3, -1, 2 * capsules))
+            of_master, of_aide = keras.ops.split(kernel, 2, axis=2)
+            sources = [
+                ops.grouped_conv2d(master, of_master, capsules, training=fast),
+                ops.grouped_conv2d(aide, of_aide, capsules, training=fast),
+            ]
+            tensors = (*sources, m1.bias, m2.bias, master, aide)
+            return compiled(_weighted_by_both, tensors, (self.capsule_dim,), fast)
+        of_m1, of_m2 = (master, aide) if self.coefficients == "own" else (aide, master)
+        tensors = (m1(of_m1, training=training), m2(of_m2, training=training), master, aide)
+        return compiled(_weighted, tensors, (self.capsule_dim,), fast)
 
     def _check_shortcut(self, shape, expected):
         if len(shape) != len(expected) or any(
@@ -232,3 +236,15 @@ class CapConv2D(keras.layers.Layer):
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
+
+
+def _weighted(m1, m2, master, aide, capsule_dim):
+    """m1 and m2 are (batch, height, width, num_capsules), the branches capsule feature maps."""
+    master, aide = ops.split_capsules(master, capsule_dim), ops.split_capsules(aide, capsule_dim)
+    return ops.merge_capsules(m1[..., None] * master + m2[..., None] * aide)
+
+
+def _weighted_by_both(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
+    """The coefficients as two sums yet to be made, m1 and m2 of a capsule side by side."""
+    pairs = ops.split_capsules(from_master + from_aide, 2)
+    return _weighted(pairs[..., 0] + m1_bias, pairs[..., 1] + m2_bias, master, aide, capsule_dim)

@@ -19,7 +19,7 @@ def jitted_helpers(training, *tensors):
     """
     if not training or keras.backend.backend() != "tensorflow":
         return None
-    if any(keras.backend.standardize_dtype(x.dtype) != "float32" or None in x.shape[1:] for x in tensors):
+    if any(keras.backend.standardize_dtype(x.dtype) != "float32" or None in tuple(x.shape)[1:] for x in tensors):
         return None
     from encapnet_tf.ops import on_tensorflow
 

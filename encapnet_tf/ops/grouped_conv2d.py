@@ -8,9 +8,11 @@ from encapnet_tf.ops.acceleration import compiled, jitted_helpers
 
 # Which lowering serves which capsule size was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
 # grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
-_PRODUCTS_UP_TO = {1: 4, 3: 8}  # kernel size -> largest capsule dimension: beyond, matrix products have enough to do
+# Kernel size -> entries of a capsule's matrix up to which a training step multiplies and adds in one fused pass; beyond,
+# matrix products have enough to do.
+_PRODUCTS_UP_TO = {1: 16, 3: 64}
 _NARROW = 2  # filters of a dense convolution: up to so many, one matrix product and shifts beat a convolution kernel
-_MATMUL_FROM = 8  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster
+_MATMUL_FROM = 64  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
@@ -50,11 +52,11 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     if size == 1 and strides > 1:
         x, strides = x[:, ::strides, ::strides], 1
     if helpers and size in _PRODUCTS_UP_TO and strides <= 2:
-        if _capsule_dim(kernel, groups) <= _PRODUCTS_UP_TO[size]:
+        if _entries(kernel, groups) <= _PRODUCTS_UP_TO[size]:
             return helpers.convolution(x, kernel, groups, strides)
         static = (groups, strides, lowerings.matmuls)
         return compiled(lowerings.convolution, (x, kernel), static, training)
-    if size == 1 and _capsule_dim(kernel, groups) >= _MATMUL_FROM:
+    if size == 1 and _entries(kernel, groups) >= _MATMUL_FROM:
         return lowerings.matmuls([(x, kernel[0, 0])], groups)
     return (lowerings.block_diagonal if size == 1 else lowerings.depthwise)(x, kernel, groups, strides)
 
@@ -100,7 +102,7 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
             x = _spread(x, axis, output_size[axis - 1]) if doubles[axis - 1] else x
         return grouped_conv2d(x, kernel, groups, 1, training)
     helpers = jitted_helpers(training, x, kernel) if groups > 1 and _splits_groups() else None
-    if helpers and _capsule_dim(kernel, groups) <= _PRODUCTS_UP_TO[3]:
+    if helpers and _entries(kernel, groups) <= _PRODUCTS_UP_TO[3]:
         return helpers.doubling_convolution(x, kernel, groups, output_size)
     if helpers:
         static = (groups, output_size, lowerings.matmuls)
@@ -117,8 +119,9 @@ def _splits_groups():
     return not on_tensorflow.has_gpu()
 
 
-def _capsule_dim(kernel, groups):
-    return max(kernel.shape[2], kernel.shape[3] // groups)
+def _entries(kernel, groups):
+    """Entries of one capsule's matrix (at one kernel position)."""
+    return kernel.shape[2] * kernel.shape[3] // groups
 
 
 def _spread(x, axis, size):

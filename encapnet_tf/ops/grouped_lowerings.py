@@ -7,7 +7,9 @@ group_in, groups * group_out). Those that work tap by tap (a tap is one kernel p
 
 from keras import ops
 
-_UNROLLED = 4  # components that `multiply_add` writes out one by one; beyond, a sum over them is as fast and compiles sooner
+_UNROLLED = (
+    4  # components that `multiply_add` writes out one by one; beyond, a sum over them is as fast and compiles sooner
+)
 
 
 def native(x, kernel, strides):
@@ -93,9 +95,12 @@ def narrow_convolution(x, kernel, strides):
     for a in range(height):
         for c in range(width):
             tap = (a * width + c) * filters
-            total = total + products[
-                :, a : a + rows * strides : strides, c : c + columns * strides : strides, tap : tap + filters
-            ][:, :rows, :columns]
+            total = (
+                total
+                + products[
+                    :, a : a + rows * strides : strides, c : c + columns * strides : strides, tap : tap + filters
+                ][:, :rows, :columns]
+            )
     return total
 
 

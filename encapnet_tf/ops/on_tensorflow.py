@@ -121,26 +121,55 @@ def _kernel_gradient(x, dy, kernel_shape, groups, strides):
     """Gradient of a grouped convolution's kernel.
 
     A 1x1 kernel's is the blocks on the diagonal of one dense matrix product, so cheap that the others do not matter. A
-    3x3 kernel's comes from TensorFlow's depthwise kernel, one component of the capsules at a time: XLA has none.
+    3x3 kernel's comes from TensorFlow's depthwise kernel (XLA has none as fast), one component of the capsules at a
+    time: of dy, beside all of x, where capsules are small, for channels with one output each are the fastest; else of
+    that one of x and dy that has fewer.
     """
     size, _, group_in, filters = kernel_shape
+    group_out = filters // groups
     if size == 1:
         x, dy = tf.reshape(x, (-1, groups * group_in)), tf.reshape(dy, (-1, filters))
-        product = tf.reshape(tf.matmul(x, dy, transpose_a=True), (groups, group_in, groups, filters // groups))
+        product = tf.reshape(tf.matmul(x, dy, transpose_a=True), (groups, group_in, groups, group_out))
         return tf.reshape(tf.einsum("gigo->igo", product), kernel_shape)
-    gradients = [
+    if group_in <= 2:
+        channels = groups * group_in
+        pairs = [(_padded(x, size // 2), part) for part in jitted(_repeated_components, group_out, group_in)(dy)]
+        gradient = tf.stack(_depthwise_gradients(pairs, size, channels, strides), axis=-1)
+        gradient = tf.transpose(tf.reshape(gradient, (size, size, groups, group_in, group_out)), (0, 1, 3, 2, 4))
+        return tf.reshape(gradient, kernel_shape)
+    if strides == 1 and group_out < group_in:  # dy has fewer components: exchange the two
+        exchanged = (size, size, group_out, groups * group_in)
+        return lowerings.transposed_kernel(_gradient_by_components(dy, x, exchanged, groups, 1), groups)
+    return _gradient_by_components(x, dy, kernel_shape, groups, strides)
+
+
+def _gradient_by_components(x, dy, kernel_shape, groups, strides):
+    size, _, group_in, _ = kernel_shape
+    pairs = [(part, dy) for part in jitted(_padded_components, group_in, size // 2)(x)]
+    return tf.reshape(tf.stack(_depthwise_gradients(pairs, size, groups, strides), axis=2), kernel_shape)
+
+
+def _depthwise_gradients(pairs, size, channels, strides):
+    return [
         tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
-            input=component,
-            filter_sizes=(size, size, groups, filters // groups),
+            input=x,
+            filter_sizes=(size, size, channels, dy.shape[-1] // channels),
             out_backprop=dy,
             strides=(1, strides, strides, 1),
             padding="VALID",
         )
-        for component in jitted(_padded_components, group_in, size // 2)(x)
+        for x, dy in pairs
     ]
-    return tf.reshape(tf.stack(gradients, axis=2), kernel_shape)
+
+
+def _padded(x, margin):
+    return ops.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
 
 
 def _padded_components(x, capsule_dim, margin):
-    x = ops.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    x = _padded(x, margin)
     return [x[..., i::capsule_dim] for i in range(capsule_dim)]
+
+
+def _repeated_components(x, capsule_dim, times):
+    return [ops.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

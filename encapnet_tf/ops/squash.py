@@ -65,7 +65,7 @@ def relu_squash_body(x, capsule_dim):
 def relu_squash_gradient(x, dy, capsule_dim):
     """The gradient of `relu_squash_body` at x, times dy: with r the ReLU of x, v = h(|r|^2) r and h' = dh / d|r|^2,
 
-        dv = h dr + 2 h' <r, dr> r
+    dv = h dr + 2 h' <r, dr> r
     """
     x, dy = split_capsules(x, capsule_dim), split_capsules(dy, capsule_dim)
     r = ops.relu(x)
