@@ -41,8 +41,8 @@ class CapConv2D(keras.layers.Layer):
             and aide activations together (the paper's best).
         aide_kernel_size: odd side of the aide's kernel; default `kernel_size + 4`.
         aide_excludes_own: whether the aide is blind to the output capsule's own input capsule.
-        shortcut_convolution: whether the layer has a shortcut of its own, a dense convolution of the master's kernel size
-            and stride from its input (type I layers: the shape changes).
+        shortcut_convolution: whether the layer has a shortcut of its own, a dense convolution of its input with the
+            master's kernel size and stride (type I layers: the shape changes).
         post_activation: False stops after the interaction (and shortcut), before BatchNorm-ReLU-squash.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
         kernel_initializer, bias_initializer, kernel_regularizer: for every convolution of the layer.

@@ -8,8 +8,8 @@ from encapnet_tf.ops.acceleration import compiled, jitted_helpers
 
 # Which lowering serves which capsule size was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
 # grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
-# Kernel size -> entries of a capsule's matrix up to which a training step multiplies and adds in one fused pass; beyond,
-# matrix products have enough to do.
+# Kernel size -> entries of a capsule's matrix up to which a training step multiplies and adds in one fused pass (memory
+# is the limit); beyond, matrix products have enough to do.
 _PRODUCTS_UP_TO = {1: 16, 3: 64}
 _NARROW = 2  # filters of a dense convolution: up to so many, one matrix product and shifts beat a convolution kernel
 _MATMUL_FROM = 64  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster

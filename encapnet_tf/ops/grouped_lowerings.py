@@ -7,9 +7,7 @@ group_in, groups * group_out). Those that work tap by tap (a tap is one kernel p
 
 from keras import ops
 
-_UNROLLED = (
-    4  # components that `multiply_add` writes out one by one; beyond, a sum over them is as fast and compiles sooner
-)
+_UNROLLED = 4  # components that `multiply_add` writes out; beyond, a sum over them is as fast and compiles sooner
 
 
 def native(x, kernel, strides):

@@ -21,9 +21,10 @@ def build(rng, **options):
 def test_skips(rng, skip, depth):
     """Type I takes the dense shortcut in "both" and "type1"; its output joins the LAST type II in "both", "type2"."""
     module, x = build(rng, skip=skip, depth=depth)
-    assert (module.shortcut is not None) == (skip in ("both", "type1"))
+    assert module.type1.shortcut_convolution == (skip in ("both", "type1"))
     assert len(module.type2) == depth
-    y = type1 = module.type1(x, shortcut=module.shortcut(x) if skip in ("both", "type1") else None)
+    y = module.type1.master(x) + (module.type1.shortcut(x) if skip in ("both", "type1") else 0.0)
+    y = type1 = module.type1.activation(y)
     for layer in module.type2:
         joins = layer is module.type2[-1] and skip in ("both", "type2")
         y = layer(y, shortcut=type1 if joins else None)
@@ -37,8 +38,9 @@ def test_skips_make_a_difference(rng):
         keras.utils.set_random_seed(1)
         module = en.layers.CapConvModule(2, 4, depth=2, routing="master", skip=skip)
         module.build((2, 6, 5, 4))
-        for part in (module.type1, *module.type2, *([module.shortcut] if module.shortcut else [])):
-            part.set_weights([np.random.default_rng(3).uniform(0.1, 0.5, w.shape) for w in part.get_weights()])
+        for part in module._flatten_layers():
+            for w in part._trainable_variables:
+                w.assign(np.random.default_rng(3).uniform(0.1, 0.5, w.shape))
         outputs.append(np.asarray(module(np.linspace(-1, 1, 240).reshape(2, 6, 5, 4), training=False)))
     for i in range(4):
         for j in range(i):
@@ -47,9 +49,9 @@ def test_skips_make_a_difference(rng):
 
 def test_kernels_and_strides(rng):
     module, _ = build(rng, depth=2, strides=2)
-    assert [layer.kernel_size for layer in (module.type1, module.shortcut, *module.type2)] == [3, 3, 1, 1]
-    assert [layer.strides for layer in (module.type1, module.shortcut, *module.type2)] == [2, 2, 1, 1]
-    assert module.shortcut.groups == 1
+    assert [layer.kernel_size for layer in (module.type1, module.type1.shortcut, *module.type2)] == [3, 3, 1, 1]
+    assert [layer.strides for layer in (module.type1, module.type1.shortcut, *module.type2)] == [2, 2, 1, 1]
+    assert module.type1.shortcut.groups == 1
 
 
 def test_in_training_the_statistics_move(rng):
