@@ -1,37 +1,26 @@
 """The grouped convolution: every lowering against plain NumPy, the others, and the dense formulation's gradients."""
 
-import importlib
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import encapnet_tf as en
+from encapnet_tf.ops import grouped_lowerings as lowerings
 
 from . import numpy_reference
 
-# `en.ops.grouped_conv2d` is the function; the module of that name holds its lowerings.
-module = importlib.import_module("encapnet_tf.ops.grouped_conv2d")
 GROUPS = 3
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-2}
-
-
-def _pad(x, kernel):
-    return module._pad(x, kernel.shape[0] // 2, kernel.shape[1] // 2)
-
 
 LOWERINGS = {
     "public": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides),
     "public, training": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides, training=True),
-    "block diagonal": lambda x, kernel, strides: module._block_diagonal(_pad(x, kernel), kernel, GROUPS, strides),
-    "depthwise": lambda x, kernel, strides: module._depthwise(_pad(x, kernel), kernel, GROUPS, strides),
-    "matmul": lambda x, kernel, strides: module._batched_matmul(x[:, ::strides, ::strides], kernel, GROUPS),
+    "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal(x, kernel, GROUPS, strides),
+    "depthwise": lambda x, kernel, strides: lowerings.depthwise(x, kernel, GROUPS, strides),
+    "products": lambda x, kernel, strides: lowerings.convolution(x, kernel, GROUPS, strides, lowerings.multiply_add),
+    "matmuls": lambda x, kernel, strides: lowerings.convolution(x, kernel, GROUPS, strides, lowerings.matmuls),
 }
-
-
-def lowerings(kernel_size):
-    return {name: run for name, run in LOWERINGS.items() if name != "matmul" or kernel_size == 1}
 
 
 def inputs(rng, kernel_size, dim_in, dim_out, shape=(2, 5, 4)):
@@ -52,7 +41,7 @@ def expected_output(x, kernel, strides):
 def test_values(rng, kernel_size, strides, dims, dtype):
     x, kernel = (values.astype(dtype) for values in inputs(rng, kernel_size, *dims))
     expected = expected_output(x, kernel, strides)
-    for name, lowering in lowerings(kernel_size).items():
+    for name, lowering in LOWERINGS.items():
         y = lowering(tf.constant(x), tf.constant(kernel), strides)
         assert y.dtype == dtype, name
         assert y.shape == (2, -(-5 // strides), -(-4 // strides), GROUPS * dims[1]), name
@@ -104,7 +93,7 @@ def test_gradients(rng, kernel_size, strides, dims):
     x, kernel = inputs(rng, kernel_size, *dims)
     cotangent = rng.normal(size=expected_output(x, kernel, strides).shape)
     expected = dense_gradients(x, kernel, cotangent, strides)
-    for name, lowering in lowerings(kernel_size).items():
+    for name, lowering in LOWERINGS.items():
         ours = tf.constant(x), tf.constant(kernel)
         with tf.GradientTape() as tape:
             tape.watch(ours)
