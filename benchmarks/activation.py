@@ -62,7 +62,7 @@ def row_of(size, capsule_dim, results):
 def main(arguments=None):
     flags = parser(__doc__).parse_args(arguments)
     sizes, batch = (SIZES[-1:], 2) if flags.quick else (SIZES, 64)
-    report = Report("activation", f"BatchNorm-ReLU-squash, batch {batch}", ABOUT)
+    report = Report("activation", f"BatchNorm-ReLU-squash, batch {batch}", ABOUT, flags.quick)
     with Processes() as processes:
         for gradient in (True, False):
             title = "Forward + gradient" if gradient else "Forward"

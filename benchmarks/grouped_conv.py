@@ -120,7 +120,7 @@ def main(arguments=None, chosen=None, batch=64):
     chosen = shapes() if chosen is None else chosen
     if flags.quick:
         chosen, batch = chosen[:1], 2
-    report = Report("grouped_conv", "Convolutions grouped by capsule", ABOUT)
+    report = Report("grouped_conv", "Convolutions grouped by capsule", ABOUT, flags.quick)
     with Processes() as processes:
         for gradient in (True, False):
             title = "Forward + gradient" if gradient else "Forward"

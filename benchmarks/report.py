@@ -46,10 +46,12 @@ class Report:
         name: of the files.
         title: first line of the Markdown.
         about: a paragraph: what is measured and how.
+        quick: whether this was a run with --quick, which is then said.
     """
 
-    def __init__(self, name, title, about):
-        self._name, self._title, self._about = name, title, about
+    def __init__(self, name, title, about, quick=False):
+        self._name, self._title = name, title
+        self._about = ("**--quick: so small and short that no figure here means anything.** " if quick else "") + about
         self._conditions = machine.conditions()
         self._tables, self._claims, self._notes, self._cases = [], [], [], []
 
@@ -122,6 +124,8 @@ def markdown_table(rows):
 def _cell(value):
     if value is None:
         return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
     if not isinstance(value, float):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

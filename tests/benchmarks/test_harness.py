@@ -75,6 +75,12 @@ def test_a_worker_that_hangs_is_given_up():
     assert isinstance(results["well"], Timing)
 
 
+def test_a_worker_that_takes_too_much_memory_is_stopped():
+    hungry = toy("hungry", "keeper_of_memory", mebibytes=300, seconds=1.0)
+    with Processes(memory_limit=200 << 20) as processes:
+        assert measure([hungry], 1, processes)["hungry"] == NotRun("took more than 0.2 GiB")
+
+
 def test_peak_memory_is_of_the_contestant_alone():
     small, large = (peak_memory(toy("memory", "keeper_of_memory", mebibytes=m)) for m in (1, 50))
     assert 3 * 45 < (large["resident"] - small["resident"]) / 2**20 < 3 * 60
@@ -112,7 +118,7 @@ def test_markdown_table():
 
 
 def test_a_report_keeps_every_round_and_every_reason(tmp_path, capsys):
-    report = Report("toy", "Toys", "What is measured.")
+    report = Report("toy", "Toys", "What is measured.", quick=True)
     report.case({"size": 1}, {"ours": timing(0.1, 0.3, 0.2), "theirs": NotRun("not installed")})
     report.table([{"size": 1, "ours": 200.0}], "Forward")
     report.claim("ours / theirs", 2.0, 1.5)
@@ -123,7 +129,15 @@ def test_a_report_keeps_every_round_and_every_reason(tmp_path, capsys):
     assert data["claims"][0]["holds"] is False
     assert {"command", "date", "cpu", "cores", "memory_gib", "versions"} <= set(data)
     text = (tmp_path / "new" / "toy.md").read_text()
-    for part in ("# Toys", "| 1 | 200 |", "theirs: not run: not installed", "misses", data["cpu"], data["date"]):
+    for part in (
+        "# Toys",
+        "| 1 | 200 |",
+        "theirs: not run: not installed",
+        "no figure here means anything",
+        "misses",
+        data["cpu"],
+        data["date"],
+    ):
         assert part in text, part
     assert "misses" in capsys.readouterr().out
 

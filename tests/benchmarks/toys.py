@@ -44,7 +44,12 @@ def chatty():
     return Prepared(lambda: print('{"seconds": -1}', flush=True))
 
 
-def keeper_of_memory(mebibytes):
+def keeper_of_memory(mebibytes, seconds=0.0):
     """Fills memory."""
     kept = []
-    return Prepared(lambda: kept.append(b"x" * (mebibytes << 20)))
+
+    def run():
+        kept.append(b"x" * (mebibytes << 20))
+        time.sleep(seconds)
+
+    return Prepared(run)
