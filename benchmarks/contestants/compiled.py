@@ -2,14 +2,15 @@
 
 import keras
 
-from benchmarks.contestants.random_arrays import normal
+from benchmarks.contestants.random_arrays import direction
 
 
 def compiled(function, inputs, gradient, jit=False, variables=()):
     """A call without arguments that runs `function(*inputs)`, its gradient too if asked, and waits for the results.
 
-    The gradient is of a fixed random direction in the output, with respect to every input and to `variables`. Nothing
-    is known when compiling: inputs and direction are arguments of the compiled function.
+    The gradient is of the output times fixed random numbers, summed (of a scalar output itself), with respect to every
+    input and to `variables`. Nothing is known when compiling: inputs and numbers are arguments of the compiled
+    function.
 
     Args:
         function: of tensors, to a tensor.
@@ -33,17 +34,18 @@ def _with_tensorflow(function, inputs, gradient, jit, variables):
     if not gradient:
         forward = tf.function(function, jit_compile=jit)
         return lambda: forward(*inputs)
-    direction = tf.constant(normal(*function(*inputs).shape))
+    weights = tf.constant(direction(*function(*inputs).shape))
+
+    sources = [v.value for v in variables]
 
     @tf.function(jit_compile=jit)
-    def value_and_gradient(inputs, direction):
+    def value_and_gradient(weights, *inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = function(*inputs)
-        sources = inputs + [v.value for v in variables]
-        return outputs, tape.gradient(outputs, sources, output_gradients=tf.cast(direction, outputs.dtype))
+        return outputs, tape.gradient(outputs, [*inputs, *sources], output_gradients=tf.cast(weights, outputs.dtype))
 
-    return lambda: value_and_gradient(inputs, direction)
+    return lambda: value_and_gradient(weights, *inputs)
 
 
 def _with_jax(function, inputs, gradient):
@@ -53,11 +55,11 @@ def _with_jax(function, inputs, gradient):
         forward = jax.jit(function)
         return lambda: jax.block_until_ready(forward(*inputs))
     shape = jax.eval_shape(function, *inputs)
-    direction = keras.ops.convert_to_tensor(normal(*shape.shape), shape.dtype)
+    weights = keras.ops.convert_to_tensor(direction(*shape.shape), shape.dtype)
 
     @jax.jit
-    def value_and_gradient(inputs, direction):
+    def value_and_gradient(inputs, weights):
         outputs, backward = jax.vjp(function, *inputs)
-        return outputs, backward(direction)
+        return outputs, backward(weights)
 
-    return lambda: jax.block_until_ready(value_and_gradient(inputs, direction))
+    return lambda: jax.block_until_ready(value_and_gradient(inputs, weights))

@@ -8,6 +8,11 @@ def normal(*shape, seed=0):
     return np.random.default_rng([seed, *shape]).normal(size=shape).astype("float32")
 
 
+def direction(*shape):
+    """What an output of that shape is multiplied by before its gradient is taken: random numbers, 1 for a scalar."""
+    return normal(*shape) if shape else np.ones((), "float32")
+
+
 def convolution_arrays(shape, groups, batch):
     """Input and kernel of a `grouped_conv_shapes.Shape` given as a dictionary; channels last, capsule-major."""
     x = normal(batch, shape["size"], shape["size"], groups * shape["dim_in"])
