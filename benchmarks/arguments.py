@@ -6,6 +6,14 @@ from pathlib import Path
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
+def integers(text):
+    """Type of a flag that takes whole numbers with commas between."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers with commas between are expected, not {text!r}") from None
+
+
 def parser(description):
     """An argument parser with --quick and --out; unknown flags are an error.
 

@@ -54,6 +54,7 @@ class Report:
         self._about = ("**--quick: so small and short that no figure here means anything.** " if quick else "") + about
         self._conditions = machine.conditions()
         self._tables, self._claims, self._notes, self._cases = [], [], [], []
+        self._extra = {}
 
     def case(self, description, results):
         """Keeps the results of one `measure`, {name: Timing or NotRun}; `description` says of what, JSON types."""
@@ -73,6 +74,10 @@ class Report:
         """Adds a line below the tables."""
         self._notes.append(text)
 
+    def extra(self, name, value):
+        """Keeps further figures in the JSON under a name."""
+        self._extra[name] = value
+
     def write(self, folder):
         """Writes NAME.json and NAME.md into a folder, which is made, and says where."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +87,7 @@ class Report:
             "tables": [{"title": title, "rows": rows} for title, rows in self._tables],
             "claims": [{**asdict(claim), "holds": claim.holds} for claim in self._claims],
             "notes": self._notes,
+            **self._extra,
         }
         path = folder / f"{self._name}.json"
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ Contestants that are not installed are reported so; without TensorFlow it compar
 after what differs from the defaults: sinkhorn.json, sinkhorn_bfloat16_128_1024.json, ...
 """
 
-from benchmarks.arguments import parser
+from benchmarks.arguments import integers, parser
 from benchmarks.contestant import Contestant, Timing
 from benchmarks.harness import QUICK_ROUNDS, ROUNDS, fastest, measure, ratio
 from benchmarks.processes import Processes
@@ -23,10 +23,11 @@ FASTER = {
 }  # at 128 points: (L, d) -> times as fast as the best other
 ABOUT = (
     "µs of one call, medians of interleaved rounds; B points of d features in each of two sets, squared Euclidean cost "
-    "of mean 1, epsilon 0.1, exactly L iterations, the dual value (the libraries give half of ours). Value and gradient "
-    "with respect to both sets come from one call; ours, OTT-JAX's and the floor are compiled as a whole. `floor`: three "
-    "cost matrices and one exp, with their gradient. `GeomLoss`: annealed over L steps; `GeomLoss loop`: L steps at one "
-    "epsilon. `log`: on potentials instead of scalings. Errors are relative, against a converged solution in float64."
+    "of mean 1, epsilon 0.1, exactly L iterations, the dual value (the libraries give half of ours). Value and "
+    "gradient with respect to both sets come from one call; ours, OTT-JAX's and the floor are compiled as a whole. "
+    "`floor`: three cost matrices and one exp, with their gradient. `GeomLoss`: annealed over L steps; "
+    "`GeomLoss loop`: L steps at one epsilon. `log`: on potentials instead of scalings. Errors are relative, against a "
+    "converged solution in float64."
 )
 
 
@@ -97,13 +98,9 @@ def claims(report, where, results):
     report.claim(f"{text}: ours / floor", slower, 1.6, reason=reason)
 
 
-def _integers(text):
-    return tuple(int(n) for n in text.split(","))
-
-
 def main(arguments=None):
     flags = parser(__doc__)
-    flags.add_argument("--sizes", default=SIZES, type=_integers, metavar="B,B", help="points of a set (32,128,512)")
+    flags.add_argument("--sizes", default=SIZES, type=integers, metavar="B,B", help="points of a set (32,128,512)")
     flags.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of our points")
     flags = flags.parse_args(arguments)
     parts = ["sinkhorn"] + ([flags.dtype] if flags.dtype != "float32" else [])

@@ -50,7 +50,8 @@ def contestant(network, kind, batch, dtype):
     """A network's step: `kind` is a function of `contestants.networks`."""
     batch = min(batch, network.most_images or batch)
     arguments = {"builder": network.builder, "options": network.options, "batch": batch, "dtype": dtype}
-    return Contestant(network.name, f"{MODULE}:{kind}", arguments, slow=network.most_images is not None)
+    slow = network.most_images is not None
+    return Contestant(network.name, f"{MODULE}:{kind}", arguments, environment=networks.ALONE, slow=slow)
 
 
 class Group:
@@ -77,7 +78,9 @@ class Group:
         self._group, self.batch, self.inference, self.memory = group, batch, {}, {}
         entries = [contestant(network, "training_step", batch, flags.dtype) for network in group]
         if dense:
-            entries.append(Contestant(DENSE, f"{MODULE}:dense_convolutions", entries[0].arguments))
+            entries.append(
+                Contestant(DENSE, f"{MODULE}:dense_convolutions", entries[0].arguments, environment=networks.ALONE)
+            )
         with Processes() as processes:
             self.training = measure(entries, rounds, processes)
             report.case({"step": "training", "batch": batch}, self.training)

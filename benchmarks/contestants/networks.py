@@ -9,6 +9,7 @@ import numpy as np
 import encapnet_tf as en
 from benchmarks.contestant import Prepared
 from benchmarks.contestants.compiled import compiled
+from benchmarks.contestants.devices import device
 from benchmarks.contestants.network_flops import convolutions, forward_flops
 from benchmarks.contestants.random_arrays import normal
 
@@ -25,10 +26,8 @@ def training_step(builder, options, batch, dtype="float32"):
     model = network(builder, json.dumps(options), dtype)
     images, labels = (keras.ops.convert_to_tensor(a) for a in batch_of(model, batch))
     model.compile(keras.optimizers.Adam(), en.losses.MarginLoss())
-    model.train_on_batch(images, labels)
-    if keras.backend.backend() == "tensorflow":  # what `fit` calls in its loop
-        iterator = _repeated(images, labels)
-        return Prepared(lambda: model.train_function(iterator), facts(model, 3 * batch))
+    if keras.backend.backend() == "tensorflow":
+        return Prepared(_step_of_fit(model, images, labels), facts(model, 3 * batch))
     return Prepared(lambda: model.train_on_batch(images, labels), facts(model, 3 * batch))
 
 
@@ -83,19 +82,15 @@ def facts(model, forward_passes):
         "parameters": sum(int(np.prod(v.shape)) for v in model.trainable_variables),
         "flops": forward_passes * forward_flops(model),
         "backend": keras.backend.backend(),
-        "device": _device(),
+        "device": device(),
     }
 
 
-def _repeated(*tensors):
+def _step_of_fit(model, images, labels):
+    """What `fit` calls in its loop, compiled by it."""
     import tensorflow as tf
 
-    return iter(tf.data.Dataset.from_tensors(tensors).repeat())
-
-
-def _device():
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.devices()[0].device_kind
-    return keras.distribution.list_devices()[0]
+    batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    model.fit(batches, steps_per_epoch=1, verbose=0)
+    iterator = iter(batches)
+    return lambda: model.train_function(iterator)

@@ -1,12 +1,12 @@
 """The library's Sinkhorn divergence in Keras's backend, compiled by XLA, and the least that any has to compute."""
 
-import keras
 from keras import ops
 
 import encapnet_tf as en
 from benchmarks.contestant import Prepared
 from benchmarks.contestants import sinkhorn_problem as problem
 from benchmarks.contestants.compiled import compiled
+from benchmarks.contestants.devices import device
 
 
 def ours(size, dim, iterations, gradient, dtype="float32"):
@@ -27,7 +27,7 @@ def ours(size, dim, iterations, gradient, dtype="float32"):
     value, gradients = found if gradient else (found, None)
     if gradients is not None:
         gradients = [ops.convert_to_numpy(ops.cast(g, "float32")) for g in gradients]
-    return Prepared(run, problem.errors(size, dim, ops.convert_to_numpy(value), gradients) | {"device": _device()})
+    return Prepared(run, problem.errors(size, dim, ops.convert_to_numpy(value), gradients) | {"device": device()})
 
 
 def floor(size, dim, gradient, dtype="float32"):
@@ -49,11 +49,3 @@ def _compiled(function, size, dim, gradient, dtype):
 def _costs(x, y):
     norms = ops.sum(ops.square(x), axis=1)[:, None] + ops.sum(ops.square(y), axis=1)[None]
     return norms - 2 * ops.matmul(x, ops.transpose(y))
-
-
-def _device():
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.devices()[0].device_kind
-    return keras.distribution.list_devices()[0]
