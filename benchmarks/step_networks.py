@@ -4,9 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 # TensorFlow imports JAX where it finds it, a hundred megabytes that are none of the network's.
-ALONE = (
-    {"BENCHMARKS_HIDDEN_PACKAGES": "jax,torch"} if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else {}
-)
+ALONE = {"BENCHMARKS_HIDDEN_PACKAGES": "jax"} if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else {}
 TINY = {"input_shape": (16, 16, 3), "num_capsules": 4}
 
 

@@ -60,7 +60,7 @@ def seconds_of(run, repetitions):
 def peak_memory():
     """Largest resident size of this process so far, and the largest amount used on a JAX accelerator (or None)."""
     device = None
-    if sys.modules.get("jax"):
+    if "jax" in sys.modules:
         statistics = sys.modules["jax"].devices()[0].memory_stats()
         device = (statistics or {}).get("peak_bytes_in_use")
     # Not getrusage's ru_maxrss: a child begins with its parent's.
@@ -68,9 +68,24 @@ def peak_memory():
     return {"resident": int(status["VmHWM"].split()[0]) * 1024, "device": device}
 
 
+class Hider:
+    """An import finder by which some packages are not installed.
+
+    Args:
+        packages: their names.
+    """
+
+    def __init__(self, packages):
+        self._packages = packages
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self._packages:
+            raise ModuleNotFoundError(f"{name} is hidden from this process", name=name)
+        return None
+
+
 def serve():
-    for package in filter(None, os.environ.get(HIDDEN, "").split(",")):
-        sys.modules[package] = None  # whoever tries to import it is told that it is not installed
+    sys.meta_path.insert(0, Hider(os.environ.get(HIDDEN, "").split(",")))
     # What libraries print to standard output goes to standard error; the answers have the pipe to themselves.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -10,6 +10,7 @@ from benchmarks.contestant import Contestant, NotRun, Timing
 from benchmarks.harness import fastest, measure, median, peak_memory, ratio
 from benchmarks.processes import Processes
 from benchmarks.report import Claim, Report, markdown_table
+from benchmarks.worker import HIDDEN
 
 
 def toy(name, function="sleeper", worker="", slow=False, **arguments):
@@ -48,6 +49,14 @@ def test_a_slow_contestant_is_timed_once(tmp_path):
     assert len(results["slow"].seconds) == 1
     assert log.read_text().split() == ["slow"] * 2, "once to compile, once timed"
     assert ratio(results["slow"], results["fast"])
+
+
+def test_a_hidden_package_is_not_installed():
+    hidden = Contestant("hidden", "tests.benchmarks.toys:needs_wave", environment={HIDDEN: "a_package,wave"})
+    seen = Contestant("seen", "tests.benchmarks.toys:needs_wave")
+    results = measure([hidden, seen], rounds=1)
+    assert "wave is hidden" in results["hidden"].reason
+    assert isinstance(results["seen"], Timing)
 
 
 def test_who_fails_says_why_and_the_others_go_on():

@@ -23,6 +23,12 @@ def not_installed():
     import a_package_that_does_not_exist  # noqa: F401
 
 
+def needs_wave():
+    import wave
+
+    return Prepared(lambda: wave)
+
+
 def fails_later():
     """Compiles and calibrates, then raises."""
     calls = []
