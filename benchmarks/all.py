@@ -1,0 +1,31 @@
+"""Every benchmark, one after another: under 40 minutes on two cores.
+
+python -m benchmarks.all [--quick] [--out FOLDER]
+"""
+
+import subprocess
+import sys
+import time
+
+from benchmarks.arguments import parser
+from benchmarks.processes import ROOT
+
+NAMES = ("grouped_conv", "activation", "step", "sinkhorn", "growth")
+
+
+def main(arguments=None):
+    """Runs them and returns the exit status: 1 where one failed."""
+    flags = parser(__doc__).parse_args(arguments)
+    failed = []
+    start = time.monotonic()
+    for name in NAMES:
+        print(f"== {name}, {(time.monotonic() - start) / 60:.1f} minutes in", flush=True)
+        command = [sys.executable, "-m", f"benchmarks.{name}", "--out", str(flags.out.resolve())]
+        if subprocess.run(command + ["--quick"] * flags.quick, cwd=ROOT).returncode:
+            failed.append(name)
+    print(f"== {(time.monotonic() - start) / 60:.1f} minutes" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The convolutions of a network and the operations that it takes, counted from its layers."""
+
+import math
+from typing import NamedTuple
+
+import keras
+
+from encapnet_tf.layers import CapConv2D, CapFC, GroupedConv2D
+
+
+class Convolution(NamedTuple):
+    """One convolution of a network.
+
+    Attributes:
+        size: input (height, width).
+        kernel: (kernel_height, kernel_width, in_channels / groups, out_channels).
+        strides: step in both directions.
+        groups: 1 where it is dense.
+    """
+
+    size: tuple[int, int]
+    kernel: tuple[int, int, int, int]
+    strides: int
+    groups: int
+
+    @property
+    def flops(self) -> int:
+        """Operations for one image, forward, two a multiply-add."""
+        positions = math.prod(-(-n // self.strides) for n in self.size)
+        return 2 * positions * math.prod(self.kernel)
+
+
+def convolutions(model):
+    """Every convolution of a functional model, feedback units left out, as a list of `Convolution`."""
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, CapConv2D):
+            found += _of_cap_conv(layer)
+        elif isinstance(layer, (GroupedConv2D, keras.layers.Conv2D)):
+            found.append(_convolution(layer, _sizes(layer.input)))
+    return found
+
+
+def forward_flops(model):
+    """Operations for one image, forward: convolutions and dense layers, two a multiply-add.
+
+    Feedback units are left out, so that what they cost shows as lost speed. So is iterative routing.
+
+    Args:
+        model: a functional model.
+    """
+    dense = [layer for layer in model.layers if isinstance(layer, (keras.layers.Dense, CapFC))]
+    matrices = sum(2 * math.prod(layer.kernel.shape) for layer in dense)
+    return matrices + sum(convolution.flops for convolution in convolutions(model))
+
+
+def _of_cap_conv(layer):
+    parts = [_convolution(layer.master, _sizes(layer.input))]
+    if layer.routing == "master_aide":
+        parts.append(_convolution(layer.aide, _sizes(layer.input)))
+        parts += [_convolution(c, _sizes(layer.output)) for c in (layer.master_coefficient, layer.aide_coefficient)]
+    return parts
+
+
+def _sizes(tensors):
+    """(height, width) of a symbolic tensor, or of the first of several (the others are shortcuts)."""
+    return tuple(keras.tree.flatten(tensors)[0].shape[1:3])
+
+
+def _convolution(layer, size):
+    strides = layer.strides if isinstance(layer.strides, int) else layer.strides[0]
+    return Convolution(size, tuple(layer.kernel.shape), strides, layer.groups)

@@ -1,0 +1,75 @@
+"""GeomLoss's and POT's Sinkhorn divergences, in PyTorch, with a fixed number of iterations."""
+
+import math
+
+import torch
+
+from benchmarks.contestant import Prepared
+from benchmarks.contestants import sinkhorn_problem as problem
+
+
+def geomloss_annealed(size, dim, iterations, gradient):
+    """GeomLoss as its users call it: epsilon falls from the squared diameter to its value in `iterations` steps."""
+    from geomloss import SamplesLoss
+
+    x, y = (torch.from_numpy(a) for a in problem.points(size, dim))
+    diameter, blur = float(torch.cdist(x, y).max()), math.sqrt(problem.EPSILON)
+    # Its schedule is the diameter, then one entry a factor of `scaling`, then the blur.
+    scaling = (blur / diameter) ** (1 / (iterations - 2.5))
+    loss = SamplesLoss("sinkhorn", 2, blur, None, diameter, scaling, cost=_costs, backend="tensorized")
+    return _prepared(loss, size, dim, gradient)
+
+
+def geomloss_loop(size, dim, iterations, gradient):
+    """GeomLoss's solver at one epsilon throughout, by the parts it is made of."""
+    from geomloss._legacy.sinkhorn_divergence import sinkhorn_cost, sinkhorn_loop
+    from geomloss._legacy.sinkhorn_samples import softmin_tensorized
+
+    weights = torch.full((1, size), 1 / size)
+
+    def divergence(x, y):
+        x, y = x[None], y[None]
+        fixed_x, fixed_y = x.detach(), y.detach()
+        matrices = _costs(x, fixed_x), _costs(y, fixed_y), _costs(x, fixed_y), _costs(y, fixed_x)
+        logs = weights.log()
+        epsilons = [problem.EPSILON] * iterations
+        potentials = sinkhorn_loop(softmin_tensorized, logs, logs, *matrices, epsilons, None)
+        return sinkhorn_cost(problem.EPSILON, None, weights, weights, *potentials, batch=True)[0]
+
+    return _prepared(divergence, size, dim, gradient)
+
+
+def pot(size, dim, iterations, gradient, log_domain):
+    """POT's batched solver on the three problems at once, gradient by the envelope theorem.
+
+    Args:
+        size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.
+        log_domain: whether the iterations are on potentials (stable) or on scalings (faster).
+    """
+    from ot.batch import solve_batch
+
+    method = "log_sinkhorn" if log_domain else "sinkhorn"
+
+    def divergence(x, y):
+        cost = _costs(torch.stack([x, x, y]), torch.stack([y, x, y]))
+        found = solve_batch(cost, problem.EPSILON, max_iter=iterations, tol=0.0, method=method, reg_type="kl")
+        return found.value[0] - (found.value[1] + found.value[2]) / 2
+
+    return _prepared(divergence, size, dim, gradient)
+
+
+def _costs(x, y):
+    """Squared distances, (batch, B, B)."""
+    norms = x.square().sum(-1)[:, :, None] + y.square().sum(-1)[:, None]
+    return norms - 2 * x @ y.transpose(1, 2)
+
+
+def _prepared(divergence, size, dim, gradient):
+    x, y = (torch.from_numpy(a).requires_grad_(gradient) for a in problem.points(size, dim))
+
+    def run():
+        value = divergence(x, y)
+        return (value, torch.autograd.grad(value, (x, y))) if gradient else (value, None)
+
+    value, gradients = run()
+    return Prepared(run, problem.errors(size, dim, value.detach(), gradients, share=0.5))

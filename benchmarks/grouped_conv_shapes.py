@@ -1,0 +1,74 @@
+"""The convolutions grouped by capsule that EncapNet-18 consists of."""
+
+from dataclasses import asdict, dataclass
+
+DIMS = (1, 2, 4, 8, 16)  # capsule_dim before the first module, then of each
+SIZES = (32, 32, 16, 8, 4)  # pixels a side, likewise
+TYPE2 = 3  # type II layers of a module
+COEFFICIENTS = 2 * (TYPE2 + 1)  # m1 and m2 of each capConv layer
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A grouped convolution.
+
+    Attributes:
+        role: what it does in the network.
+        size: input pixels a side.
+        dim_in, dim_out: components of a capsule.
+        kernel, strides: of the convolution.
+        count: how often it stands in `EncapNet18(feedback="two")`.
+        transposed: whether it goes from `size` to twice that.
+    """
+
+    role: str
+    size: int
+    dim_in: int
+    dim_out: int
+    kernel: int
+    strides: int
+    count: int
+    transposed: bool = False
+
+    def __str__(self):
+        stride = f" s{self.strides}" if self.strides > 1 else ""
+        stride = " transposed s2" if self.transposed else stride
+        return f"{self.size}, {self.dim_in}->{self.dim_out}, k{self.kernel}{stride}"
+
+    @property
+    def output_size(self) -> int:
+        return self.size * 2 if self.transposed else self.size // self.strides
+
+    def as_arguments(self):
+        return asdict(self)
+
+    def values(self, groups, batch):
+        """How many numbers x and y hold."""
+        x = batch * self.size**2 * groups * self.dim_in
+        return x, batch * self.output_size**2 * groups * self.dim_out
+
+    def flops(self, groups, batch):
+        """Operations of one pass, two a multiply-add; only a quarter of a transposed one's products is not with 0."""
+        pixels = self.size**2 if self.transposed else self.output_size**2
+        return 2 * batch * pixels * self.kernel**2 * groups * self.dim_in * self.dim_out
+
+
+def shapes():
+    """Every grouped convolution of EncapNet-18 with feedback units "two", mappings first."""
+    mapping, coefficients, generators = [], [], []
+    for below, here in zip(range(4), range(1, 5), strict=True):
+        size, dim = SIZES[here], DIMS[here]
+        strides = SIZES[below] // size
+        mapping += [
+            Shape("mapping, type I", SIZES[below], DIMS[below], dim, 3, strides, 1),
+            Shape("mapping, type II", size, dim, dim, 1, 1, TYPE2),
+        ]
+        coefficients += [
+            Shape('coefficient, "both"', size, 2 * dim, 1, 3, 1, COEFFICIENTS),
+            Shape('coefficient, "own" or "cross"', size, dim, 1, 3, 1, 0),
+        ]
+        generators += [
+            Shape('generator, "half"', size, dim, DIMS[below], 3, 1, 1, transposed=strides == 2),
+            Shape('generator, "same"', size, dim, dim, 3, 1, 1),
+        ]
+    return mapping + coefficients + generators

@@ -1,0 +1,173 @@
+"""EncapNet-18, master/aide, feedback "two", on Fashion-MNIST with Keras's JAX backend: to the best test accuracy.
+
+KERAS_BACKEND=jax python -m benchmarks.train_fashion_mnist [--data_dir FOLDER] [--seeds 0,1,2] [--epochs 60]
+    [--batch 128] [--dtype mixed_bfloat16] [--weight 0.1] [--out FOLDER]
+
+Written for one GPU; no TensorFlow needed. Images are padded to 32x32, moved by up to 4 pixels and mirrored at random;
+Adam with a warm-up and a cosine decay. The last epoch's weights are tested: nothing is chosen on the test images, of
+which the accuracy after every epoch is recorded to draw its curve. Writes fashion_mnist.json, .md and .png.
+
+--limit 256 --epochs 1 --num_capsules 4 --depths 0,0,0,0 shows on a CPU that it runs.
+"""
+
+import gzip
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.arguments import integers, parser
+from benchmarks.plots import Panel, draw
+from benchmarks.report import Report
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+CLASSES = 10
+SHIFT = 4  # pixels either way
+ABOUT = (
+    "EncapNet-18, master/aide, feedback two. Test accuracy is that of the last epoch's weights; best epoch: the "
+    "highest that the test accuracy was after any epoch, for orientation only."
+)
+
+
+def arguments_of(given):
+    flags = parser(__doc__)
+    flags.add_argument("--data_dir", type=Path, default=DEBIAN, help="folder of the four IDX files, gzipped or not")
+    flags.add_argument("--seeds", type=integers, default=(0, 1, 2), help="one training each (0,1,2)")
+    flags.add_argument("--epochs", type=int, default=60)
+    flags.add_argument("--batch", type=int, default=128)
+    flags.add_argument("--learning_rate", type=float, default=1e-3, help="at its highest")
+    flags.add_argument("--weight", type=float, default=0.1, help="of the feedback units (the paper has 10)")
+    flags.add_argument("--dtype", default="float32", choices=("float32", "mixed_bfloat16"))
+    flags.add_argument("--limit", type=int, help="training and test images to use (all)")
+    flags.add_argument("--num_capsules", type=int, default=32)
+    flags.add_argument("--depths", type=integers, default=(3, 3, 3, 3), help="type II layers a module (3,3,3,3)")
+    flags = flags.parse_args(given)
+    if flags.quick:
+        flags.limit, flags.epochs, flags.seeds = 64, 1, flags.seeds[:1]
+        flags.num_capsules, flags.depths, flags.batch = 2, (0, 0, 0, 0), 32
+    if not flags.data_dir.is_dir():
+        raise SystemExit(f"{flags.data_dir} is no folder. --data_dir says where Fashion-MNIST's four IDX files are.")
+    return flags
+
+
+def images_and_labels(folder, part, limit):
+    """Images (n, 32, 32, 1) float32 from 0 to 1, padded with 0, and labels (n,) int32."""
+    images = _idx(folder, f"{part}-images-idx3-ubyte", 16)[: limit * 784 if limit else None].reshape(-1, 28, 28, 1)
+    labels = _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
+    return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
+
+
+def augmented(images, rng):
+    """Each image moved by up to SHIFT pixels, 0 beyond its edges, and mirrored half of the time."""
+    count, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
+    down, right = rng.integers(0, 2 * SHIFT + 1, (2, count))
+    rows = (np.arange(height) + down[:, None])[:, :, None]
+    columns = (np.arange(width) + right[:, None])[:, None, :]
+    moved = padded[np.arange(count)[:, None, None], rows, columns]
+    return np.where(rng.random((count, 1, 1, 1)) < 0.5, moved[:, :, ::-1], moved)
+
+
+def train(flags, seed, train_set, test_set):
+    """One training.
+
+    Returns:
+        {"seed", "device", "parameters", "seconds", "loss" and "accuracy" (the test's), both one number an epoch}.
+    """
+    import keras
+
+    import encapnet_tf as en
+    from benchmarks.contestants.devices import device
+
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(flags.dtype)
+    model = en.models.EncapNet18(
+        (32, 32, 1),
+        CLASSES,
+        num_capsules=flags.num_capsules,
+        depths=flags.depths,
+        feedback="two",
+        feedback_options={"weight": flags.weight},
+    )
+    images, labels = train_set
+    steps = len(images) // flags.batch
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, flags.epochs * steps, warmup_target=flags.learning_rate, warmup_steps=max(1, steps * flags.epochs // 20)
+    )
+    model.compile(keras.optimizers.Adam(rate), en.losses.MarginLoss())
+    rng = np.random.default_rng(seed)
+    losses, accuracies, start = [], [], time.monotonic()
+    for epoch in range(flags.epochs):
+        order = rng.permutation(len(images))[: steps * flags.batch]
+        seen = augmented(images[order], rng), labels[order]
+        history = model.fit(*seen, batch_size=flags.batch, shuffle=False, verbose=0).history
+        scores = model.predict(test_set[0], batch_size=flags.batch, verbose=0)
+        losses.append(history["loss"][0])
+        accuracies.append(float(np.mean(scores.argmax(-1) == test_set[1])))
+        print(f"seed {seed}, epoch {epoch + 1}: loss {losses[-1]:.4f}, test {accuracies[-1]:.4f}", flush=True)
+    seconds = time.monotonic() - start
+    parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
+    return {
+        "seed": seed,
+        "device": device(),
+        "parameters": parameters,
+        "seconds": seconds,
+        "loss": losses,
+        "accuracy": accuracies,
+    }
+
+
+def write(flags, runs):
+    """Writes figures and curves of the seeds that are through."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    report = Report("fashion_mnist", f"Fashion-MNIST on {backend}, {flags.dtype}", ABOUT, flags.quick)
+    report.table(
+        [
+            {
+                "seed": run["seed"],
+                "test accuracy": f"{100 * run['accuracy'][-1]:.2f} %",
+                "best epoch": f"{100 * max(run['accuracy']):.2f} %",
+                "epochs": len(run["accuracy"]),
+                "seconds": run["seconds"],
+                "parameters": run["parameters"],
+                "device": run["device"],
+            }
+            for run in runs
+        ]
+    )
+    last = [run["accuracy"][-1] for run in runs]
+    report.note(f"mean test accuracy {100 * np.mean(last):.2f} %, standard deviation {100 * np.std(last):.2f}")
+    report.note("![loss and test accuracy](fashion_mnist.png)")
+    report.extra("runs", runs)
+    report.write(flags.out)
+    curves = [
+        Panel("epoch", title, {f"seed {run['seed']}": (range(1, len(run[name]) + 1), run[name]) for run in runs})
+        for name, title in (("loss", "training loss"), ("accuracy", "test accuracy"))
+    ]
+    draw(flags.out / "fashion_mnist.png", [curves])
+
+
+def main(arguments=None):
+    flags = arguments_of(arguments)
+    sets = [images_and_labels(flags.data_dir, part, flags.limit) for part in ("train", "t10k")]
+    if len(sets[0][0]) < flags.batch:
+        raise SystemExit(f"{len(sets[0][0])} training images do not fill a batch of {flags.batch}.")
+    runs = []
+    for seed in flags.seeds:
+        runs.append(train(flags, seed, *sets))
+        write(flags, runs)
+
+
+def _idx(folder, name, header):
+    """The bytes after an IDX file's header."""
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.is_file():
+            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            return np.frombuffer(data, np.uint8, offset=header)
+    raise SystemExit(f"{name}[.gz] is not in {folder}; --data_dir says where Fashion-MNIST's four IDX files are.")
+
+
+if __name__ == "__main__":
+    main()

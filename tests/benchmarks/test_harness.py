@@ -1,0 +1,168 @@
+"""The harness, with contestants whose times are known."""
+
+import json
+
+import pytest
+
+from benchmarks import grouped_conv
+from benchmarks.arguments import parser
+from benchmarks.contestant import Contestant, NotRun, Timing
+from benchmarks.harness import fastest, measure, median, peak_memory, ratio
+from benchmarks.processes import Processes
+from benchmarks.report import Claim, Report, markdown_table
+from benchmarks.worker import HIDDEN
+
+
+def toy(name, function="sleeper", worker="", slow=False, **arguments):
+    return Contestant(name, f"tests.benchmarks.toys:{function}", arguments, worker, slow=slow)
+
+
+def timing(*seconds):
+    return Timing(seconds, 1, {})
+
+
+def test_rounds_are_interleaved(tmp_path):
+    log = tmp_path / "log"
+    names = ("a", "b", "c")
+    contestants = [toy(n, seconds=0.04, log=str(log), says=n, worker="shared" if n != "c" else "") for n in names]
+    results = measure(contestants, rounds=3)
+    lines = log.read_text().split()
+    assert lines[:6] == ["a", "a", "b", "b", "c", "c"], "each is compiled and calibrated first"
+    assert lines[6:] == ["a", "b", "c"] * 3
+    assert list(results) == list(names)
+    assert all(len(result.seconds) == 3 and result.repetitions == 1 for result in results.values())
+
+
+def test_times_are_of_one_repetition():
+    results = measure([toy("short", seconds=0.005), toy("long", seconds=0.05, facts={"digits": 7})], rounds=3)
+    assert results["short"].repetitions > 1
+    assert 0.005 <= median(results["short"]) < 0.03
+    assert 0.05 <= median(results["long"]) < 0.1
+    assert results["long"].facts == {"digits": 7}
+    assert fastest(results) == "short"
+
+
+def test_a_slow_contestant_is_timed_once(tmp_path):
+    log = tmp_path / "log"
+    slow = toy("slow", seconds=0.0, log=str(log), says="slow", slow=True)
+    results = measure([slow, toy("fast", seconds=0.03)], rounds=3)
+    assert len(results["slow"].seconds) == 1
+    assert log.read_text().split() == ["slow"] * 2, "once to compile, once timed"
+    assert ratio(results["slow"], results["fast"])
+
+
+def test_a_hidden_package_is_not_installed():
+    hidden = Contestant("hidden", "tests.benchmarks.toys:needs_wave", environment={HIDDEN: "a_package,wave"})
+    seen = Contestant("seen", "tests.benchmarks.toys:needs_wave")
+    results = measure([hidden, seen], rounds=1)
+    assert "wave is hidden" in results["hidden"].reason
+    assert isinstance(results["seen"], Timing)
+
+
+def test_who_fails_says_why_and_the_others_go_on():
+    contestants = [
+        toy("absent", "not_installed"),
+        toy("misspelt", "no_such_function"),
+        toy("raises", "fails_later"),
+        toy("dies", "dies"),
+        toy("prints", "chatty"),
+        toy("well", seconds=0.0),
+    ]
+    results = measure(contestants, rounds=2)
+    assert "a_package_that_does_not_exist" in results["absent"].reason
+    assert "no_such_function" in results["misspelt"].reason
+    assert results["raises"] == NotRun("ValueError: what happened")
+    assert "exit code 3" in results["dies"].reason
+    assert median(results["prints"]) >= 0
+    assert len(results["well"].seconds) == 2
+
+
+def test_a_worker_that_hangs_is_given_up():
+    with Processes(time_limit=0.5) as processes:
+        results = measure([toy("hangs", seconds=60.0), toy("well", seconds=0.0)], 1, processes)
+    assert results["hangs"] == NotRun("took longer than 0.5 s")
+    assert isinstance(results["well"], Timing)
+
+
+def test_a_worker_that_takes_too_much_memory_is_stopped():
+    hungry = toy("hungry", "keeper_of_memory", mebibytes=300, seconds=1.0)
+    with Processes(memory_limit=200 << 20) as processes:
+        assert measure([hungry], 1, processes)["hungry"] == NotRun("took more than 0.2 GiB")
+
+
+def test_peak_memory_is_of_the_contestant_alone():
+    small, large = (peak_memory(toy("memory", "keeper_of_memory", mebibytes=m)) for m in (1, 50))
+    assert 3 * 45 < (large["resident"] - small["resident"]) / 2**20 < 3 * 60
+    assert peak_memory(toy("dies", "dies")).reason
+
+
+def test_medians_and_ratios():
+    a, b = timing(1.0, 2.0, 9.0), timing(1.0, 4.0, 3.0)
+    assert median(a) == 2.0
+    assert ratio(a, b) == (2 / 3, 1.0)
+    assert ratio(a, NotRun("no")) is None
+    assert median(NotRun("no")) is None
+    assert fastest({"a": a, "b": timing(1.0), "c": NotRun("no")}) == "b"
+    assert fastest({"c": NotRun("no")}) is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "holds", "text"),
+    [
+        (Claim("x", 1.0, 1.5), True, "holds"),
+        (Claim("x", 2.0, 1.5), False, "misses"),
+        (Claim("x", 0.8, 0.75, at_least=True), True, "holds"),
+        (Claim("x", 0.7, 0.75, at_least=True), False, "misses"),
+        (Claim("x", None, 1.5, reason="not in this version"), None, "not run: not in this version"),
+    ],
+)
+def test_claims(claim, holds, text):
+    assert claim.holds is holds
+    assert text in str(claim)
+
+
+def test_markdown_table():
+    table = markdown_table([{"a": 1, "b": 1234.5}, {"a": 0.12345, "c": None}])
+    assert table.splitlines() == ["| a | b | c |", "| --- | --- | --- |", "| 1 | 1,234 | – |", "| 0.123 | – | – |"]
+
+
+def test_a_report_keeps_every_round_and_every_reason(tmp_path, capsys):
+    report = Report("toy", "Toys", "What is measured.", quick=True)
+    report.case({"size": 1}, {"ours": timing(0.1, 0.3, 0.2), "theirs": NotRun("not installed")})
+    report.table([{"size": 1, "ours": 200.0}], "Forward")
+    report.claim("ours / theirs", 2.0, 1.5)
+    report.write(tmp_path / "new")
+    data = json.loads((tmp_path / "new" / "toy.json").read_text())
+    assert data["cases"][0]["results"]["ours"]["seconds"] == [0.1, 0.3, 0.2]
+    assert data["cases"][0]["results"]["ours"]["median"] == 0.2
+    assert data["claims"][0]["holds"] is False
+    assert {"command", "date", "cpu", "cores", "memory_gib", "versions"} <= set(data)
+    text = (tmp_path / "new" / "toy.md").read_text()
+    for part in (
+        "# Toys",
+        "| 1 | 200 |",
+        "theirs: not run: not installed",
+        "no figure here means anything",
+        "misses",
+        data["cpu"],
+        data["date"],
+    ):
+        assert part in text, part
+    assert "misses" in capsys.readouterr().out
+
+
+def test_unknown_flags_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        parser("About").parse_args(["--quik"])
+    assert "--quik" in capsys.readouterr().err
+
+
+def test_grouped_conv_runs_quickly(tmp_path):
+    grouped_conv.main(["--quick", "--out", str(tmp_path)])
+    data = json.loads((tmp_path / "grouped_conv.json").read_text())
+    assert [case["case"]["gradient"] for case in data["cases"]] == [True, False]
+    results = data["cases"][0]["results"]
+    assert {"ours", "native", "depthwise", "PyTorch NCHW", "copy"} <= set(results)
+    assert all(("reason" in result) != ("median" in result) for result in results.values())
+    assert len(results["ours"]["seconds"]) == 3
+    assert "32, 1->2, k3" in (tmp_path / "grouped_conv.md").read_text()
