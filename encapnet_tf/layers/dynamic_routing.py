@@ -24,8 +24,8 @@ class DynamicRouting(CapsuleMapping):
         softmax_over: "output", a lower capsule shares itself out among the higher ones, as published; "input", a higher
             capsule chooses among the lower ones, as the paper's release does.
         kernel_initializer: Keras initializer of the (input capsule, input component, output capsule, output component)
-            kernel; None is normal, of such a scale that independent lower capsules of length 1 make higher capsules of
-            about length 1 before the squash.
+            kernel; None is normal. With the softmax over "output" its scale is such that independent lower capsules
+            of length 1 make higher ones of about length 1 before the squash; it is 1 over "input".
         bias_initializer: Keras initializer of the mapping's bias.
         kernel_regularizer: Keras regularizer or None.
 
@@ -72,10 +72,10 @@ class DynamicRouting(CapsuleMapping):
         self.softmax_over = one_of("softmax_over", softmax_over, SOFTMAX_OVER)
 
     def _initial_scale(self):
-        """At first c is 1 / (its softmax's size): the sum over n capsules then has n c^2 times a capsule's variance."""
+        if self.softmax_over == "input":
+            return 1.0  # a higher capsule may end up with a single lower one
         inputs = self.num_input_capsules * self._positions
-        summed_over = self.num_capsules if self.softmax_over == "output" else inputs
-        return summed_over / (inputs * self.capsule_dim) ** 0.5
+        return self.num_capsules / (inputs * self.capsule_dim) ** 0.5  # at first c is 1 / num_capsules
 
     def call(self, inputs):
         outputs = ops.dynamic_routing(

@@ -41,14 +41,20 @@ def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: s
     (2, 5, 8)
     """
     whole_number("iterations", iterations)
-    axis = {"output": -1, "input": (1, 2)}[one_of("softmax_over", softmax_over, SOFTMAX_OVER)]
+    one_of("softmax_over", softmax_over, SOFTMAX_OVER)
     u, w = homogeneous(capsules, kernel, bias)
     logits = ops.zeros((*ops.shape(u)[:-1], w.shape[2]), dtype=u.dtype)  # b: (batch, inputs, positions, outputs)
     for r in range(iterations):
-        coupling = ops.softmax(logits, axis=axis)
+        coupling = ops.softmax(logits, axis=-1) if softmax_over == "output" else _softmax_over_inputs(logits)
         gathered = ops.matmul(ops.swapaxes(coupling, -1, -2), u)  # sum_p c_pj u_p: (batch, inputs, outputs, input_dim)
         v = squash(ops.einsum("bgje,gejd->bjd", gathered, w))
         if r < iterations - 1:
             expected = ops.einsum("bjd,gejd->bgej", v, w)  # W_j' v_j
             logits = logits + ops.matmul(u, expected)
     return v
+
+
+def _softmax_over_inputs(logits):
+    """Softmax over input capsules and positions together; ops.softmax takes several axes of known sizes only."""
+    shape = ops.shape(logits)
+    return ops.reshape(ops.softmax(ops.reshape(logits, (-1, shape[1] * shape[2], shape[3])), axis=1), shape)

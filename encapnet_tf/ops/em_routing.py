@@ -78,13 +78,19 @@ def em_routing(
     assignment = ops.full((*ops.shape(u)[:-1], num_capsules), 1 / num_capsules, dtype=u.dtype)  # R
     pieces = partial(_in_pieces, count=_pieces(u, w), recompute=recompute)
     for r in range(iterations):
-        mass, mu, variance = pieces(_m_step, u, w, assignment * weight)
+        weighted = assignment * weight
+        mass = ops.sum(weighted, axis=(1, 2)) + _LEAST_MASS
+        gathered = ops.matmul(ops.swapaxes(weighted, -1, -2), u)  # positions summed first, as in dynamic routing
+        mu = ops.einsum("bgje,gejd->bjd", gathered, w) / mass[..., None]
+        # The deviations' weighted sum is 0 at their mean, so no gradient passes through mu here.
+        squares = pieces(_summed_over_inputs, u, w, ops.stop_gradient(mu), weighted)
+        variance = squares / mass[..., None]
         log_variance = ops.log(variance + _LEAST_VARIANCE)
         cost = mass * ops.sum(0.5 * log_variance + beta_u[:, None], axis=-1)
         schedule = 1 + r if rescale else inverse_temperature * (1 - 0.95 ** (r + 1))
         logit = schedule * (beta_a - (_rescaled(cost) if rescale else cost))
         if r < iterations - 1:
-            distance = pieces(_distance, u, w, mu, variance)[0]
+            distance = pieces(_summed_over_components, u, w, mu, 0.5 / (variance + _LEAST_VARIANCE))
             log_norm = 0.5 * ops.sum(log_variance + math.log(2 * math.pi), axis=-1)
             if rescale:  # the release adds its epsilon to the density's divisor, which a narrow cluster falls below
                 distance, log_norm = _rescaled(distance), ops.logaddexp(log_norm, math.log(2.2e-16))
@@ -93,20 +99,14 @@ def em_routing(
     return mu, ops.sigmoid(logit)
 
 
-def _m_step(u, w, assignment):
-    """S_j, mu_j and sigma_j^2 of some higher capsules; `assignment` is R_ij a_i."""
-    votes, assignment = mapped(u, w), assignment[..., None]
-    mass = ops.sum(assignment, axis=(1, 2)) + _LEAST_MASS
-    mu = ops.sum(assignment * votes, axis=(1, 2)) / mass
-    variance = ops.sum(assignment * ops.square(votes - mu[:, None, None]), axis=(1, 2)) / mass
-    return mass[..., 0], mu, variance
+def _summed_over_inputs(u, w, mu, weight):
+    """sum_i R_ij a_i (v_{j|i} - mu_j)^2 of some higher capsules, (batch, outputs, components)."""
+    return ops.sum(weight[..., None] * ops.square(mapped(u, w) - mu[:, None, None]), axis=(1, 2))
 
 
-def _distance(u, w, mu, variance):
-    """sum_d (v_{j|i} - mu_j)^2 / (2 sigma_j^2) of some higher capsules."""
-    half_precision = 0.5 / (variance + _LEAST_VARIANCE)
-    squares = ops.square(mapped(u, w) - mu[:, None, None]) * half_precision[:, None, None]
-    return (ops.sum(squares, axis=-1),)
+def _summed_over_components(u, w, mu, weight):
+    """sum_d weight_jd (v_{j|i} - mu_jd)^2 of some higher capsules, (batch, inputs, positions, outputs)."""
+    return ops.sum(weight[:, None, None] * ops.square(mapped(u, w) - mu[:, None, None]), axis=-1)
 
 
 def _rescaled(x):
@@ -122,19 +122,14 @@ def _pieces(u, w):
     return math.ceil(inputs * (positions or 1) * w.shape[2] * w.shape[3] / _PIECE)
 
 
-def _in_pieces(function, u, w, *others, count, recompute):
-    """`function` on `count` pieces of the higher capsules: axis 2 of w, axis 1 or the last of the others."""
+def _in_pieces(function, u, w, mu, weight, count, recompute):
+    """`function` on `count` pieces of the higher capsules, one after another."""
     if recompute:
         function = keras.remat(function)
     size = math.ceil(w.shape[2] / count)
     results = []
     for start in range(0, w.shape[2], size):
         part = slice(start, start + size)
-        # (batch, outputs, components) or (batch, inputs, positions, outputs)
-        results.append(function(u, w[:, :, part], *(x[:, part] if len(x.shape) == 3 else x[..., part] for x in others)))
-    return [piece[0] if len(results) == 1 else _joined(piece) for piece in zip(*results, strict=True)]
-
-
-def _joined(piece):
-    """Pieces of (batch, outputs, ...) or (batch, inputs, positions, outputs), one tensor again."""
-    return ops.concatenate(piece, axis=-1 if len(piece[0].shape) == 4 else 1)
+        weight_part = weight[:, part] if len(weight.shape) == 3 else weight[..., part]
+        results.append(function(u, w[:, :, part], mu[:, part], weight_part))
+    return results[0] if count == 1 else ops.concatenate(results, axis=-1 if len(results[0].shape) == 4 else 1)
