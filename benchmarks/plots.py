@@ -9,15 +9,17 @@ class Panel(NamedTuple):
     Attributes:
         x_label, y_label: of its axes.
         lines: legend ("" for none) -> (x values, y values).
+        from_zero: whether the y axis begins at 0.
     """
 
     x_label: str
     y_label: str
     lines: dict
+    from_zero: bool = True
 
 
 def draw(path, grid):
-    """Draws panels into a PNG, both axes from 0; says so instead where matplotlib is not installed.
+    """Draws panels into a PNG; says so instead where matplotlib is not installed.
 
     Args:
         path: of the PNG.
@@ -38,7 +40,9 @@ def draw(path, grid):
             axis.plot(x, y, "o-", markersize=3, label=label)
         axis.set(xlabel=panel.x_label, ylabel=panel.y_label)
         axis.set_xlim(left=0)
-        axis.set_ylim(bottom=0)
+        if panel.from_zero:
+            highest = max((number for _, y in panel.lines.values() for number in y), default=1)
+            axis.set_ylim(0, 1.08 * highest)
         axis.grid(alpha=0.3)
         if any(panel.lines):
             axis.legend()

@@ -143,7 +143,7 @@ def write(flags, runs):
     report.extra("runs", runs)
     report.write(flags.out)
     curves = [
-        Panel("epoch", title, {f"seed {run['seed']}": (range(1, len(run[name]) + 1), run[name]) for run in runs})
+        Panel("epoch", title, {f"seed {run['seed']}": (range(1, len(run[name]) + 1), run[name]) for run in runs}, False)
         for name, title in (("loss", "training loss"), ("accuracy", "test accuracy"))
     ]
     draw(flags.out / "fashion_mnist.png", [curves])

@@ -21,6 +21,9 @@ class SeparateOperations(keras.layers.Layer):
         self.capsule_dim = capsule_dim
         self.norm = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9)
 
+    def build(self, input_shape):
+        self.norm.build(input_shape)
+
     def call(self, inputs, training=None):
         x = ops.relu(self.norm(inputs, training=training))
         x = ops.reshape(x, (*x.shape[:-1], -1, self.capsule_dim))
@@ -44,7 +47,6 @@ def keras_activation(layer, size, capsules, capsule_dim, batch, gradient, jit=Fa
     layer = LAYERS[layer](capsule_dim)
     x = normal(batch, size, size, capsules * capsule_dim)
     layer.build(x.shape)
-    layer(x[:1], training=True)
     weights = layer.trainable_variables
     if keras.backend.backend() == "tensorflow":  # the variables themselves, moving statistics updated
         return Prepared(compiled(lambda x: layer(x, training=True), [x], gradient, jit, weights))

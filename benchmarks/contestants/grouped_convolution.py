@@ -11,7 +11,8 @@ def keras_convolution(lowering, shape, groups, batch, gradient, jit=False):
     """A lowering compiled for a shape.
 
     Args:
-        lowering: a function of `convolution_lowerings` or `transposed_lowerings`.
+        lowering: a function of `convolution_lowerings` or `transposed_lowerings`. "ours" without gradient is the
+            library's in inference.
         shape: of a `grouped_conv_shapes.Shape`, as a dictionary.
         groups, batch: sizes.
         gradient: whether the gradient with respect to input and kernel is computed too.
@@ -19,13 +20,14 @@ def keras_convolution(lowering, shape, groups, batch, gradient, jit=False):
     """
     x, kernel = convolution_arrays(shape, groups, batch)
     if not shape["transposed"]:
-        function = getattr(lowerings, lowering)
+        inference = lowering == "ours" and not gradient
+        function = lowerings.ours_inference if inference else getattr(lowerings, lowering)
         return Prepared(
             compiled(lambda x, k: function(x, k, groups, shape["strides"]), [x, kernel], gradient, jit),
         )
     size = 2 * shape["size"]
     if lowering == "ours":
-        function = transposed_lowerings.ours(size, groups, shape["dim_in"], shape["dim_out"])
+        function = transposed_lowerings.ours(size, groups, shape["dim_in"], shape["dim_out"], training=gradient)
     elif lowering == "dense_transposed":
         function = transposed_lowerings.dense_transposed(size, groups)
     else:

@@ -5,8 +5,8 @@ import functools
 import numpy as np
 
 EPSILON = 0.1
-_TOLERANCE = 1e-13
-_MOST_STEPS = 100_000
+_TOLERANCE = 1e-12
+_MOST_STEPS = 10_000
 
 
 def points(size, dim):
@@ -53,17 +53,21 @@ def errors(size, dim, value, gradients=None, share=1.0):
 
 
 def _costs(x, y):
-    return np.square(x[:, None] - y[None]).sum(-1)
+    norms = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)
+    return np.maximum(norms - 2 * x @ y.T, 0)
 
 
 def _solve(x, y):
     """W, mean f + mean g, and the plan."""
     size = len(x)
     kernel = np.exp(-_costs(x, y) / EPSILON)
-    v = np.ones(size)
+    u, v = np.ones(size), np.ones(size)
     for _ in range(_MOST_STEPS):
-        u = size / (kernel @ v)
-        v = size / (kernel.T @ u)
+        if x is y:
+            u = v = np.sqrt(v * size / (kernel @ v))  # alternating steps take thousands where the plan is near diagonal
+        else:
+            u = size / (kernel @ v)
+            v = size / (kernel.T @ u)
         if np.abs(u * (kernel @ v) / size - 1).max() < _TOLERANCE:
             return EPSILON * (np.log(u).mean() + np.log(v).mean()), u[:, None] * kernel * v / size**2
     raise ArithmeticError("the reference has not converged")

@@ -10,11 +10,11 @@ from benchmarks.contestants import convolution_lowerings as lowerings
 from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
 
 
-def ours(size, groups, dim_in, dim_out):
+def ours(size, groups, dim_in, dim_out, training):
     """What the library's generator does, as a function of (x, kernel, bias); its variables are made here, outside."""
     layer = TransposedConv2D(groups * dim_out, (size, size), groups)
     layer.build((None, size // 2, size // 2, groups * dim_in))
-    return lambda x, kernel, bias: layer.stateless_call([kernel, bias], [], x, training=True)[0]
+    return lambda x, kernel, bias: layer.stateless_call([kernel, bias], [], x, training=training)[0]
 
 
 def zeros_between(lowering, size, groups):

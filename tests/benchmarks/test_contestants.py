@@ -1,0 +1,78 @@
+"""Contestants other than the convolutions: they compute the same, and what is counted of them is right."""
+
+import numpy as np
+import pytest
+
+import encapnet_tf as en
+from benchmarks.contestants import sinkhorn_problem
+from benchmarks.contestants.activations import keras_activation
+from benchmarks.contestants.network_flops import Convolution, convolutions, forward_flops
+from benchmarks.contestants.sinkhorn_keras import ours
+
+SIZES = {"size": 4, "capsules": 3, "capsule_dim": 2, "batch": 2, "gradient": True}
+
+
+def values(prepared):
+    outputs, gradients = prepared.run()
+    return [np.asarray(x.detach() if hasattr(x, "detach") else x) for x in (outputs, *gradients)]
+
+
+def test_activations_compute_the_same():
+    found = [values(keras_activation(layer, **SIZES)) for layer in ("library", "separate")]
+    assert len(found[0]) == 4, "output, and the gradients of x, gamma and beta"
+    for library, separate in zip(*found, strict=True):
+        assert np.abs(library).max() > 1e-3
+        np.testing.assert_allclose(library, separate, atol=1e-5)
+
+
+def test_pytorch_activates_the_same():
+    pytest.importorskip("torch")
+    from benchmarks.contestants.torch_activation import torch_activation
+
+    theirs = values(torch_activation("NCHW", **SIZES))[0]
+    assert theirs.shape == (2, 6, 4, 4)
+    lengths = np.linalg.norm(theirs.reshape(2, 3, 2, 4, 4), axis=2)
+    assert 0 < lengths.max() < 1
+
+
+def test_the_sinkhorn_reference_agrees_with_the_library():
+    facts = ours(size=12, dim=3, iterations=200, gradient=True).facts
+    assert facts["value error"] < 1e-5
+    assert facts["gradient error"] < 1e-4
+
+
+def test_a_wrong_gradient_is_seen():
+    value, gradient = sinkhorn_problem.solution(12, 3)
+    x, y = gradient[:12], gradient[12:]
+    assert sinkhorn_problem.errors(12, 3, value / 2, (x / 2, y / 2), share=0.5) == {
+        "value error": 0.0,
+        "gradient error": 0.0,
+    }
+    assert sinkhorn_problem.errors(12, 3, value, (x, 1.1 * y))["gradient error"] > 0.01
+    assert sinkhorn_problem.errors(12, 3, np.nan)["value error"] is None
+
+
+def test_the_reference_gradient_is_that_of_its_value(monkeypatch):
+    x, y = (a.astype("float64") for a in sinkhorn_problem.points(6, 2))
+    gradient = sinkhorn_problem.solution(6, 2)[1]
+    values = []
+    for step in (1e-5, -1e-5):
+        moved = x + step * np.eye(6, 2)
+        monkeypatch.setattr(sinkhorn_problem, "points", lambda *_, m=moved: (m, y))
+        values.append(sinkhorn_problem.solution.__wrapped__(6, 2)[0])
+    slope = (values[0] - values[1]) / 2e-5
+    np.testing.assert_allclose(slope, gradient[0, 0] + gradient[1, 1], rtol=1e-5)
+
+
+def test_flops_of_a_network():
+    model = en.models.EncapNet((8, 8, 1), 3, depths=(0,), capsule_dims=(2,), strides=(2,), num_capsules=4)
+    found = convolutions(model)
+    assert Convolution((8, 8), (3, 3, 1, 4), 1, 1) in found, "stem"
+    assert Convolution((8, 8), (3, 3, 4, 8), 2, 1) in found, "shortcut"
+    assert Convolution((8, 8), (7, 7, 4, 8), 2, 1) in found, "aide"
+    assert Convolution((8, 8), (3, 3, 1, 8), 2, 4) in found, "master"
+    assert found.count(Convolution((4, 4), (3, 3, 4, 4), 1, 4)) == 2, "coefficients"
+    assert len(found) == 6
+    stem, shortcut, aide, master, coefficient = 64 * 36, 16 * 288, 16 * 1568, 16 * 72, 16 * 144
+    classes = 2 * (4 * 4 * 4) * 3
+    assert forward_flops(model) == 2 * (stem + shortcut + aide + master + 2 * coefficient + classes)
