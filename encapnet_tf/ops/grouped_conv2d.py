@@ -11,6 +11,7 @@ from encapnet_tf.ops.acceleration import compiled, jitted_helpers
 # Kernel size -> entries of a capsule's matrix up to which a training step multiplies and adds in one fused pass (memory
 # is the limit); beyond, matrix products have enough to do.
 _PRODUCTS_UP_TO = {1: 16, 3: 64}
+_DEPTHWISE_FROM = 8  # components, 3x3, to one output a capsule: from so many on, depthwise convolution and sum are faster
 _NARROW = 2  # filters of a dense convolution: up to so many, one matrix product and shifts beat a convolution kernel
 _MATMUL_FROM = 64  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster
 
@@ -51,7 +52,8 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     size = kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
     if size == 1 and strides > 1:
         x, strides = x[:, ::strides, ::strides], 1
-    if helpers and size in _PRODUCTS_UP_TO and strides <= 2:
+    few_sums = size == 3 and kernel.shape[3] == groups and kernel.shape[2] >= _DEPTHWISE_FROM
+    if helpers and size in _PRODUCTS_UP_TO and strides <= 2 and not few_sums:
         if _entries(kernel, groups) <= _PRODUCTS_UP_TO[size]:
             return helpers.convolution(x, kernel, groups, strides)
         static = (groups, strides, lowerings.matmuls)
