@@ -43,4 +43,6 @@ def evaluate(run: RunDirectory):
 
     dataset = data.load(Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"]))
     model = run.file(RunDirectory.best_model_file)
-    return tuple(Predictions.of(model, split, PREDICT_BATCH) for split in (dataset.test, dataset.validation))
+    return tuple(
+        Predictions.of(model, split, dataset.views, PREDICT_BATCH) for split in (dataset.test, dataset.validation)
+    )

@@ -23,8 +23,8 @@ class Predictions:
     worst_images: np.ndarray
 
     @classmethod
-    def of(cls, model_path, split, batch_size: int) -> "Predictions":
-        """Loads a saved model and runs it over a split.
+    def of(cls, model_path, split, views, batch_size: int) -> "Predictions":
+        """Loads a saved model and runs it over the test views of a split.
 
         Raises:
             UserError: the file is missing or no model.
@@ -37,13 +37,13 @@ class Predictions:
             model = en.load_model(model_path, compile=False)
         except (OSError, ValueError) as error:
             raise UserError(f"Cannot load the model {model_path}: {error}") from None
-        lengths = model.predict(evaluation_batches(split, batch_size), verbose=0)
+        lengths = model.predict(evaluation_batches(split, batch_size, views), verbose=0)
         rows = np.arange(len(split))
         predicted = lengths.argmax(axis=1)
         lead = lengths[rows, predicted] - lengths[rows, split.labels]
         wrong = np.flatnonzero(predicted != split.labels)
         worst = wrong[np.argsort(-lead[wrong], kind="stable")][:_WORST]
-        return cls(lengths, split.labels, worst, split.images[worst])
+        return cls(lengths, split.labels, worst, split.pixels(worst))
 
     @property
     def predicted(self) -> np.ndarray:
