@@ -35,12 +35,12 @@ def saturation(images, factor):
 
 def sharpness(images, factor):
     """Blends with the image smoothed by a 3x3 kernel (centre 5, others 1); the outermost pixels stay."""
-    channels = images.shape[-1]
-    kernel = tf.constant([1.0, 1, 1, 1, 5, 1, 1, 1, 1], shape=(3, 3, 1, 1)) / 13
-    smooth = tf.nn.depthwise_conv2d(images, tf.tile(kernel, (1, 1, channels, 1)), (1, 1, 1, 1), "VALID")
-    inner = tf.pad(tf.ones_like(smooth), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    smooth = tf.pad(smooth, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return blend(images, inner * smooth + (1 - inner) * images, factor)
+    rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
+    box = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+    smooth = (box + 4 * images[:, 1:-1, 1:-1]) / 13
+    edges = ((0, 0), (1, 1), (1, 1), (0, 0))
+    inner = tf.pad(tf.ones_like(smooth), edges)
+    return blend(images, tf.pad(smooth, edges) + (1 - inner) * images, factor)
 
 
 def solarize(images, threshold):
@@ -58,7 +58,7 @@ def autocontrast(images):
     """Stretches each channel of each image to 0 to 255; a channel of one value stays."""
     low = tf.reduce_min(images, axis=(1, 2), keepdims=True)
     spread = tf.reduce_max(images, axis=(1, 2), keepdims=True) - low
-    return tf.where(spread > 0, (images - low) * (255 / tf.maximum(spread, 1e-6)), images)
+    return tf.where(spread > 0, 255 * ((images - low) / tf.maximum(spread, 1e-6)), images)
 
 
 def equalize(images):
@@ -73,6 +73,6 @@ def equalize(images):
     # The first level present maps to 0, the last to 255.
     least = tf.reduce_min(tf.where(below > 0, below, float("inf")), axis=1, keepdims=True)
     spread = tf.cast(height * width, tf.float32) - least
-    table = tf.where(spread > 0, (below - least) * (255 / tf.maximum(spread, 1.0)), tf.range(256.0)[None])
+    table = tf.where(spread > 0, 255 * ((below - least) / tf.maximum(spread, 1.0)), tf.range(256.0)[None])
     mapped = tf.gather(table, levels, batch_dims=1)
     return tf.transpose(tf.reshape(mapped, (batch, channels, height, width)), (0, 2, 3, 1))

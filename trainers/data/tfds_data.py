@@ -48,7 +48,7 @@ def load_tfds(config, size) -> Loaded:
     return Loaded(names, train, test, mirrors=name.split("/")[0].split(":")[0] not in _NOT_MIRRORED)
 
 
-def tfds_builder(name: str, data_dir, **options):
+def tfds_builder(name: str, data_dir):
     """The TFDS builder of a data set.
 
     Raises:
@@ -62,16 +62,19 @@ def tfds_builder(name: str, data_dir, **options):
             'pip install "encapnet_tf[data]". The digits, Fashion-MNIST and MNIST from IDX files, and folders of '
             "images work without it."
         ) from None
-    try:
-        return tfds.builder(name, data_dir=data_dir, **options)
-    except tfds.core.DatasetNotFoundError:
-        near = difflib.get_close_matches(name, ["digits", "folder", "h_imagenet", *tfds.list_builders()], n=3)
+    known = tfds.list_builders(with_community_datasets=False)  # the community's list would be fetched
+    family = name.split("/")[0].split(":")[0]
+    folder = Path(data_dir) if data_dir else Path(tfds.core.constants.DATA_DIR)
+    if family not in known and not (folder / family).is_dir():
+        near = difflib.get_close_matches(name, ["digits", "folder", "h_imagenet", *known], n=3)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise UserError(
             f"--dataset={name}: TensorFlow Datasets has no data set of this name.{hint} For images of your own: "
             "--dataset=folder --data_dir=FOLDER, with a folder for each class."
-        ) from None
-    except (ValueError, RuntimeError, OSError) as error:  # a bad version, a config that does not exist, ...
+        )
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except (ValueError, RuntimeError, OSError, ImportError) as error:  # a config or version that does not exist, ...
         raise UserError(f"--dataset={name}: {error}") from None
 
 

@@ -8,7 +8,7 @@ def warp(images, matrices, size, fill="CONSTANT"):
 
     Args:
         images: (batch, height, width, channels) float32.
-        matrices: (batch, 6) or (6,), (a, b, c, d, e, f): output pixel (x, y) shows input (a x + b y + c, d x + e y + f).
+        matrices: (batch, 6) or (6,), (a, b, c, d, e, f): output pixel (x, y) shows (a x + b y + c, d x + e y + f).
         size: (height, width) of the output.
         fill: what lies beyond the edges: "CONSTANT" is 0, "NEAREST" the edge's pixel.
 
@@ -28,7 +28,7 @@ def warp(images, matrices, size, fill="CONSTANT"):
 
 
 def crop_matrices(stored, enlarged, size, top, left, mirrored):
-    """The matrices of "resize to `enlarged`, crop `size` at (top, left), mirror": what tf.image would do in three steps.
+    """The matrices of "resize to `enlarged`, crop `size` at (top, left), mirror", three steps of tf.image.
 
     Args:
         stored: (height, width) of the images as they are.
