@@ -100,7 +100,7 @@ def _fit(model, config, dataset, steps, run):
     watch = []
     if config.feedback != "none":
         probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
-        ((images, _),) = evaluation_batches(probe, PROBE_IMAGES, dataset.views)
+        ((images, _),) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
         watch.append(CollapseWatch(images.numpy()))
     augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
     callbacks = [
@@ -116,7 +116,7 @@ def _fit(model, config, dataset, steps, run):
     try:
         model.fit(
             training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation),
-            validation_data=evaluation_batches(dataset.validation, PREDICT_BATCH, dataset.views, one_hot),
+            validation_data=evaluation_batches(dataset.validation, PREDICT_BATCH, dataset.views.test, one_hot),
             epochs=config.epochs,
             steps_per_epoch=steps,
             shuffle=False,  # The pipeline shuffles.

@@ -91,7 +91,7 @@ def test_image_size_resizes_what_the_network_sees(tmp_path):
     )
     assert (small.image_shape, small.train.shape) == ((14, 14, 1), (14, 14, 1))  # made smaller once
     assert (large.image_shape, large.train.shape) == ((32, 32, 1), (28, 28, 1))  # enlarged in the pipeline
-    ((images, _),) = evaluation_batches(large.test, 20, large.views)
+    ((images, _),) = evaluation_batches(large.test, 20, large.views.test)
     assert images.shape == (20, 32, 32, 1)
 
 

@@ -80,13 +80,13 @@ def test_an_image_is_augmented_anew_in_each_epoch(split):
 
 
 def test_evaluation_keeps_order_and_every_image(split):
-    batches = _collect(evaluation_batches(split, BATCH, Views((8, 8))))
+    batches = _collect(evaluation_batches(split, BATCH, Views((8, 8)).test))
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), split.labels)
     np.testing.assert_array_equal(np.concatenate([images for images, _ in batches]), split.images)
 
 
 def test_evaluation_gives_rows_where_training_does(split):
-    labels = np.concatenate([y for _, y in _collect(evaluation_batches(split, BATCH, Views((8, 8)), one_hot=N))])
+    labels = np.concatenate([y for _, y in _collect(evaluation_batches(split, BATCH, Views((8, 8)).test, one_hot=N))])
     np.testing.assert_array_equal(labels, np.eye(N))
 
 

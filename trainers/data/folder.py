@@ -113,7 +113,9 @@ def _split(path, classes, size, some_only, skipped) -> EncodedSplit:
             raise UserError(f"{path} has folders for classes without training images: {some(others)}.")
     files, labels = [], []
     for label, name in enumerate(classes):
-        own = _images(path / name, skipped)
+        own, left_out = image_files(path / name)
+        for why, names in left_out.items():
+            skipped[why] += names
         if not own:
             raise UserError(f"The class folder {path / name} has no images ({', '.join(SUFFIXES)}).")
         files += own
@@ -129,19 +131,23 @@ def _split(path, classes, size, some_only, skipped) -> EncodedSplit:
     )
 
 
-def _images(path, skipped) -> list:
-    """Image files of a class folder, by name; links, folders, pipes and other files are told of, never opened."""
-    found = []
+def image_files(path) -> tuple[list, dict]:
+    """Image files of a class folder, by name; links, folders, pipes and other files are told of, never opened.
+
+    Returns:
+        Paths, and why -> paths of what was left out.
+    """
+    found, left_out = [], defaultdict(list)
     for entry in _entries(path):
         if entry.is_symlink():
-            skipped["symbolic link"].append(entry.path)
+            left_out["symbolic link"].append(entry.path)
         elif not entry.is_file():
-            skipped["folder within a class, or no regular file"].append(entry.path)
+            left_out["folder within a class, or no regular file"].append(entry.path)
         elif not entry.name.lower().endswith(SUFFIXES) or entry.name.startswith("."):
-            skipped["no image by its name"].append(entry.path)
+            left_out["no image by its name"].append(entry.path)
         else:
             found.append(entry.path)
-    return found
+    return found, left_out
 
 
 def _entries(path):

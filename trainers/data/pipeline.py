@@ -1,9 +1,10 @@
 """tf.data pipelines over splits. What an epoch holds depends on (seed, epoch, index) alone."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from .augment import Augmentation
-from .views import Views
 
 
 def training_batches(
@@ -46,21 +47,20 @@ def training_batches(
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(batches_of).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(split, batch_size: int, views: Views, one_hot: int | None = None) -> tf.data.Dataset:
-    """The test view of a split in its order, the last batch as short as it comes.
+def evaluation_batches(split, batch_size: int, view: Callable, one_hot: int | None = None) -> tf.data.Dataset:
+    """A split in its order, the last batch as short as it comes.
 
     Args:
         split: images with labels.
         batch_size: images a batch.
-        views: what the network sees.
+        view: what is made of stored images (batch, height, width, channels) float32; `Views.test` mostly.
         one_hot: number of classes, to get labels as rows (batch, classes) float32 instead of (batch,) int32.
     """
     fetch, labels = split.fetch(), tf.constant(split.labels)
 
     def batch(indices):
         own = tf.gather(labels, indices)
-        images = views.test(tf.cast(fetch(indices), tf.float32))
-        return images, own if one_hot is None else tf.one_hot(own, one_hot)
+        return view(tf.cast(fetch(indices), tf.float32)), own if one_hot is None else tf.one_hot(own, one_hot)
 
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     return indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
