@@ -1,6 +1,9 @@
 """Model builders: functional Keras models."""
 
+from encapnet_tf.models.capnet import CapNet
 from encapnet_tf.models.encapnet import EncapNet, EncapNet18, EncapNet101
 from encapnet_tf.models.encapnet6 import EncapNet6
+from encapnet_tf.models.plain_cnn import PlainCNN
+from encapnet_tf.models.resnet import ResNet18, ResNet20
 
-__all__ = ["EncapNet", "EncapNet6", "EncapNet18", "EncapNet101"]
+__all__ = ["CapNet", "EncapNet", "EncapNet6", "EncapNet18", "EncapNet101", "PlainCNN", "ResNet18", "ResNet20"]

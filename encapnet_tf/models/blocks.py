@@ -1,4 +1,4 @@
-"""The ends that all networks share: pixels in, class capsules out."""
+"""What all networks share: pixels in, convolutions, feedback units, class capsules or class scores out."""
 
 import keras
 
@@ -28,6 +28,13 @@ def conv_norm_relu(x, filters, strides, name, synchronized=False, kernel_size=3,
     x = layers.GroupedConv2D(filters, kernel_size, strides, name=name, **conv_options)(x)
     x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, synchronized=synchronized, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def conv_stack(x, widths, strides, synchronized=False, **conv_options):
+    """One `conv_norm_relu` after another, named "stem", "conv2", "conv3", ...: how the six-layer networks begin."""
+    for i, (width, stride) in enumerate(zip(widths, strides, strict=True), start=1):
+        x = conv_norm_relu(x, width, stride, "stem" if i == 1 else f"conv{i}", synchronized, **conv_options)
+    return x
 
 
 FEEDBACKS = {None: (), "half": ("half",), "same": ("same",), "two": ("half", "same")}
@@ -69,7 +76,23 @@ def capsule_classifier(inputs, features, classes, capsule_dim, name):
 
     The two last layers work in at least float32, so a mixed-precision model's scores are full precision.
     """
-    dtype = "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None
+    dtype = at_least_float32()
     capsules = layers.CapFC(whole_number("classes", classes), capsule_dim, name="class_capsules", dtype=dtype)(features)
     lengths = layers.CapsuleLength(name="lengths", dtype=dtype)(capsules)
     return CapsuleModel(inputs, lengths, name=name)
+
+
+def plain_classifier(inputs, features, classes, name):
+    """Ends a network without capsules: mean over positions, dense layer, softmax ("probabilities").
+
+    The scores are from 0 to 1 like capsule lengths, so the margin loss trains both; they are in at least float32.
+    """
+    dtype = at_least_float32()
+    x = keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)(features)
+    scores = keras.layers.Dense(whole_number("classes", classes), name="scores", dtype=dtype)(x)
+    return CapsuleModel(inputs, keras.layers.Softmax(name="probabilities", dtype=dtype)(scores), name=name)
+
+
+def at_least_float32():
+    """The dtype of a network's last layers: float32 where the policy computes in half precision."""
+    return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None

@@ -2,7 +2,7 @@
 
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers import CapConvModule
-from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, feedback_units, image_input
+from encapnet_tf.models.blocks import capsule_classifier, conv_stack, feedback_units, image_input
 
 
 def EncapNet6(
@@ -53,8 +53,7 @@ def EncapNet6(
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
     inputs, x = image_input(input_shape, include_rescaling)
     widths = [whole_number("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
-    for name_, width, strides in zip(("stem", "conv2", "conv3", "conv4"), widths, (1, 1, 2, 2), strict=True):
-        x = conv_norm_relu(x, width, strides, name_, synchronized, **convolutions)
+    x = conv_stack(x, widths, (1, 1, 2, 2), synchronized, **convolutions)
     x = CapConvModule(
         16,
         num_capsules,

@@ -1,0 +1,107 @@
+"""What the iterative routing layers share: their input read as capsules, and the mapping of section 2.1."""
+
+import math
+
+import keras
+
+from encapnet_tf import ops
+from encapnet_tf.arguments import whole_number
+from encapnet_tf.ops.precision import at_least_float32
+
+
+class CapsuleMapping(keras.layers.Layer):
+    """Base of `DynamicRouting` and `EMRouting`: every input capsule has a matrix for every output capsule.
+
+    Positions share the matrices of their capsule: the mapping is a 1x1 convolution grouped by capsule, with a bias,
+    to num_input_capsules * num_capsules * capsule_dim channels (Fig. 1b of the paper).
+
+    Args:
+        num_capsules: output capsules.
+        capsule_dim: components of an output capsule.
+        num_input_capsules: capsules of the input at each position.
+        iterations: rounds of routing.
+        kernel_initializer: Keras initializer of the (input capsule, input component, output capsule, output component)
+            kernel; None is a normal distribution of the layer's own scale.
+        bias_initializer: Keras initializer of the mapping's bias.
+        kernel_regularizer: Keras regularizer or None.
+    """
+
+    def __init__(
+        self,
+        num_capsules,
+        capsule_dim,
+        num_input_capsules=32,
+        iterations=3,
+        kernel_initializer=None,
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_capsules = whole_number("num_capsules", num_capsules)
+        self.capsule_dim = whole_number("capsule_dim", capsule_dim)
+        self.num_input_capsules = whole_number("num_input_capsules", num_input_capsules)
+        self.iterations = whole_number("iterations", iterations)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape):
+        self._positions, input_dim = self._read(input_shape)
+        shape = (self.num_input_capsules, input_dim, self.num_capsules, self.capsule_dim)
+        self.kernel = self.add_weight(
+            shape=shape,
+            initializer=self.kernel_initializer or keras.initializers.RandomNormal(stddev=self._initial_scale()),
+            regularizer=self.kernel_regularizer,
+            name="kernel",
+        )
+        self.bias = self.add_weight(shape=(shape[0], *shape[2:]), initializer=self.bias_initializer, name="bias")
+
+    def _read(self, input_shape):
+        """(positions, components of a capsule) of an input, or a ValueError."""
+        sizes, capsules = tuple(input_shape[1:]), self.num_input_capsules
+        if None not in sizes and len(sizes) == 3 and sizes[2] % capsules == 0:
+            return sizes[0] * sizes[1], sizes[2] // capsules
+        if None not in sizes and len(sizes) == 2 and sizes[0] % capsules == 0:
+            return sizes[0] // capsules, sizes[1]
+        raise ValueError(
+            f"{self.name} (num_input_capsules={capsules}) expects a feature map (batch, height, width, channels) of "
+            f"known size whose channels are a multiple of {capsules}, or capsules (batch, capsules, capsule_dim) whose "
+            f"number is. Received: input shape {tuple(input_shape)}."
+        )
+
+    def _initial_scale(self) -> float:
+        """Standard deviation of the kernel at first."""
+        raise NotImplementedError
+
+    def lower_capsules(self, inputs):
+        """The input read as (batch, num_input_capsules, positions, input_dim), in at least float32."""
+        if len(inputs.shape) == 4:
+            inputs = ops.split_capsules(inputs, self.kernel.shape[1])
+            inputs = keras.ops.transpose(inputs, (0, 3, 1, 2, 4))
+        shape = (-1, self.num_input_capsules, self._positions, self.kernel.shape[1])
+        return at_least_float32(keras.ops.reshape(inputs, shape))
+
+    def mapped_capsules(self, inputs):
+        """The mapped activations of the layer's input: what each lower capsule says of each higher one.
+
+        Args:
+            inputs: as in `call`.
+
+        Returns:
+            (batch, input capsules in the order (capsule, height, width), num_capsules, capsule_dim).
+        """
+        votes = ops.mapped_capsules(self.lower_capsules(inputs), self.kernel, self.bias)
+        return keras.ops.reshape(votes, (-1, math.prod(votes.shape[1:3]), self.num_capsules, self.capsule_dim))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_capsules": self.num_capsules,
+            "capsule_dim": self.capsule_dim,
+            "num_input_capsules": self.num_input_capsules,
+            "iterations": self.iterations,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

@@ -1,0 +1,132 @@
+"""Capsule layer with EM routing: what capConv replaces."""
+
+import keras
+
+from encapnet_tf import ops
+from encapnet_tf.layers.capsule_mapping import CapsuleMapping
+
+
+@keras.saving.register_keras_serializable("encapnet_tf")
+class EMRouting(CapsuleMapping):
+    """Capsule layer of CapNet: maps every lower capsule to every higher one, then fits a Gaussian to each (Eqs. 2, 3).
+
+    A higher capsule is the mean of the lower capsules assigned to it; its activation tells how tightly they agree. The
+    mapped activations never stand in memory as a whole: see `ops.em_routing`.
+
+    Args:
+        num_capsules: output capsules.
+        capsule_dim: components of an output capsule.
+        num_input_capsules: capsules of the input at each position; those of one capsule share its matrices.
+        iterations: rounds of routing.
+        rescale: the release's EM, which stretches costs and distances to -5 to 5 over the higher capsules.
+        inverse_temperature: what the schedule lambda = inverse_temperature * (1 - 0.95^iteration) tends to. None is
+            16 num_capsules / (inputs * capsule_dim): a cost is a sum over a capsule's share of the inputs and over its
+            components, and this is the published 0.01 where it was published (512 inputs, 5 capsules of 16).
+        kernel_initializer: Keras initializer of the (input capsule, input component, output capsule, output component)
+            kernel; None is normal, of such a scale that a mapped capsule is as long as the lower one.
+        bias_initializer: Keras initializer of the mapping's bias.
+        kernel_regularizer: Keras regularizer or None.
+
+    Call arguments:
+        inputs: a feature map (batch, height, width, channels), channels a multiple of `num_input_capsules` and
+            capsule-major; or capsules (batch, capsules, input_dim) in the order (capsule, height, width).
+        activations: how active each of these capsules is: (batch, height, width, num_input_capsules), or
+            (batch, capsules) in the same order. Default: the capsules' lengths.
+
+    Returns:
+        Capsules (batch, num_capsules, capsule_dim) and their activations (batch, num_capsules) from 0 to 1.
+
+    Raises:
+        ValueError: a shape is none of these, or a size other than the batch's is unknown.
+
+    Example:
+
+    >>> import keras
+    >>> layer = EMRouting(num_capsules=10, capsule_dim=16, num_input_capsules=4)
+    >>> capsules, activations = layer(keras.ops.ones((2, 3, 3, 32)))
+    >>> capsules.shape == (2, 10, 16), activations.shape == (2, 10)
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        num_capsules,
+        capsule_dim,
+        num_input_capsules=32,
+        iterations=3,
+        rescale=False,
+        inverse_temperature=None,
+        kernel_initializer=None,
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        **kwargs,
+    ):
+        super().__init__(
+            num_capsules,
+            capsule_dim,
+            num_input_capsules,
+            iterations,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            **kwargs,
+        )
+        self.rescale = bool(rescale)
+        self.inverse_temperature = _positive("inverse_temperature", inverse_temperature)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.beta_u = self.add_weight(shape=(self.num_capsules,), initializer="zeros", name="beta_u")
+        self.beta_a = self.add_weight(shape=(self.num_capsules,), initializer="zeros", name="beta_a")
+
+    def _initial_scale(self):
+        return self.capsule_dim**-0.5
+
+    def call(self, inputs, activations=None, training=None):
+        lower = self.lower_capsules(inputs)
+        temperature = self.inverse_temperature
+        if temperature is None:
+            temperature = 16 * self.num_capsules / (self.num_input_capsules * self._positions * self.capsule_dim)
+        capsules, activations = ops.em_routing(
+            lower,
+            ops.capsule_length(lower) if activations is None else self._lower_activations(activations),
+            self.kernel,
+            self.bias,
+            self.beta_u,
+            self.beta_a,
+            self.iterations,
+            self.rescale,
+            temperature,
+            recompute=bool(training),
+        )
+        return keras.ops.cast(capsules, self.compute_dtype), keras.ops.cast(activations, self.compute_dtype)
+
+    def _lower_activations(self, activations):
+        """Activations as (batch, num_input_capsules, positions)."""
+        shape = tuple(activations.shape[1:])
+        if len(shape) == 3 and shape[2] == self.num_input_capsules and shape[0] * shape[1] == self._positions:
+            activations = keras.ops.transpose(activations, (0, 3, 1, 2))
+        elif shape != (self.num_input_capsules * self._positions,):
+            raise ValueError(
+                f"{self.name} expects an activation for each of its {self.num_input_capsules} x {self._positions} input "
+                f"capsules: (batch, height, width, {self.num_input_capsules}) or (batch, "
+                f"{self.num_input_capsules * self._positions}). Received: shape {tuple(activations.shape)}."
+            )
+        return keras.ops.reshape(activations, (-1, self.num_input_capsules, self._positions))
+
+    def compute_output_shape(self, input_shape):
+        batch = input_shape[0]
+        return (batch, self.num_capsules, self.capsule_dim), (batch, self.num_capsules)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "rescale": self.rescale,
+            "inverse_temperature": self.inverse_temperature,
+        }
+
+
+def _positive(name, value):
+    if value is not None and not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a positive number or None. Received: {name}={value!r}.")
+    return value
