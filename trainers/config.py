@@ -59,7 +59,9 @@ class Config:
         choices=("auto", "yes", "no"),
     )
 
-    model: str = _setting("Network.", "encapnet", choices=("encapnet", "encapnet6", "encapnet18", "encapnet101"))
+    model: str = _setting(
+        "Network.", "encapnet", choices=("encapnet", "encapnet6", "encapnet18", "encapnet101", "plaincnn")
+    )
     num_capsules: int | None = _setting("Capsules at every layer.", parse=int, least=1)
     depths: tuple[int, ...] | None = _setting("Type II layers of each module: 1,1.", parse=_integers, least=0)
     capsule_dims: tuple[int, ...] | None = _setting("Capsule dimension of each module: 2,4.", parse=_integers, least=1)
@@ -87,7 +89,9 @@ class Config:
         "What the units' extractors are trained for.", "minimize", choices=("minimize", "adversarial", "frozen")
     )
 
-    loss: str = _setting("Loss.", "margin", choices=("margin", "spread"))
+    loss: str = _setting(
+        "Loss; crossentropy for networks without capsules.", "margin", choices=("margin", "spread", "crossentropy")
+    )
     optimizer: str = _setting("Optimizer.", "adamw", choices=("adam", "adamw"))
     learning_rate: float = _setting("Peak learning rate.", 1e-3, float, least=0.0)
     schedule: str = _setting(

@@ -14,6 +14,7 @@ _BUILDERS = {
     "encapnet6": models.EncapNet6,
     "encapnet18": models.EncapNet18,
     "encapnet101": models.EncapNet101,
+    "plaincnn": models.PlainCNN,
 }
 _WARM_UP_SHARE = 0.05
 
@@ -65,11 +66,14 @@ def compile_model(model, config, steps_per_epoch: int, mixed_labels: bool = Fals
     Returns:
         The callbacks that its loss and its optimizer need.
     """
+    metrics, crossentropy = keras.metrics, keras.losses.SparseCategoricalCrossentropy
+    if mixed_labels:
+        crossentropy = keras.losses.CategoricalCrossentropy
     loss, schedules = {
         "margin": lambda: (losses.MarginLoss(), []),
         "spread": lambda: (losses.SpreadLoss(0.2), [callbacks.SpreadMarginSchedule()]),
+        "crossentropy": lambda: (crossentropy(), []),
     }[config.loss]()
-    metrics = keras.metrics
     accuracy = metrics.CategoricalAccuracy if mixed_labels else metrics.SparseCategoricalAccuracy
     model.compile(_optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy")])
     # Validation, the best model and the final one are of the averaged weights.

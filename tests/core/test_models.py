@@ -260,13 +260,13 @@ def test_two_networks_in_one_model(rng):
 
 @pytest.mark.parametrize(("size", "first"), [(32, 32), (95, 95), (96, 24), (128, 32), (224, 56)])
 def test_large_images_reach_the_first_module_a_quarter_as_large(size, first):
-    model = EncapNet((size, size, 3), depths=(0,), capsule_dims=(2,), strides=(1,), num_capsules=2)
+    model = en.models.EncapNet((size, size, 3), depths=(0,), capsule_dims=(2,), strides=(1,), num_capsules=2)
     assert model.get_layer("module1_type1").output.shape[1:3] == (first, first)
 
 
 def test_the_stem_can_be_chosen():
     options = {"depths": (0,), "capsule_dims": (2,), "strides": (2,), "num_capsules": 2}
-    assert EncapNet((32, 48, 3), stem="large", **options).get_layer("stem").output.shape[1:3] == (8, 12)
-    assert EncapNet((128, 128, 3), stem="small", **options).get_layer("stem").output.shape[1:3] == (128, 128)
+    assert en.models.EncapNet((32, 48, 3), stem="large", **options).get_layer("stem").output.shape[1:3] == (8, 12)
+    assert en.models.EncapNet((128, 128, 3), stem="small", **options).get_layer("stem").output.shape[1:3] == (128, 128)
     with pytest.raises(ValueError, match="stem"):
-        EncapNet((32, 32, 3), stem="huge", **options)
+        en.models.EncapNet((32, 32, 3), stem="huge", **options)

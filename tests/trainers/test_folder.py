@@ -9,6 +9,7 @@ from encapnet_tf.trainers.data.augment import Augmentation
 from encapnet_tf.trainers.data.pipeline import training_batches
 from encapnet_tf.trainers.errors import UserError
 from encapnet_tf.trainers.recipes import resolve
+from PIL import Image
 
 from .image_files import COLOURS, write_folder, write_image
 
@@ -143,6 +144,20 @@ def test_the_middle_square_is_cut_out(tmp_path):
     image[:, 20:40] = 200
     assert (square(image, (10, 10)).numpy() == 200).mean() > 0.75
     assert (square(image, (20, 20)).numpy() == 200).all()
+
+
+def test_large_jpeg_files_are_decoded_small_and_look_the_same(tmp_path):
+    from encapnet_tf.trainers.data.encoded import decode
+
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8))
+    coarse.resize((400, 300), Image.Resampling.BICUBIC).save(tmp_path / "smooth.jpg", quality=95)
+    data = (tmp_path / "smooth.jpg").read_bytes()
+    assert decode(data, 3).shape == (300, 400, 3)
+    for least, expected in (((300, 300), 300), ((151, 151), 300), ((150, 150), 150), ((40, 40), 75), ((9, 9), 38)):
+        small = decode(data, 3, least).numpy()
+        assert small.shape[0] == expected
+        same = np.asarray(Image.open(tmp_path / "smooth.jpg").resize(small.shape[1::-1], Image.Resampling.BOX))
+        assert np.abs(small.astype(int) - same).mean() < 3
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def grey(images):
 
 
 def brightness(images, factor):
-    return blend(images, tf.zeros_like(images), factor)
+    return tf.clip_by_value(images * factor[:, None, None, None], 0.0, 255.0)
 
 
 def contrast(images, factor):

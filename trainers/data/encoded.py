@@ -1,5 +1,6 @@
 """Images that stay encoded (JPEG, PNG, ...) until a batch wants them, or until all are decoded into memory."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class EncodedSplit:
         rows = tf.constant(self.rows, tf.int64)
 
         def image(index):
-            return square(decode(self.read(rows[index]), self.channels), self.size)
+            return square(decode(self.read(rows[index]), self.channels, self.size), self.size)
 
         signature = tf.TensorSpec(self.shape, tf.uint8)
         return lambda indices: tf.map_fn(image, indices, fn_output_signature=signature, parallel_iterations=16)
@@ -100,17 +101,30 @@ class EncodedSplit:
             )
 
 
-def decode(data, channels: int):
+def decode(data, channels: int, least=None):
     """Decodes an image file: JPEG, PNG, BMP or the first frame of a GIF.
 
     Args:
         data: scalar string tensor.
         channels: 1 or 3.
+        least: (height, width) that is enough: a JPEG file much larger is decoded at 1/2, 1/4 or 1/8 of its size, which
+            its format makes cheap. None decodes at full size.
 
     Returns:
         (height, width, channels) uint8.
     """
-    return tf.io.decode_image(data, channels=channels, expand_animations=False)
+
+    def full():
+        return tf.io.decode_image(data, channels=channels, expand_animations=False)
+
+    def reduced():
+        shape = tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.float32)
+        room = tf.reduce_min(shape / tf.constant(least, tf.float32))
+        # Rounded down, so that what is decoded is never smaller than `least`.
+        power = tf.cast(tf.math.log(tf.clip_by_value(room, 1.0, 8.0)) / math.log(2) + 1e-4, tf.int32)
+        return tf.switch_case(power, [lambda r=r: tf.io.decode_jpeg(data, channels, ratio=r) for r in (1, 2, 4, 8)])
+
+    return full() if least is None else tf.cond(tf.io.is_jpeg(data), reduced, full)
 
 
 def square(image, size):

@@ -1,0 +1,1 @@
+"""Measured comparisons; what they wrote is in results/, with the hardware named."""
