@@ -21,7 +21,13 @@ def add_arguments(parser):
     parser.add_argument(
         "runs", nargs="+", metavar="run", help="Folder of a finished run, such as runs/digits/20261122-182440."
     )
-    parser.add_argument("--crops", type=int, choices=(1, 10), default=1, help="Test views, whose lengths are averaged.")
+    parser.add_argument(
+        "--crops",
+        type=int,
+        choices=(1, 10),
+        default=1,
+        help="Test views whose lengths are averaged; of 10, digits have the 5 not mirrored.",
+    )
     parser.add_argument("--per_class", action="store_true", help="Print every class, however many there are.")
     for name, help in _ROBUSTNESS.items():
         parser.add_argument(f"--{name}", action="store_true", help=f"{help} Several runs are compared in the report.")
@@ -50,7 +56,8 @@ def _evaluate(run, args):
     if test.lengths.shape[1] > 5:
         print(f"top-5 accuracy       {test.top(5):.2%}")
     if args.crops > 1:
-        print(f"{args.crops:>2} crops             {_ten_crops(run):.2%}")
+        accuracy, count = _many_crops(run)
+        print(f"{count:>2} crops             {accuracy:.2%}")
     print(f"validation accuracy  {validation.accuracy:.2%} ({len(validation.labels)} images)")
     print(f"calibration error    {Calibration.of(test.lengths, test.labels).expected_error:.2%}")
     names = summary["class_names"]
@@ -99,14 +106,14 @@ def _data(run):
     return data.load(Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"]))
 
 
-def _ten_crops(run) -> float:
-    """Test accuracy by the mean of the lengths over ten crops (five, where images are not mirrored)."""
-    from .predictions import saved_model, ten_crop_lengths
+def _many_crops(run) -> tuple[float, int]:
+    """Test accuracy by the mean of the lengths over ten crops (five, where images are not mirrored), and how many."""
+    from .predictions import many_crop_lengths, saved_model
 
     dataset = _data(run)
     model = saved_model(run.file(RunDirectory.best_model_file))
-    lengths = ten_crop_lengths(model, dataset.test, dataset.views, PREDICT_BATCH)
-    return float((lengths.argmax(axis=1) == dataset.test.labels).mean())
+    lengths = many_crop_lengths(model, dataset.test, dataset.views, PREDICT_BATCH)
+    return float((lengths.argmax(axis=1) == dataset.test.labels).mean()), dataset.views.count
 
 
 def _compare(runs, names, images):

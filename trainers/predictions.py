@@ -99,7 +99,7 @@ def saved_model(path):
         raise UserError(f"Cannot load the model {path}: {error}") from None
 
 
-def ten_crop_lengths(model, split, views, batch_size: int) -> np.ndarray:
+def many_crop_lengths(model, split, views, batch_size: int) -> np.ndarray:
     """Capsule lengths averaged over ten crops of each image (five, where images are not mirrored).
 
     Args:
@@ -118,7 +118,7 @@ def ten_crop_lengths(model, split, views, batch_size: int) -> np.ndarray:
     def crops(images):
         return tf.stack(views.many(images), axis=1)
 
-    count = 10 if views.mirrors else 5
+    count = views.count
     means = []
     for images, _ in evaluation_batches(split, max(1, batch_size // count), crops):
         lengths = model.predict_on_batch(tf.reshape(images, (-1, *images.shape[2:])))

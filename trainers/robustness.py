@@ -24,10 +24,10 @@ def _rotated(model, images, labels, index, degrees):
 
 
 def _shifted(model, images, labels, index, share):
-    """Image i moves in one of four directions; what comes in is black."""
+    """Image i moves in one of four directions, by parts of a pixel too (bilinear); what comes in is black."""
     size = images.shape[1:3]
-    right = tf.gather([1.0, -1.0, 0.0, 0.0], index % 4) * round(share * size[1])
-    down = tf.gather([0.0, 0.0, 1.0, -1.0], index % 4) * round(share * size[0])
+    right = tf.gather([1.0, -1.0, 0.0, 0.0], index % 4) * share * size[1]
+    down = tf.gather([0.0, 0.0, 1.0, -1.0], index % 4) * share * size[0]
     one = tf.ones_like(right)
     return warp(images, about_centre(size, one, 0 * one, 0 * one, one, right, down), size)
 

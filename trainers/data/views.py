@@ -9,6 +9,7 @@ from .warp import crop_matrices, warp
 # How much a base augmentation enlarges an image before a crop is taken: 34 and 40 pixels for 32.
 ENLARGE = {"none": 1.0, "affine": 1.0, "+": 34 / 32, "++": 40 / 32}
 _TEN_CROP_ENLARGE = 36 / 32  # where the images were not enlarged in training
+_PLACES = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # of many crops: the middle and the corners
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Views:
         middle = tf.fill((tf.shape(images)[0],), 0.5)
         return self.crop(images, middle, middle, tf.zeros_like(middle))
 
+    @property
+    def count(self) -> int:
+        """How many views `many` gives."""
+        return len(_PLACES) * (2 if self.mirrors else 1)
+
     def many(self, images) -> list:
         """Ten views: the four corners and the middle, each also mirrored; five where a mirrored image is none.
 
@@ -67,9 +73,9 @@ class Views:
         """
         enlarge = self.enlarge if self.enlarge > 1 else _TEN_CROP_ENLARGE
         ones = tf.ones((tf.shape(images)[0],))
-        places = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+        mirrorings = (0.0, 1.0)[: self.count // len(_PLACES)]
         return [
             self.crop(images, top * ones, left * ones, mirrored * ones, enlarge)
-            for mirrored in ((0.0, 1.0) if self.mirrors else (0.0,))
-            for top, left in places
+            for mirrored in mirrorings
+            for top, left in _PLACES
         ]
