@@ -3,7 +3,7 @@
 Importing this package registers every class with Keras, so that saved models that use them can be loaded.
 """
 
-from encapnet_tf import callbacks, interop, layers, losses, models, ops
+from encapnet_tf import callbacks, interop, layers, losses, models, ops, optimizers
 from encapnet_tf.feedback import attach_feedback, strip_feedback
 from encapnet_tf.saving import load_model
 
@@ -19,5 +19,6 @@ __all__ = [
     "losses",
     "models",
     "ops",
+    "optimizers",
     "strip_feedback",
 ]

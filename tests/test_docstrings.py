@@ -18,7 +18,7 @@ def modules():
 
 def public():
     """(name, object) of everything that a user may call."""
-    packages = [en.callbacks, en.layers, en.losses, en.models, en.ops]
+    packages = [en.callbacks, en.layers, en.losses, en.models, en.ops, en.optimizers]
     named = {f"{package.__name__}.{name}": getattr(package, name) for package in packages for name in package.__all__}
     functions = (en.load_model, en.interop.load_official_state_dict)
     return named | {f"{function.__module__}.{function.__name__}": function for function in functions}

@@ -14,12 +14,13 @@ ALLOWED = {
     "ops": {"arguments"},
     "layers": {"arguments", "ops"},
     "losses": {"arguments", "ops"},
+    "optimizers": set(),
     "callbacks": {"arguments", "layers", "losses"},
     "models": {"arguments", "ops", "layers", "losses"},
     "interop": {"arguments", "ops", "layers", "models"},
     "feedback": {"arguments", "layers"},
     "saving": {"arguments"},
-    "__init__": {"callbacks", "feedback", "interop", "layers", "losses", "models", "ops", "saving"},
+    "__init__": {"callbacks", "feedback", "interop", "layers", "losses", "models", "ops", "optimizers", "saving"},
 }
 THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}
 ON_TENSORFLOW = "encapnet_tf/ops/on_tensorflow.py"  # the one module of the core that only that backend loads

@@ -14,7 +14,9 @@ VERBS = {
     "train": "Train a capsule network; with no flags, on scikit-learn's digits.",
     "evaluate": "Evaluate a finished run's saved model.",
     "report": "Write a finished run's report.html anew.",
+    "data": "Look at a data set, prepare one, build h-ImageNet, find the hardest classes.",
 }
+_MODULES = {"data": "data_actions"}  # where a verb's module has another name
 
 
 class _Parser(argparse_flags.ArgumentParser):
@@ -33,10 +35,10 @@ def _parse(argv):
     parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, report.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
-        module = importlib.import_module(f".{name}", __package__)
+        module = importlib.import_module(f".{_MODULES.get(name, name)}", __package__)
         verb = verbs.add_parser(name, help=help, description=help, inherited_absl_flags=None)
-        module.add_arguments(verb)
         verb.set_defaults(parser=verb, main=module.main)
+        module.add_arguments(verb)  # an action of a verb sets its own parser and main
     args, unknown = parser.parse_known_args(argv[1:])
     if unknown:  # reported by the verb's parser, which knows the verb's flags
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -14,6 +14,10 @@ def _setting(help, default=None, parse=str, choices=None, least=None, most=None)
     return field(default=default, metadata=metadata)
 
 
+AUGMENT_BASES = ("none", "affine", "+", "++")
+AUGMENT_EXTRAS = ("randaugment", "erasing", "mixup", "cutmix")
+
+
 def _integers(text):
     return tuple(int(part) for part in text.split(","))
 
@@ -27,14 +31,37 @@ class Config:
     """Everything that decides what a run computes. None leaves a network's setting as the network has it."""
 
     recipe: str = _setting("Name of the recipe this configuration started from.", "digits")
-    dataset: str = _setting("Data set.", "digits", choices=("digits", "fashion_mnist"))
-    data_dir: str | None = _setting("Folder of the data set's files. Default: where the system's package puts them.")
+    dataset: str = _setting(
+        "Data set: digits, folder (with --data_dir, a folder of images for each class), or any name of TensorFlow "
+        "Datasets, such as cifar10, svhn_cropped or imagenet2012.",
+        "digits",
+    )
+    data_dir: str | None = _setting("Folder of the data set's files. Default: where packages and TFDS put them.")
+    classes_file: str | None = _setting("File of the class folders to train on, one a line. Default: all of them.")
+    image_size: int | None = _setting("Height and width of images, in pixels. Default: their own.", parse=int, least=4)
+    corrupt_images: str = _setting(
+        "What to do about images that cannot be decoded.", "error", choices=("error", "skip")
+    )
+    cache_gib: float = _setting("Images are decoded into memory once if they fit this many GiB.", 2.0, float, least=0.0)
     validation_fraction: float = _setting(
         "Share of the training images set aside to choose the best model on.", 0.1, float, least=0.001, most=0.9
     )
-    augment: str = _setting("Augmentation of training images.", "none", choices=("none", "affine"))
+    augment: tuple[str, ...] = _setting(
+        "Augmentation of training images: a base (none, affine, + or ++), then extras. Extras alone are added to the "
+        "recipe's base.",
+        ("none",),
+        _words,
+        choices=(*AUGMENT_BASES, *AUGMENT_EXTRAS),
+    )
+    flip: str = _setting(
+        "Whether mirrored images keep their class; auto: not so for digits and street numbers.",
+        "auto",
+        choices=("auto", "yes", "no"),
+    )
 
-    model: str = _setting("Network.", "encapnet", choices=("encapnet", "encapnet6", "encapnet18", "encapnet101"))
+    model: str = _setting(
+        "Network.", "encapnet", choices=("encapnet", "encapnet6", "encapnet18", "encapnet101", "plaincnn")
+    )
     num_capsules: int | None = _setting("Capsules at every layer.", parse=int, least=1)
     depths: tuple[int, ...] | None = _setting("Type II layers of each module: 1,1.", parse=_integers, least=0)
     capsule_dims: tuple[int, ...] | None = _setting("Capsule dimension of each module: 2,4.", parse=_integers, least=1)
@@ -46,6 +73,9 @@ class Config:
         "Source of the coefficients, for all modules or one each.", parse=_words, choices=("own", "cross", "both")
     )
     skip: str | None = _setting("Skip connections.", choices=("both", "type1", "type2", "none"))
+    bias_stddev: float = _setting(
+        "Standard deviation of the convolutions' initial biases; the paper's release has 1.", 0.0, float, least=0.0
+    )
 
     feedback: str = _setting(
         "Feedback agreement units in every module, a regulariser.", "none", choices=("none", "half", "same", "two")
@@ -59,15 +89,29 @@ class Config:
         "What the units' extractors are trained for.", "minimize", choices=("minimize", "adversarial", "frozen")
     )
 
-    loss: str = _setting("Loss.", "margin", choices=("margin", "spread"))
+    loss: str = _setting(
+        "Loss; crossentropy for networks without capsules.", "margin", choices=("margin", "spread", "crossentropy")
+    )
     optimizer: str = _setting("Optimizer.", "adamw", choices=("adam", "adamw"))
     learning_rate: float = _setting("Peak learning rate.", 1e-3, float, least=0.0)
     schedule: str = _setting(
-        "Learning rate over the run: constant, or a short warm-up and a cosine down to 0.",
+        "Learning rate over the run: constant, a short warm-up and a cosine down to 0, or a tenth after each of "
+        "--milestones.",
         "cosine",
-        choices=("constant", "cosine"),
+        choices=("constant", "cosine", "step"),
     )
+    milestones: tuple[int, ...] = _setting(
+        "Epochs after which the step schedule divides the rate by 10.", (200, 300, 400), _integers, least=1
+    )
+    l2: float = _setting("L2 penalty: so much of every weight is added to its gradient (adam).", 0.0, float, least=0.0)
     weight_decay: float = _setting("Decoupled weight decay of adamw.", 0.01, float, least=0.0)
+    ema: float = _setting(
+        "Momentum of an exponential moving average of the weights, to validate and to keep; 0: none.",
+        0.0,
+        float,
+        least=0.0,
+        most=0.99999,
+    )
     epochs: int = _setting("Passes over the training images.", 40, int, least=1)
     batch_size: int = _setting("Images a training step.", 64, int, least=1)
     seed: int = _setting("Seed of weights, order and augmentation.", 0, int, least=0, most=2**31 - 1)
@@ -77,6 +121,7 @@ class Config:
             value = getattr(self, setting.name)
             for item in value if isinstance(value, tuple) else (value,):
                 _check(setting, item)
+        _check_augment(self.augment)
 
     def to_json(self) -> dict:
         """The configuration as JSON types."""
@@ -118,6 +163,15 @@ def _check(setting, value):
     if value < least or (most is not None and value > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise UserError(f"--{setting.name}={value}: expected {bounds}.")
+
+
+def _check_augment(names):
+    shape = isinstance(names, tuple) and names and names[0] in AUGMENT_BASES and len(set(names)) == len(names)
+    if not shape or any(name in AUGMENT_BASES for name in names[1:]):
+        raise UserError(
+            f"--augment={','.join(names)}: expected one base ({', '.join(AUGMENT_BASES)}) and then any of "
+            f"{', '.join(AUGMENT_EXTRAS)}, each once."
+        )
 
 
 def add_flags(parser, skip=()):

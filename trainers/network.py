@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from encapnet_tf import callbacks, losses, models
+from encapnet_tf import callbacks, losses, models, optimizers
 
 from .config import NETWORK_SETTINGS
 from .errors import UserError
@@ -14,6 +14,7 @@ _BUILDERS = {
     "encapnet6": models.EncapNet6,
     "encapnet18": models.EncapNet18,
     "encapnet101": models.EncapNet101,
+    "plaincnn": models.PlainCNN,
 }
 _WARM_UP_SHARE = 0.05
 
@@ -36,6 +37,8 @@ def build(config, image_shape, classes: int):
             options[name] = options[name][0]
     if config.feedback != "none":
         options |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
+    if config.bias_stddev:
+        options["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
     parameters = inspect.signature(builder).parameters
     if "options" not in parameters and (foreign := [name for name in options if name not in parameters]):
         raise UserError(f"--model={config.model} has no setting {', '.join(foreign)}.")
@@ -51,26 +54,50 @@ def feedback_options(config) -> dict:
     return {"weight": config.feedback_weight, **{name: getattr(config, name) for name in names}}
 
 
-def compile_model(model, config, steps_per_epoch: int) -> list:
+def compile_model(model, config, steps_per_epoch: int, mixed_labels: bool = False) -> list:
     """Compiles the model for the configuration.
 
+    Args:
+        model: the network.
+        config: the run's `Config`.
+        steps_per_epoch: for the learning rate's schedule.
+        mixed_labels: whether labels come as rows (batch, classes).
+
     Returns:
-        The callbacks that its loss needs.
+        The callbacks that its loss and its optimizer need.
     """
-    rate = config.learning_rate
-    if config.schedule == "cosine":
-        steps = config.epochs * steps_per_epoch
-        warm_up = max(1, int(_WARM_UP_SHARE * steps))
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
-        )
-    optimizer = {
-        "adam": lambda: keras.optimizers.Adam(rate),
-        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=config.weight_decay),
-    }[config.optimizer]()
+    metrics, crossentropy = keras.metrics, keras.losses.SparseCategoricalCrossentropy
+    if mixed_labels:
+        crossentropy = keras.losses.CategoricalCrossentropy
     loss, schedules = {
         "margin": lambda: (losses.MarginLoss(), []),
         "spread": lambda: (losses.SpreadLoss(0.2), [callbacks.SpreadMarginSchedule()]),
+        "crossentropy": lambda: (crossentropy(), []),
     }[config.loss]()
-    model.compile(optimizer, loss, metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
-    return schedules
+    accuracy = metrics.CategoricalAccuracy if mixed_labels else metrics.SparseCategoricalAccuracy
+    model.compile(_optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy")])
+    # Validation, the best model and the final one are of the averaged weights.
+    return [*schedules, *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.ema else [])]
+
+
+def _optimizer(config, steps_per_epoch):
+    rate = _learning_rate(config, steps_per_epoch)
+    average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+    if config.optimizer == "adamw":
+        if config.l2:
+            raise UserError(f"--l2={config.l2} goes with --optimizer=adam; adamw has --weight_decay.")
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **average)
+    return optimizers.AdamL2(rate, config.l2, **average) if config.l2 else keras.optimizers.Adam(rate, **average)
+
+
+def _learning_rate(config, steps_per_epoch):
+    rate, schedules = config.learning_rate, keras.optimizers.schedules
+    if config.schedule == "cosine":
+        steps = config.epochs * steps_per_epoch
+        warm_up = max(1, int(_WARM_UP_SHARE * steps))
+        return schedules.CosineDecay(0.0, max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up)
+    if config.schedule == "step":
+        # The first step after a milestone is number milestone * steps_per_epoch; a boundary still has the old rate.
+        boundaries = [epochs * steps_per_epoch - 1 for epochs in config.milestones]
+        return schedules.PiecewiseConstantDecay(boundaries, [rate * 0.1**i for i in range(len(boundaries) + 1)])
+    return rate

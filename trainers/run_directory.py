@@ -27,6 +27,7 @@ class RunDirectory:
     predictions_file = "predictions.npz"
     report_file = "report.html"
     summary_file = "summary.json"
+    robustness_file = "robustness.json"  # written by `encapnet evaluate`
 
     def __init__(self, path):
         self.path = Path(path)

@@ -75,6 +75,8 @@ def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
         f"{_parameters(model):,} parameters; {config.epochs} epochs of {steps} steps\nrun:     {run.path}",
         flush=True,
     )
+    if dataset.skipped:
+        print(f"left out: {data.describe_skipped(dataset)}", flush=True)
     try:
         best, seconds = _fit(model, config, dataset, steps, run)
         summary = _finish(model, config, dataset, best, seconds, run)
@@ -85,35 +87,46 @@ def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
 
 def _fit(model, config, dataset, steps, run):
     import keras
+    import tensorflow as tf
 
     from encapnet_tf.callbacks import CollapseWatch
 
     from .callbacks import BestModel, MetricsLog, NotANumber
+    from .data.augment import Augmentation
     from .data.pipeline import evaluation_batches, training_batches
     from .network import compile_model
 
     best = BestModel(run)
     watch = []
     if config.feedback != "none":
-        watch.append(CollapseWatch(dataset.validation.images[:PROBE_IMAGES].astype("float32")))
+        probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
+        ((images, _),) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
+        watch.append(CollapseWatch(images.numpy()))
+    augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
     callbacks = [
         NotANumber(),
-        *compile_model(model, config, steps),
+        *compile_model(model, config, steps, augmentation.mixes),
         *watch,
         best,
         MetricsLog(run, config.epochs),
         keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
     ]
+    one_hot = len(dataset.class_names) if augmentation.mixes else None
     began = time.perf_counter()
-    model.fit(
-        training_batches(dataset.train, config.batch_size, config.epochs, config.seed, config.augment),
-        validation_data=evaluation_batches(dataset.validation, PREDICT_BATCH),
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,  # The pipeline shuffles.
-        verbose=1 if sys.stdout.isatty() else 0,
-        callbacks=callbacks,
-    )
+    try:
+        model.fit(
+            training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation),
+            validation_data=evaluation_batches(dataset.validation, PREDICT_BATCH, dataset.views.test, one_hot),
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,  # The pipeline shuffles.
+            verbose=1 if sys.stdout.isatty() else 0,
+            callbacks=callbacks,
+        )
+    except tf.errors.OpError:
+        for split in (dataset.train, dataset.validation):  # an image read only now may be at fault
+            split.refuse_corrupt()
+        raise
     return best, time.perf_counter() - began
 
 
@@ -124,7 +137,7 @@ def _finish(model, config, dataset, best, seconds, run):
 
     with run.replacing(RunDirectory.final_model_file) as path:
         model.save(path)
-    predictions = Predictions.of(run.file(RunDirectory.best_model_file), dataset.test, PREDICT_BATCH)
+    predictions = Predictions.of(run.file(RunDirectory.best_model_file), dataset.test, dataset.views, PREDICT_BATCH)
     with run.replacing(RunDirectory.predictions_file) as path:
         predictions.save(path)
     summary = {
@@ -141,6 +154,7 @@ def _finish(model, config, dataset, best, seconds, run):
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         "test_images": len(dataset.test),
+        "skipped_files": {why: len(names) for why, names in dataset.skipped.items()},
         "class_names": list(dataset.class_names),
     }
     write_report(run, summary)

@@ -24,9 +24,9 @@ def image_input(input_shape, include_rescaling):
     return inputs, keras.layers.Rescaling(1 / 255, name="rescaling")(inputs) if include_rescaling else inputs
 
 
-def conv_norm_relu(x, filters, strides, name, synchronized=False, **conv_options):
-    """Dense 3x3 convolution -> BatchNorm -> ReLU, with the release's padding and batch normalisation."""
-    x = layers.GroupedConv2D(filters, 3, strides, name=name, **conv_options)(x)
+def conv_norm_relu(x, filters, strides, name, synchronized=False, kernel_size=3, **conv_options):
+    """Dense convolution -> BatchNorm -> ReLU, with the release's padding and batch normalisation."""
+    x = layers.GroupedConv2D(filters, kernel_size, strides, name=name, **conv_options)(x)
     x = BatchNorm(synchronized=synchronized, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 

@@ -1,8 +1,10 @@
 """EncapNet: the paper's network of encapsulated modules."""
 
-from encapnet_tf.arguments import whole_number
+from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import CapConvModule
 from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, feedback_units, image_input
+
+_LARGE = 96  # pixels a side, from which on "auto" takes the large stem
 
 
 def EncapNet(
@@ -18,6 +20,7 @@ def EncapNet(
     feedback=None,
     feedback_options=None,
     include_rescaling=False,
+    stem="auto",
     aide_excludes_own=False,
     synchronized=False,
     kernel_initializer="glorot_normal",
@@ -26,7 +29,7 @@ def EncapNet(
 ):
     """Builds an EncapNet (section 3.1, Table 2): stem, encapsulated modules, capFC, capsule lengths.
 
-    stem 3x3 convolution to `num_capsules` channels, BatchNorm, ReLU -> one module per entry of `depths` -> capFC to
+    stem (3x3 convolution to `num_capsules` channels, BatchNorm, ReLU) -> one module per entry of `depths` -> capFC to
     `classes` capsules. Depth = 2 + sum(N_i + 1). The modules' layers lie flat in the model's graph, named
     `module1_type1`, `module1_type2_1`, ..., so each can be tapped by name.
 
@@ -45,6 +48,10 @@ def EncapNet(
             (both, the paper's final model) or None. A module without type II layers has no "same" unit.
         feedback_options: arguments of `layers.FeedbackAgreement`, for example {"weight": 10.0, "epsilon": 1.0}.
         include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
+        stem: "small", one 3x3 convolution at full size, as the paper has it for 32 pixels; "large", a 7x7 and a 3x3
+            convolution, each with BatchNorm, ReLU and stride 2, so that images of 128 and 224 pixels reach the first
+            module at 32 and 56; or "auto", "large" where both sides of the image have at least 96 pixels. Differs from
+            the paper: it does not say how its larger networks begin.
         aide_excludes_own: whether aides are blind to the output capsule's own input capsule.
         synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
             settable.
@@ -82,7 +89,12 @@ def EncapNet(
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
 
     inputs, x = image_input(input_shape, include_rescaling)
-    x = conv_norm_relu(x, whole_number("num_capsules", num_capsules), 1, "stem", synchronized, **convolutions)
+    channels = whole_number("num_capsules", num_capsules)
+    if one_of("stem", stem, ("auto", "small", "large")) == "auto":
+        stem = "large" if min(input_shape[:2]) >= _LARGE else "small"
+    if stem == "large":
+        x = conv_norm_relu(x, channels, 2, "stem_large", synchronized, kernel_size=7, **convolutions)
+    x = conv_norm_relu(x, channels, 2 if stem == "large" else 1, "stem", synchronized, **convolutions)
     for i, depth in enumerate(depths):
         x = CapConvModule(
             per_module["capsule_dims"][i],

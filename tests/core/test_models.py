@@ -256,3 +256,17 @@ def test_two_networks_in_one_model(rng):
     networks = [enliven(network, x) for network in networks]
     model = keras.Model(inputs, keras.layers.Average()([network(inputs) for network in networks]))
     np.testing.assert_allclose(model(x), sum(np.asarray(network(x)) for network in networks) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "first"), [(32, 32), (95, 95), (96, 24), (128, 32), (224, 56)])
+def test_large_images_reach_the_first_module_a_quarter_as_large(size, first):
+    model = en.models.EncapNet((size, size, 3), depths=(0,), capsule_dims=(2,), strides=(1,), num_capsules=2)
+    assert model.get_layer("module1_type1").output.shape[1:3] == (first, first)
+
+
+def test_the_stem_can_be_chosen():
+    options = {"depths": (0,), "capsule_dims": (2,), "strides": (2,), "num_capsules": 2}
+    assert en.models.EncapNet((32, 48, 3), stem="large", **options).get_layer("stem").output.shape[1:3] == (8, 12)
+    assert en.models.EncapNet((128, 128, 3), stem="small", **options).get_layer("stem").output.shape[1:3] == (128, 128)
+    with pytest.raises(ValueError, match="stem"):
+        en.models.EncapNet((32, 32, 3), stem="huge", **options)

@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from PIL import Image
 
 from .idx_files import write_fashion_mnist
+from .image_files import write_folder
 
 COMMAND = [sys.executable, "-c", "from encapnet_tf.trainers.cli import main; main()"]
 TINY = ["--epochs=2", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master"]
@@ -77,6 +80,60 @@ def test_evaluate_tells_another_model(run, tmp_path):
     process = encapnet("evaluate", tmp_path, cwd=tmp_path)
     assert process.returncode == 1
     assert "not what it was" in process.stderr
+
+
+def test_evaluate_compares_runs_under_disturbance(run, tmp_path):
+    path, _ = run
+    for name in ("one", "other"):
+        shutil.copytree(path, tmp_path / name)
+    flags = ["--rotations", "--shifts", "--fgsm", "--images=40", "--crops=10"]
+    process = encapnet("evaluate", "one", "other", *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    for text in (" 5 crops", "top-5 accuracy", "calibration error", "Rotation (degrees", "Fast gradient sign"):
+        assert text in process.stdout
+    curves = json.loads((tmp_path / "other" / "robustness.json").read_text())
+    assert set(curves) == {"rotations", "shifts", "fgsm"}
+    assert list(curves["fgsm"]) == ["encapnet (one)", "encapnet (other)"]
+    assert curves["fgsm"]["encapnet (one)"] == curves["fgsm"]["encapnet (other)"]
+    assert "<h2>Robustness</h2>" in (tmp_path / "one" / "report.html").read_text()
+
+
+def test_data_check_draws_what_training_sees(tmp_path):
+    write_folder(tmp_path / "images", per_class=10, size=(16, 16))
+    (tmp_path / "images" / "red" / "link.png").symlink_to("/etc/hostname")
+    flags = ["--dataset=folder", "--data_dir=images", "--augment=++", "--out=grid.png"]
+    process = encapnet("data", "check", *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "folder: 3 classes, images of 16x16x3" in process.stdout
+    assert "left out: 1 x symbolic link" in process.stdout
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size[0] > 12 * 16
+    assert not list(tmp_path.glob("runs*"))
+
+
+def test_hardest_classes_of_a_run(run):
+    path, _ = run
+    process = encapnet("data", "hardest", f"--model={path}", "--classes=3", "--out=hard.txt", cwd=path.parent)
+    assert process.returncode == 0, process.stderr
+    lines = (path.parent / "hard.txt").read_text().splitlines()
+    accuracies = [float(line.split("#")[1]) for line in lines]
+    assert len(lines) == 3
+    assert accuracies == sorted(accuracies)
+    assert lines[0].split()[0] in "0123456789"
+
+
+def test_a_run_with_everything_new_is_trained_and_evaluated(tmp_path):
+    """Mixed labels, averaged weights, L2 in the gradient, the step schedule, a folder that is read as wanted."""
+    write_folder(tmp_path / "images", per_class=20, size=(16, 16))
+    flags = ["--dataset=folder", "--data_dir=images", "--augment=+,randaugment,erasing,mixup,cutmix", "--ema=0.9",
+             "--optimizer=adam", "--l2=5e-4", "--schedule=step", "--milestones=1", "--cache_gib=0", "--batch_size=8",
+             "--image_size=16"]  # fmt: skip
+    process = encapnet("train", "--run_dir=run", *TINY, *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["skipped_files"] == {}
+    process = encapnet("evaluate", "run", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "the same" in process.stdout
 
 
 def test_report_is_written_anew(run):

@@ -1,10 +1,11 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from encapnet_tf.trainers.config import Config, settings
 from encapnet_tf.trainers.errors import UserError
-from encapnet_tf.trainers.network import build
+from encapnet_tf.trainers.network import build, compile_model
 from encapnet_tf.trainers.recipes import RECIPES, resolve
 
 
@@ -29,7 +30,13 @@ def test_every_setting_has_help():
         ("learning_rate", -1e-3),
         ("validation_fraction", 1.0),
         ("validation_fraction", 0.0),
-        ("dataset", "emnist"),
+        ("flip", "maybe"),
+        ("augment", ("mixup",)),
+        ("augment", ("none", "+")),
+        ("augment", ("+", "mixup", "mixup")),
+        ("augment", "+"),
+        ("image_size", 0),
+        ("ema", 1.0),
         ("routing", ("master", "dynamic")),
         ("depths", (1, -1)),
         ("epochs", "many"),
@@ -56,6 +63,68 @@ def test_another_network_drops_the_recipes_own_settings():
     assert resolve("digits", {"model": "encapnet18"}).depths is None
     assert resolve("digits", {"model": "encapnet18", "routing": ("master",)}).routing == ("master",)
     assert resolve("digits", {"model": "encapnet"}).depths == RECIPES["digits"].config.depths
+
+
+def test_extra_augmentations_are_added_to_the_recipes_base():
+    assert resolve("cifar10_plusplus", {"augment": ("mixup", "erasing")}).augment == ("++", "mixup", "erasing")
+    assert resolve("cifar10_plusplus", {"augment": ("none", "mixup")}).augment == ("none", "mixup")
+
+
+PAPER = ("mnist", "cifar10", "cifar10_plus", "cifar10_plusplus", "cifar100", "svhn", "h_imagenet", "imagenet")
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_settings(name):
+    config = RECIPES[name].config
+    assert (config.model, config.loss, config.feedback, config.feedback_weight) == ("encapnet18", "margin", "two", 10)
+    assert (config.coefficients, config.skip, config.routing) == (("both",), "both", ("master_aide",))
+    assert (config.optimizer, config.learning_rate, config.l2) == ("adam", 1e-4, 5e-4)
+    assert (config.schedule, config.milestones, config.epochs) == ("step", (200, 300, 400), 600)
+    assert config.batch_size == (256 if "imagenet" in name else 128)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_say_how_to_run_them_and_what_came_of_it(name):
+    about = RECIPES[name].about
+    assert "`encapnet train" in about
+    assert "Not run" in about or "2 CPU cores" in about
+
+
+def _rates(overrides, steps, at):
+    model = build(resolve("digits", overrides), (8, 8, 1), 10)
+    compile_model(model, resolve("digits", overrides), steps)
+    rate = model.optimizer._learning_rate
+    return [float(rate(step)) for step in at]
+
+
+def test_step_schedule_changes_with_the_first_step_after_a_milestone():
+    overrides = {"schedule": "step", "milestones": (2, 3), "learning_rate": 1.0, "epochs": 5}
+    assert _rates(overrides, 10, (0, 19, 20, 29, 30, 49)) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_optimizers_by_settings():
+    def made(**overrides):
+        config = resolve("digits", overrides)
+        model = build(config, (8, 8, 1), 10)
+        callbacks = compile_model(model, config, 10, mixed_labels=True)
+        return model.optimizer, callbacks
+
+    optimizer, _ = made(optimizer="adam", l2=5e-4)
+    assert (type(optimizer).__name__, optimizer.l2) == ("AdamL2", 5e-4)
+    optimizer, callbacks = made(ema=0.99)
+    assert (type(optimizer).__name__, optimizer.use_ema, optimizer.ema_momentum) == ("AdamW", True, 0.99)
+    assert [type(callback).__name__ for callback in callbacks] == ["SwapEMAWeights"]
+    with pytest.raises(UserError, match="goes with --optimizer=adam"):
+        made(l2=5e-4)
+
+
+def test_biases_begin_as_the_release_has_them():
+    biases = [
+        weight.numpy()
+        for weight in build(resolve("digits", {"bias_stddev": 1.0}), (8, 8, 1), 10).weights
+        if weight.name == "bias"
+    ]
+    assert 0.7 < np.concatenate(biases).std() < 1.3
 
 
 def _parameters(model):

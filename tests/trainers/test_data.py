@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.data import datasets
+from encapnet_tf.trainers.data.pipeline import evaluation_batches
 from encapnet_tf.trainers.data.split import Split, checked_split, stratified
 from encapnet_tf.trainers.errors import UserError
 from encapnet_tf.trainers.recipes import resolve
@@ -74,6 +75,34 @@ def test_fashion_mnist_is_found_by_itself():
     dataset = data.load(resolve("fashion_mnist", {}))
     assert len(dataset.train) + len(dataset.validation) == 60_000
     assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
+
+
+def test_mnist_from_idx_files_is_not_mirrored(tmp_path):
+    write_fashion_mnist(tmp_path, train=100, test=20)
+    dataset = data.load(resolve("mnist", {"data_dir": str(tmp_path)}))
+    assert (len(dataset.test), dataset.views.mirrors) == (20, False)
+    assert dataset.class_names == tuple("0123456789")
+
+
+def test_image_size_resizes_what_the_network_sees(tmp_path):
+    write_fashion_mnist(tmp_path, train=100)
+    small, large = (
+        data.load(resolve("fashion_mnist", {"data_dir": str(tmp_path), "image_size": size})) for size in (14, 32)
+    )
+    assert (small.image_shape, small.train.shape) == ((14, 14, 1), (14, 14, 1))  # made smaller once
+    assert (large.image_shape, large.train.shape) == ((32, 32, 1), (28, 28, 1))  # enlarged in the pipeline
+    ((images, _),) = evaluation_batches(large.test, 20, large.views.test)
+    assert images.shape == (20, 32, 32, 1)
+
+
+@pytest.mark.parametrize(("flip", "mirrors"), [("auto", False), ("yes", True), ("no", False)])
+def test_flip_can_be_said(flip, mirrors):
+    assert data.load(resolve("digits", {"flip": flip})).views.mirrors is mirrors
+
+
+def test_classes_file_is_for_folders():
+    with pytest.raises(UserError, match="--dataset=digits is none"):
+        data.load(resolve("digits", {"classes_file": "ids.txt"}))
 
 
 GOOD = np.zeros((4, 2, 2))

@@ -84,7 +84,8 @@ def test_no_script_and_a_strict_policy(page):
 
 def test_sections_are_there(page):
     headings = re.findall(r"<h2>(.*?)</h2>", page)
-    assert headings == ["Result", "Loss and accuracy", "Confusion matrix", "Worst mistakes", "Settings"]
+    expected = "Result|Loss and accuracy|Accuracy per class|Confusion matrix|Calibration|Worst mistakes|Settings"
+    assert headings == expected.split("|")
     assert "2 of 2 mistakes" in page
     assert "(0.90), truly c &amp; d" not in page  # class 2 was never mistaken
     assert "c &amp; d (0.90), truly $\\frac{$ (0.10)" in page

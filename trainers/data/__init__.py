@@ -1,6 +1,6 @@
-"""Data sets, in memory and checked: `load(config)` is the way in."""
+"""Data sets, checked: `load(config)` is the way in."""
 
-from .datasets import DATASETS, load
+from .datasets import DATASETS, describe_skipped, load
 from .split import Dataset, Split
 
-__all__ = ["DATASETS", "Dataset", "Split", "load"]
+__all__ = ["DATASETS", "Dataset", "Split", "describe_skipped", "load"]

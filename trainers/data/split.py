@@ -1,10 +1,12 @@
 """Images with labels, checked before they are trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import tensorflow as tf
 
 from ..errors import UserError
+from .views import Views
 
 # The split is the data set's, not the run's: runs of every seed validate and test on the same images.
 _SPLIT_SEED = 0
@@ -20,23 +22,47 @@ class Split:
     def __len__(self):
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of a stored image."""
+        return self.images.shape[1:]
+
     def take(self, indices) -> "Split":
         return Split(self.images[indices], self.labels[indices])
+
+    def pixels(self, indices) -> np.ndarray:
+        """Images (len(indices), height, width, channels) uint8."""
+        return self.images[indices]
+
+    def refuse_corrupt(self):
+        """Pixels in memory were decoded already."""
+
+    def fetch(self):
+        """Function of indices (batch,) to images (batch, height, width, channels) uint8; runs inside tf.data."""
+        images = tf.constant(self.images)
+        return lambda indices: tf.gather(images, indices)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set's three splits. Models are chosen on `validation`; `test` is looked at once, at the end."""
+    """A data set's three splits, each a `Split` or an `EncodedSplit`, and what the network sees of their images.
+
+    Models are chosen on `validation`; `test` is looked at once, at the end. `skipped` says why
+    and which files were left out.
+    """
 
     name: str
     class_names: tuple[str, ...]
     train: Split
     validation: Split
     test: Split
+    views: Views
+    skipped: dict = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        return self.train.images.shape[1:]
+        """(height, width, channels) that the network sees."""
+        return (*self.views.size, self.train.shape[2])
 
 
 def checked_split(name: str, images, labels, classes: int) -> Split:

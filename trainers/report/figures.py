@@ -33,7 +33,7 @@ def curves(metrics, best_epoch: int) -> str:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def feedback(metrics, units) -> str:
@@ -62,7 +62,7 @@ def feedback(metrics, units) -> str:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def confusion(counts: np.ndarray, class_names) -> str:
@@ -91,7 +91,7 @@ def confusion(counts: np.ndarray, class_names) -> str:
             if count:
                 colour = "white" if share[row, column] > 0.5 else "#1d2733"
                 axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
-    return _png(figure)
+    return png(figure)
 
 
 def image(pixels: np.ndarray) -> str:
@@ -109,7 +109,8 @@ def image(pixels: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _png(figure) -> str:
+def png(figure) -> str:
+    """A matplotlib figure as PNG, base64."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return base64.b64encode(buffer.getvalue()).decode()

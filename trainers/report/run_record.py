@@ -1,6 +1,6 @@
 """What a report is made of: the files of a run, read and nothing more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..predictions import Predictions
 from ..run_directory import RunDirectory
@@ -14,6 +14,7 @@ class RunRecord:
     metrics: list
     summary: dict
     predictions: Predictions
+    robustness: dict = field(default_factory=dict)  # disturbance -> run -> accuracies, where they were measured
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
@@ -22,11 +23,13 @@ class RunRecord:
         Raises:
             UserError: one is missing or damaged.
         """
+        measured = run.file(RunDirectory.robustness_file).exists()
         return cls(
             config=run.read_json(RunDirectory.config_file, "config"),
             metrics=run.read_json_lines(RunDirectory.metrics_file),
             summary=summary,
             predictions=Predictions.load(run.file(RunDirectory.predictions_file)),
+            robustness=run.read_json(RunDirectory.robustness_file) if measured else {},
         )
 
     @property

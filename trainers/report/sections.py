@@ -1,31 +1,11 @@
 """The report's sections: functions from a run's record to something the one template can show."""
 
-from dataclasses import dataclass, field
-
 from encapnet_tf.callbacks.collapse_watch import COLLAPSE_RATIO
 
 from . import figures
+from .evaluation_sections import calibration, per_class, robustness
 from .run_record import RunRecord
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG (base64) with its alternative text and caption."""
-
-    png: str
-    alt: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, paragraphs, a table of rows (first cell a heading) and pictures, laid out "wide" or as a "gallery"."""
-
-    title: str
-    texts: list = field(default_factory=list)
-    table: list = field(default_factory=list)
-    pictures: list = field(default_factory=list)
-    layout: str = "wide"
+from .section import Picture, Section
 
 
 def result(record: RunRecord) -> Section:
@@ -38,6 +18,7 @@ def result(record: RunRecord) -> Section:
                 f"{summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
                 f"{summary['test_images']:,} images)",
             ),
+            *top_5(record),
             (
                 "Validation accuracy",
                 f"{summary['validation_accuracy']:.2%} ({summary['validation_images']:,} images set aside from the "
@@ -52,6 +33,11 @@ def result(record: RunRecord) -> Section:
             ),
         ],
     )
+
+
+def top_5(record: RunRecord) -> list:
+    many = record.predictions.lengths.shape[1] > 5
+    return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if many else []
 
 
 def curves(record: RunRecord) -> Section:
@@ -126,4 +112,4 @@ def _plain(value) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-SECTIONS = (result, curves, feedback, confusion, mistakes, settings)
+SECTIONS = (result, curves, feedback, per_class, confusion, calibration, robustness, mistakes, settings)

@@ -1,0 +1,5 @@
+"""Optimizers that Keras does not have."""
+
+from encapnet_tf.optimizers.adam_l2 import AdamL2
+
+__all__ = ["AdamL2"]
