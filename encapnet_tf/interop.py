@@ -7,6 +7,7 @@ import numpy as np
 
 from encapnet_tf import layers
 from encapnet_tf.layers.capsule_activation import CapsuleActivation
+from encapnet_tf.layers.capsule_mapping import CapsuleMapping
 from encapnet_tf.layers.feedback_agreement import units_of
 from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
 
@@ -15,8 +16,8 @@ def load_official_state_dict(layer_or_model, state_dict):
     """Loads weights in the layout of the paper's release.
 
     Args:
-        layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D`, `FeedbackAgreement` or an
-            `EncapNet`.
+        layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D`, `DynamicRouting`, `EMRouting`,
+            `FeedbackAgreement` or an `EncapNet`.
         state_dict: name -> NumPy array (`{k: v.numpy() for k, v in torch_model.state_dict().items()}`), in PyTorch
             layout: convolution kernels (out, in / groups, height, width). Names are relative to the layer: a network's
             begin with `module0.0` (stem), `module0.1` (its BatchNorm), `module1` to `moduleN`, `final_cls`; a module's
@@ -65,6 +66,8 @@ def _to_keras(array, layer):
     """(out, in, height, width) -> (height, width, in, out); vectors and the capFC's matrices stay."""
     if array.ndim == 4 and isinstance(layer, TransposedConv2D):
         return _transposed_to_keras(array, layer.groups)
+    if isinstance(layer, CapsuleMapping):
+        return _mapping_to_keras(array, layer.kernel.shape)
     return np.transpose(array, (2, 3, 1, 0)) if array.ndim == 4 else array
 
 
@@ -75,6 +78,14 @@ def _transposed_to_keras(array, groups):
     return blocks.transpose(3, 4, 1, 0, 2).reshape(height, width, channels // groups, groups * group_out)
 
 
+def _mapping_to_keras(array, kernel_shape):
+    """(inputs * outputs * dim, input dim, 1, 1) and its bias -> (inputs, input dim, outputs, dim) and its bias."""
+    inputs, input_dim, outputs, dim = kernel_shape
+    if array.size == inputs * input_dim * outputs * dim and array.ndim == 4:
+        return array.reshape(inputs, outputs, dim, input_dim).transpose(0, 3, 1, 2)
+    return array.reshape(inputs, outputs, dim) if array.size == inputs * outputs * dim else array
+
+
 def _slots(target):
     """Reference name -> our variable and the layer it belongs to."""
     if isinstance(target, layers.CapConv2D):
@@ -83,6 +94,14 @@ def _slots(target):
         return _module(target.type1, target.type2)
     if isinstance(target, layers.CapFC):
         return {"weight": (target.kernel, target)}
+    if isinstance(target, CapsuleMapping):
+        betas = {"beta_v": "beta_u", "beta_a": "beta_a"} if isinstance(target, layers.EMRouting) else {}
+        return {
+            **{
+                f"W.{name}": (variable, target) for name, variable in (("weight", target.kernel), ("bias", target.bias))
+            },
+            **{name: (getattr(target, ours), None) for name, ours in betas.items()},
+        }
     if isinstance(target, layers.FeedbackAgreement):
         return _feedback(target)
     if isinstance(target, layers.GroupedConv2D):
@@ -97,7 +116,7 @@ def _slots(target):
 def _foreign(target):
     return ValueError(
         "The reference implementation has no counterpart of this object. Expected a CapConv2D, CapConvModule, CapFC, "
-        "GroupedConv2D, FeedbackAgreement or an EncapNet. "
+        "GroupedConv2D, DynamicRouting, EMRouting, FeedbackAgreement or an EncapNet. "
         f"Received: {getattr(target, 'name', repr(target))} ({type(target).__name__})."
     )
 

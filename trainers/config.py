@@ -22,8 +22,19 @@ def _integers(text):
     return tuple(int(part) for part in text.split(","))
 
 
+def _switch(text):
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
+
+
 def _words(text):
     return tuple(text.split(","))
+
+
+NETWORKS = (
+    "encapnet", "encapnet6", "encapnet18", "encapnet101", "capnet", "plaincnn", "resnet18", "resnet20",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,11 @@ class Config:
     validation_fraction: float = _setting(
         "Share of the training images set aside to choose the best model on.", 0.1, float, least=0.001, most=0.9
     )
+    train_limit: int | None = _setting(
+        "Labelled images to train and choose on, a fixed subset with every class in proportion. Default: all.",
+        parse=int,
+        least=1,
+    )
     augment: tuple[str, ...] = _setting(
         "Augmentation of training images: a base (none, affine, + or ++), then extras. Extras alone are added to the "
         "recipe's base.",
@@ -59,15 +75,16 @@ class Config:
         choices=("auto", "yes", "no"),
     )
 
-    model: str = _setting(
-        "Network.", "encapnet", choices=("encapnet", "encapnet6", "encapnet18", "encapnet101", "plaincnn")
-    )
+    model: str = _setting("Network.", "encapnet", choices=NETWORKS)
     num_capsules: int | None = _setting("Capsules at every layer.", parse=int, least=1)
+    width: str | None = _setting("Width of a plain CNN.", choices=("same_shape", "similar_params"))
     depths: tuple[int, ...] | None = _setting("Type II layers of each module: 1,1.", parse=_integers, least=0)
     capsule_dims: tuple[int, ...] | None = _setting("Capsule dimension of each module: 2,4.", parse=_integers, least=1)
     strides: tuple[int, ...] | None = _setting("Stride of each module: 1,2.", parse=_integers, least=1)
     routing: tuple[str, ...] | None = _setting(
-        "Routing, for all modules or one each.", parse=_words, choices=("master", "master_aide")
+        "Routing, for all modules or one each; dynamic and em are a CapNet's.",
+        parse=_words,
+        choices=("master", "master_aide", "dynamic", "em"),
     )
     coefficients: tuple[str, ...] | None = _setting(
         "Source of the coefficients, for all modules or one each.", parse=_words, choices=("own", "cross", "both")
@@ -84,6 +101,10 @@ class Config:
     epsilon: float = _setting("Regularisation strength of the Sinkhorn divergence.", 1.0, float, least=1e-6)
     iterations: int = _setting("Sinkhorn iterations.", 10, int, least=1)
     cost: str = _setting("Ground cost between features.", "cosine", choices=("cosine", "euclidean", "sqeuclidean"))
+    debias: bool = _setting("Whether the units subtract the divergences of each side from itself.", True, _switch)
+    differentiate_plan: bool = _setting("Whether gradients pass through the transport plan.", False, _switch)
+    generator: str | None = _setting("The units' generators. Default: the network's.", choices=("capsule", "conv"))
+    extractor: str = _setting("The units' extractors; none compares raw features.", "conv", choices=("conv", "none"))
     divergence: str = _setting("Divergence of the units.", "sinkhorn", choices=("sinkhorn", "kl"))
     extractor_objective: str = _setting(
         "What the units' extractors are trained for.", "minimize", choices=("minimize", "adversarial", "frozen")
@@ -141,7 +162,7 @@ class Config:
 
 
 # Settings that are the network's own: choosing another network drops a recipe's.
-NETWORK_SETTINGS = ("num_capsules", "depths", "capsule_dims", "strides", "routing", "coefficients", "skip")
+NETWORK_SETTINGS = ("num_capsules", "width", "depths", "capsule_dims", "strides", "routing", "coefficients", "skip")
 
 
 def settings() -> tuple[dataclasses.Field, ...]:
@@ -153,6 +174,8 @@ def _check(setting, value):
     choices, least, most = (setting.metadata[key] for key in ("choices", "least", "most"))
     if value is None and setting.default is None:
         return
+    if setting.metadata["parse"] is _switch and not isinstance(value, bool):
+        raise UserError(f"--{setting.name}={value}: expected true or false.")
     if choices and value not in choices:
         raise UserError(f"--{setting.name}={value}: expected one of {', '.join(choices)}.")
     if least is None:
@@ -188,7 +211,12 @@ def add_flags(parser, skip=()):
 
 
 def _parser(parse):
-    kinds = {int: "whole number", float: "number", _integers: "list of whole numbers"}
+    kinds = {
+        int: "whole number",
+        float: "number",
+        _integers: "list of whole numbers",
+        _switch: "switch (true or false)",
+    }
 
     def parsed(text):
         return parse(text)

@@ -14,7 +14,10 @@ _BUILDERS = {
     "encapnet6": models.EncapNet6,
     "encapnet18": models.EncapNet18,
     "encapnet101": models.EncapNet101,
+    "capnet": models.CapNet,
     "plaincnn": models.PlainCNN,
+    "resnet18": models.ResNet18,
+    "resnet20": models.ResNet20,
 }
 _WARM_UP_SHARE = 0.05
 
@@ -50,8 +53,13 @@ def build(config, image_shape, classes: int):
 
 def feedback_options(config) -> dict:
     """The arguments of the configuration's `layers.FeedbackAgreement` units."""
-    names = ("epsilon", "iterations", "cost", "divergence", "extractor_objective")
-    return {"weight": config.feedback_weight, **{name: getattr(config, name) for name in names}}
+    names = ("epsilon", "iterations", "cost", "debias", "differentiate_plan", "divergence", "extractor_objective")
+    options = {"weight": config.feedback_weight, **{name: getattr(config, name) for name in names}}
+    if config.generator is not None:
+        options["generator"] = config.generator
+    if config.extractor == "none":
+        options["extractor"] = None
+    return options
 
 
 def compile_model(model, config, steps_per_epoch: int, mixed_labels: bool = False) -> list:

@@ -109,8 +109,8 @@ class EMRouting(CapsuleMapping):
             activations = keras.ops.transpose(activations, (0, 3, 1, 2))
         elif shape != (self.num_input_capsules * self._positions,):
             raise ValueError(
-                f"{self.name} expects an activation for each of its {self.num_input_capsules} x {self._positions} input "
-                f"capsules: (batch, height, width, {self.num_input_capsules}) or (batch, "
+                f"{self.name} expects an activation for each of its {self.num_input_capsules} x {self._positions} "
+                f"input capsules: (batch, height, width, {self.num_input_capsules}) or (batch, "
                 f"{self.num_input_capsules * self._positions}). Received: shape {tuple(activations.shape)}."
             )
         return keras.ops.reshape(activations, (-1, self.num_input_capsules, self._positions))

@@ -46,8 +46,8 @@ def CapNet(
         iterations: rounds of routing.
         softmax_over: of dynamic routing, as in `layers.DynamicRouting`.
         rescale: of EM routing, as in `layers.EMRouting`.
-        feedback: "half" or "two" puts a feedback agreement unit from the first capsule layer's output to its input; None
-            does not. (The paper gives CapNet none.)
+        feedback: "half" or "two" puts a feedback agreement unit from the first capsule layer's output to its input.
+            (The paper gives CapNet none.)
         feedback_options: arguments of `layers.FeedbackAgreement`.
         include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
         synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
@@ -57,8 +57,8 @@ def CapNet(
 
     Returns:
         A functional Keras model: images (batch, height, width, channels) -> capsule lengths (batch, classes). The class
-        capsules are the output of the layer "class_capsules", (batch, classes, 16); the first capsule layer is "routing1", EM's second
-        "routing2".
+        capsules are the output of the layer "class_capsules", (batch, classes, 16); the first capsule layer is named
+        "routing1", EM's second "routing2".
 
     Raises:
         ValueError: a choice is unknown or a size is not positive.
@@ -71,7 +71,8 @@ def CapNet(
     one_of("routing", routing, ROUTINGS)
     whole_number("classes", classes)
     widths = [whole_number("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
-    unit = feedback_units(feedback, num_capsules, synchronized, feedback_options)("routing1", depth=0).get("half")
+    units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
+    unit = units("routing1", depth=0).get("half")
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
     routed = {"num_input_capsules": num_capsules, "iterations": iterations}
 

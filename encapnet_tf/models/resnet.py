@@ -22,8 +22,8 @@ def ResNet18(
 ):
     """Builds the ResNet of Tables 2 and 3: 18 layers, two blocks a stage, with EncapNet-18's feature map shapes.
 
-    stem 3x3 convolution to `num_capsules` channels -> four stages of 2, 4, 8 and 16 times as many channels at strides 1,
-    2, 2, 2 -> mean over positions, dense layer, softmax.
+    stem 3x3 convolution to `num_capsules` channels -> four stages of 2, 4, 8 and 16 times as many channels at strides
+    1, 2, 2, 2 -> mean over positions, dense layer, softmax.
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
@@ -142,8 +142,10 @@ def _block(x, channels, strides, name, **options):
     """Two convolutions and a shortcut: the identity, or a 1x1 convolution where the shape changes."""
     y = conv_norm_relu(x, channels, strides, f"{name}_conv1", **options)
     y = _conv_norm(y, channels, 3, 1, f"{name}_conv2", **options)
-    if strides != 1 or x.shape[-1] != channels:
-        x = _conv_norm(x, channels, 1, strides, f"{name}_shortcut", **options)
+    if strides != 1:  # by a layer of its own: oneDNN's bfloat16 gradient of a strided 1x1 convolution crashes
+        x = keras.layers.AveragePooling2D(1, strides, name=f"{name}_subsample")(x)
+    if x.shape[-1] != channels:
+        x = _conv_norm(x, channels, 1, 1, f"{name}_shortcut", **options)
     return keras.layers.ReLU(name=name)(keras.layers.Add(name=f"{name}_add")([y, x]))
 
 

@@ -16,8 +16,8 @@ def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: s
 
     with b = 0 at first. The mapped activations v_{j|i} = W_ij u_i + b_ij are never formed. Both sums over them are
     linear in u_i, so positions are summed before they are mapped, and v_j is mapped back before it meets them:
-    sum_p c_pj (W_j u_p) = W_j (sum_p c_pj u_p) and (W_j u_p) . v_j = u_p . (W_j' v_j). For 2048 capsules of dimension 16
-    from 2048 that is a sixteenth of the memory and of the arithmetic, the values being the same.
+    sum_p c_pj (W_j u_p) = W_j (sum_p c_pj u_p) and (W_j u_p) . v_j = u_p . (W_j' v_j). For 2048 capsules of dimension
+    16 from 2048 that is a sixteenth of the memory and of the arithmetic, the values being the same.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).

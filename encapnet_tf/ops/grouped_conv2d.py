@@ -11,7 +11,9 @@ from encapnet_tf.ops.acceleration import compiled, jitted_helpers
 # Kernel size -> entries of a capsule's matrix up to which a training step multiplies and adds in one fused pass (memory
 # is the limit); beyond, matrix products have enough to do.
 _PRODUCTS_UP_TO = {1: 16, 3: 64}
-_DEPTHWISE_FROM = 8  # components, 3x3, to one output a capsule: from so many on, depthwise convolution and sum are faster
+_DEPTHWISE_FROM = (
+    8  # components, 3x3, to one output a capsule: from so many on, depthwise convolution and sum are faster
+)
 _NARROW = 2  # filters of a dense convolution: up to so many, one matrix product and shifts beat a convolution kernel
 _MATMUL_FROM = 64  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster
 

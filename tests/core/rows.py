@@ -15,12 +15,14 @@ from encapnet_tf.layers import (
     CapConvModule,
     CapFC,
     CapsuleLength,
+    DynamicRouting,
+    EMRouting,
     FeedbackAgreement,
     GroupedConv2D,
     Squash,
 )
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
-from encapnet_tf.models import EncapNet, EncapNet6, EncapNet18, EncapNet101
+from encapnet_tf.models import CapNet, EncapNet, EncapNet6, EncapNet18, EncapNet101, PlainCNN, ResNet18, ResNet20
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,16 @@ class Row:
 
 def _with_identity_shortcut(layer, x, **options):
     return layer(x, shortcut=x, **options)
+
+
+def _capsules_with_activations(layer, x, **options):
+    """EM routing's two outputs as one."""
+    capsules, activations = layer(x, **options)
+    return keras.ops.concatenate([capsules, activations[..., None]], axis=-1)
+
+
+def _with_activations(layer, x, **options):
+    return _capsules_with_activations(layer, x, activations=keras.ops.sigmoid(x[..., ::2]), **options)
 
 
 _master_aide = partial(CapConv2D, 2, 3, kernel_size=3)
@@ -135,6 +147,41 @@ LAYERS = [
     Row("cap_fc_map", partial(CapFC, num_capsules=3, capsule_dim=2), (3, 2, 8)),
     Row("cap_fc_capsules", partial(CapFC, 2, 4, kernel_initializer="ones", kernel_regularizer="l1"), (5, 4)),
     Row("capsule_length", partial(CapsuleLength), (5, 4)),
+    Row("dynamic_routing", partial(DynamicRouting, 3, 4, num_input_capsules=2), (3, 2, 6)),
+    Row(
+        "dynamic_routing_options",
+        partial(
+            DynamicRouting,
+            num_capsules=3,
+            capsule_dim=2,
+            num_input_capsules=2,
+            iterations=2,
+            softmax_over="input",
+            kernel_initializer="he_normal",
+            bias_initializer="ones",
+            kernel_regularizer="l2",
+        ),
+        (6, 4),
+    ),
+    Row("em_routing", partial(EMRouting, 3, 4, num_input_capsules=2), (3, 2, 6), _capsules_with_activations),
+    Row("em_routing_activations", partial(EMRouting, 3, 2, num_input_capsules=2), (3, 2, 4), _with_activations),
+    Row(
+        "em_routing_options",
+        partial(
+            EMRouting,
+            num_capsules=3,
+            capsule_dim=2,
+            num_input_capsules=2,
+            iterations=2,
+            rescale=True,
+            inverse_temperature=0.5,
+            kernel_initializer="he_normal",
+            bias_initializer="ones",
+            kernel_regularizer="l2",
+        ),
+        (6, 4),
+        _capsules_with_activations,
+    ),
 ]
 
 
@@ -199,6 +246,17 @@ MODELS = [
         slow_xla=True,
     ),
     Row("encapnet6", partial(EncapNet6, (8, 6, 1), 3, num_capsules=2), (8, 6, 1), slow_xla=True),
+    Row("capnet_dynamic", partial(CapNet, (8, 6, 1), 3, num_capsules=2), (8, 6, 1), slow_xla=True),
+    Row("capnet_em", partial(CapNet, (8, 6, 1), 3, "em", num_capsules=2, iterations=2), (8, 6, 1), slow_xla=True),
+    Row("plain_cnn", partial(PlainCNN, (8, 6, 1), 3, num_capsules=2, include_rescaling=True), (8, 6, 1)),
+    Row(
+        "plain_cnn_similar_params",
+        partial(PlainCNN, (8, 6, 1), 3, "similar_params", num_capsules=1, synchronized=True),
+        (8, 6, 1),
+        slow_xla=True,
+    ),
+    Row("resnet18", partial(ResNet18, (16, 12, 1), 3, num_capsules=4), (16, 12, 1), slow_xla=True),
+    Row("resnet20", partial(ResNet20, (8, 6, 1), 3, width=2), (8, 6, 1), slow_xla=True),
     Row(
         "encapnet101", partial(EncapNet101, (8, 6, 1), 3, depths=(2, 1, 0, 1), num_capsules=2), (8, 6, 1), slow_xla=True
     ),
@@ -238,6 +296,11 @@ LAYERS_AND_MODELS = LAYERS + MODELS
 
 def named(row):
     return row.name
+
+
+def has_capsules(model):
+    """Whether a network ends in class capsules; the others, in probabilities."""
+    return any(layer.name == "class_capsules" for layer in model.layers)
 
 
 def enliven(made, x):

@@ -37,7 +37,9 @@ def test_every_setting_has_help():
         ("augment", "+"),
         ("image_size", 0),
         ("ema", 1.0),
-        ("routing", ("master", "dynamic")),
+        ("routing", ("master", "static")),
+        ("debias", "yes"),
+        ("train_limit", 0),
         ("depths", (1, -1)),
         ("epochs", "many"),
         ("epochs", 2.5),
@@ -145,10 +147,36 @@ def test_feedback_settings_reach_the_units():
     model = build(resolve("digits", overrides), (8, 8, 1), 10)
     unit = model.get_layer("module2_feedback_half")
     assert (unit.weight, unit.epsilon, unit.iterations, unit.cost) == (3.0, 0.2, 7, "euclidean")
+    overrides = {"feedback": "half", "debias": False, "differentiate_plan": True, "extractor": "none"}
+    unit = build(resolve("digits", overrides | {"generator": "conv"}), (8, 8, 1), 10).get_layer("module2_feedback_half")
+    assert (unit.debias, unit.differentiate_plan, unit.extractor) == (False, True, None)
+    assert unit.get_config()["generator"] == "conv"
     assert not any("feedback" in layer.name for layer in build(resolve("digits", {}), (8, 8, 1), 10).layers)
 
 
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        ({"model": "capnet"}, 9_913_600),
+        ({"model": "capnet", "routing": ("em",)}, 9_991_508),
+        ({"model": "plaincnn", "width": "similar_params"}, 9_624_782),
+        ({"model": "resnet18"}, None),
+        ({"model": "resnet20"}, None),
+    ],
+    ids=str,
+)
+def test_comparison_networks_by_name(settings, parameters):
+    model = build(resolve("digits", settings), (32, 32, 3), 10)
+    assert parameters in (None, _parameters(model))
+    assert model.layers[1].name == "rescaling"
+
+
 def test_settings_that_make_no_network():
+    for routing in (("master",), ("dynamic", "em")):
+        with pytest.raises(UserError, match="routing"):
+            build(resolve("digits", {"model": "capnet", "routing": routing}), (8, 8, 1), 10)
+    with pytest.raises(UserError, match="resnet18 has no setting width"):
+        build(resolve("digits", {"model": "resnet18", "width": "same_shape"}), (8, 8, 1), 10)
     with pytest.raises(UserError, match="one entry of capsule_dims per module"):
         build(resolve("digits", {"depths": (1, 1, 1)}), (8, 8, 1), 10)
     with pytest.raises(UserError, match="encapnet6 has no setting depths"):

@@ -125,3 +125,16 @@ GOOD = np.zeros((4, 2, 2))
 def test_bad_data_is_named(images, labels, message):
     with pytest.raises(UserError, match=message):
         checked_split("mine", images, np.array(labels), classes=2)
+
+
+def test_a_limit_takes_a_fixed_subset_in_proportion():
+    whole, few, other = (
+        data.load(resolve("digits", c)) for c in ({}, {"train_limit": 300}, {"train_limit": 300, "seed": 5})
+    )
+    assert len(few.train) + len(few.validation) == 300
+    assert len(few.test) == len(whole.test)
+    np.testing.assert_array_equal(few.train.images, other.train.images)
+    counts = np.bincount(np.concatenate([few.train.labels, few.validation.labels]), minlength=10)
+    assert counts.min() >= 28
+    assert counts.max() <= 32
+    assert len(data.load(resolve("digits", {"train_limit": 10**6})).train) == len(whole.train)

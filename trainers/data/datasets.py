@@ -129,6 +129,8 @@ def load(config) -> Dataset:
         splits, skipped["corrupt image"] = _without_corrupt(splits)
     room = config.cache_gib * _GIB - sum(_decoded_bytes(split) for split in splits.values())
     splits = {name: _settled(split, views, decoded=room >= 0) for name, split in splits.items()}
+    if config.train_limit is not None and config.train_limit < len(splits["train"]):
+        _, splits["train"] = stratified(splits["train"], config.train_limit)
     if "validation" not in splits:
         splits["train"], splits["validation"] = stratified(splits["train"], config.validation_fraction)
     skipped = {why: tuple(names) for why, names in skipped.items() if names}
