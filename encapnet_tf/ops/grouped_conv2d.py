@@ -6,16 +6,20 @@ from keras import ops
 from encapnet_tf.ops import grouped_lowerings as lowerings
 from encapnet_tf.ops.acceleration import compiled, jitted_helpers
 
-# Which lowering serves which capsule size was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
+# Which lowering serves which capsule was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
 # grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
-# Kernel size -> entries of a capsule's matrix up to which a training step multiplies and adds in one fused pass (memory
-# is the limit); beyond, matrix products have enough to do.
-_PRODUCTS_UP_TO = {1: 16, 3: 64}
-_DEPTHWISE_FROM = (
-    8  # components, 3x3, to one output a capsule: from so many on, depthwise convolution and sum are faster
-)
-_NARROW = 2  # filters of a dense convolution: up to so many, one matrix product and shifts beat a convolution kernel
-_MATMUL_FROM = 64  # outside a training step, 1x1: below, a dense kernel of mostly zeros is faster
+
+# Entries of a capsule's matrix: from so many on, a 1x1 kernel is a matrix product that has enough to do. Below, in a
+# training step, products and sums in one compiled pass, for memory is the limit; else a dense kernel of mostly zeros.
+_MATMUL_FROM = 64
+# The same for a 3x3 kernel in a training step: up to so many, products and sums; beyond, a matrix product a tap.
+_PRODUCTS_UP_TO = 64
+# Components that a 3x3 kernel takes to one output. From so many on, TensorFlow's depthwise convolution and a sum: its
+# weakness, a share of each output for each component, is none here.
+_DEPTHWISE_FROM = 8
+# Filters of a dense convolution. Up to so many, one matrix product and shifts: a convolution kernel fills its vectors
+# with filters.
+_NARROW = 2
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
@@ -54,14 +58,14 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     size = kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
     if size == 1 and strides > 1:
         x, strides = x[:, ::strides, ::strides], 1
-    few_sums = size == 3 and kernel.shape[3] == groups and kernel.shape[2] >= _DEPTHWISE_FROM
-    if helpers and size in _PRODUCTS_UP_TO and strides <= 2 and not few_sums:
-        if _entries(kernel, groups) <= _PRODUCTS_UP_TO[size]:
+    if size == 1 and _entries(kernel, groups) >= _MATMUL_FROM:
+        return lowerings.matmuls([(x, kernel[0, 0])], groups)
+    to_one = size == 3 and kernel.shape[3] == groups and kernel.shape[2] >= _DEPTHWISE_FROM
+    if helpers and size in (1, 3) and strides <= 2 and not to_one:
+        if _entries(kernel, groups) <= _PRODUCTS_UP_TO:
             return helpers.convolution(x, kernel, groups, strides)
         static = (groups, strides, lowerings.matmuls)
         return compiled(lowerings.convolution, (x, kernel), static, training)
-    if size == 1 and _entries(kernel, groups) >= _MATMUL_FROM:
-        return lowerings.matmuls([(x, kernel[0, 0])], groups)
     return (lowerings.block_diagonal if size == 1 else lowerings.depthwise)(x, kernel, groups, strides)
 
 
@@ -106,7 +110,7 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
             x = _spread(x, axis, output_size[axis - 1]) if doubles[axis - 1] else x
         return grouped_conv2d(x, kernel, groups, 1, training)
     helpers = jitted_helpers(training, x, kernel) if groups > 1 and _splits_groups() else None
-    if helpers and _entries(kernel, groups) <= _PRODUCTS_UP_TO[3]:
+    if helpers and _entries(kernel, groups) <= _PRODUCTS_UP_TO:
         return helpers.doubling_convolution(x, kernel, groups, output_size)
     if helpers:
         static = (groups, output_size, lowerings.matmuls)
