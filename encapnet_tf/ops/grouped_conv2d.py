@@ -20,6 +20,10 @@ _DEPTHWISE_FROM = 8
 # Filters of a dense convolution. Up to so many, one matrix product and shifts: a convolution kernel fills its vectors
 # with filters.
 _NARROW = 2
+# Positions of the output map and channels of a dense kernel of 5x5 or more (an aide's) in a training step: on a smaller
+# map and from so many channels on, one matrix product of patches; convolution kernels split the work by position.
+_SMALL_MAP = 16
+_WIDE = 128
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
@@ -54,6 +58,8 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     if groups == 1 or not _splits_groups():
         if helpers and kernel.shape[3] <= _NARROW and strides <= 2:
             return compiled(lowerings.narrow_convolution, (x, kernel), (strides,), training)
+        if helpers and _is_wide(x, kernel, strides):
+            return helpers.patches_convolution(x, kernel, strides)
         return lowerings.native(x, kernel, strides)
     size = kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
     if size == 1 and strides > 1:
@@ -125,6 +131,13 @@ def _splits_groups():
     from encapnet_tf.ops import on_tensorflow
 
     return not on_tensorflow.has_gpu()
+
+
+def _is_wide(x, kernel, strides):
+    """Whether a dense kernel is large and its output map small."""
+    height, width, channels, filters = kernel.shape
+    positions = -(-x.shape[1] // strides) * -(-x.shape[2] // strides)
+    return 5 <= height == width and positions <= _SMALL_MAP and min(channels, filters) >= _WIDE
 
 
 def _entries(kernel, groups):

@@ -67,6 +67,35 @@ def batch_norm(x, gamma, beta, epsilon):
     return y, mean, variance * (tf.maximum(count - 1.0, 1.0) / count)
 
 
+def patches_convolution(x, kernel, strides):
+    """Dense convolution as one matrix product with `lowerings.patches`, which are made again for the gradient."""
+    size, _, channels, filters = kernel.shape
+    make = jitted(lowerings.patches, size, strides)
+
+    @tf.custom_gradient
+    def forward(x, kernel):
+        matrix = tf.reshape(kernel, (size * size * channels, filters))
+
+        def backward(dy):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                patches = make(x)
+            of_kernel = tf.matmul(_rows(patches), _rows(dy), transpose_a=True)
+            of_patches = tf.matmul(_rows(dy), matrix, transpose_b=True)
+            dx = tape.gradient(patches, x, tf.reshape(of_patches, tf.shape(patches)))
+            return dx, tf.reshape(of_kernel, kernel.shape)
+
+        patches = make(x)
+        y = tf.reshape(tf.matmul(_rows(patches), matrix), (-1, *patches.shape[1:3], filters))
+        return y, backward
+
+    return forward(x, tf.convert_to_tensor(kernel))
+
+
+def _rows(x):
+    return tf.reshape(x, (-1, x.shape[-1]))
+
+
 def convolution(x, kernel, groups, strides):
     """Grouped convolution of small capsules (kernel and strides 1, or 3 and at most 2), by products and sums."""
 

@@ -72,6 +72,17 @@ def test_narrow_convolution(rng, strides):
     assert_same(lambda x, k: en.ops.grouped_conv2d(x, k, 1, strides, training=True), (x, kernel))
 
 
+@pytest.mark.parametrize(("kernel_size", "strides", "size"), [(5, 1, (4, 3)), (7, 2, (8, 7)), (5, 2, (5, 6))])
+def test_convolution_by_patches(rng, kernel_size, strides, size):
+    x = rng.normal(size=(2, *size, 128)).astype("float32")
+    kernel = rng.normal(size=(kernel_size, kernel_size, 128, 130)).astype("float32")
+    graph = tf.Graph()
+    with graph.as_default():
+        en.ops.grouped_conv2d(tf.constant(x), kernel, 1, strides, training=True)
+    assert not any(node.type == "Conv2D" for node in graph.get_operations())
+    assert_same(lambda x, k: en.ops.grouped_conv2d(x, k, 1, strides, training=True), (x, kernel / 50))
+
+
 @pytest.mark.parametrize("capsule_dim", [1, 2, 16])
 def test_relu_squash(rng, capsule_dim):
     x = rng.normal(size=(2, 3, 4, 32)).astype("float32")
