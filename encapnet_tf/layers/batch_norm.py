@@ -9,7 +9,7 @@ from encapnet_tf.ops.acceleration import jitted_helpers
 class BatchNorm(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` with epsilon 1e-5 and momentum 0.9, the release's.
 
-    Its training step on a CPU takes a third of the time: TensorFlow's fused kernel does what Keras does in single
+    Its training step on a CPU takes half the time: TensorFlow's fused kernel does what Keras does in single
     operations. Values, statistics and configuration are Keras's.
 
     Args:
