@@ -56,6 +56,8 @@ def forward_flops(model):
 
 def _of_cap_conv(layer):
     parts = [_convolution(layer.master, _sizes(layer.input))]
+    if layer.shortcut_convolution:
+        parts.append(_convolution(layer.shortcut, _sizes(layer.input)))
     if layer.routing == "master_aide":
         parts.append(_convolution(layer.aide, _sizes(layer.input)))
         parts += [_convolution(c, _sizes(layer.output)) for c in (layer.master_coefficient, layer.aide_coefficient)]
