@@ -6,6 +6,7 @@ import time
 import keras
 import numpy as np
 
+from .agreement import agreement
 from .errors import UserError
 from .run_directory import RunDirectory
 
@@ -60,6 +61,27 @@ class BestModel(keras.callbacks.Callback):
             self._best, self.epoch, self.accuracy = score, epoch + 1, float(logs["val_accuracy"])
             with self.run.replacing(RunDirectory.best_model_file) as path:
                 self.model.save(path)
+
+
+class AgreementLog(keras.callbacks.Callback):
+    """Writes how lower capsules agree with higher ones (the paper's Fig. 2) at the end of some epochs.
+
+    Args:
+        run: the run's folder.
+        epochs: the epochs, from 1.
+        images: (n, height, width, channels), as the model takes them.
+        labels: (n,).
+    """
+
+    def __init__(self, run: RunDirectory, epochs, images, labels):
+        super().__init__()
+        self.run, self.epochs, self.images, self.labels = run, frozenset(epochs), images, labels
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 in self.epochs and (found := agreement(self.model, self.images, self.labels)):
+            file = RunDirectory.agreement_file
+            rows = self.run.read_json_lines(file) if self.run.file(file).exists() else []
+            self.run.write_json_lines(file, [*rows, *({"epoch": epoch + 1, **row} for row in found)])
 
 
 class NotANumber(keras.callbacks.Callback):

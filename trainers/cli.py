@@ -13,7 +13,8 @@ from .errors import UserError
 VERBS = {
     "train": "Train a capsule network; with no flags, on scikit-learn's digits.",
     "evaluate": "Evaluate a finished run's saved model.",
-    "report": "Write a finished run's report.html anew.",
+    "ablate": "Run the rows of one of the paper's tables; goes on where it stopped.",
+    "report": "Write finished runs' report.html anew, and a page that compares several.",
     "data": "Look at a data set, prepare one, build h-ImageNet, find the hardest classes.",
 }
 _MODULES = {"data": "data_actions"}  # where a verb's module has another name
@@ -32,7 +33,7 @@ class _Parser(argparse_flags.ArgumentParser):
 
 
 def _parse(argv):
-    parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, report.")
+    parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, ablate, report.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
         module = importlib.import_module(f".{_MODULES.get(name, name)}", __package__)

@@ -133,6 +133,11 @@ class Config:
         least=0.0,
         most=0.99999,
     )
+    routing_epochs: tuple[int, ...] | None = _setting(
+        "Epochs at which to record how capsules agree, 0 for none. Default: first, 10 %, 40 %, last.",
+        parse=_integers,
+        least=0,
+    )
     epochs: int = _setting("Passes over the training images.", 40, int, least=1)
     batch_size: int = _setting("Images a training step.", 64, int, least=1)
     seed: int = _setting("Seed of weights, order and augmentation.", 0, int, least=0, most=2**31 - 1)

@@ -22,6 +22,12 @@ _BUILDERS = {
 _WARM_UP_SHARE = 0.05
 
 
+def takes(model: str, setting: str) -> bool:
+    """Whether a network has a setting of `NETWORK_SETTINGS`."""
+    parameters = inspect.signature(_BUILDERS[model]).parameters
+    return setting in parameters or "options" in parameters
+
+
 def build(config, image_shape, classes: int):
     """Builds the configuration's network; pixels from 0 to 255 go in, its first layer rescales them.
 
@@ -42,8 +48,7 @@ def build(config, image_shape, classes: int):
         options |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
     if config.bias_stddev:
         options["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
-    parameters = inspect.signature(builder).parameters
-    if "options" not in parameters and (foreign := [name for name in options if name not in parameters]):
+    if foreign := [name for name in options if not takes(config.model, name)]:
         raise UserError(f"--model={config.model} has no setting {', '.join(foreign)}.")
     try:
         return builder(image_shape, classes, include_rescaling=True, **options)
@@ -83,7 +88,9 @@ def compile_model(model, config, steps_per_epoch: int, mixed_labels: bool = Fals
         "crossentropy": lambda: (crossentropy(), []),
     }[config.loss]()
     accuracy = metrics.CategoricalAccuracy if mixed_labels else metrics.SparseCategoricalAccuracy
-    model.compile(_optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy")])
+    # The loss that is logged has the feedback units' terms in it; this is the class loss alone.
+    alone = metrics.MeanMetricWrapper(loss.call, name="class_loss")
+    model.compile(_optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy"), alone])
     # Validation, the best model and the final one are of the averaged weights.
     return [*schedules, *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.ema else [])]
 

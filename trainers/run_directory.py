@@ -22,12 +22,15 @@ class RunDirectory:
 
     config_file = "config.json"
     metrics_file = "metrics.jsonl"
+    agreement_file = "agreement.jsonl"
     best_model_file = "best.keras"
     final_model_file = "final.keras"
     predictions_file = "predictions.npz"
     report_file = "report.html"
     summary_file = "summary.json"
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
+    failed_file = "failed.json"  # of an ablation: why the run failed
+    same_file = "same.json"  # of an ablation: which run stands for this one
 
     def __init__(self, path):
         self.path = Path(path)

@@ -13,7 +13,7 @@ from .recipes import RECIPES, resolve
 from .run_directory import RunDirectory
 
 PREDICT_BATCH = 256
-PROBE_IMAGES = 128  # validation images on which the feedback units' extractors are watched
+PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are watched
 _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
@@ -91,23 +91,23 @@ def _fit(model, config, dataset, steps, run):
 
     from encapnet_tf.callbacks import CollapseWatch
 
-    from .callbacks import BestModel, MetricsLog, NotANumber
+    from .callbacks import AgreementLog, BestModel, MetricsLog, NotANumber
     from .data.augment import Augmentation
     from .data.pipeline import evaluation_batches, training_batches
     from .network import compile_model
 
     best = BestModel(run)
-    watch = []
-    if config.feedback != "none":
-        probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
-        ((images, _),) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
-        watch.append(CollapseWatch(images.numpy()))
+    probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
+    (probe,) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
+    images, labels = (part.numpy() for part in probe)
+    watch = [CollapseWatch(images)] if config.feedback != "none" else []
     augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
     callbacks = [
         NotANumber(),
         *compile_model(model, config, steps, augmentation.mixes),
         *watch,
         best,
+        AgreementLog(run, routing_epochs(config), images, labels),
         MetricsLog(run, config.epochs),
         keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
     ]
@@ -128,6 +128,13 @@ def _fit(model, config, dataset, steps, run):
             split.refuse_corrupt()
         raise
     return best, time.perf_counter() - began
+
+
+def routing_epochs(config: Config) -> tuple[int, ...]:
+    """The epochs to record the capsules' agreement at: first, 10 %, 40 % and last, as in Fig. 2, or those given."""
+    if config.routing_epochs is not None:
+        return config.routing_epochs
+    return tuple(sorted({1, *(max(1, round(config.epochs * share)) for share in (0.1, 0.4, 1))}))
 
 
 def _finish(model, config, dataset, best, seconds, run):

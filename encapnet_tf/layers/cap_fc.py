@@ -66,11 +66,25 @@ class CapFC(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(shape=(None, *sizes))
 
     def call(self, inputs):
-        capsules = inputs
-        if len(inputs.shape) == 4:
-            capsules = keras.ops.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))
-            capsules = keras.ops.reshape(capsules, (-1, self.kernel.shape[1], self.capsule_dim))
-        return ops.squash(keras.ops.einsum("bid,dio->bod", capsules, self.kernel))
+        return ops.squash(keras.ops.einsum("bid,dio->bod", self._lower_capsules(inputs), self.kernel))
+
+    def _lower_capsules(self, inputs):
+        """(batch, capsules, capsule_dim) of either kind of input."""
+        if len(inputs.shape) == 3:
+            return inputs
+        capsules = keras.ops.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))
+        return keras.ops.reshape(capsules, (-1, self.kernel.shape[1], self.capsule_dim))
+
+    def mapped_capsules(self, inputs):
+        """What each lower capsule contributes to each higher one, whose sum is squashed.
+
+        Args:
+            inputs: as in `call`.
+
+        Returns:
+            (batch, input capsules in the order (capsule, height, width), num_capsules, capsule_dim).
+        """
+        return keras.ops.einsum("bid,dio->biod", self._lower_capsules(inputs), self.kernel)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.num_capsules, self.capsule_dim)

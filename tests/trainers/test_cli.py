@@ -36,6 +36,7 @@ def test_train_writes_a_whole_run(run):
     assert {p.name for p in path.iterdir()} == {
         "config.json",
         "metrics.jsonl",
+        "agreement.jsonl",
         "tensorboard",
         "best.keras",
         "final.keras",
@@ -143,6 +144,48 @@ def test_report_is_written_anew(run):
     process = encapnet("report", path, cwd=path.parent)
     assert process.returncode == 0, process.stderr
     assert (path / "report.html").read_text() == before
+
+
+def test_runs_are_compared(run, tmp_path):
+    path, _ = run
+    process = encapnet("report", path, path, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert not (tmp_path / "comparison.html").exists(), "a run is not compared with itself"
+    shutil.copytree(path, tmp_path / "again")
+    process = encapnet("report", path, "again", "--out=page.html", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/png") == 1
+    assert "again: encapnet master" in page or '<th scope="row">again</th>' in page
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert all(row["class_loss"] == pytest.approx(row["loss"], rel=1e-4) for row in rows), "there are no units"
+
+
+def test_epochs_of_the_agreement(run, tmp_path):
+    path, _ = run
+    rows = [json.loads(line) for line in (path / "agreement.jsonl").read_text().splitlines()]
+    assert {row["epoch"] for row in rows} == {1, 2}
+    assert {(row["layer"], row["branch"]) for row in rows} == {
+        ("module1_type1", "master"),
+        ("class_capsules", "mapped"),
+    }
+    for row in rows:
+        assert sum(row["share"]) == pytest.approx(1)
+    process = encapnet("train", "--run_dir=none", *TINY, "--epochs=1", "--routing_epochs=0", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert not (tmp_path / "none" / "agreement.jsonl").exists()
+
+
+def test_ablate(tmp_path):
+    flags = ["--table=table1", "--rows=c,e", *TINY, "--epochs=1", "--train_limit=120"]
+    process = encapnet("ablate", *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    table = (tmp_path / "ablations" / "table1-digits" / "table.md").read_text()
+    assert "| table1/a | CapNet, dynamic routing | not run | 0 | 14.28 (MNIST 0.37) |" in table
+    assert table in process.stdout
+    process = encapnet("ablate", "--rows=z", cwd=tmp_path)
+    assert process.returncode == 2
+    assert "no row is called table3/z" in process.stderr
 
 
 def test_feedback_units_are_trained_watched_and_reported(tmp_path):

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from encapnet_tf.trainers.predictions import Predictions
-from encapnet_tf.trainers.report import render
+from encapnet_tf.trainers.report import comparison, render
+from encapnet_tf.trainers.report import page as page_of
 from encapnet_tf.trainers.report.run_record import RunRecord
 
 EVIL = "<img onerror=alert(1) src=x>"
@@ -120,3 +121,34 @@ def test_a_collapsed_extractor_is_told():
 def test_confusion_counts():
     counts = _record(["a", "b", "c"]).predictions.confusion()
     assert counts.tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
+
+
+def _with_agreement(record):
+    bars = {"share": [0.05] * 20, "length": [0.1] * 10 + [0.0] * 10}
+    rows = [
+        {"epoch": epoch, "layer": layer, "branch": branch, **bars}
+        for epoch in (1, 3)
+        for layer, branch in (("module1_type1", "master"), ("module1_type1", "aide"), ("class_capsules", "mapped"))
+    ]
+    return dataclasses.replace(record, agreement=rows)
+
+
+def test_agreement_has_a_section():
+    page = render("t", _with_agreement(_record(["a", "b", "c"])))
+    assert "<h2>Agreement of capsules</h2>" in page
+    assert "<h2>Agreement" not in render("t", _record(["a", "b", "c"]))
+
+
+def test_runs_beside_each_other():
+    """Results of every run; the class losses of those that logged them."""
+    plain = _record(["a", "b", "c"])
+    logged = dataclasses.replace(
+        plain, metrics=[{**row, "class_loss": 0.5, "val_class_loss": 0.6} for row in plain.metrics]
+    )
+    results, losses = comparison.sections({"one": plain, EVIL: logged, DOLLARS: logged})
+    assert [row[0] for row in results.table] == ["run", "one", EVIL, DOLLARS]
+    assert results.table[1][1] == "50.00%"
+    assert len(losses.pictures) == 1
+    assert "1 of the runs logged no class loss" in losses.texts[1]
+    assert not re.search(r"<[^>]*onerror", page_of("t", [results, losses]))
+    assert not comparison.sections({"one": plain})[1].pictures

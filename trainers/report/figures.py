@@ -65,6 +65,77 @@ def feedback(metrics, units) -> str:
     return png(figure)
 
 
+def agreement(rows) -> str:
+    """Share and mean length of mapped lower capsules by their cosine similarity to the higher one (Fig. 2).
+
+    Args:
+        rows: rows of agreement.jsonl; one line of pictures for each layer and branch, one column for each epoch.
+
+    Returns:
+        PNG, base64.
+    """
+    epochs = sorted({row["epoch"] for row in rows})
+    lines = list(dict.fromkeys((row["layer"], row["branch"]) for row in rows))
+    cells = {(row["layer"], row["branch"], row["epoch"]): row for row in rows}
+    figure = Figure(figsize=(2.6 * len(epochs) + 1, 2.2 * len(lines) + 0.4), layout="constrained")
+    grid = figure.subplots(len(lines), len(epochs), squeeze=False)
+    edges = np.linspace(-1, 1, len(rows[0]["share"]) + 1)
+    centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    for line, axes_of_line in zip(lines, grid, strict=True):
+        found = [cells[*line, epoch] for epoch in epochs if (*line, epoch) in cells]
+        tallest = max(max(row["share"]) for row in found) * 105
+        longest = max(max(row["length"]) for row in found) * 1.05 or 1
+        for epoch, axes in zip(epochs, axes_of_line, strict=True):
+            if (*line, epoch) not in cells:
+                axes.set_axis_off()
+                continue
+            row = cells[*line, epoch]
+            share, length = np.array(row["share"]), np.array(row["length"])
+            axes.bar(centres, 100 * share, width, color="#c3cad3")
+            axes.set(xlim=(-1, 1), ylim=(0, tallest))
+            axes.set_title(f"{line[0]}, {line[1]}: epoch {epoch}", fontsize=8, parse_math=False)
+            right = axes.twinx()
+            right.plot(centres, np.where(share > 0, length, np.nan), color=_TRAINING, marker=".", markersize=4)
+            right.set_ylim(0, longest)
+            axes.tick_params(labelsize=7)
+            right.tick_params(labelsize=7, colors=_TRAINING)
+            if axes is axes_of_line[0]:
+                axes.set_ylabel("share, %", fontsize=8)
+            if axes is axes_of_line[-1]:
+                right.set_ylabel("mean length", fontsize=8, color=_TRAINING)
+    figure.supxlabel("cosine similarity", fontsize=8)
+    return png(figure)
+
+
+def class_losses(runs) -> str:
+    """Class loss in training and validation of several runs against the epoch (Fig. 4).
+
+    Args:
+        runs: name -> rows of metrics.jsonl.
+
+    Returns:
+        PNG, base64.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    for axes, (key, title) in zip(
+        figure.subplots(1, 2, sharey=True), (("class_loss", "training"), ("val_class_loss", "validation")), strict=True
+    ):
+        for name, rows in runs.items():
+            epochs = [row["epoch"] for row in rows]
+            marker = "o" if len(epochs) < 10 else None
+            (line,) = axes.plot(epochs, [row[key] for row in rows], marker=marker)
+            if axes.get_subplotspec().colspan.start == 0:
+                line.set_label(name.replace("_", " ").strip() or name)
+        axes.set(xlabel="epoch", ylabel="class loss", title=title, yscale="log")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    legend = figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return png(figure)
+
+
 def confusion(counts: np.ndarray, class_names) -> str:
     """Confusion matrix, shaded by the share of the true class.
 

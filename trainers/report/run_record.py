@@ -8,13 +8,15 @@ from ..run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's configuration and circumstances, its metrics per epoch, its summary and its test predictions."""
+    """A run's configuration and circumstances, its metrics per epoch, its summary, its test predictions, and the
+    agreement of its capsules at some epochs (none of a network without capsules)."""
 
     config: dict
     metrics: list
     summary: dict
     predictions: Predictions
     robustness: dict = field(default_factory=dict)  # disturbance -> run -> accuracies, where they were measured
+    agreement: list = field(default_factory=list)
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
@@ -24,12 +26,14 @@ class RunRecord:
             UserError: one is missing or damaged.
         """
         measured = run.file(RunDirectory.robustness_file).exists()
+        agreement = run.file(RunDirectory.agreement_file).exists()
         return cls(
             config=run.read_json(RunDirectory.config_file, "config"),
             metrics=run.read_json_lines(RunDirectory.metrics_file),
             summary=summary,
             predictions=Predictions.load(run.file(RunDirectory.predictions_file)),
             robustness=run.read_json(RunDirectory.robustness_file) if measured else {},
+            agreement=run.read_json_lines(RunDirectory.agreement_file) if agreement else [],
         )
 
     @property

@@ -70,6 +70,18 @@ def feedback(record: RunRecord) -> Section | None:
     return Section("Feedback agreement", texts=texts, pictures=[Picture(picture, "Divergences of the feedback units")])
 
 
+def agreement(record: RunRecord) -> Section | None:
+    if not record.agreement:
+        return None
+    texts = [
+        "Cosine similarity between a higher capsule and its mapped lower capsules, on validation images: what "
+        "share of them has it (grey bars) and how long these are on average (blue). In the last layer the higher "
+        "capsule is that of the image's own class. Each row of pictures has one scale (Figure 2 of the paper)."
+    ]
+    picture = Picture(figures.agreement(record.agreement), "Agreement of lower with higher capsules at some epochs")
+    return Section("Agreement of capsules", texts=texts, pictures=[picture])
+
+
 def confusion(record: RunRecord) -> Section:
     picture = figures.confusion(record.predictions.confusion(), record.class_names)
     return Section(
@@ -112,4 +124,4 @@ def _plain(value) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-SECTIONS = (result, curves, feedback, per_class, confusion, calibration, robustness, mistakes, settings)
+SECTIONS = (result, curves, feedback, agreement, per_class, confusion, calibration, robustness, mistakes, settings)
