@@ -1,7 +1,5 @@
 """`encapnet evaluate RUN ...`: the reported accuracy again from the saved model, ten crops, calibration, robustness."""
 
-from pathlib import Path
-
 import numpy as np
 
 from .config import Config
@@ -147,4 +145,4 @@ def _title(run, runs) -> str:
     """The run's network, and its folder where two have the same."""
     models = [other.read_json(RunDirectory.config_file, "config")["config"]["model"] for other in runs]
     own = run.read_json(RunDirectory.config_file, "config")["config"]["model"]
-    return own if models.count(own) == 1 else f"{own} ({Path(run.path).name})"
+    return own if models.count(own) == 1 else f"{own} ({run.path})"
