@@ -134,7 +134,7 @@ class Config:
         most=0.99999,
     )
     routing_epochs: tuple[int, ...] | None = _setting(
-        "Epochs at which to record how capsules agree, 0 for none. Default: first, 10 %, 40 %, last.",
+        "Epochs at which to record how capsules agree, 0 for none. Default: first, a tenth, two fifths, last.",
         parse=_integers,
         least=0,
     )

@@ -97,23 +97,23 @@ def _fit(model, config, dataset, steps, run):
     from .network import compile_model
 
     best = BestModel(run)
-    probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
-    (probe,) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
-    images, labels = (part.numpy() for part in probe)
-    watch = [CollapseWatch(images)] if config.feedback != "none" else []
-    augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
-    callbacks = [
-        NotANumber(),
-        *compile_model(model, config, steps, augmentation.mixes),
-        *watch,
-        best,
-        AgreementLog(run, routing_epochs(config), images, labels),
-        MetricsLog(run, config.epochs),
-        keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
-    ]
-    one_hot = len(dataset.class_names) if augmentation.mixes else None
-    began = time.perf_counter()
     try:
+        probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
+        (probe,) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
+        images, labels = (part.numpy() for part in probe)
+        watch = [CollapseWatch(images)] if config.feedback != "none" else []
+        augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
+        callbacks = [
+            NotANumber(),
+            *compile_model(model, config, steps, augmentation.mixes),
+            *watch,
+            best,
+            AgreementLog(run, routing_epochs(config), images, labels),
+            MetricsLog(run, config.epochs),
+            keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
+        ]
+        one_hot = len(dataset.class_names) if augmentation.mixes else None
+        began = time.perf_counter()
         model.fit(
             training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation),
             validation_data=evaluation_batches(dataset.validation, PREDICT_BATCH, dataset.views.test, one_hot),

@@ -35,7 +35,12 @@ PAPER = {
 }
 
 
+# For networks that say the routing of each of their modules.
+MODULES = {"depths": (0,) * 4, "capsule_dims": (2,) * 4, "strides": (2, 1, 1, 1)}
+
+
 def config_of(row, **flags):
+    flags = MODULES | flags if row.settings.get("model") == "encapnet101" else flags
     ((_, _, config),) = ablate.plan([row], "digits", TINY | flags, seeds=1)
     if isinstance(config, UserError):
         raise config
@@ -114,7 +119,7 @@ _stepped = set()
 
 def arguments(out, **given):
     """What the command line gives `main`."""
-    flags = {setting.name: None for setting in settings()} | TINY | {"augment": "none"}
+    flags = {setting.name: None for setting in settings()} | TINY | {"augment": ("none",)}
     rest = {"table": "table3", "recipe": "digits", "rows": "", "seeds": 1, "out": str(out), "results": None}
     return SimpleNamespace(**(flags | rest | given))
 
