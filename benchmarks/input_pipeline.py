@@ -52,7 +52,11 @@ def files(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int =
     table = tf.constant(names)
     labels = np.arange(n, dtype=np.int32) % classes
     stored = Views((size, size), enlarge).enlarged()
-    return EncodedSplit(lambda i: tf.io.read_file(table[i]), np.arange(n), labels, stored, 3, lambda i: names[i])
+
+    def read(index):
+        return tf.io.read_file(table[index])
+
+    return EncodedSplit(read, np.arange(n), labels, stored, 3, names.__getitem__)
 
 
 def delivered(split, size: int, names, seconds: float) -> float:
