@@ -125,7 +125,7 @@ def class_losses(runs) -> str:
             marker = "o" if len(epochs) < 10 else None
             (line,) = axes.plot(epochs, [row[key] for row in rows], marker=marker)
             if axes.get_subplotspec().colspan.start == 0:
-                line.set_label(name.replace("_", " ").strip() or name)
+                line.set_label(f" {name}")  # matplotlib hides a label that begins with "_"
         axes.set(xlabel="epoch", ylabel="class loss", title=title, yscale="log")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)

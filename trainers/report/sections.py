@@ -76,7 +76,8 @@ def agreement(record: RunRecord) -> Section | None:
     texts = [
         "Cosine similarity between a higher capsule and its mapped lower capsules, on validation images: what "
         "share of them has it (grey bars) and how long these are on average (blue). In the last layer the higher "
-        "capsule is that of the image's own class. Each row of pictures has one scale (Figure 2 of the paper)."
+        "capsule is that of the image's own class. A capsule of length 0 agrees by 0. Each row of pictures has one "
+        "scale (Figure 2 of the paper)."
     ]
     picture = Picture(figures.agreement(record.agreement), "Agreement of lower with higher capsules at some epochs")
     return Section("Agreement of capsules", texts=texts, pictures=[picture])
