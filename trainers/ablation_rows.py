@@ -30,7 +30,8 @@ class Row:
 
 def _table1():
     def capnet(routing):
-        return {"model": "capnet", "routing": (routing,)}
+        # EM capsules have a loss of their own: with the margin loss they learn the digits many times more slowly.
+        return {"model": "capnet", "routing": (routing,)} | ({"loss": "spread"} if routing == "em" else {})
 
     def encapnet(routing):
         return {"model": "encapnet6", "routing": (routing,)}
@@ -38,7 +39,7 @@ def _table1():
     plain = {"model": "plaincnn"}
     return [
         Row("table1/a", "CapNet, dynamic routing", capnet("dynamic"), "14.28 (MNIST 0.37)"),
-        Row("table1/b", "CapNet, EM routing", capnet("em"), "12.66 (MNIST 0.31)"),
+        Row("table1/b", "CapNet, EM routing, spread loss", capnet("em"), "12.66 (MNIST 0.31)"),
         Row("table1/c", "vanilla CNN, same shape", {**plain, "width": "same_shape"}, "14.43 (MNIST 0.38)"),
         Row("table1/d", "vanilla CNN, similar parameters", {**plain, "width": "similar_params"}, "12.09 (MNIST 0.33)"),
         Row("table1/e", "EncapNet, master", encapnet("master"), "13.87 (MNIST 0.31)"),

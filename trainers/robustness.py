@@ -86,11 +86,11 @@ def accuracies(model, split, views, name: str, batch_size: int) -> list:
         return tf.reduce_sum(tf.cast(predicted == labels, tf.int32))
 
     results = []
-    for size in disturbance.sizes:
+    for size in map(tf.constant, map(float, disturbance.sizes)):  # tensors: one graph serves all sizes
         correct, first = 0, 0
         for images, labels in evaluation_batches(split, batch_size, views.test):
             index = tf.range(first, first + len(labels))
-            correct += int(right(images, labels, index, float(size)))
+            correct += int(right(images, labels, index, size))
             first += len(labels)
         results.append(correct / len(split))
     return results
