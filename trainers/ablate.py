@@ -52,8 +52,8 @@ def _write(table, out, results) -> Path:
     return file
 
 
-def plan(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[tuple[Row, int, Config | UserError]]:
-    """What to run: for each row and seed a configuration, or why there is none.
+def plan(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[tuple[Row, int, Config]]:
+    """What to run: for each row and seed a configuration.
 
     A row's settings override the recipe's, and flags override both. Flags that are a network's own settings hold for
     the rows whose network has them.
@@ -63,6 +63,9 @@ def plan(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[t
         recipe: name of the recipe; None takes each row's own.
         flags: setting -> value from the command line.
         seeds: how many.
+
+    Raises:
+        UserError: a setting's value is refused.
     """
     return [
         (row, seed, _configuration(row, recipe or row.recipe, flags, seed)) for row in rows for seed in range(seeds)
@@ -72,16 +75,11 @@ def plan(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[t
 def _configuration(row, recipe, flags, seed):
     from .network import takes
 
-    if recipe not in RECIPES:
-        return UserError(f"There is no recipe {recipe} yet.")
     base = RECIPES[recipe].config
     model = row.settings.get("model", base.model)
     kept = {name: getattr(base, name) for name in row.keep}
     mine = {name: value for name, value in flags.items() if name not in NETWORK_SETTINGS or takes(model, name)}
-    try:
-        return resolve(recipe, {**kept, **row.settings, **mine, "seed": seed})
-    except UserError as error:
-        return error
+    return resolve(recipe, {**kept, **row.settings, **mine, "seed": seed})
 
 
 def run_all(planned, out: Path, after_each) -> int:
@@ -101,9 +99,6 @@ def run_all(planned, out: Path, after_each) -> int:
     failures, known = 0, {}
     for number, (row, seed, config) in enumerate(planned, start=1):
         place = folder(out, row, seed)
-        if isinstance(config, UserError):
-            print(f"{row.name} is not run: {config}", flush=True)
-            continue
         state = _state(place, config)
         if state is None:
             print(f"[{number}/{len(planned)}] {row.name}, {row.about}, seed {seed}", flush=True)

@@ -148,6 +148,8 @@ class Config:
             for item in value if isinstance(value, tuple) else (value,):
                 _check(setting, item)
         _check_augment(self.augment)
+        if late := [epoch for epoch in self.routing_epochs or () if epoch > self.epochs]:
+            raise UserError(f"--routing_epochs={late[0]}: expected at most --epochs={self.epochs}.")
 
     def to_json(self) -> dict:
         """The configuration as JSON types."""

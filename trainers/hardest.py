@@ -47,7 +47,8 @@ def hardest_classes(model_path, recipe, overrides: dict, count: int) -> list:
     expected, given = model.input_shape[1:], dataset.image_shape
     if any(n not in (None, own) for n, own in zip(expected, given, strict=True)):
         raise UserError(f"{path} takes images of {expected}, the data has {given}. Say --image_size={expected[0]}.")
-    scores = model.predict(evaluation_batches(dataset.test, PREDICT_BATCH, dataset.views.test), verbose=0)
+    with data.naming_corrupt(dataset.test):
+        scores = model.predict(evaluation_batches(dataset.test, PREDICT_BATCH, dataset.views.test), verbose=0)
     if scores.shape[1:] != (len(dataset.class_names),):
         raise UserError(f"{path} gives scores of shape {scores.shape[1:]}, for {len(dataset.class_names)} classes.")
     right = scores.argmax(axis=1) == dataset.test.labels

@@ -27,11 +27,13 @@ class Predictions:
         """Loads a saved model and runs it over the test views of a split.
 
         Raises:
-            UserError: the file is missing or no model.
+            UserError: the file is missing or no model, or an image is corrupt.
         """
+        from .data import naming_corrupt
         from .data.pipeline import evaluation_batches
 
-        lengths = saved_model(model_path).predict(evaluation_batches(split, batch_size, views.test), verbose=0)
+        with naming_corrupt(split):
+            lengths = saved_model(model_path).predict(evaluation_batches(split, batch_size, views.test), verbose=0)
         rows = np.arange(len(split))
         predicted = lengths.argmax(axis=1)
         lead = lengths[rows, predicted] - lengths[rows, split.labels]

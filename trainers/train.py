@@ -55,6 +55,7 @@ def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
     from . import data
 
     dataset = data.load(config)
+    dataset.test.refuse_corrupt()  # they are read at the end only, which is a poor time to learn of it
     steps = len(dataset.train) // config.batch_size
     if not steps:
         raise UserError(
@@ -70,7 +71,7 @@ def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
     run = RunDirectory.create(config.recipe, run_dir)
     run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_circumstances()})
     print(
-        f"{config.recipe}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
+        f"{_what(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
         f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
         f"{_parameters(model):,} parameters; {config.epochs} epochs of {steps} steps\nrun:     {run.path}",
         flush=True,
@@ -87,17 +88,17 @@ def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
 
 def _fit(model, config, dataset, steps, run):
     import keras
-    import tensorflow as tf
 
     from encapnet_tf.callbacks import CollapseWatch
 
+    from . import data
     from .callbacks import AgreementLog, BestModel, MetricsLog, NotANumber
     from .data.augment import Augmentation
     from .data.pipeline import evaluation_batches, training_batches
     from .network import compile_model
 
     best = BestModel(run)
-    try:
+    with data.naming_corrupt(dataset.train, dataset.validation):  # an image read only now may be at fault
         probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
         (probe,) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
         images, labels = (part.numpy() for part in probe)
@@ -123,10 +124,6 @@ def _fit(model, config, dataset, steps, run):
             verbose=1 if sys.stdout.isatty() else 0,
             callbacks=callbacks,
         )
-    except tf.errors.OpError:
-        for split in (dataset.train, dataset.validation):  # an image read only now may be at fault
-            split.refuse_corrupt()
-        raise
     return best, time.perf_counter() - began
 
 
@@ -167,6 +164,12 @@ def _finish(model, config, dataset, best, seconds, run):
     write_report(run, summary)
     run.write_json(RunDirectory.summary_file, summary)
     return summary
+
+
+def _what(config) -> str:
+    """The recipe, and the data where it is not the recipe's own."""
+    other = RECIPES[config.recipe].config.dataset != config.dataset
+    return f"{config.recipe} on {config.dataset}" if other else config.recipe
 
 
 def _parameters(model) -> int:

@@ -67,6 +67,12 @@ def test_another_network_drops_the_recipes_own_settings():
     assert resolve("digits", {"model": "encapnet"}).depths == RECIPES["digits"].config.depths
 
 
+def test_agreement_is_not_asked_for_after_the_last_epoch():
+    assert resolve("digits", {"epochs": 5, "routing_epochs": (0,)}).routing_epochs == (0,)
+    with pytest.raises(UserError, match="--routing_epochs=6: expected at most --epochs=5"):
+        resolve("digits", {"epochs": 5, "routing_epochs": (1, 6)})
+
+
 def test_extra_augmentations_are_added_to_the_recipes_base():
     assert resolve("cifar10_plusplus", {"augment": ("mixup", "erasing")}).augment == ("++", "mixup", "erasing")
     assert resolve("cifar10_plusplus", {"augment": ("none", "mixup")}).augment == ("none", "mixup")

@@ -108,17 +108,20 @@ def test_images_too_many_for_memory_are_read_as_wanted(tmp_path):
         np.testing.assert_array_equal(y1, y2)
 
 
-def test_an_image_that_breaks_in_training_is_named(tmp_path):
-    """Too many for memory, so nothing was decoded before."""
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_an_image_that_breaks_in_training_is_named(tmp_path, part):
+    """Too many for memory, so nothing was decoded before. Of test images it is told before training begins."""
     from encapnet_tf.trainers.train import train
 
-    write_folder(tmp_path / "data", size=(16, 16))
+    for name in ("train", "val", "test"):
+        write_folder(tmp_path / "data" / name, size=(16, 16))
     overrides = {"dataset": "folder", "data_dir": str(tmp_path / "data"), "cache_gib": 0.0, "image_size": 16}
     tiny = {"num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "batch_size": 4, "epochs": 3}
-    for path in (tmp_path / "data" / "green").iterdir():
+    for path in (tmp_path / "data" / part / "green").iterdir():
         _corrupt(path)
-    with pytest.raises(UserError, match=r"images cannot be decoded: .*green/0"):
+    with pytest.raises(UserError, match=rf"images cannot be decoded: .*{part}/green/0"):
         train(resolve("digits", {**overrides, **tiny}), tmp_path / "run")
+    assert (tmp_path / "run").exists() == (part != "test")
 
 
 def test_sizes_that_differ_want_a_size(tmp_path):

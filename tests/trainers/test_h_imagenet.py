@@ -104,6 +104,13 @@ def test_what_is_wrong_is_named(imagenet, change, message):
     assert not list(imagenet.glob("*.unfinished"))
 
 
+def test_links_are_left_out_and_counted(imagenet):
+    folder = imagenet / "imagenet" / "train" / IDS[0]
+    (folder / "link.JPEG").symlink_to(folder / f"train_{IDS[0]}_1.JPEG")
+    (folder / "notes.txt").write_text("")
+    assert "0 corrupt, 1 x symbolic link, 1 x no image by its name\n" in _build(imagenet)
+
+
 def test_corrupt_images_are_left_out_and_counted_where_asked(imagenet):
     (imagenet / "imagenet" / "val" / IDS[1] / f"val_{IDS[1]}_2.JPEG").write_bytes(b"\xff\xd8broken")
     assert "1 corrupt" in _build(imagenet, skip_corrupt=True)

@@ -63,6 +63,76 @@ def test_the_same_images_from_memory_and_from_disk(prepared, cache_gib):
         path.unlink()
 
 
+class OneSize(TinyShapes):
+    """Images of one size, in three splits; `secret`: the test split's labels are not public."""
+
+    secret = False
+
+    def _info(self):
+        features = {"image": tfds.features.Image(shape=(9, 9, 3)), "label": tfds.features.ClassLabel(names=CLASSES)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, downloads):
+        test = ((i, {**x, "label": -1 if self.secret else x["label"]}) for i, x in self._generate_examples(5))
+        return {"train": self._generate_examples(30), "validation": self._generate_examples(8), "test": test}
+
+    def _generate_examples(self, n):
+        for i in range(n):
+            yield i, {"image": np.full((9, 9, 3), 100 + i, np.uint8), "label": i % 2}
+
+
+@pytest.fixture
+def one_size(tmp_path):
+    OneSize(data_dir=tmp_path).download_and_prepare()
+    (records,) = tmp_path.glob("one_size/1.0.0/*train.tfrecord*")
+    return tmp_path, records
+
+
+def test_splits_of_tfds_are_used(one_size):
+    dataset = _load(one_size[0], dataset="one_size")
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (30, 8, 5)
+
+
+def test_a_test_split_without_labels_is_left_alone(tmp_path, monkeypatch):
+    """As imagenet2012's: the validation split is the test split then."""
+    monkeypatch.setattr(OneSize, "secret", True)
+    OneSize(data_dir=tmp_path).download_and_prepare()
+    dataset = _load(tmp_path, dataset="one_size")
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (27, 3, 8)
+    _shows_its_class(dataset.test)
+
+
+def _truncated(data):
+    return data[: len(data) // 2]
+
+
+def _one_bit_wrong(data):
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+@pytest.mark.parametrize("change", [_truncated, _one_bit_wrong])
+def test_damaged_records_are_told(one_size, change):
+    folder, records = one_size
+    records.write_bytes(change(records.read_bytes()))
+    with pytest.raises(UserError, match=r"files of its train split in .*one_size.* are damaged .*prepare the data set"):
+        _load(folder, dataset="one_size")
+
+
+def test_a_corrupt_image_in_a_record_is_named(one_size):
+    import tensorflow as tf
+
+    folder, records = one_size
+    examples = [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(records))]
+    image = examples[4].features.feature["image"].bytes_list
+    image.value[0] = image.value[0][:30]
+    with tf.io.TFRecordWriter(str(records)) as file:
+        for example in examples:
+            file.write(example.SerializeToString())
+    with pytest.raises(UserError, match="1 of 30 images cannot be decoded: image 4 of one_size's train split"):
+        _load(folder, dataset="one_size")
+    assert len(_load(folder, dataset="one_size", corrupt_images="skip").train) == 29
+
+
 def test_images_of_differing_sizes_want_a_size(prepared):
     with pytest.raises(UserError, match="differ in size; say --image_size"):
         _load(prepared)

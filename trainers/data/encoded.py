@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,12 +74,9 @@ class EncodedSplit:
         fetch = self.fetch()
         batches = tf.data.Dataset.range(len(self)).batch(64).map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
         images = np.empty((len(self), *self.shape), np.uint8)
-        try:
+        with naming_corrupt(self):
             for i, batch in enumerate(batches.prefetch(2).as_numpy_iterator()):
                 images[64 * i : 64 * i + 64] = batch
-        except tf.errors.OpError:
-            self.refuse_corrupt()
-            raise
         return Split(images, self.labels)
 
     def readable(self) -> np.ndarray:
@@ -100,6 +98,17 @@ class EncodedSplit:
                 f"{len(bad)} of {len(self):,} images cannot be decoded: {some(bad)}. Mend or remove them, or leave "
                 "them out by --corrupt_images=skip."
             )
+
+
+@contextmanager
+def naming_corrupt(*splits):
+    """Turns TensorFlow's error about an image, met by a pipeline over these splits, into a `UserError` with its name."""
+    try:
+        yield
+    except tf.errors.OpError:
+        for split in splits:
+            split.refuse_corrupt()
+        raise
 
 
 def decode(data, channels: int, least=None):

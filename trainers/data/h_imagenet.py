@@ -49,7 +49,9 @@ def build(imagenet, classes_file, out, boxes=None, skip_corrupt: bool = False) -
         raise UserError(f"--classes_file={classes_file}: expected WordNet ids such as n01440764. Found {some(wrong)}.")
     if out.exists():
         raise UserError(f"--out={out} exists already. Remove it, or name another folder.")
-    parts = {part: _part(imagenet / part, ids) for part in PAPER_COUNTS}
+    parts, left_out = {}, {}
+    for part in PAPER_COUNTS:
+        parts[part], left_out[part] = _part(imagenet / part, ids)
     annotations = {} if boxes is None else _annotations(Path(boxes))
     unfinished = out.with_name(f"{out.name}.unfinished")
     try:
@@ -64,10 +66,11 @@ def build(imagenet, classes_file, out, boxes=None, skip_corrupt: bool = False) -
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     os.replace(unfinished, out)
-    return _summary(out, ids, counts)
+    return _summary(out, ids, counts, left_out)
 
 
-def _part(folder, ids) -> list:
+def _part(folder, ids) -> tuple[list, Counter]:
+    """The image files of one split, and why how many others are left out."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}: expected train and val below --imagenet, each with a folder for each class. "
@@ -75,13 +78,15 @@ def _part(folder, ids) -> list:
         )
     if missing := [name for name in ids if not (folder / name).is_dir()]:
         raise UserError(f"{folder} has no folder for {len(missing)} of the {len(ids)} ids: {some(missing)}.")
-    files = []
+    files, left_out = [], Counter()
     for name in ids:
-        own, _ = image_files(folder / name)
+        own, others = image_files(folder / name)
+        left_out.update({why: len(names) for why, names in others.items()})
         if not own:
-            raise UserError(f"The class folder {folder / name} has no images.")
+            told = "".join(f" {len(names):,} x {why} were left out." for why, names in others.items())
+            raise UserError(f"The class folder {folder / name} has no images.{told}")
         files += own
-    return files
+    return files, left_out
 
 
 def _annotations(folder) -> dict:
@@ -176,12 +181,12 @@ def read_boxes(path) -> list:
     return [(left, top, right, bottom) for left, top, right, bottom in boxes if right > left and bottom > top]
 
 
-def _summary(out, ids, counts) -> str:
+def _summary(out, ids, counts, left_out) -> str:
     lines = [f"{out}: {len(ids)} classes (the paper has {PAPER_CLASSES})"]
     for part, count in counts.items():
         lines.append(
             f"{part:<6}{count['made']:>9,} images (the paper has {PAPER_COUNTS[part]:,}), from {count['with a box']:,} "
             f"with boxes and {count['without a box']:,} without; left out: {count['too small']:,} smaller than {LEAST} "
-            f"pixels, {count['corrupt']:,} corrupt"
+            f"pixels, {count['corrupt']:,} corrupt" + "".join(f", {n:,} x {why}" for why, n in left_out[part].items())
         )
     return "\n".join([*lines, f"next:    encapnet train --recipe=h_imagenet --data_dir={out}"])

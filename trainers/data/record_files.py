@@ -110,7 +110,7 @@ def _places(path):
                 length = struct.unpack("<Q", head[:8])[0] if len(head) == _HEAD else size
                 places.append((at + _HEAD, length))
                 at += _HEAD + length + _TAIL
-                file.seek(at)
+                file.seek(min(at, size))  # a damaged length can be more than a file may hold
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
     if at != size:

@@ -1,6 +1,7 @@
 """Any image classification data set of TensorFlow Datasets, from what is prepared on disk; nothing is downloaded."""
 
 import difflib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from .split import Split, checked_split, stratified
 
 # Digits, letters and house numbers: a mirrored one is another sign, or none.
 _NOT_MIRRORED = ("mnist", "svhn_cropped", "emnist", "kmnist", "omniglot", "binarized_mnist", "mnist_corrupted")
-_TEST_SPLITS = ("test", "validation")  # in order of preference: imagenet2012's test labels are not public
+_HELD_OUT = ("test", "validation")  # the first is the test split; its labels may be secret, as imagenet2012's are
 TEST_SHARE = 0.2  # of a data set that comes without a test split
 _GIB = 1 << 30
 
@@ -40,12 +41,14 @@ def load_tfds(config, size) -> Loaded:
     splits = builder.info.splits
     if "train" not in splits:
         raise UserError(f"--dataset={name} has no split named train; it has {', '.join(splits)}.")
-    test = next((split for split in _TEST_SPLITS if split in splits), None)
     read = _Reader(builder, image, label, size, config.cache_gib)
     train = read("train")
-    train, test = (train, read(test)) if test else stratified(train, TEST_SHARE)
+    held_out = [read(split) for split in _HELD_OUT if split in splits and read.has_labels(split)]
+    if not held_out:
+        train, *held_out = stratified(train, TEST_SHARE)
     names = tuple(builder.info.features[label].names)
-    return Loaded(names, train, test, mirrors=name.split("/")[0].split(":")[0] not in _NOT_MIRRORED)
+    mirrors = name.split("/")[0].split(":")[0] not in _NOT_MIRRORED
+    return Loaded(names, train, *held_out, mirrors=mirrors)
 
 
 def tfds_builder(name: str, data_dir):
@@ -132,9 +135,32 @@ class _Reader:
         self.skip_decoding = {image: tfds.decode.SkipDecoding()}
 
     def __call__(self, split: str):
-        info = self.builder.info.splits[split]
+        with self._naming_damage(split):
+            return self._read(split, self.builder.info.splits[split])
+
+    def has_labels(self, split: str) -> bool:
+        """Whether a split's labels are public: where they are not, TFDS says -1."""
+        with self._naming_damage(split):
+            first = self._examples(split, self.skip_decoding).take(1)
+            return all(example[self.label] >= 0 for example in first.as_numpy_iterator())
+
+    @contextmanager
+    def _naming_damage(self, split):
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = error.message.split("}} ")[-1].split(" [Op:")[0].rstrip(".")
+            raise UserError(
+                f"--dataset={self.name}: the files of its {split} split in {self.builder.data_dir} are damaged "
+                f"({reason}). Delete that folder and prepare the data set again."
+            ) from None
+
+    def _read(self, split, info):
         if None not in self.shape and info.num_examples * np.prod(self.shape) <= self.limit:
-            return self._pixels(split, info)
+            try:
+                return self._pixels(split, info)
+            except tf.errors.InvalidArgumentError:  # an image is corrupt: as a file of its own it can be named
+                return self._encoded_in_memory(split, info)
         if self.size is None:
             what = "differ in size" if None in self.shape else f"are too many for --cache_gib={self.limit / _GIB:g}"
             raise UserError(f"--dataset={self.name}: its images {what}; say --image_size, such as --image_size=128.")
@@ -160,7 +186,8 @@ class _Reader:
             labels.append(example[self.label])
         self._whole(len(data), info)
         table = tf.constant(data)
-        return self._encoded(split, lambda index: table[index], np.array(labels), lambda index: f"{split} {index}")
+        name = f"{self.name}'s {split} split"
+        return self._encoded(split, lambda index: table[index], np.array(labels), lambda i: f"image {i} of {name}")
 
     def _encoded_on_disk(self, split, info) -> EncodedSplit:
         records = RecordFiles.of(self.name, info.filepaths)
@@ -177,7 +204,7 @@ class _Reader:
         checked_split(f"{self.name} ({split})", np.zeros((len(labels), 1, 1), np.uint8), labels, self.classes)
         channels = self.shape[-1] if self.shape[-1] in (1, 3) else 3
         rows = np.arange(len(labels))
-        return EncodedSplit(read, rows, labels.astype(np.int32), self.size, channels, name_of)
+        return EncodedSplit(read, rows, labels.astype(np.int32), self.size or self.shape[:2], channels, name_of)
 
     def _examples(self, split, decoders):
         import tensorflow_datasets as tfds

@@ -22,10 +22,10 @@ def reliability(bins: Calibration) -> str:
     diagram.bar(middles, np.nan_to_num(bins.accuracy), width * 0.92, color="#3b6fb6", label="accuracy")
     diagram.plot((0, 1), (0, 1), color="#8a97a6", linestyle=":", label="calibrated")
     diagram.plot(bins.confidence, bins.accuracy, "o", color="#d1622b", markersize=4, label="mean confidence of the bin")
-    diagram.set(xlabel="confidence (capsule length)", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    diagram.set(xlabel="confidence (score of the predicted class)", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     diagram.legend(frameon=True, loc="upper left", framealpha=0.9)
     histogram.bar(middles, bins.counts, width * 0.92, color="#3b6fb6")
-    histogram.set(xlabel="confidence (capsule length)", ylabel="test images", xlim=(0, 1))
+    histogram.set(xlabel="confidence (score of the predicted class)", ylabel="test images", xlim=(0, 1))
     return _finished(figure, (diagram, histogram))
 
 

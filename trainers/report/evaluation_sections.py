@@ -26,8 +26,9 @@ def calibration(record: RunRecord) -> Section:
     return Section(
         "Calibration",
         texts=[
-            "Test images by the length of the predicted class's capsule, read as the probability that the prediction "
-            f"is right. Expected calibration error: {bins.expected_error:.2%}."
+            "Test images by the score of the predicted class (its capsule's length; of networks without capsules its "
+            "probability), read as the probability that the prediction is right. "
+            f"Expected calibration error: {bins.expected_error:.2%}."
         ],
         pictures=[Picture(figures.reliability(bins), "Accuracy against confidence, and how many images have it")],
     )

@@ -127,6 +127,8 @@ def class_losses(runs) -> str:
             if axes.get_subplotspec().colspan.start == 0:
                 line.set_label(f" {name}")  # matplotlib hides a label that begins with "_"
         axes.set(xlabel="epoch", ylabel="class loss", title=title, yscale="log")
+        axes.yaxis.set_major_formatter(_plain)
+        axes.yaxis.set_minor_formatter(_plain)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -134,6 +136,11 @@ def class_losses(runs) -> str:
     for text in legend.get_texts():
         text.set_parse_math(False)
     return png(figure)
+
+
+def _plain(value, position) -> str:
+    """0.5 rather than 5 x 10^-1; of a logarithmic axis 1, 2 and 5 are named."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
 
 
 def confusion(counts: np.ndarray, class_names) -> str:

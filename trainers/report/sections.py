@@ -106,7 +106,7 @@ def mistakes(record: RunRecord) -> Section:
         "Worst mistakes",
         texts=[
             f"{len(pictures)} of {predictions.errors} mistakes, most mistaken first: the predicted class, the true one "
-            "and the lengths of their capsules."
+            "and their scores (lengths of their capsules)."
         ],
         pictures=pictures,
         layout="gallery",
