@@ -7,12 +7,15 @@ import keras
 import numpy as np
 
 from .agreement import agreement
+from .checkpoint import digest
 from .errors import UserError
 from .run_directory import RunDirectory
 
 
 class MetricsLog(keras.callbacks.Callback):
     """Writes one JSON line per epoch, and one line per epoch to standard output where there is no terminal.
+
+    Lines of earlier epochs that are there already stay.
 
     Args:
         run: the run's folder.
@@ -21,7 +24,10 @@ class MetricsLog(keras.callbacks.Callback):
 
     def __init__(self, run: RunDirectory, epochs: int):
         super().__init__()
-        self.run, self.epochs, self.rows = run, epochs, []
+        self.run, self.epochs = run, epochs
+        self.rows = (
+            run.read_json_lines(RunDirectory.metrics_file) if run.file(RunDirectory.metrics_file).exists() else []
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()
@@ -45,22 +51,35 @@ class BestModel(keras.callbacks.Callback):
 
     Args:
         run: the run's folder.
+        state: what `state` gave, to go on from.
 
     Attributes:
         epoch: the best epoch so far, from 1; None before the first.
         accuracy: its validation accuracy.
     """
 
-    def __init__(self, run: RunDirectory):
+    def __init__(self, run: RunDirectory, state: dict | None = None):
         super().__init__()
-        self.run, self.epoch, self.accuracy, self._best = run, None, None, None
+        self.run, self._state = run, state or {}
+
+    @property
+    def epoch(self):
+        return self._state.get("epoch")
+
+    @property
+    def accuracy(self):
+        return self._state.get("accuracy")
+
+    def state(self) -> dict:
+        """Epoch, accuracy and loss of the best model and its file's digest, for JSON; empty before the first."""
+        return dict(self._state)
 
     def on_epoch_end(self, epoch, logs=None):
-        score = (logs["val_accuracy"], -logs["val_loss"])
-        if self._best is None or score > self._best:
-            self._best, self.epoch, self.accuracy = score, epoch + 1, float(logs["val_accuracy"])
+        accuracy, loss = float(logs["val_accuracy"]), float(logs["val_loss"])
+        if not self._state or (accuracy, -loss) > (self._state["accuracy"], -self._state["loss"]):
             with self.run.replacing(RunDirectory.best_model_file) as path:
                 self.model.save(path)
+                self._state = {"epoch": epoch + 1, "accuracy": accuracy, "loss": loss, "digest": digest(path)}
 
 
 class AgreementLog(keras.callbacks.Callback):

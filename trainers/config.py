@@ -140,6 +140,10 @@ class Config:
     )
     epochs: int = _setting("Passes over the training images.", 40, int, least=1)
     batch_size: int = _setting("Images a training step.", 64, int, least=1)
+    checkpoint_steps: int = _setting(
+        "Steps between checkpoints, beside those at every epoch's end; 0: none.", 0, int, least=0
+    )
+    keep_checkpoints: int = _setting("Checkpoints to keep.", 3, int, least=1)
     seed: int = _setting("Seed of weights, order and augmentation.", 0, int, least=0, most=2**31 - 1)
 
     def __post_init__(self):

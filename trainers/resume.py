@@ -1,0 +1,118 @@
+"""Going on with a run that was cut off: same configuration, same data order, from its newest whole checkpoint."""
+
+from dataclasses import dataclass
+
+from . import training_state
+from .checkpoint import Checkpoint, Checkpoints
+from .config import Config
+from .errors import UserError
+from .recipes import resolve
+from .run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where training begins: the first epoch and step (from 0), and what was there before, if anything was."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    checkpoint: Checkpoint | None = None
+
+    def restore(self, model):
+        """Gives a built model, its optimizer and the random generators the checkpoint's state."""
+        if self.checkpoint is not None:
+            training_state.restore(model, self.checkpoint.arrays, "model")
+            training_state.restore(model, self.checkpoint.arrays, "optimizer")
+            training_state.restore_random_state(self.checkpoint.state["random"])
+
+    def restore_metrics(self, model):
+        """Gives the metrics what they had gathered of a broken epoch; `fit` sets them to 0 as the epoch begins."""
+        if self.step:
+            training_state.restore(model, self.checkpoint.arrays, "metrics")
+
+
+def configuration(run: RunDirectory, recipe: str | None, given: dict) -> Config:
+    """The configuration of a run that is to go on.
+
+    Args:
+        run: its folder.
+        recipe: the recipe named on the command line; None where none is.
+        given: setting -> value from the command line.
+
+    Raises:
+        UserError: something given is not what the run has.
+    """
+    config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
+    asked = resolve(recipe or config.recipe, given)
+    _refuse({name: getattr(asked, name) for name in (*given, *(["recipe"] if recipe else []))}, config, "asked for now")
+    return config
+
+
+def start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int) -> Start:
+    """Finds where a run goes on, and takes its files back to what they were there.
+
+    Args:
+        run: its folder, locked.
+        checkpoints: the run's.
+        config: its configuration.
+        steps: steps an epoch.
+
+    Raises:
+        UserError: every checkpoint is damaged, or the newest is of another configuration or of other data.
+    """
+    any_at_all = bool(checkpoints.paths())
+    found = checkpoints.newest(told=lambda text: print(text, flush=True))
+    if found is None:
+        if any_at_all:
+            raise UserError(f"Every checkpoint in {checkpoints.folder} is damaged. Start a new run.", status=1)
+        print("There is no checkpoint yet: training starts from the beginning.", flush=True)
+        return Start()
+    path, checkpoint = found
+    state = checkpoint.state
+    _refuse(Config.from_json(state["config"]).__dict__, config, f"in {path.name}")
+    if state["steps_per_epoch"] != steps:
+        raise UserError(
+            f"{path} has {state['steps_per_epoch']} steps an epoch; the data now give {steps}. A run goes on with the "
+            "data it began with only."
+        )
+    checkpoints.restore_best_model(path, run.file(RunDirectory.best_model_file))
+    for file in (RunDirectory.metrics_file, RunDirectory.agreement_file):
+        if run.file(file).exists():  # what came after the checkpoint comes again
+            run.write_json_lines(file, [row for row in run.read_json_lines(file) if row["epoch"] <= state["epoch"]])
+    print(f"goes on: epoch {state['epoch'] + 1}, step {state['step'] + 1}, from {path}", flush=True)
+    return Start(state["epoch"], state["step"], state["seconds"], checkpoint)
+
+
+def skip_steps(model, steps: int):
+    """Lets the first `steps` steps of the next `fit` pass without doing anything, so that an epoch goes on within.
+
+    `fit` counts, shows and ends the epoch as if they had been made. Data must begin at the step after them.
+
+    Args:
+        model: compiled.
+        steps: how many.
+    """
+    if not steps:
+        return
+    model.make_train_function(force=True)
+    step_function, left = model.train_function, steps
+
+    def train_function(iterator):
+        nonlocal left
+        if not left:
+            return step_function(iterator)
+        left -= 1
+        return {}
+
+    model.train_function = train_function
+
+
+def _refuse(values, config, where):
+    differing = [name for name, value in values.items() if getattr(config, name) != value]
+    if differing:
+        told = "\n".join(f"  {name}: {getattr(config, name)} in the run, {values[name]} {where}" for name in differing)
+        raise UserError(
+            f"A run goes on with its own configuration only. These settings differ:\n{told}\nLeave them out, or start "
+            "a new run."
+        )
