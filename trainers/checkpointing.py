@@ -73,15 +73,15 @@ class Checkpointing(keras.callbacks.Callback):
             return  # made before
         every = self.config.checkpoint_steps
         if self.stop.requested or (every and step < self.steps and (self._epoch * self.steps + step) % every == 0):
-            self._save(self._epoch, step)
+            self._save(self._epoch, step, logs)
 
     def on_train_end(self, logs=None):
         self._save(self.config.epochs, 0)
 
-    def _save(self, epoch, step):
+    def _save(self, epoch, step, logs=None):
         failure = None
         try:
-            self._write(epoch, step)
+            self._write(epoch, step, logs)
         except OSError as error:
             failure = error.strerror
             print(
@@ -98,7 +98,7 @@ class Checkpointing(keras.callbacks.Callback):
                 status=StopSignal.status,
             )
 
-    def _write(self, epoch, step):
+    def _write(self, epoch, step, logs=None):
         arrays = training_state.collect(self.model)
         if (wrong := training_state.not_finite(self.model, arrays)) is not None:
             raise UserError(
@@ -112,6 +112,7 @@ class Checkpointing(keras.callbacks.Callback):
             "step": step,
             "steps_per_epoch": self.steps,
             "seconds": self.seconds,
+            "logs": {name: float(value) for name, value in (logs or {}).items()},
             "best": self.best.state(),
             "random": training_state.random_state(),
         }

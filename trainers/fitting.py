@@ -48,7 +48,7 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
     best = BestModel(run, start.checkpoint and start.checkpoint.state["best"])
     if start.epoch == config.epochs:  # only what comes after training was cut off
         return best, start.seconds
-    resume.skip_steps(model, start.step)
+    resume.skip_steps(model, start.step, start.logs)
     with StopSignal() as stop:
         saving = Checkpointing(run, checkpoints, config, steps, best, start, stop)
         try:

@@ -26,6 +26,11 @@ class Start:
             training_state.restore(model, self.checkpoint.arrays, "optimizer")
             training_state.restore_random_state(self.checkpoint.state["random"])
 
+    @property
+    def logs(self) -> dict:
+        """What the step before the first one logged."""
+        return self.checkpoint.state["logs"] if self.step else {}
+
     def restore_metrics(self, model):
         """Gives the metrics what they had gathered of a broken epoch; `fit` sets them to 0 as the epoch begins."""
         if self.step:
@@ -84,7 +89,7 @@ def start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: in
     return Start(state["epoch"], state["step"], state["seconds"], checkpoint)
 
 
-def skip_steps(model, steps: int):
+def skip_steps(model, steps: int, logs: dict):
     """Lets the first `steps` steps of the next `fit` pass without doing anything, so that an epoch goes on within.
 
     `fit` counts, shows and ends the epoch as if they had been made. Data must begin at the step after them.
@@ -92,6 +97,7 @@ def skip_steps(model, steps: int):
     Args:
         model: compiled.
         steps: how many.
+        logs: what the last of them logged.
     """
     if not steps:
         return
@@ -103,7 +109,7 @@ def skip_steps(model, steps: int):
         if not left:
             return step_function(iterator)
         left -= 1
-        return {}
+        return logs
 
     model.train_function = train_function
 
