@@ -12,6 +12,7 @@ from .errors import UserError
 from .resume import Start
 from .run_directory import RunDirectory
 from .stop_signal import StopSignal
+from .strategy import across_machines, agreed
 
 
 class Checkpointing(keras.callbacks.Callback):
@@ -19,6 +20,9 @@ class Checkpointing(keras.callbacks.Callback):
 
     The first is written before the first step: a folder that cannot take it is told before there is work to lose. Later
     failures are told and training goes on. It must come after the callbacks that change the model (averaged weights).
+
+    Where other processes take part, SIGTERM to any of them ends all at the next checkpoint, for they read the metrics
+    together; the chief alone writes.
 
     Args:
         run: the run's folder.
@@ -28,12 +32,14 @@ class Checkpointing(keras.callbacks.Callback):
         best: the run's `BestModel`.
         start: where training begins.
         stop: the flag of SIGTERM.
+        chief: whether this process writes.
     """
 
-    def __init__(self, run, checkpoints: Checkpoints, config, steps: int, best, start: Start, stop: StopSignal):
+    def __init__(self, run, checkpoints: Checkpoints, config, steps, best, start: Start, stop: StopSignal, chief=True):
         super().__init__()
         self.run, self.checkpoints, self.config, self.steps = run, checkpoints, config, steps
         self.best, self.start, self.stop = best, start, stop
+        self.chief = chief
         self._epoch, self._began = start.epoch, time.perf_counter()
 
     @property
@@ -52,6 +58,8 @@ class Checkpointing(keras.callbacks.Callback):
                 f"The first checkpoint cannot be written to {self.checkpoints.folder}: {error.strerror}. Nothing was "
                 "trained yet: make room, or choose another --run_dir."
             ) from None
+        if not self.chief:
+            return
         needed = path.stat().st_size * (self.checkpoints.keep + 2)  # and the best and the final model
         free = shutil.disk_usage(path.parent).free
         if free < needed:
@@ -72,7 +80,8 @@ class Checkpointing(keras.callbacks.Callback):
         if self._epoch == self.start.epoch and step <= self.start.step:
             return  # made before
         every = self.config.checkpoint_steps
-        if self.stop.requested or (every and step < self.steps and (self._epoch * self.steps + step) % every == 0):
+        due = every and step < self.steps and (self._epoch * self.steps + step) % every == 0
+        if due or (self.stop.requested and not across_machines(self.model.distribute_strategy)):
             self._save(self._epoch, step, logs)
 
     def on_train_end(self, logs=None):
@@ -91,7 +100,7 @@ class Checkpointing(keras.callbacks.Callback):
                 file=sys.stderr,
                 flush=True,
             )
-        if self.stop.requested:
+        if agreed(self.model.distribute_strategy, self.stop.requested):
             saved = "What came after the last checkpoint is lost" if failure else "Everything is saved"
             raise UserError(
                 f"Stopped by SIGTERM. {saved}; go on with: encapnet train --resume={self.run.path}",
@@ -106,6 +115,8 @@ class Checkpointing(keras.callbacks.Callback):
                 f"good checkpoint is in {self.checkpoints.folder}. A lower --learning_rate usually helps.",
                 status=1,
             )
+        if not self.chief:
+            return None
         state = {
             "config": self.config.to_json(),
             "epoch": epoch,

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from encapnet_tf.callbacks import CollapseWatch
+from encapnet_tf.keras_private import mend_multi_worker
 
 from . import resume, training_state
 from .callbacks import AgreementLog, BestModel, MetricsLog, NotANumber
@@ -14,15 +15,17 @@ from .checkpointing import Checkpointing
 from .config import Config
 from .data.augment import Augmentation
 from .data.pipeline import evaluation_batches, training_batches
+from .errors import UserError
 from .network import compile_model
 from .predictions import PREDICT_BATCH
 from .run_directory import RunDirectory
 from .stop_signal import StopSignal
+from .strategy import across_machines, agreed
 
 PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are watched
 
 
-def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: bool) -> tuple[BestModel, float]:
+def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: bool, chief: bool = True):
     """Trains a network to the end of its epochs.
 
     Args:
@@ -30,59 +33,95 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
         config: the run's configuration.
         dataset: its data.
         steps: steps an epoch.
-        run: its folder, locked.
+        run: its folder, which this process has locked if it is the chief.
         resumed: whether the run goes on from its newest checkpoint.
+        chief: whether this process writes the run; another one takes part in its steps only.
 
     Returns:
-        What keeps the best model, and the seconds that training took, those before the checkpoint included.
+        The `BestModel`, and the seconds that training took, those before the checkpoint included.
 
     Raises:
         UserError: a checkpoint does not fit or cannot be written, the loss became NaN, or SIGTERM came.
     """
-    checkpoints = Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints)
-    start = resume.start(run, checkpoints, config, steps) if resumed else resume.Start()
+    strategy = model.distribute_strategy
+    checkpoints = (
+        Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints) if chief or resumed else None
+    )
+    start = resume.Start()
+    if resumed:
+        if not chief:
+            agreed(strategy, False)  # waits until the chief has set damaged ones aside
+        start = resume.start(run, checkpoints, config, steps, chief)
+        if chief:
+            agreed(strategy, False)
     augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
-    needed = compile_model(model, config, steps, augmentation.mixes)
-    training_state.build(model, (len(dataset.class_names),) if augmentation.mixes else ())
+    one_hot = len(dataset.class_names) if augmentation.mixes else None
+    with strategy.scope():
+        needed = compile_model(model, config, steps, augmentation.mixes)
+    if across_machines(strategy):
+        mend_multi_worker(model)
+    training_state.build(model, (one_hot,) if one_hot else ())
     start.restore(model)
     best = BestModel(run, start.checkpoint and start.checkpoint.state["best"])
     if start.epoch == config.epochs:  # only what comes after training was cut off
         return best, start.seconds
     resume.skip_steps(model, start.step, start.logs)
+    batches = training_batches(
+        dataset.train, config.batch_size, config.epochs, config.seed, augmentation, start.epoch * steps + start.step
+    )
+    validation = _validation(dataset, strategy.num_replicas_in_sync, one_hot, chief)
     with StopSignal() as stop:
-        saving = Checkpointing(run, checkpoints, config, steps, best, start, stop)
+        saving = Checkpointing(run, checkpoints, config, steps, best, start, stop, chief)
         try:
-            images, labels = _probe(dataset)
             model.fit(
-                training_batches(
-                    dataset.train, config.batch_size, config.epochs, config.seed, augmentation,
-                    first_step=start.epoch * steps + start.step,
-                ),
-                validation_data=evaluation_batches(
-                    dataset.validation, PREDICT_BATCH, dataset.views.test,
-                    len(dataset.class_names) if augmentation.mixes else None,
-                ),
+                _shared(batches),
+                validation_data=_shared(validation),
                 initial_epoch=start.epoch,
                 epochs=config.epochs,
                 steps_per_epoch=steps,
                 shuffle=False,  # The pipeline shuffles.
-                verbose=1 if sys.stdout.isatty() else 0,
-                callbacks=[
-                    NotANumber(),
-                    *needed,
-                    *([CollapseWatch(images)] if config.feedback != "none" else []),
-                    best,
-                    AgreementLog(run, routing_epochs(config), images, labels),
-                    MetricsLog(run, config.epochs),
-                    keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
-                    saving,
-                ],
-            )  # fmt: skip
+                verbose=1 if sys.stdout.isatty() and chief else 0,
+                callbacks=[NotANumber(), *needed, *(_written(run, config, dataset, best) if chief else []), saving],
+            )
         except tf.errors.OpError:
             for split in (dataset.train, dataset.validation):  # an image read only now may be at fault
                 split.refuse_corrupt()
             raise
     return best, saving.seconds
+
+
+def _written(run, config, dataset, best):
+    """The callbacks of what a run writes."""
+    images, labels = _probe(dataset)
+    return [
+        *([CollapseWatch(images)] if config.feedback != "none" else []),
+        best,
+        AgreementLog(run, routing_epochs(config), images, labels),
+        MetricsLog(run, config.epochs),
+        keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
+    ]
+
+
+def _shared(batches):
+    """Batches that several workers take their shares of: every worker makes all, and leaves out the others' shares."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
+
+
+def _validation(dataset, replicas, one_hot, chief):
+    """Validation batches; for several replicas all of one size, which leaves out the last few images."""
+    split, size = dataset.validation, PREDICT_BATCH
+    if replicas > 1:
+        share = len(split) // replicas
+        if not share:
+            raise UserError(f"{len(split)} validation images cannot be shared out to {replicas} replicas.")
+        batches = -(-share * replicas // PREDICT_BATCH)
+        size = share // batches * replicas
+        if (left := len(split) - batches * size) and chief:
+            print(f"validation leaves out {left} images: {replicas} replicas take {batches} x {size}", flush=True)
+        split = split.take(range(batches * size))
+    return evaluation_batches(split, size, dataset.views.test, one_hot)
 
 
 def _probe(dataset):

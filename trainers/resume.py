@@ -54,7 +54,7 @@ def configuration(run: RunDirectory, recipe: str | None, given: dict) -> Config:
     return config
 
 
-def start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int) -> Start:
+def start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int, chief: bool = True) -> Start:
     """Finds where a run goes on, and takes its files back to what they were there.
 
     Args:
@@ -62,16 +62,22 @@ def start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: in
         checkpoints: the run's.
         config: its configuration.
         steps: steps an epoch.
+        chief: whether this process writes the run. Another one calls it after the chief has, and changes nothing.
 
     Raises:
         UserError: every checkpoint is damaged, or the newest is of another configuration or of other data.
     """
+
+    def told(text):
+        if chief:
+            print(text, flush=True)
+
     any_at_all = bool(checkpoints.paths())
-    found = checkpoints.newest(told=lambda text: print(text, flush=True))
+    found = checkpoints.newest(told)
     if found is None:
         if any_at_all:
             raise UserError(f"Every checkpoint in {checkpoints.folder} is damaged. Start a new run.", status=1)
-        print("There is no checkpoint yet: training starts from the beginning.", flush=True)
+        told("There is no checkpoint yet: training starts from the beginning.")
         return Start()
     path, checkpoint = found
     state = checkpoint.state
@@ -81,12 +87,18 @@ def start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: in
             f"{path} has {state['steps_per_epoch']} steps an epoch; the data now give {steps}. A run goes on with the "
             "data it began with only."
         )
+    told(f"goes on: epoch {state['epoch'] + 1}, step {state['step'] + 1}, from {path}")
+    if chief:
+        _take_back(run, checkpoints, path, state["epoch"])
+    return Start(state["epoch"], state["step"], state["seconds"], checkpoint)
+
+
+def _take_back(run, checkpoints, path, epoch):
+    """The run's files as they were at a checkpoint: what came after it comes again."""
     checkpoints.restore_best_model(path, run.file(RunDirectory.best_model_file))
     for file in (RunDirectory.metrics_file, RunDirectory.agreement_file):
-        if run.file(file).exists():  # what came after the checkpoint comes again
-            run.write_json_lines(file, [row for row in run.read_json_lines(file) if row["epoch"] <= state["epoch"]])
-    print(f"goes on: epoch {state['epoch'] + 1}, step {state['step'] + 1}, from {path}", flush=True)
-    return Start(state["epoch"], state["step"], state["seconds"], checkpoint)
+        if run.file(file).exists():
+            run.write_json_lines(file, [row for row in run.read_json_lines(file) if row["epoch"] <= epoch])
 
 
 def skip_steps(model, steps: int, logs: dict):

@@ -4,6 +4,7 @@ import errno
 import platform
 import shlex
 import sys
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -32,14 +33,17 @@ def main(args):
     given = {setting.name: getattr(args, setting.name) for setting in settings()}
     given = {name: value for name, value in given.items() if value is not None}
     if args.resume is None:
-        run, summary = train(resolve(args.recipe or "digits", given), args.run_dir)
+        done = train(resolve(args.recipe or "digits", given), args.run_dir)
     else:
         from . import resume
 
         if args.run_dir is not None:
             raise UserError("--resume goes on in the run's own folder: leave --run_dir out.")
         unfinished = RunDirectory.unfinished(args.resume)
-        run, summary = train(resume.configuration(unfinished, args.recipe, given), resume=unfinished)
+        done = train(resume.configuration(unfinished, args.recipe, given), resume=unfinished)
+    if done is None:
+        return
+    run, summary = done
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
         f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
@@ -49,7 +53,7 @@ def main(args):
     )
 
 
-def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> tuple[RunDirectory, dict]:
+def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> tuple[RunDirectory, dict] | None:
     """Trains one model.
 
     Args:
@@ -58,12 +62,15 @@ def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> t
         resume: a run that was cut off, to go on with instead; `config` is its own.
 
     Returns:
-        The run's folder and its summary.
+        The run's folder and its summary; None in a process that is not the chief of several workers.
 
     Raises:
-        UserError: data, settings or folder do not serve, another process writes the run, the loss became NaN, or the
-            run was interrupted.
+        UserError: devices, data, settings or folder do not serve, another process writes the run, the loss became NaN,
+            or the run was interrupted.
     """
+    from . import strategy as strategies
+
+    strategy, chief = strategies.prepare(config), strategies.is_chief()  # before anything else uses TensorFlow
     from . import data
 
     dataset = data.load(config)
@@ -78,35 +85,43 @@ def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> t
     from . import fitting, network
 
     keras.utils.set_random_seed(config.seed)
-    model = network.build(config, dataset.image_shape, len(dataset.class_names))
+    with strategy.scope() if strategy else nullcontext():
+        model = network.build(config, dataset.image_shape, len(dataset.class_names))
+    if not chief:
+        fitting.fit(model, config, dataset, steps, resume, resumed=bool(resume), chief=False)
+        return None
     run = resume or RunDirectory.create(config.recipe, run_dir)
-    with run.locked():
+    with run.locked(), _told(run):
         _describe(run, config, resumed=bool(resume))
+        replicas = strategy.num_replicas_in_sync if strategy else 1
         print(
             f"{config.recipe}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
             f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
-            f"{_parameters(model):,} parameters; {config.epochs} epochs of {steps} steps\nrun:     {run.path}",
+            f"{_parameters(model):,} parameters; {config.epochs} epochs of {steps} steps"
+            f"{f' on {replicas} replicas' if replicas > 1 else ''}\nrun:     {run.path}",
             flush=True,
         )
         if dataset.skipped:
             print(f"left out: {data.describe_skipped(dataset)}", flush=True)
-        try:
-            best, seconds = fitting.fit(model, config, dataset, steps, run, resumed=bool(resume))
-            summary = _finish(model, config, dataset, best, seconds, run)
-        except KeyboardInterrupt:
-            raise UserError(
-                f"Interrupted. What was saved so far is in {run.path}; go on with: encapnet train --resume={run.path}",
-                status=130,
-            ) from None
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            raise UserError(
-                f"A file of the run cannot be written: {error}. Make room, then go on from the last checkpoint with: "
-                f"encapnet train --resume={run.path}",
-                status=1,
-            ) from error
+        best, seconds = fitting.fit(model, config, dataset, steps, run, resumed=bool(resume))
+        summary = _finish(model, config, dataset, best, seconds, run)
     return run, summary
+
+
+@contextmanager
+def _told(run):
+    """Tells an interruption, and a file that cannot be written, with the command that goes on."""
+    again = f"encapnet train --resume={run.path}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        text = f"Interrupted. What was saved so far is in {run.path}; go on with: {again}"
+        raise UserError(text, status=130) from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        text = f"A file of the run cannot be written: {error}. Make room, then go on from the last checkpoint: {again}"
+        raise UserError(text, status=1) from error
 
 
 def _describe(run, config, resumed):

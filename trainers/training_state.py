@@ -2,7 +2,9 @@
 
 import random
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from .errors import UserError
 
@@ -14,16 +16,23 @@ def build(model, label_shape=()):
         model: a compiled functional model.
         label_shape: shape of one label.
     """
-    model.optimizer.build(model.trainable_variables)
-    model.compute_metrics(
-        None, np.zeros((1, *label_shape), "float32"), np.zeros((1, *model.output_shape[1:]), "float32")
-    )
-    model.reset_metrics()
+    with model.distribute_strategy.scope():
+        model.optimizer.build(model.trainable_variables)
+        if tf.distribute.has_strategy():
+            return  # there Keras makes the metrics' as `fit` begins
+        model.compute_metrics(
+            None, np.zeros((1, *label_shape), "float32"), np.zeros((1, *model.output_shape[1:]), "float32")
+        )
+        model.reset_metrics()
 
 
 def collect(model) -> dict[str, list[np.ndarray]]:
-    """Copies of all variables, by group: "model", "optimizer", "metrics"."""
-    return {group: [np.array(variable) for variable in variables] for group, variables in _groups(model).items()}
+    """Copies of all variables, by group: "model", "optimizer", "metrics". Several workers must do it together."""
+    with model.distribute_strategy.scope():  # where metrics are read as the replicas' sum
+        return {
+            group: [keras.ops.convert_to_numpy(variable) for variable in variables]
+            for group, variables in _groups(model).items()
+        }
 
 
 def restore(model, arrays: dict, group: str):
@@ -38,8 +47,9 @@ def restore(model, arrays: dict, group: str):
             f"The checkpoint does not fit the network: its {group} has {len(values)} variables, this one "
             f"{len(variables)}, or their shapes differ. Was it written by another version of this package?"
         )
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+    with model.distribute_strategy.scope():
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
 
 def not_finite(model, arrays: dict) -> str | None:
