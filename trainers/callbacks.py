@@ -1,14 +1,12 @@
-"""What `encapnet train` does beside the training step: progress, metrics on disk, the best model, the NaN watch."""
+"""What `encapnet train` does beside the training step: progress, metrics on disk, the best model."""
 
 import sys
 import time
 
 import keras
-import numpy as np
 
 from .agreement import agreement
 from .checkpoint import digest
-from .errors import UserError
 from .run_directory import RunDirectory
 
 
@@ -101,16 +99,3 @@ class AgreementLog(keras.callbacks.Callback):
             file = RunDirectory.agreement_file
             rows = self.run.read_json_lines(file) if self.run.file(file).exists() else []
             self.run.write_json_lines(file, [*rows, *({"epoch": epoch + 1, **row} for row in found)])
-
-
-class NotANumber(keras.callbacks.Callback):
-    """Stops the run when the loss stops being a finite number; what was saved before stays."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = (logs or {}).get("loss")
-        if loss is not None and not np.isfinite(loss):
-            raise UserError(
-                f"The loss became {loss} at step {batch + 1} of an epoch; training stopped. The best model so far, if "
-                "there is one, is in the run folder. A lower --learning_rate usually helps.",
-                status=1,
-            )

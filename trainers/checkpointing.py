@@ -32,14 +32,17 @@ class Checkpointing(keras.callbacks.Callback):
         best: the run's `BestModel`.
         start: where training begins.
         stop: the flag of SIGTERM.
+        watch: the run's `NotANumber`.
         chief: whether this process writes.
     """
 
-    def __init__(self, run, checkpoints: Checkpoints, config, steps, best, start: Start, stop: StopSignal, chief=True):
+    def __init__(
+        self, run, checkpoints: Checkpoints, config, steps, best, start: Start, stop: StopSignal, watch, chief=True
+    ):
         super().__init__()
         self.run, self.checkpoints, self.config, self.steps = run, checkpoints, config, steps
         self.best, self.start, self.stop = best, start, stop
-        self.chief = chief
+        self.watch, self.chief = watch, chief
         self._epoch, self._began = start.epoch, time.perf_counter()
 
     @property
@@ -110,11 +113,7 @@ class Checkpointing(keras.callbacks.Callback):
     def _write(self, epoch, step, logs=None):
         arrays = training_state.collect(self.model)
         if (wrong := training_state.not_finite(self.model, arrays)) is not None:
-            raise UserError(
-                f"{wrong} is no longer finite after step {step} of epoch {epoch + 1}; training stopped, and the last "
-                f"good checkpoint is in {self.checkpoints.folder}. A lower --learning_rate usually helps.",
-                status=1,
-            )
+            raise self.watch.stop(f"{wrong} became NaN or infinite", epoch * self.steps + step)
         if not self.chief:
             return None
         state = {

@@ -9,7 +9,7 @@ from encapnet_tf.callbacks import CollapseWatch
 from encapnet_tf.keras_private import mend_multi_worker
 
 from . import resume, training_state
-from .callbacks import AgreementLog, BestModel, MetricsLog, NotANumber
+from .callbacks import AgreementLog, BestModel, MetricsLog
 from .checkpoint import Checkpoints
 from .checkpointing import Checkpointing
 from .config import Config
@@ -17,6 +17,7 @@ from .data.augment import Augmentation
 from .data.pipeline import evaluation_batches, training_batches
 from .errors import UserError
 from .network import compile_model
+from .not_a_number import NotANumber
 from .predictions import PREDICT_BATCH
 from .run_directory import RunDirectory
 from .stop_signal import StopSignal
@@ -66,22 +67,25 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
     if start.epoch == config.epochs:  # only what comes after training was cut off
         return best, start.seconds
     resume.skip_steps(model, start.step, start.logs)
-    batches = training_batches(
-        dataset.train, config.batch_size, config.epochs, config.seed, augmentation, start.epoch * steps + start.step
-    )
+
+    def batches_from(first_step):
+        size, seed = config.batch_size, config.seed
+        return _shared(training_batches(dataset.train, size, config.epochs, seed, augmentation, first_step))
+
     validation = _validation(dataset, strategy.num_replicas_in_sync, one_hot, chief)
     with StopSignal() as stop:
-        saving = Checkpointing(run, checkpoints, config, steps, best, start, stop, chief)
+        watch = NotANumber(checkpoints, batches_from, steps)
+        saving = Checkpointing(run, checkpoints, config, steps, best, start, stop, watch, chief)
         try:
             model.fit(
-                _shared(batches),
+                batches_from(start.epoch * steps + start.step),
                 validation_data=_shared(validation),
                 initial_epoch=start.epoch,
                 epochs=config.epochs,
                 steps_per_epoch=steps,
                 shuffle=False,  # The pipeline shuffles.
                 verbose=1 if sys.stdout.isatty() and chief else 0,
-                callbacks=[NotANumber(), *needed, *(_written(run, config, dataset, best) if chief else []), saving],
+                callbacks=[watch, *needed, *(_written(run, config, dataset, best) if chief else []), saving],
             )
         except tf.errors.OpError:
             for split in (dataset.train, dataset.validation):  # an image read only now may be at fault
