@@ -74,6 +74,7 @@ def _multi_worker():
             "--strategy=multi_worker needs the environment variable TF_CONFIG in every process, such as "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
         )
+    tf.get_logger().setLevel("WARNING")  # it tells of every exchange between the workers
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 

@@ -120,7 +120,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
     @property
     def weight(self) -> float:
         """Lambda; settable, also while a compiled model trains."""
-        return float(self._weight)
+        return float(K.convert_to_numpy(self._weight))
 
     @weight.setter
     def weight(self, value):
