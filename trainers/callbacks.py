@@ -1,6 +1,5 @@
 """What `encapnet train` does beside the training step: progress, metrics on disk, the best model."""
 
-import sys
 import time
 
 import keras
@@ -11,7 +10,7 @@ from .run_directory import RunDirectory
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """Writes one JSON line per epoch, and one line per epoch to standard output where there is no terminal.
+    """Writes one JSON line per epoch, and one line per epoch to standard output.
 
     Lines of earlier epochs that are there already stay.
 
@@ -35,13 +34,12 @@ class MetricsLog(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "seconds": round(seconds, 3), **{k: float(v) for k, v in (logs or {}).items()}}
         self.rows.append(row)
         self.run.write_json_lines(RunDirectory.metrics_file, self.rows)
-        if not sys.stdout.isatty():
-            print(
-                f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
-                f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
-                f"{seconds:.1f} s",
-                flush=True,
-            )
+        print(
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+            f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
+            f"{seconds:.1f} s",
+            flush=True,
+        )
 
 
 class BestModel(keras.callbacks.Callback):

@@ -19,9 +19,11 @@ from .errors import UserError
 from .network import compile_model
 from .not_a_number import NotANumber
 from .predictions import PREDICT_BATCH
+from .progress import ProgressBar
 from .run_directory import RunDirectory
 from .stop_signal import StopSignal
 from .strategy import across_machines, agreed
+from .tensorboard_extras import TensorBoardExtras
 
 PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are watched
 
@@ -77,6 +79,12 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
         watch = NotANumber(checkpoints, batches_from, steps)
         saving = Checkpointing(run, checkpoints, config, steps, best, start, stop, watch, chief)
         try:
+            written = []
+            if chief:
+                ((samples, _),) = batches_from(0).take(1)
+                written = _written(run, config, dataset, best, samples)
+                if sys.stdout.isatty():
+                    written.insert(0, ProgressBar(config.batch_size, steps, config.epochs, start))
             model.fit(
                 batches_from(start.epoch * steps + start.step),
                 validation_data=_shared(validation),
@@ -84,8 +92,8 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
                 epochs=config.epochs,
                 steps_per_epoch=steps,
                 shuffle=False,  # The pipeline shuffles.
-                verbose=1 if sys.stdout.isatty() and chief else 0,
-                callbacks=[watch, *needed, *(_written(run, config, dataset, best) if chief else []), saving],
+                verbose=0,
+                callbacks=[watch, *needed, *written, saving],
             )
         except tf.errors.OpError:
             for split in (dataset.train, dataset.validation):  # an image read only now may be at fault
@@ -94,7 +102,7 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
     return best, saving.seconds
 
 
-def _written(run, config, dataset, best):
+def _written(run, config, dataset, best, samples):
     """The callbacks of what a run writes."""
     images, labels = _probe(dataset)
     return [
@@ -103,6 +111,7 @@ def _written(run, config, dataset, best):
         AgreementLog(run, routing_epochs(config), images, labels),
         MetricsLog(run, config.epochs),
         keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
+        TensorBoardExtras(run.file("tensorboard"), images, labels, samples),
     ]
 
 
