@@ -39,9 +39,9 @@ def test_what_replicas_cannot_do_is_refused_with_its_reason(settings, reason):
 
 
 def test_devices_that_are_not_there():
-    with pytest.raises(UserError, match="finds no GPU.*--replicas=2"):
+    with pytest.raises(UserError, match=r"finds no GPU.*--replicas=2"):
         strategy.prepare(Config(strategy="mirrored"))
-    with pytest.raises(UserError, match="goes with --strategy=mirrored. Received: --strategy=one_device"):
+    with pytest.raises(UserError, match=r"goes with --strategy=mirrored. Received: --strategy=one_device"):
         strategy.prepare(Config(replicas=2))
     tf.config.list_logical_devices()
     with pytest.raises(UserError, match="has other devices already than 2"):
