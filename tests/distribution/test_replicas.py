@@ -44,7 +44,9 @@ def difference(one, other):
     return of_weights, of_logs
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "network", [pytest.param(name, marks=() if name == "encapnet" else pytest.mark.slow) for name in NETWORKS]
+)
 def test_two_replicas_equal_one_device_in_float64(network, tmp_path):
     found, expected = two_replicas(tmp_path, network, "float64", "sync"), one_device(network, "float64", True)
     assert max(difference(found, expected)) < 1e-9
@@ -52,6 +54,7 @@ def test_two_replicas_equal_one_device_in_float64(network, tmp_path):
     assert any(np.abs(a - b).max() > 0 for a, b in zip(trained, expected[0], strict=True)), "rounding shows"
 
 
+@pytest.mark.slow
 def test_in_float32_the_difference_is_rounding(tmp_path):
     """Within 4 times what permuting the rows of each batch changes on one device."""
     expected = one_device("encapnet", "float32", True)
