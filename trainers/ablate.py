@@ -9,6 +9,7 @@ from .config import NETWORK_SETTINGS, Config, add_flags, settings
 from .errors import UserError
 from .recipes import RECIPES, resolve
 from .run_directory import RunDirectory
+from .stop_signal import StopSignal
 
 _OWN = ("recipe", "model", "seed")  # settings that the rows and --seeds decide
 
@@ -162,7 +163,7 @@ def _run(place, config, same) -> str:
         train(config, place)
         return "done"
     except Exception as error:  # whatever a network can do wrong: the other rows must still run
-        if isinstance(error, UserError) and error.status == 130:
+        if isinstance(error, UserError) and error.status in (130, StopSignal.status):
             raise
         place.mkdir(exist_ok=True)
         run, reason = RunDirectory(place), str(error).splitlines()[0][:300] or type(error).__name__

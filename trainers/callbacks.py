@@ -1,18 +1,18 @@
-"""What `encapnet train` does beside the training step: progress, metrics on disk, the best model, the NaN watch."""
+"""What `encapnet train` does beside the training step: progress, metrics on disk, the best model."""
 
-import sys
 import time
 
 import keras
-import numpy as np
 
 from .agreement import agreement
-from .errors import UserError
+from .checkpoint import digest
 from .run_directory import RunDirectory
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """Writes one JSON line per epoch, and one line per epoch to standard output where there is no terminal.
+    """Writes one JSON line per epoch, and one line per epoch to standard output.
+
+    Lines of earlier epochs that are there already stay.
 
     Args:
         run: the run's folder.
@@ -21,7 +21,10 @@ class MetricsLog(keras.callbacks.Callback):
 
     def __init__(self, run: RunDirectory, epochs: int):
         super().__init__()
-        self.run, self.epochs, self.rows = run, epochs, []
+        self.run, self.epochs = run, epochs
+        self.rows = (
+            run.read_json_lines(RunDirectory.metrics_file) if run.file(RunDirectory.metrics_file).exists() else []
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()
@@ -31,13 +34,12 @@ class MetricsLog(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "seconds": round(seconds, 3), **{k: float(v) for k, v in (logs or {}).items()}}
         self.rows.append(row)
         self.run.write_json_lines(RunDirectory.metrics_file, self.rows)
-        if not sys.stdout.isatty():
-            print(
-                f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
-                f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
-                f"{seconds:.1f} s",
-                flush=True,
-            )
+        print(
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+            f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
+            f"{seconds:.1f} s",
+            flush=True,
+        )
 
 
 class BestModel(keras.callbacks.Callback):
@@ -45,22 +47,35 @@ class BestModel(keras.callbacks.Callback):
 
     Args:
         run: the run's folder.
+        state: what `state` gave, to go on from.
 
     Attributes:
         epoch: the best epoch so far, from 1; None before the first.
         accuracy: its validation accuracy.
     """
 
-    def __init__(self, run: RunDirectory):
+    def __init__(self, run: RunDirectory, state: dict | None = None):
         super().__init__()
-        self.run, self.epoch, self.accuracy, self._best = run, None, None, None
+        self.run, self._state = run, state or {}
+
+    @property
+    def epoch(self):
+        return self._state.get("epoch")
+
+    @property
+    def accuracy(self):
+        return self._state.get("accuracy")
+
+    def state(self) -> dict:
+        """Epoch, accuracy and loss of the best model and its file's digest, for JSON; empty before the first."""
+        return dict(self._state)
 
     def on_epoch_end(self, epoch, logs=None):
-        score = (logs["val_accuracy"], -logs["val_loss"])
-        if self._best is None or score > self._best:
-            self._best, self.epoch, self.accuracy = score, epoch + 1, float(logs["val_accuracy"])
+        accuracy, loss = float(logs["val_accuracy"]), float(logs["val_loss"])
+        if not self._state or (accuracy, -loss) > (self._state["accuracy"], -self._state["loss"]):
             with self.run.replacing(RunDirectory.best_model_file) as path:
                 self.model.save(path)
+                self._state = {"epoch": epoch + 1, "accuracy": accuracy, "loss": loss, "digest": digest(path)}
 
 
 class AgreementLog(keras.callbacks.Callback):
@@ -82,16 +97,3 @@ class AgreementLog(keras.callbacks.Callback):
             file = RunDirectory.agreement_file
             rows = self.run.read_json_lines(file) if self.run.file(file).exists() else []
             self.run.write_json_lines(file, [*rows, *({"epoch": epoch + 1, **row} for row in found)])
-
-
-class NotANumber(keras.callbacks.Callback):
-    """Stops the run when the loss stops being a finite number; what was saved before stays."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = (logs or {}).get("loss")
-        if loss is not None and not np.isfinite(loss):
-            raise UserError(
-                f"The loss became {loss} at step {batch + 1} of an epoch; training stopped. The best model so far, if "
-                "there is one, is in the run folder. A lower --learning_rate usually helps.",
-                status=1,
-            )

@@ -140,6 +140,44 @@ class Config:
     )
     epochs: int = _setting("Passes over the training images.", 40, int, least=1)
     batch_size: int = _setting("Images a training step.", 64, int, least=1)
+    clip_norm: float = _setting(
+        "Largest norm of the gradient of all weights together; what is longer is shortened to it. 0: none.",
+        0.0,
+        float,
+        least=0.0,
+    )
+    accumulate_steps: int = _setting(
+        "Steps whose mean gradient makes one update, for batches that do not fit a memory.", 1, int, least=1
+    )
+    precision: str = _setting(
+        "Arithmetic of a step; weights and class scores stay float32.",
+        "float32",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    jit_compile: str = _setting(
+        "Whether XLA compiles the whole step; auto leaves it to Keras.", "auto", choices=("auto", "true", "false")
+    )
+    strategy: str = _setting(
+        "Where to train. auto: several workers where TF_CONFIG names them, else all GPUs, else one device.",
+        "auto",
+        choices=("auto", "one_device", "mirrored", "multi_worker"),
+    )
+    replicas: int | None = _setting(
+        "Devices of --strategy=mirrored. Default: all GPUs; without a GPU, so many parts of the CPU, for trial.",
+        parse=int,
+        least=1,
+    )
+    synchronized: bool = _setting("Whether batch statistics are taken over all replicas.", False, _switch)
+    sync_replicas: bool = _setting(
+        "Whether feedback units compare the whole batch rather than each replica's share.", False, _switch
+    )
+    deterministic: bool = _setting(
+        "Whether two runs of one seed on one kind of machine give identical weights; may be slower.", False, _switch
+    )
+    checkpoint_steps: int = _setting(
+        "Steps between checkpoints, beside those at every epoch's end; 0: none.", 0, int, least=0
+    )
+    keep_checkpoints: int = _setting("Checkpoints to keep.", 3, int, least=1)
     seed: int = _setting("Seed of weights, order and augmentation.", 0, int, least=0, most=2**31 - 1)
 
     def __post_init__(self):

@@ -50,15 +50,30 @@ def build(config, image_shape, classes: int):
         options["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
     if foreign := [name for name in options if not takes(config.model, name)]:
         raise UserError(f"--model={config.model} has no setting {', '.join(foreign)}.")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
-        return builder(image_shape, classes, include_rescaling=True, **options)
+        model = builder(image_shape, classes, include_rescaling=True, **options)
     except ValueError as error:
         raise UserError(f"These settings make no network: {error}") from None
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.synchronized = config.synchronized
+    return model
 
 
 def feedback_options(config) -> dict:
     """The arguments of the configuration's `layers.FeedbackAgreement` units."""
-    names = ("epsilon", "iterations", "cost", "debias", "differentiate_plan", "divergence", "extractor_objective")
+    names = (
+        "epsilon",
+        "iterations",
+        "cost",
+        "debias",
+        "differentiate_plan",
+        "divergence",
+        "extractor_objective",
+        "sync_replicas",
+    )
     options = {"weight": config.feedback_weight, **{name: getattr(config, name) for name in names}}
     if config.generator is not None:
         options["generator"] = config.generator
@@ -90,19 +105,26 @@ def compile_model(model, config, steps_per_epoch: int, mixed_labels: bool = Fals
     accuracy = metrics.CategoricalAccuracy if mixed_labels else metrics.SparseCategoricalAccuracy
     # The loss that is logged has the feedback units' terms in it; this is the class loss alone.
     alone = metrics.MeanMetricWrapper(loss.call, name="class_loss")
-    model.compile(_optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy"), alone])
+    jit = {"auto": "auto", "true": True, "false": False}[config.jit_compile]
+    model.compile(
+        _optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy"), alone], jit_compile=jit
+    )
     # Validation, the best model and the final one are of the averaged weights.
     return [*schedules, *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.ema else [])]
 
 
 def _optimizer(config, steps_per_epoch):
     rate = _learning_rate(config, steps_per_epoch)
-    average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+    options = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+    if config.clip_norm:
+        options["global_clipnorm"] = config.clip_norm
+    if config.accumulate_steps > 1:
+        options["gradient_accumulation_steps"] = config.accumulate_steps
     if config.optimizer == "adamw":
         if config.l2:
             raise UserError(f"--l2={config.l2} goes with --optimizer=adam; adamw has --weight_decay.")
-        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **average)
-    return optimizers.AdamL2(rate, config.l2, **average) if config.l2 else keras.optimizers.Adam(rate, **average)
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **options)
+    return optimizers.AdamL2(rate, config.l2, **options) if config.l2 else keras.optimizers.Adam(rate, **options)
 
 
 def _learning_rate(config, steps_per_epoch):

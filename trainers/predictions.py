@@ -6,6 +6,7 @@ import numpy as np
 
 from .errors import UserError
 
+PREDICT_BATCH = 256
 _WORST = 24
 
 

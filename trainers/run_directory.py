@@ -1,14 +1,13 @@
 """The folder of a run: created once, never overwritten, every file whole or absent."""
 
 import json
-import os
 import re
-import secrets
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from .durable import replacing
 from .errors import UserError
+from .lock import locked
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -28,6 +27,8 @@ class RunDirectory:
     predictions_file = "predictions.npz"
     report_file = "report.html"
     summary_file = "summary.json"
+    lock_file = "lock"
+    checkpoints_folder = "checkpoints"
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
     failed_file = "failed.json"  # of an ablation: why the run failed
     same_file = "same.json"  # of an ablation: which run stands for this one
@@ -65,28 +66,46 @@ class RunDirectory:
         Raises:
             UserError: there is no run in this folder, or it did not finish.
         """
+        run = cls._with_configuration(path)
+        if not (run.path / cls.summary_file).is_file():
+            raise UserError(
+                f"The run at {path} did not finish: it has no {cls.summary_file}. `encapnet train --resume={path}` "
+                "goes on with it."
+            )
+        return run
+
+    @classmethod
+    def unfinished(cls, path) -> "RunDirectory":
+        """Opens a run that was cut off.
+
+        Raises:
+            UserError: there is no run in this folder, or it is complete.
+        """
+        run = cls._with_configuration(path)
+        if (run.path / cls.summary_file).is_file():
+            raise UserError(f"The run at {path} is complete: there is nothing to go on with.")
+        return run
+
+    @classmethod
+    def _with_configuration(cls, path):
         run = cls(path)
         if not (run.path / cls.config_file).is_file():
             raise UserError(
                 f"There is no run at {path}: no {cls.config_file} in it. A run is a folder that `encapnet train` made, "
                 "such as runs/digits/20261122-182440."
             )
-        if not (run.path / cls.summary_file).is_file():
-            raise UserError(f"The run at {path} did not finish: it has no {cls.summary_file}.")
         return run
 
     def file(self, name: str) -> Path:
         return self.path / name
 
-    @contextmanager
+    def locked(self):
+        """Context in which no other process writes this run."""
+        return locked(self.file(self.lock_file))
+
     def replacing(self, name: str):
-        """Gives the path of a temporary sibling to write to; it takes the name when the block ends well."""
-        temporary = self.path / f".{secrets.token_hex(4)}-{name}"  # keeps the suffix: Keras reads the format off it
-        try:
-            yield temporary
-            os.replace(temporary, self.path / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Context that gives a temporary sibling's path to write to; it takes the name when the block ends well."""
+        return replacing(self.file(name))
 
     def write_text(self, name: str, text: str):
         with self.replacing(name) as temporary:

@@ -1,35 +1,49 @@
 """`encapnet train`: from a recipe to a trained, evaluated and reported model."""
 
+import errno
 import platform
 import shlex
 import sys
-import time
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from .config import Config, add_flags, settings
+from .durable import remove_leftovers
 from .errors import UserError
+from .predictions import PREDICT_BATCH
 from .recipes import RECIPES, resolve
 from .run_directory import RunDirectory
 
-PREDICT_BATCH = 256
-PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are watched
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def add_arguments(parser):
     parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), default="digits", help="Starting point that the other flags override."
+        "--recipe", choices=tuple(RECIPES), help="Starting point that the other flags override [digits]."
     )
     parser.add_argument("--run_dir", help="Folder to make for the run. Default: runs/RECIPE/TIME.")
+    parser.add_argument("--resume", metavar="RUN", help="Folder of a run that was cut off, to go on with.")
     add_flags(parser, skip=("recipe",))
 
 
 def main(args):
     """The verb: resolves the configuration, trains, prints the result and what to type next."""
     given = {setting.name: getattr(args, setting.name) for setting in settings()}
-    config = resolve(args.recipe, {name: value for name, value in given.items() if value is not None})
-    run, summary = train(config, args.run_dir)
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.resume is None:
+        done = train(resolve(args.recipe or "digits", given), args.run_dir)
+    else:
+        from . import resume
+
+        if args.run_dir is not None:
+            raise UserError("--resume goes on in the run's own folder: leave --run_dir out.")
+        unfinished = RunDirectory.unfinished(args.resume)
+        done = train(resume.configuration(unfinished, args.recipe, given), resume=unfinished)
+    if done is None:
+        return
+    run, summary = done
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
         f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
@@ -39,19 +53,24 @@ def main(args):
     )
 
 
-def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
+def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> tuple[RunDirectory, dict] | None:
     """Trains one model.
 
     Args:
         config: the run's configuration.
         run_dir: folder to make; None makes `runs/<recipe>/<time>`.
+        resume: a run that was cut off, to go on with instead; `config` is its own.
 
     Returns:
-        The run's folder and its summary.
+        The run's folder and its summary; None in a process that is not the chief of several workers.
 
     Raises:
-        UserError: data, settings or folder do not serve, or the loss became NaN.
+        UserError: devices, data, settings or folder do not serve, another process writes the run, the loss became NaN,
+            or the run was interrupted.
     """
+    from . import strategy as strategies
+
+    strategy, chief = strategies.prepare(config), strategies.is_chief()  # before anything else uses TensorFlow
     from . import data
 
     dataset = data.load(config)
@@ -64,74 +83,62 @@ def train(config: Config, run_dir=None) -> tuple[RunDirectory, dict]:
         )
     import keras
 
-    from . import network
+    from . import fitting, network
 
     keras.utils.set_random_seed(config.seed)
-    model = network.build(config, dataset.image_shape, len(dataset.class_names))
-    run = RunDirectory.create(config.recipe, run_dir)
-    run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_circumstances()})
-    print(
-        f"{_what(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
-        f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
-        f"{_parameters(model):,} parameters; {config.epochs} epochs of {steps} steps\nrun:     {run.path}",
-        flush=True,
-    )
-    if dataset.skipped:
-        print(f"left out: {data.describe_skipped(dataset)}", flush=True)
-    try:
-        best, seconds = _fit(model, config, dataset, steps, run)
+    with strategy.scope() if strategy else nullcontext():
+        model = network.build(config, dataset.image_shape, len(dataset.class_names))
+    if not chief:
+        fitting.fit(model, config, dataset, steps, resume, resumed=bool(resume), chief=False)
+        return None
+    run = resume or RunDirectory.create(config.recipe, run_dir)
+    with run.locked(), _told(run):
+        _describe(run, config, resumed=bool(resume))
+        replicas = strategy.num_replicas_in_sync if strategy else 1
+        print(
+            f"{_what(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
+            f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
+            f"{_parameters(model):,} parameters; {config.epochs} epochs of {steps} steps"
+            f"{f' on {replicas} replicas' if replicas > 1 else ''}\nrun:     {run.path}",
+            flush=True,
+        )
+        if dataset.skipped:
+            print(f"left out: {data.describe_skipped(dataset)}", flush=True)
+        best, seconds = fitting.fit(model, config, dataset, steps, run, resumed=bool(resume))
         summary = _finish(model, config, dataset, best, seconds, run)
-    except KeyboardInterrupt:
-        raise UserError(f"Interrupted. What was saved so far is in {run.path}.", status=130) from None
     return run, summary
 
 
-def _fit(model, config, dataset, steps, run):
-    import keras
-
-    from encapnet_tf.callbacks import CollapseWatch
-
-    from . import data
-    from .callbacks import AgreementLog, BestModel, MetricsLog, NotANumber
-    from .data.augment import Augmentation
-    from .data.pipeline import evaluation_batches, training_batches
-    from .network import compile_model
-
-    best = BestModel(run)
-    with data.naming_corrupt(dataset.train, dataset.validation):  # an image read only now may be at fault
-        probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
-        (probe,) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test)
-        images, labels = (part.numpy() for part in probe)
-        watch = [CollapseWatch(images)] if config.feedback != "none" else []
-        augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
-        callbacks = [
-            NotANumber(),
-            *compile_model(model, config, steps, augmentation.mixes),
-            *watch,
-            best,
-            AgreementLog(run, routing_epochs(config), images, labels),
-            MetricsLog(run, config.epochs),
-            keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
-        ]
-        one_hot = len(dataset.class_names) if augmentation.mixes else None
-        began = time.perf_counter()
-        model.fit(
-            training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation),
-            validation_data=evaluation_batches(dataset.validation, PREDICT_BATCH, dataset.views.test, one_hot),
-            epochs=config.epochs,
-            steps_per_epoch=steps,
-            shuffle=False,  # The pipeline shuffles.
-            verbose=1 if sys.stdout.isatty() else 0,
-            callbacks=callbacks,
-        )
-    return best, time.perf_counter() - began
+@contextmanager
+def _told(run):
+    """Tells an interruption, and a file that cannot be written, with the command that goes on."""
+    again = f"encapnet train --resume={run.path}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        text = f"Interrupted. What was saved so far is in {run.path}; go on with: {again}"
+        raise UserError(text, status=130) from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        text = f"A file of the run cannot be written: {error}. Make room, then go on from the last checkpoint: {again}"
+        raise UserError(text, status=1) from error
 
 
-def routing_epochs(config: Config) -> tuple[int, ...]:
-    """The epochs to record the capsules' agreement at: first, 10 %, 40 % and last, as in Fig. 2, or those given."""
-    if config.routing_epochs is not None:
-        return config.routing_epochs
-    return tuple(sorted({1, *(max(1, round(config.epochs * share)) for share in (0.1, 0.4, 1))}))
+def _describe(run, config, resumed):
+    """Writes config.json; of a run that goes on, adds when and how to it, and clears what a killed process left."""
+    if not resumed:
+        run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_circumstances()})
+        return
+    for folder in (run.path, run.file(RunDirectory.checkpoints_folder)):
+        if folder.is_dir():
+            remove_leftovers(folder)
+    told = run.read_json(RunDirectory.config_file)
+    now = _circumstances()
+    if told.get("versions") != now["versions"]:
+        print(f"The run began with other versions: {told.get('versions')}; now {now['versions']}.", flush=True)
+    resumes = [*told.get("resumed", []), f"{now['started']}: {now['command']}"]
+    run.write_json(RunDirectory.config_file, {**told, "resumed": resumes})
 
 
 def _finish(model, config, dataset, best, seconds, run):

@@ -7,29 +7,21 @@ from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of, whole_number
+from encapnet_tf.keras_private import PerReplicaLosses
 from encapnet_tf.layers import feedback_parts
+from encapnet_tf.layers.training_mean import TrainingMean
 from encapnet_tf.ops.acceleration import compiled
 from encapnet_tf.ops.pairwise_cost import COSTS, self_cost
 from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.replicas import gathered
 from encapnet_tf.ops.sinkhorn import check_arguments
 
 DIVERGENCES = ("sinkhorn", "kl")
 OBJECTIVES = ("minimize", "adversarial", "frozen")
 
 
-class TrainingMean(keras.metrics.Mean):
-    """Running mean that exists in training only: in a model's evaluation it is absent, not 0."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.training = False
-
-    def result(self):
-        return {self.name: super().result()} if self.training else {}
-
-
 @keras.saving.register_keras_serializable("encapnet_tf")
-class FeedbackAgreement(keras.layers.Layer):
+class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
     """Feedback agreement unit: asks a higher layer to be able to tell what the lower layer was (section 3.2).
 
     In training, a generator maps the higher layer z back to the lower layer's shape, u' = g(z); an extractor maps u'
@@ -56,6 +48,9 @@ class FeedbackAgreement(keras.layers.Layer):
             does (the extractor can then make the divergence vanish by itself, by collapsing); "adversarial": maximise
             it; "frozen": stay as initialised.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
+        sync_replicas: whether the divergence is that of the whole batch where several replicas share it (TensorFlow
+            only), rather than the mean of their shares' divergences; settable. With `synchronized` batch statistics n
+            replicas then equal one.
 
     Call arguments:
         inputs: [higher, lower]: feature maps (batch, height, width, channels), token sequences (batch, tokens,
@@ -97,6 +92,7 @@ class FeedbackAgreement(keras.layers.Layer):
         solver="fast",
         relative_epsilon=False,
         synchronized=False,
+        sync_replicas=False,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # the output must be the input, in its own dtype
@@ -112,8 +108,9 @@ class FeedbackAgreement(keras.layers.Layer):
         self.solver = solver
         self.relative_epsilon = bool(relative_epsilon)
         self._synchronized = bool(synchronized)
-        self._given_generator = _named_or_layer("generator", generator, feedback_parts.GENERATORS)
-        self._given_extractor = _named_or_layer("extractor", extractor, feedback_parts.EXTRACTORS)
+        self.sync_replicas = bool(sync_replicas)
+        self._given_generator = feedback_parts.named_or_layer("generator", generator, feedback_parts.GENERATORS)
+        self._given_extractor = feedback_parts.named_or_layer("extractor", extractor, feedback_parts.EXTRACTORS)
         self._weight = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(_finite("weight", weight)), trainable=False,
             dtype="float32", autocast=False, name="weight",
@@ -123,7 +120,7 @@ class FeedbackAgreement(keras.layers.Layer):
     @property
     def weight(self) -> float:
         """Lambda; settable, also while a compiled model trains."""
-        return float(self._weight)
+        return float(K.convert_to_numpy(self._weight))
 
     @weight.setter
     def weight(self, value):
@@ -194,8 +191,10 @@ class FeedbackAgreement(keras.layers.Layer):
         """
         if not self.built:
             self.build([higher.shape, lower.shape])
-        generated = self._generate(higher, training)
-        return self._compare(self._extract(generated, training), self._extract(lower, training), training)
+        sides = (self._extract(side, training) for side in (self._generate(higher, training), lower))
+        if training and self.sync_replicas:
+            sides = map(gathered, sides)
+        return self._compare(*sides, training)
 
     def diagnose(self, higher, lower):
         """What tells a collapsed extractor from a lower layer that really is told: see `callbacks.CollapseWatch`.
@@ -210,8 +209,8 @@ class FeedbackAgreement(keras.layers.Layer):
             own divergence, without extractor); "spread", mean cost between the extracted features of two images, and
             "raw_spread", that of the lower layer's features as they are.
         """
-        generated = _as_trained(self.generator, higher)
-        extracted, features = (_flattened(_as_trained(self.extractor, x)) for x in (generated, lower))
+        generated = feedback_parts.as_trained(self.generator, higher)
+        extracted, features = (_flattened(feedback_parts.as_trained(self.extractor, x)) for x in (generated, lower))
         raw = _flattened(lower)
         values = {
             "divergence": self._compare(extracted, features),
@@ -263,13 +262,14 @@ class FeedbackAgreement(keras.layers.Layer):
             "cost": self.cost,
             "debias": self.debias,
             "differentiate_plan": self.differentiate_plan,
-            "generator": _serialized(self._given_generator),
-            "extractor": _serialized(self._given_extractor),
+            "generator": feedback_parts.serialized(self._given_generator),
+            "extractor": feedback_parts.serialized(self._given_extractor),
             "divergence": self.divergence,
             "extractor_objective": self.extractor_objective,
             "solver": self.solver,
             "relative_epsilon": self.relative_epsilon,
             "synchronized": self.synchronized,
+            "sync_replicas": self.sync_replicas,
         }
 
 
@@ -291,14 +291,6 @@ def units_of(model):
     return units
 
 
-def _as_trained(part, x):
-    """A generator's or extractor's output in training mode, without its side effects."""
-    if part is None:
-        return x
-    trainable, state = ([v.value for v in vs] for vs in (part.trainable_variables, part.non_trainable_variables))
-    return part.stateless_call(trainable, state, x, training=True)[0]
-
-
 def _flattened(x):
     """(batch, features), in at least float32."""
     features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1
@@ -315,18 +307,3 @@ def _finite(name, value):
 def _reversed(x):
     """x in value, minus 1 in gradient."""
     return 2 * K.stop_gradient(x) - x
-
-
-def _named_or_layer(name, value, kinds):
-    """A known name, None or a Keras layer, as given or from a configuration."""
-    if isinstance(value, dict):
-        value = keras.saving.deserialize_keras_object(value)
-    if value is None or isinstance(value, keras.Layer) or value in kinds:
-        return value
-    raise ValueError(
-        f"{name} must be one of {', '.join(map(repr, kinds))}, None or a Keras layer. Received: {name}={value!r}."
-    )
-
-
-def _serialized(part):
-    return keras.saving.serialize_keras_object(part) if isinstance(part, keras.Layer) else part

@@ -121,3 +121,27 @@ def _relu(dtype):
 
 def _sequential(layers):
     return keras.Sequential(layers)
+
+
+def named_or_layer(name, value, kinds):
+    """A known name, None or a Keras layer, as given or from a configuration."""
+    if isinstance(value, dict):
+        value = keras.saving.deserialize_keras_object(value)
+    if value is None or isinstance(value, keras.Layer) or value in kinds:
+        return value
+    raise ValueError(
+        f"{name} must be one of {', '.join(map(repr, kinds))}, None or a Keras layer. Received: {name}={value!r}."
+    )
+
+
+def serialized(part):
+    """The part as a configuration has it."""
+    return keras.saving.serialize_keras_object(part) if isinstance(part, keras.Layer) else part
+
+
+def as_trained(part, x):
+    """A generator's or extractor's output in training mode, without its side effects."""
+    if part is None:
+        return x
+    trainable, state = ([v.value for v in vs] for vs in (part.trainable_variables, part.non_trainable_variables))
+    return part.stateless_call(trainable, state, x, training=True)[0]

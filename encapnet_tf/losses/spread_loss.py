@@ -40,7 +40,7 @@ class SpreadLoss(keras.losses.Loss):
     @property
     def margin(self) -> float:
         """The margin in force; settable."""
-        return float(self._margin)
+        return float(ops.convert_to_numpy(self._margin))
 
     @margin.setter
     def margin(self, value):

@@ -2,7 +2,7 @@
 
 TensorFlow runs a graph operation by operation, each a pass over memory. On a CPU most of an EncapNet's operations are
 bound by that memory, so chains of them are handed to XLA, as functions of their own: dense convolutions are several
-times faster without it. Only `acceleration` imports this module.
+times faster without it. Only `acceleration` and `replicas` import this module.
 """
 
 import functools
@@ -22,6 +22,14 @@ def has_gpu():
 def applies():
     """Whether a graph is being built, for a CPU."""
     return not tf.executing_eagerly() and not has_gpu()
+
+
+def gathered(x):
+    """All replicas' rows, or `x` where there is one replica."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return x
+    return context.all_gather(x, axis=0)
 
 
 @functools.cache
