@@ -9,8 +9,9 @@ from encapnet_tf.trainers.predictions import saved_model
 PROGRAM = """
 from encapnet_tf.trainers.recipes import resolve
 from encapnet_tf.trainers.train import train
-settings = {"deterministic": True, "epochs": 2, "num_capsules": 4, "depths": (0,), "capsule_dims": (2,), "strides": (2,),
-            "feedback": "half", "train_limit": 120, "batch_size": 16, "ema": 0.9, "routing_epochs": (0,)}
+settings = {"deterministic": True, "epochs": 2, "num_capsules": 4, "depths": (0,), "capsule_dims": (2,),
+            "strides": (2,), "feedback": "half", "train_limit": 120, "batch_size": 16, "ema": 0.9,
+            "routing_epochs": (0,)}
 for run in ("one", "other"):
     train(resolve("digits", settings), run)
 """
