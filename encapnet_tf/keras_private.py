@@ -5,8 +5,11 @@ Each piece has a test of its own in tests/distribution, which says what goes wro
 
 import sys
 import threading
+import weakref
 
 import keras
+
+_THREAD = threading.local()  # losses: layer -> list, in each thread its own
 
 
 class PerReplicaLosses:
@@ -19,10 +22,9 @@ class PerReplicaLosses:
 
     @property
     def _losses(self):
-        threads = self.__dict__.setdefault("_losses_of_threads", threading.local())
-        if not hasattr(threads, "losses"):
-            threads.losses = []
-        return threads.losses
+        if not hasattr(_THREAD, "losses"):
+            _THREAD.losses = weakref.WeakKeyDictionary()
+        return _THREAD.losses.setdefault(self, [])
 
     @_losses.setter
     def _losses(self, value):

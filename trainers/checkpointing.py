@@ -105,10 +105,9 @@ class Checkpointing(keras.callbacks.Callback):
             )
         if agreed(self.model.distribute_strategy, self.stop.requested):
             saved = "What came after the last checkpoint is lost" if failure else "Everything is saved"
-            raise UserError(
-                f"Stopped by SIGTERM. {saved}; go on with: encapnet train --resume={self.run.path}",
-                status=StopSignal.status,
-            )
+            run = self.run.path if self.chief else "RUN"
+            text = f"Stopped by SIGTERM. {saved}; go on with: encapnet train --resume={run}"
+            raise UserError(text, status=StopSignal.status)
 
     def _write(self, epoch, step, logs=None):
         arrays = training_state.collect(self.model)

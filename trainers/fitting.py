@@ -51,13 +51,7 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
     checkpoints = (
         Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints) if chief or resumed else None
     )
-    start = resume.Start()
-    if resumed:
-        if not chief:
-            agreed(strategy, False)  # waits until the chief has set damaged ones aside
-        start = resume.start(run, checkpoints, config, steps, chief)
-        if chief:
-            agreed(strategy, False)
+    start = _start(strategy, run, checkpoints, config, steps, chief) if resumed else resume.Start()
     augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
     one_hot = len(dataset.class_names) if augmentation.mixes else None
     with strategy.scope():
@@ -97,6 +91,16 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
                 callbacks=[watch, *needed, *written, saving],
             )
     return best, saving.seconds
+
+
+def _start(strategy, run, checkpoints, config, steps, chief):
+    """Where a run goes on. Other workers look when the chief has set damaged checkpoints aside."""
+    if not chief:
+        agreed(strategy, False)
+    start = resume.start(run, checkpoints, config, steps, chief)
+    if chief:
+        agreed(strategy, False)
+    return start
 
 
 def _written(run, config, dataset, best, samples):

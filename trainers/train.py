@@ -70,7 +70,8 @@ def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> t
     """
     from . import strategy as strategies
 
-    strategy, chief = strategies.prepare(config), strategies.is_chief()  # before anything else uses TensorFlow
+    strategy = strategies.prepare(config)  # before anything else uses TensorFlow
+    chief = not strategies.across_machines(strategy) or strategies.is_chief()
     from . import data
 
     dataset = data.load(config)

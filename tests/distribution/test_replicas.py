@@ -3,10 +3,8 @@
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,39 +81,6 @@ def test_without_sync_the_mean_of_the_replicas_losses_is_logged_and_optimised(tm
     for step in range(STEPS):
         assert logs[step]["loss"] == pytest.approx(np.mean(losses[: 2 * step + 2]), abs=1e-9)
         assert logs[step]["module1_feedback_half"] == pytest.approx(np.mean(divergences[: 2 * step + 2]), abs=1e-9)
-
-
-def losses_of_two_threads(layer):
-    """How many losses each of two threads sees, when both have added one."""
-    both, seen = threading.Barrier(2), []
-
-    def replica():
-        layer.add_loss(keras.ops.ones(()))
-        both.wait(10)
-        seen.append(len(layer.losses))
-
-    threads = [threading.Thread(target=replica) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return seen
-
-
-def test_a_units_losses_are_each_replicas_own():
-    assert losses_of_two_threads(keras.layers.Layer()) == [2, 2], "Keras does it itself now: PerReplicaLosses can go"
-    unit = FeedbackAgreement()
-    assert losses_of_two_threads(unit) == [1, 1]
-    assert unit.losses == []
-
-
-def test_one_threads_losses_are_cleared_as_ever():
-    unit = FeedbackAgreement(generator="conv")
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, unit([keras.layers.Dense(4)(inputs), inputs]))
-    for _ in range(2):
-        model(np.ones((2, 4), "float32"), training=True)
-        assert len(model.losses) == 1
 
 
 def test_sync_replicas_is_kept_and_changes_nothing_on_one_device():

@@ -37,6 +37,8 @@ def test_train_writes_a_whole_run(run):
         "config.json",
         "metrics.jsonl",
         "agreement.jsonl",
+        "checkpoints",
+        "lock",
         "tensorboard",
         "best.keras",
         "final.keras",

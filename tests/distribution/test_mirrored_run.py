@@ -1,0 +1,78 @@
+"""`encapnet train --strategy=mirrored` on two parts of the CPU, each time in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from encapnet_tf.trainers.predictions import saved_model
+
+FLAGS = ["--epochs=2", "--num_capsules=4", "--depths=1", "--capsule_dims=2", "--strides=2", "--routing=master",
+         "--train_limit=150", "--batch_size=16", "--checkpoint_steps=2", "--optimizer=adam", "--schedule=constant",
+         "--augment=affine,mixup", "--feedback=half", "--feedback_weight=0.1", "--synchronized=true", "--ema=0.8",
+         "--sync_replicas=true"]  # fmt: skip
+MIRRORED = ["--strategy=mirrored", "--replicas=2"]
+STOP_AT = """
+import os, signal
+from encapnet_tf.trainers.checkpointing import Checkpointing
+save = Checkpointing.on_train_batch_end
+def on_train_batch_end(self, batch, logs=None):
+    if self._epoch * self.steps + batch + 1 == {step}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    save(self, batch, logs)
+Checkpointing.on_train_batch_end = on_train_batch_end
+"""
+MAIN = "from encapnet_tf.trainers.cli import main; main()"
+
+
+def encapnet(folder, *flags, before=""):
+    return subprocess.run(
+        [sys.executable, "-c", before + MAIN, "train", *flags], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def rows(run):
+    return [
+        {name: value for name, value in json.loads(line).items() if name != "seconds"}
+        for line in (run / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mirrored")
+    process = encapnet(folder, "--run_dir=run", *FLAGS, *MIRRORED)
+    assert process.returncode == 0, process.stderr[-3000:]
+    return folder / "run", process.stdout
+
+
+def test_a_run_on_two_replicas_is_whole(mirrored):
+    run, output = mirrored
+    assert "on 2 replicas" in output
+    assert "validation leaves out 1 images: 2 replicas take 1 x 14" in output
+    assert {"best.keras", "final.keras", "summary.json", "report.html"} <= {path.name for path in run.iterdir()}
+    assert all(np.isfinite(value) for row in rows(run) for value in row.values())
+
+
+@pytest.mark.slow
+def test_it_logs_what_one_device_does(mirrored, tmp_path):
+    process = encapnet(tmp_path, "--run_dir=run", *FLAGS)
+    assert process.returncode == 0, process.stderr[-3000:]
+    for row, expected in zip(rows(mirrored[0]), rows(tmp_path / "run"), strict=True):
+        for name in ("loss", "class_loss", "module1_feedback_half"):
+            assert row[name] == pytest.approx(expected[name], rel=1e-2), name
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_is_uninterrupted(mirrored, tmp_path):
+    process = encapnet(tmp_path, "--run_dir=run", *FLAGS, *MIRRORED, before=STOP_AT.format(step=11))
+    assert process.returncode == 143, process.stderr[-3000:]
+    assert "Stopped by SIGTERM. Everything is saved" in process.stderr
+    process = encapnet(tmp_path, "--resume=run")
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert "goes on: epoch 2, step 4" in process.stdout
+    assert rows(tmp_path / "run") == rows(mirrored[0])
+    ours, theirs = (saved_model(run / "final.keras").get_weights() for run in (tmp_path / "run", mirrored[0]))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
