@@ -17,11 +17,12 @@ class MetricsLog(keras.callbacks.Callback):
     Args:
         run: the run's folder.
         epochs: number of epochs, for the printed line.
+        quiet: whether to print nothing.
     """
 
-    def __init__(self, run: RunDirectory, epochs: int):
+    def __init__(self, run: RunDirectory, epochs: int, quiet: bool = False):
         super().__init__()
-        self.run, self.epochs, self.rows = run, epochs, []
+        self.run, self.epochs, self.quiet, self.rows = run, epochs, quiet, []
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()
@@ -31,7 +32,7 @@ class MetricsLog(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "seconds": round(seconds, 3), **{k: float(v) for k, v in (logs or {}).items()}}
         self.rows.append(row)
         self.run.write_json_lines(RunDirectory.metrics_file, self.rows)
-        if not sys.stdout.isatty():
+        if not (self.quiet or sys.stdout.isatty()):
             print(
                 f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
                 f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "

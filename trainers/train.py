@@ -7,9 +7,9 @@ import time
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from .config import Config, add_flags, settings
+from . import config_file
+from .config import Config, add_flags
 from .errors import UserError
-from .recipes import RECIPES, resolve
 from .run_directory import RunDirectory
 
 PREDICT_BATCH = 256
@@ -18,18 +18,14 @@ _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def add_arguments(parser):
-    parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), default="digits", help="Starting point that the other flags override."
-    )
+    config_file.add_arguments(parser)
     parser.add_argument("--run_dir", help="Folder to make for the run. Default: runs/RECIPE/TIME.")
     add_flags(parser, skip=("recipe",))
 
 
 def main(args):
     """The verb: resolves the configuration, trains, prints the result and what to type next."""
-    given = {setting.name: getattr(args, setting.name) for setting in settings()}
-    config = resolve(args.recipe, {name: value for name, value in given.items() if value is not None})
-    run, summary = train(config, args.run_dir)
+    run, summary = train(config_file.configuration(args), args.run_dir)
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
         f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
