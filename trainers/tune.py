@@ -15,7 +15,7 @@ from .search.space import DEFAULT, Space
 _TUNERS = ("random", "bayesian", "hyperband", "grid")
 _TRIALS = 12
 _GRID_POINTS = 4
-_EPOCHS_SHARE = 4  # a trial trains a fourth of the recipe's epochs
+_EPOCHS_SHARE = 8  # a trial trains an eighth of the recipe's epochs
 _SHOWN = 5
 
 
@@ -46,7 +46,7 @@ def add_arguments(parser):
         "--silent_minutes",
         type=float,
         default=30.0,
-        help="With several workers: one that trained no step for so long is ended, and its trial run again [30].",
+        help="A worker that trained no step for so long is ended, and its trial run again, once [30].",
     )
     parser.add_argument("--retrain", type=int, default=0, help="Train the best configuration on so many seeds [0].")
     parser.add_argument("--retrain_epochs", type=int, help="Epochs of --retrain. Default: the recipe's.")
@@ -89,7 +89,8 @@ def _search(asked, run, args, role):
     except KeyboardInterrupt:
         leaderboard.write(asked, run)
         raise UserError(
-            f"Interrupted. Finished trials are kept; go on with encapnet tune --resume --out={shlex.quote(str(run.path))}",
+            "Interrupted. Finished trials are kept; go on with "
+            f"encapnet tune --resume --out={shlex.quote(str(run.path))}",
             status=130,
         ) from None
     records = leaderboard.write(asked, run)

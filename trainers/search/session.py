@@ -1,4 +1,4 @@
-"""One process's part in a search: all of it, the chief's, or a worker's."""
+"""One process's part in a search: the chief's, which draws settings and trains nothing, or a worker's."""
 
 import fcntl
 from contextlib import contextmanager
@@ -33,27 +33,23 @@ def search(plan, run: RunDirectory, role: str, workers: int, silent_seconds: flo
         run.write_json(PLAN_FILE, plan.to_json())
         for told in set_aside_damaged(run.path):
             print(f"damaged: {told}", flush=True)
-        if workers > 1 or role == supervisor.CHIEF:
-            _without_gpu()
-        tuner = _tuner(plan, run)
-        made = tuner.oracle
+        _without_gpu()
+        made = _tuner(plan, run).oracle
         if run.file(ORACLE_FILE).exists() or list(run.path.glob(TRIALS)):
             made.reload()
         made.told = lambda trial: _print_trial(trial, made, run)
         print(_beginning(plan, made, run), flush=True)
+        made.save()
         if role == supervisor.CHIEF:
             supervisor.lead(made, run.path, silent_seconds)
-        elif workers > 1:
-            made.save()
-            supervisor.supervise(made, workers, run.path, silent_seconds)
         else:
-            tuner.search()
+            supervisor.supervise(made, workers, run.path, silent_seconds)
 
 
 def work(plan, run: RunDirectory):
     """A worker's part: asks the chief for trials until there is none left."""
-    supervisor.end_with_supervisor()
-    _tuner(plan, run, alive=supervisor.alive_file(run.path)).search()
+    most = supervisor.MOST_TRIALS if supervisor.end_with_supervisor() else None
+    _tuner(plan, run, alive=supervisor.alive_file(run.path), most_trials=most).search()
 
 
 def _tuner(plan, run, **options) -> SearchTuner:

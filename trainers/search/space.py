@@ -83,8 +83,8 @@ class Space:
         """
         axes = tuple(_axis(_ALIASES.get(name, name), wanted) for name, wanted in ranges.items())
         names = [axis.name for axis in axes]
-        if not names or len(set(names)) < len(names):
-            raise UserError(f"--search={','.join(names)}: expected at least one setting, and each once.")
+        if len(set(names)) < len(names):
+            raise UserError(f"--search={','.join(names)}: expected each setting once.")
         return cls(axes)
 
     @classmethod
@@ -97,6 +97,8 @@ class Space:
         ranges = {}
         for part in text.split(","):
             name, _, wanted = part.partition("=")
+            if name in ranges:
+                raise UserError(f"--search: {name} stands there twice.")
             ends = wanted.split(":")
             if not wanted:
                 ranges[name] = None

@@ -21,6 +21,10 @@ _SUPERVISOR = "ENCAPNET_TUNE_SUPERVISOR"
 _COMMAND = (sys.executable, "-c", "from encapnet_tf.trainers.cli import main; main()")
 _TICK = 0.5  # seconds
 _GRACE = 60.0  # seconds for workers to end by themselves when the search is over
+# TensorFlow keeps what XLA compiled: on the digits a process grows by 0.2 to 0.4 GiB a trial, whether or not the jitted
+# helpers are forgotten between trials. So it is replaced after a few.
+MOST_TRIALS = 6
+ENOUGH = 75  # exit status of a worker that had them
 _MOST_DEATHS = 4  # of one worker in a row, without a trial that ended between them
 
 
@@ -44,10 +48,14 @@ def alive_file(out: Path) -> Path:
     return folder / f"{os.environ[_NAME]}.alive"
 
 
-def end_with_supervisor():
-    """In a worker: ends the process when the supervisor is gone, for KerasTuner would wait an hour for its answer."""
+def end_with_supervisor() -> bool:
+    """In a worker: ends the process when the supervisor is gone, for KerasTuner would wait an hour for its answer.
+
+    Returns:
+        Whether there is a supervisor.
+    """
     if _SUPERVISOR not in os.environ:
-        return
+        return False
     supervisor = int(os.environ[_SUPERVISOR])
 
     def watch():
@@ -56,6 +64,7 @@ def end_with_supervisor():
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    return True
 
 
 class _Worker:
@@ -138,6 +147,9 @@ def _look_after(worker, oracle, silent_seconds):
         code = f"no sign of life for {silent_seconds:.0f} s"
     if code == 0 or oracle.over:
         worker.over = True
+        return
+    if code == ENOUGH:
+        worker.start()
         return
     worker.deaths += 1
     hand_back(oracle, worker.name, f"{worker.name} died ({code}); {worker.log} may say why")

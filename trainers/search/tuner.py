@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..run_directory import RunDirectory
 from ..train import PREDICT_BATCH
 from .hyper_model import EncapNetHyperModel
+from .supervisor import ENOUGH
 
 _HYPERBAND_EPOCHS = "tuner/epochs"  # KerasTuner's name for the length that Hyperband gives a trial
 _PAUSE = 0.5  # seconds between questions while there is nothing to do; KerasTuner asks without pause
@@ -79,11 +80,12 @@ class SearchTuner(keras_tuner.Tuner):
 
     Args:
         alive: file to touch while there is life in this process; None touches none.
+        most_trials: end the process after so many, for a supervisor to start a fresh one; None goes on.
         **options: of `keras_tuner.Tuner`.
     """
 
-    def __init__(self, alive: Path | None = None, **options):
-        self._alive, self._touched, self._waited = alive, 0.0, False
+    def __init__(self, alive: Path | None = None, most_trials: int | None = None, **options):
+        self._alive, self._touched, self._waited, self._left = alive, 0.0, False, most_trials
         super().__init__(**options)
 
     def save(self):
@@ -100,6 +102,13 @@ class SearchTuner(keras_tuner.Tuner):
     def on_trial_begin(self, trial):
         self._waited = False
         super().on_trial_begin(trial)
+
+    def on_trial_end(self, trial):
+        super().on_trial_end(trial)
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                raise SystemExit(ENOUGH)
 
     def on_batch_end(self, trial, model, batch, logs=None):
         self._live()
