@@ -1,6 +1,7 @@
 """`encapnet tune`: searches lambda, epsilon and other settings with KerasTuner; can be stopped and resumed."""
 
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,12 +66,12 @@ def main(args):
     role = supervisor.role()
     if role != "alone" and args.workers > 1:
         raise UserError("--workers starts workers on this machine; KerasTuner's environment variables replace it.")
-    asked = None if args.resume and not _asks(args) else plan(args)
     out = Path(args.out or f"searches/{_recipe(args)}-{args.tuner or 'random'}")
     run = RunDirectory(out)
     if role == "worker":
-        session.work(Plan.read(run) if run.file(PLAN_FILE).exists() else asked or plan(args), run)
+        session.work(_awaited(run, 60 * args.silent_minutes), run)
         return
+    asked = None if args.resume and not _asks(args) else plan(args)
     if args.resume:
         found = _found(run)
         asked = found if asked is None else found.resumed(asked)
@@ -150,6 +151,18 @@ def _made(asked, out) -> RunDirectory:
     run = RunDirectory.create(asked.config.recipe, out)
     run.write_json(PLAN_FILE, asked.to_json())
     return run
+
+
+def _awaited(run, seconds: float) -> Plan:
+    """The plan that the chief writes, perhaps only now."""
+    until = time.monotonic() + seconds
+    while not run.file(PLAN_FILE).exists():
+        if time.monotonic() > until:
+            raise UserError(
+                f"The chief has begun no search at {run.path}; all machines must see that folder.", status=1
+            )
+        time.sleep(1)
+    return Plan.read(run)
 
 
 def _found(run) -> Plan:

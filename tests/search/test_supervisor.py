@@ -115,3 +115,22 @@ def test_roles_by_kerastuners_variables(monkeypatch, variables, role):
             supervisor.role()
     else:
         assert supervisor.role() == role
+
+
+def led(folder, monkeypatch, oracle, seconds):
+    for name, value in (("ORACLE_IP", "127.0.0.1"), ("ORACLE_PORT", "1"), ("TUNER_ID", "chief")):
+        monkeypatch.setenv(f"KERASTUNER_{name}", value)
+    supervisor.lead(oracle, folder, seconds)
+
+
+def test_a_chief_gives_a_silent_workers_trial_to_others(tmp_path, workers, monkeypatch):
+    oracle = Oracle(tmp_path, ongoing=["gone"], over_after=1.5)
+    oracle.tuner_ids = {"gone"}
+    led(tmp_path, monkeypatch, oracle, 0.5)
+    assert [trial.status for trial in oracle.ended] == ["INVALID"]
+    assert not oracle.tuner_ids
+
+
+def test_a_chief_without_workers_ends(tmp_path, workers, monkeypatch):
+    with pytest.raises(UserError, match="No worker is left"):
+        led(tmp_path, monkeypatch, Oracle(tmp_path), 0.3)
