@@ -71,13 +71,14 @@ def main(args):
     if role == "worker":
         session.work(_awaited(run, 60 * args.silent_minutes), run)
         return
-    asked = None if args.resume and not _asks(args) else plan(args)
     if args.resume:
-        found = _found(run)
-        asked = found if asked is None else found.resumed(asked)
+        asked = _found(run)
+        if _asks(args):
+            asked.check_same(plan(args))
         if args.trials is not None:
             asked = replace(asked, trials=args.trials)
     else:
+        asked = plan(args)
         run = _made(asked, out)
     _search(asked, run, args, role)
 

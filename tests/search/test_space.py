@@ -84,8 +84,7 @@ def test_lambda_needs_units():
 
 def test_a_resumed_search_has_the_same_settings():
     plan = Plan(BASE, Space.parse("lambda"), "random", 12, "val_accuracy", 4)
-    more = Plan(BASE, Space.parse("lambda"), "random", 20, "val_accuracy", 4)
-    assert plan.resumed(more).trials == 20
+    plan.check_same(Plan(BASE, Space.parse("lambda"), "random", 20, "val_accuracy", 4))
     other = Plan(resolve("digits", {"feedback": "half"}), Space.parse("lambda"), "grid", 12, "val_accuracy", 4)
     with pytest.raises(UserError, match="with other settings: tuner, feedback"):
-        plan.resumed(other)
+        plan.check_same(other)

@@ -125,10 +125,15 @@ def led(folder, monkeypatch, oracle, seconds):
 
 def test_a_chief_gives_a_silent_workers_trial_to_others(tmp_path, workers, monkeypatch):
     oracle = Oracle(tmp_path, ongoing=["gone"], over_after=1.5)
-    oracle.tuner_ids = {"gone"}
+    oracle.tuner_ids = {"gone", "other"}
+    (tmp_path / "workers").mkdir()
+    other = tmp_path / "workers/other.alive"
+    other.touch()
+    os.utime(other, (time.time() + 60,) * 2)
+    monkeypatch.setattr(supervisor, "_GRACE", 0.1)
     led(tmp_path, monkeypatch, oracle, 0.5)
     assert [trial.status for trial in oracle.ended] == ["INVALID"]
-    assert not oracle.tuner_ids
+    assert oracle.tuner_ids == {"other"}
 
 
 def test_a_chief_without_workers_ends(tmp_path, workers, monkeypatch):

@@ -1,6 +1,6 @@
 """What a search is to do: kept in its folder, so that resuming it needs no flag."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..config import Config
 from ..errors import UserError
@@ -51,17 +51,15 @@ class Plan:
         config, space = Config.from_json(values["config"]), Space.from_json(values["space"])
         return cls(**{**known, "config": config, "space": space})
 
-    def resumed(self, asked: "Plan") -> "Plan":
-        """This plan with the number of trials of another, which must be the same otherwise.
+    def check_same(self, asked: "Plan"):
+        """Refuses to go on with this plan where another was asked for; only the number of trials may differ.
 
         Raises:
-            UserError: it is not; the message names what differs.
+            UserError: as said; the message names what differs.
         """
         ours, theirs = ({**plan.__dict__, **plan.config.to_json()} for plan in (self, asked))
-        other = [name for name in ours if name not in ("trials", "config") and ours[name] != theirs[name]]
-        if other:
+        if other := [name for name in ours if name not in ("trials", "config") and ours[name] != theirs[name]]:
             raise UserError(
                 f"The search was begun with other settings: {', '.join(other)}. Leave them out to go on with its own, "
                 "or begin another with --out."
             )
-        return replace(self, trials=asked.trials)
