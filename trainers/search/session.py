@@ -10,6 +10,7 @@ from ..errors import UserError
 from ..report.search_sections import described
 from ..run_directory import RunDirectory
 from . import oracles, supervisor
+from .plan import PLAN_FILE
 from .records import ORACLE_FILE, TRIALS, set_aside_damaged
 from .tuner import SearchTuner, TrialModel
 
@@ -27,8 +28,6 @@ def search(plan, run: RunDirectory, role: str, workers: int, silent_seconds: flo
     Raises:
         UserError: another process searches in this folder, or the workers died.
     """
-    from .plan import PLAN_FILE
-
     with _alone_in(run):
         run.write_json(PLAN_FILE, plan.to_json())
         for told in set_aside_damaged(run.path):
