@@ -16,6 +16,8 @@ def pytest_configure(config):
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
     )
+    # KerasTuner's own names for threads.
+    config.addinivalue_line("filterwarnings", r"ignore:(currentThread|getName)\(\) is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)

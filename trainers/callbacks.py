@@ -3,9 +3,11 @@
 import time
 
 import keras
+import numpy as np
 
 from .agreement import agreement
 from .checkpoint import digest
+from .errors import UserError
 from .run_directory import RunDirectory
 
 
@@ -17,11 +19,12 @@ class MetricsLog(keras.callbacks.Callback):
     Args:
         run: the run's folder.
         epochs: number of epochs, for the printed line.
+        quiet: whether to print nothing.
     """
 
-    def __init__(self, run: RunDirectory, epochs: int):
+    def __init__(self, run: RunDirectory, epochs: int, quiet: bool = False):
         super().__init__()
-        self.run, self.epochs = run, epochs
+        self.run, self.epochs, self.quiet = run, epochs, quiet
         self.rows = (
             run.read_json_lines(RunDirectory.metrics_file) if run.file(RunDirectory.metrics_file).exists() else []
         )
@@ -34,12 +37,13 @@ class MetricsLog(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "seconds": round(seconds, 3), **{k: float(v) for k, v in (logs or {}).items()}}
         self.rows.append(row)
         self.run.write_json_lines(RunDirectory.metrics_file, self.rows)
-        print(
-            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
-            f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
-            f"{seconds:.1f} s",
-            flush=True,
-        )
+        if not self.quiet:
+            print(
+                f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+                f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
+                f"{seconds:.1f} s",
+                flush=True,
+            )
 
 
 class BestModel(keras.callbacks.Callback):
@@ -97,3 +101,15 @@ class AgreementLog(keras.callbacks.Callback):
             file = RunDirectory.agreement_file
             rows = self.run.read_json_lines(file) if self.run.file(file).exists() else []
             self.run.write_json_lines(file, [*rows, *({"epoch": epoch + 1, **row} for row in found)])
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends training with an error when the loss stops being a finite number."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss")
+        if loss is not None and not np.isfinite(loss):
+            raise UserError(
+                f"The loss became {loss} at step {batch + 1} of an epoch. A lower learning rate usually helps.",
+                status=1,
+            )

@@ -1,6 +1,7 @@
 """The configuration of a run: one frozen dataclass; flags, `--help` and config.json are generated from it."""
 
 import dataclasses
+import difflib
 import math
 import numbers
 from dataclasses import dataclass, field
@@ -200,10 +201,7 @@ class Config:
         Raises:
             UserError: a key is unknown or a value is not one of the setting's.
         """
-        known = {setting.name for setting in settings()}
-        if unknown := sorted(set(values) - known):
-            raise UserError(f"Unknown settings in the configuration: {', '.join(unknown)}.")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(**settings_from_json(values))
 
 
 # Settings that are the network's own: choosing another network drops a recipe's.
@@ -213,6 +211,31 @@ NETWORK_SETTINGS = ("num_capsules", "width", "depths", "capsule_dims", "strides"
 def settings() -> tuple[dataclasses.Field, ...]:
     """The configuration's fields, each with its help, parser, choices and bounds as metadata."""
     return dataclasses.fields(Config)
+
+
+def settings_from_json(values: dict) -> dict:
+    """Some or all settings as JSON has them: names and kinds are checked, lists become tuples.
+
+    Raises:
+        UserError: a key is unknown (the nearest known one is named) or a value is of the wrong kind.
+    """
+    known = {setting.name: setting for setting in settings()}
+    if unknown := sorted(set(values) - set(known)):
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UserError(f"Unknown settings in the configuration: {', '.join(unknown)}{hint}.")
+    return {name: _from_json(known[name], value) for name, value in values.items()}
+
+
+def _from_json(setting, value):
+    parse = setting.metadata["parse"]
+    if value is None and setting.default is None:
+        return None
+    expected = {str: (str, "text"), _switch: (bool, "true or false")}.get(parse)
+    expected = (list, "a list") if parse in (_integers, _words) else expected
+    if expected and not isinstance(value, expected[0]):
+        raise UserError(f"--{setting.name}={value}: expected {expected[1]}.")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check(setting, value):

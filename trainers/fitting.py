@@ -3,7 +3,6 @@
 import sys
 
 import keras
-import tensorflow as tf
 
 from encapnet_tf.callbacks import CollapseWatch
 from encapnet_tf.keras_private import mend_multi_worker
@@ -16,11 +15,10 @@ from .config import Config
 from .data import naming_corrupt
 from .data.augment import Augmentation
 from .data.pipeline import evaluation_batches, training_batches
-from .errors import UserError
 from .network import compile_model
 from .not_a_number import NotANumber
-from .predictions import PREDICT_BATCH
 from .progress import ProgressBar
+from .replica_batches import shared, validation_batches
 from .run_directory import RunDirectory
 from .stop_signal import StopSignal
 from .strategy import across_machines, agreed
@@ -67,9 +65,10 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
 
     def batches_from(first_step):
         size, seed = config.batch_size, config.seed
-        return _shared(training_batches(dataset.train, size, config.epochs, seed, augmentation, first_step))
+        return shared(training_batches(dataset.train, size, config.epochs, seed, augmentation, first_step))
 
-    validation = _validation(dataset, strategy.num_replicas_in_sync, one_hot, chief)
+    told = (lambda text: print(text, flush=True)) if chief else None
+    validation = validation_batches(dataset, strategy.num_replicas_in_sync, one_hot, told)
     with StopSignal() as stop:
         watch = NotANumber(checkpoints, batches_from, steps)
         saving = Checkpointing(run, checkpoints, config, steps, best, start, stop, watch, chief)
@@ -82,7 +81,7 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
                     written.insert(0, ProgressBar(config.batch_size, steps, config.epochs, start))
             model.fit(
                 batches_from(start.epoch * steps + start.step),
-                validation_data=_shared(validation),
+                validation_data=validation,
                 initial_epoch=start.epoch,
                 epochs=config.epochs,
                 steps_per_epoch=steps,
@@ -114,28 +113,6 @@ def _written(run, config, dataset, best, samples):
         keras.callbacks.TensorBoard(run.file("tensorboard"), write_graph=False),
         TensorBoardExtras(run.file("tensorboard"), images, labels, samples),
     ]
-
-
-def _shared(batches):
-    """Batches that several workers take their shares of: every worker makes all, and leaves out the others' shares."""
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options)
-
-
-def _validation(dataset, replicas, one_hot, chief):
-    """Validation batches; for several replicas all of one size, which leaves out the last few images."""
-    split, size = dataset.validation, PREDICT_BATCH
-    if replicas > 1:
-        share = len(split) // replicas
-        if not share:
-            raise UserError(f"{len(split)} validation images cannot be shared out to {replicas} replicas.")
-        batches = -(-share * replicas // PREDICT_BATCH)
-        size = share // batches * replicas
-        if (left := len(split) - batches * size) and chief:
-            print(f"validation leaves out {left} images: {replicas} replicas take {batches} x {size}", flush=True)
-        split = split.take(range(batches * size))
-    return evaluation_batches(split, size, dataset.views.test, one_hot)
 
 
 def _probe(dataset):

@@ -143,7 +143,20 @@ def resolve(recipe: str, overrides: dict) -> Config:
     """
     if recipe not in RECIPES:
         raise UserError(f"Unknown recipe {recipe!r}: expected one of {', '.join(RECIPES)}.")
-    base = RECIPES[recipe].config
+    return override(RECIPES[recipe].config, overrides)
+
+
+def override(base: Config, overrides: dict) -> Config:
+    """A configuration with some settings changed. Another network drops the base's own network settings; extra
+    augmentations alone are added to the base's.
+
+    Args:
+        base: the configuration.
+        overrides: setting -> value.
+
+    Raises:
+        UserError: a value is refused.
+    """
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
         values.update(dict.fromkeys(NETWORK_SETTINGS))

@@ -31,6 +31,7 @@ class RunDirectory:
     checkpoints_folder = "checkpoints"
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
     failed_file = "failed.json"  # of an ablation: why the run failed
+    record_file = "record.json"  # of a search: how a trial went
     same_file = "same.json"  # of an ablation: which run stands for this one
 
     def __init__(self, path):

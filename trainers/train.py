@@ -8,11 +8,12 @@ from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from .config import Config, add_flags, settings
+from . import config_file
+from .config import Config, add_flags
 from .durable import remove_leftovers
 from .errors import UserError
 from .predictions import PREDICT_BATCH
-from .recipes import RECIPES, resolve
+from .recipes import RECIPES
 from .run_directory import RunDirectory
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
@@ -20,9 +21,7 @@ _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def add_arguments(parser):
-    parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), help="Starting point that the other flags override [digits]."
-    )
+    config_file.add_arguments(parser)
     parser.add_argument("--run_dir", help="Folder to make for the run. Default: runs/RECIPE/TIME.")
     parser.add_argument("--resume", metavar="RUN", help="Folder of a run that was cut off, to go on with.")
     add_flags(parser, skip=("recipe",))
@@ -30,17 +29,16 @@ def add_arguments(parser):
 
 def main(args):
     """The verb: resolves the configuration, trains, prints the result and what to type next."""
-    given = {setting.name: getattr(args, setting.name) for setting in settings()}
-    given = {name: value for name, value in given.items() if value is not None}
     if args.resume is None:
-        done = train(resolve(args.recipe or "digits", given), args.run_dir)
+        done = train(config_file.configuration(args), args.run_dir)
     else:
         from . import resume
 
         if args.run_dir is not None:
             raise UserError("--resume goes on in the run's own folder: leave --run_dir out.")
         unfinished = RunDirectory.unfinished(args.resume)
-        done = train(resume.configuration(unfinished, args.recipe, given), resume=unfinished)
+        recipe, given = config_file.asked_for(args)
+        done = train(resume.configuration(unfinished, recipe, given), resume=unfinished)
     if done is None:
         return
     run, summary = done

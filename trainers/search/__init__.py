@@ -1,0 +1,9 @@
+"""Searches over a configuration's settings with KerasTuner, which only the names below import."""
+
+
+def __getattr__(name):
+    if name == "EncapNetHyperModel":
+        from .hyper_model import EncapNetHyperModel
+
+        return EncapNetHyperModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,77 @@
+"""The networks of a search as a KerasTuner `HyperModel`. Imports KerasTuner: the extra `tune`."""
+
+from dataclasses import replace
+
+import keras_tuner
+
+from .. import network
+from ..callbacks import FiniteLoss
+from ..config import Config
+from ..errors import UserError
+from ..recipes import RECIPES
+from .space import DEFAULT, Space
+
+
+class EncapNetHyperModel(keras_tuner.HyperModel):
+    """A network with feedback units whose settings any KerasTuner tuner can search, on data of the user's own.
+
+    Images have pixels from 0 to 255 and labels are integers: the network's first layer rescales.
+
+    Args:
+        input_shape: (height, width, channels) of an image.
+        classes: number of classes.
+        config: a `Config` with the settings that are not searched. Default: the digits recipe's network with two
+            units a module and a constant learning rate.
+        space: name of a setting (or "lambda", or "depth") -> (low, high), a list of values, or None for its usual
+            range. Default: lambda and epsilon, logarithmically.
+        steps_per_epoch: for a learning rate that changes over the run (`config.schedule`).
+        grid_points: values of a range, for a grid search; None leaves ranges continuous.
+
+    Raises:
+        UserError: a setting cannot be searched, or a value is not one of a setting's.
+
+    Example:
+
+    >>> import keras_tuner
+    >>> from encapnet_tf.trainers.search import EncapNetHyperModel
+    >>> hypermodel = EncapNetHyperModel((8, 8, 1), 10, space={"lambda": (0.01, 1.0), "cost": None})
+    >>> tuner = keras_tuner.RandomSearch(hypermodel, objective="val_accuracy", max_trials=3, overwrite=True)
+    >>> sorted(hp.name for hp in tuner.oracle.get_space().space)
+    ['cost', 'feedback_weight']
+    >>> # tuner.search(images, labels, validation_split=0.1, epochs=5)
+    """
+
+    def __init__(self, input_shape, classes, config=None, space=None, steps_per_epoch=None, grid_points=None):
+        super().__init__()
+        if config is None:
+            config = replace(RECIPES["digits"].config, feedback="two", schedule="constant")
+        if config.schedule != "constant" and steps_per_epoch is None:
+            raise UserError(
+                f"The schedule {config.schedule!r} needs steps_per_epoch, the batches of an epoch; or choose the "
+                "schedule 'constant'."
+            )
+        self.space = space if isinstance(space, Space) else Space.of(space or dict.fromkeys(DEFAULT))
+        self.space.check(config)
+        self.input_shape, self.classes, self.config = tuple(input_shape), classes, config
+        self.steps_per_epoch, self.grid_points = steps_per_epoch, grid_points
+        self.mixed_labels = False
+        self._callbacks = []
+
+    def configured(self, hp) -> Config:
+        """The configuration of a trial.
+
+        Args:
+            hp: KerasTuner's `HyperParameters`, on which what is searched is declared.
+        """
+        return self.space.configured(self.config, self.space.declare(hp, self.grid_points))
+
+    def build(self, hp):
+        """Builds and compiles a trial's network."""
+        config = self.configured(hp)
+        model = network.build(config, self.input_shape, self.classes)
+        self._callbacks = network.compile_model(model, config, self.steps_per_epoch or 1, self.mixed_labels)
+        return model
+
+    def fit(self, hp, model, *args, callbacks=(), **kwargs):
+        """`model.fit` with the callbacks that the loss and the optimizer need; stops when the loss becomes NaN."""
+        return model.fit(*args, callbacks=[FiniteLoss(), *self._callbacks, *callbacks], **kwargs)
