@@ -129,7 +129,7 @@ def plan(args) -> Plan:
         config = override(config, {"feedback": "two"})
     if config.strategy == "multi_worker":
         raise UserError(
-            "--strategy=multi_worker is for one run on several machines. A search gives each machine trials of its own: "
+            "--strategy=multi_worker is for one run on several machines. A search gives each machine its own trials: "
             "start `encapnet tune` on each with KerasTuner's environment variables."
         )
     space = Space.parse(args.search) if args.search else Space.of(dict.fromkeys(DEFAULT))
