@@ -46,6 +46,11 @@ def checked(data, index):
         return tf.identity(data)
 
 
+def is_gif_or_bmp(data):
+    """Whether an encoded image is one of these."""
+    return tf.reduce_any([tf.equal(tf.strings.substr(data, 0, len(magic)), magic) for magic in (_GIF, _BMP)])
+
+
 def _require(condition, message):
     return tf.debugging.Assert(condition, [tf.strings.join(message)])
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ..trainers.data.encoded import decode, square
 from ..trainers.data.views import Views
-from .image_header import checked
+from .image_header import checked, is_gif_or_bmp
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,18 @@ class Preprocessing:
         """
 
         def image(file_and_index):
-            return square(decode(checked(*file_and_index), self.channels, self.stored), self.stored)
+            return square(self._decoded(checked(*file_and_index)), self.stored)
 
         return self._seen(image, (files, tf.range(tf.size(files))))
+
+    def _decoded(self, data):
+        if self.channels != 1:
+            return decode(data, self.channels, self.stored)
+        return tf.cond(  # their decoders give no gray
+            is_gif_or_bmp(data),
+            lambda: tf.image.rgb_to_grayscale(decode(data, 3)),
+            lambda: decode(data, 1, self.stored),
+        )
 
     def _seen(self, make, elements):
         stored = tf.TensorSpec((*self.stored, self.channels), tf.uint8)

@@ -47,7 +47,7 @@ def save_model(model, preprocessing: Preprocessing, assets, path):
         height, width = tf.unstack(tf.shape(images)[1:3])
         fits = (height >= 1) & (width >= 1) & (height <= LIMIT) & (width <= LIMIT)
         message = f"images of 1x1 to {LIMIT}x{LIMIT} pixels are served; the shape received is"
-        with tf.control_dependencies([tf.debugging.Assert(fits, [message, tf.shape(images)])]):
+        with tf.control_dependencies([tf.debugging.Assert(fits, [message, tf.shape(images)], summarize=4)]):
             return score(preprocessing.of_pixels(tf.identity(images)))
 
     def serve_bytes(images):

@@ -22,7 +22,7 @@ def answers(path, requests):
     signatures = tf.saved_model.load(path).signatures
     for signature, images in requests:
         try:
-            outputs = signatures[signature](images=tf.constant(images))
+            outputs = signatures[signature](images=tf.constant(images, tf.string if isinstance(images, list) else None))
         except (tf.errors.OpError, ValueError, TypeError) as error:
             yield str(error)
         else:
