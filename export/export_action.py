@@ -79,12 +79,9 @@ def export_run(path, name, out, tflite, images, recipe, overrides):
     Raises:
         UserError: see `export_model`.
     """
-    import numpy as np
-
     from ..trainers.model_and_data import model_and_data
     from .export_folder import ExportFolder
     from .export_model import export
-    from .lite import CALIBRATION_IMAGES
     from .preprocessing import Preprocessing
     from .samples import Samples
 
@@ -93,12 +90,7 @@ def export_run(path, name, out, tflite, images, recipe, overrides):
     model, dataset = model_and_data(path, recipe, overrides)
     height, width, channels = dataset.train.shape
     preprocessing = Preprocessing((height, width), channels, dataset.views)
-    chosen = np.arange(min(images or len(dataset.test), len(dataset.test)))
-    # Spread over the training images, which may lie class by class.
-    spread = np.linspace(0, len(dataset.train) - 1, min(CALIBRATION_IMAGES, len(dataset.train))).astype(int)
-    samples = Samples.of(
-        preprocessing, dataset.test.pixels(chosen), dataset.test.labels[chosen], dataset.train.pixels(spread)
-    )
+    samples = Samples.of_data(dataset, images)
     about = _about(RunDirectory(path)) if path.is_dir() else {"data": dataset.name}
     return export(model, samples, preprocessing, dataset.class_names, target, tflite, str(path), about)
 
@@ -122,7 +114,7 @@ def _about(run):
         "command": f"`{config.get('command', '')}`",
         "images": f"{summary['train_images']:,} to train on, {summary['validation_images']:,} to choose the best epoch "
         f"on, {summary['test_images']:,} to test on",
-        "training": f"{summary['epochs']} epochs, {summary['train_seconds']:.0f} s; the best was {summary['best_epoch']}",
+        "training": f"{summary['epochs']} epochs in {summary['train_seconds']:.0f} s; best {summary['best_epoch']}",
         "accuracy that the run reported": f"{summary['test_accuracy']:.2%} on test, "
         f"{summary['validation_accuracy']:.2%} on validation images",
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from ..trainers.data.pipeline import evaluation_batches
 from .lite import CALIBRATION_IMAGES
 from .preprocessing import Preprocessing
 
@@ -29,9 +30,26 @@ class Samples:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, pixels, labels, calibration) -> "Samples":
-        """Makes them from stored images, uint8; the first few are enough to calibrate on."""
+        """Makes them from images, uint8, of any size; the first few are enough to calibrate on."""
         seen = _seen(preprocessing, pixels)
         return cls(pixels, seen, labels, _seen(preprocessing, calibration[:CALIBRATION_IMAGES]))
+
+    @classmethod
+    def of_data(cls, dataset, images=None) -> "Samples":
+        """Makes them from a `Dataset`, seen as a run's evaluation sees them: its own code, not the export's.
+
+        Args:
+            dataset: the data.
+            images: how many test images to take, the first so many; None takes all.
+        """
+        test = dataset.test.take(np.arange(min(images or len(dataset.test), len(dataset.test))))
+        # Spread over the training images, which may lie class by class.
+        spread = np.linspace(0, len(dataset.train) - 1, min(CALIBRATION_IMAGES, len(dataset.train))).astype(int)
+        seen, calibration = (
+            np.concatenate([batch.numpy() for batch, _ in evaluation_batches(split, _BATCH, dataset.views.test)])
+            for split in (test, dataset.train.take(spread))
+        )
+        return cls(test.pixels(np.arange(len(test))), seen, test.labels, calibration)
 
     def __len__(self):
         return len(self.pixels)

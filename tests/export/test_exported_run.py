@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from encapnet_tf.export import parity, warm_up
 from encapnet_tf.export.contents import Contents
 from encapnet_tf.export.export_action import export_run

@@ -1,9 +1,10 @@
 """What is refused by its header, before a decoder sees it."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from encapnet_tf.export.image_header import LIMIT, checked
 
 from .image_bytes import animated, claiming, encoded, gif_of_frame
@@ -66,7 +67,5 @@ def test_cut_off_anywhere(kind):
     """No length of a file makes the reading of its header go wrong in another way than by a message."""
     data = encoded(noise[:8, :8], kind)
     for length in range(0, min(len(data), 60), 3):
-        try:
-            run(data[:length], 0)
-        except tf.errors.InvalidArgumentError as error:
-            assert str(error)
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            assert run(data[:length], 0).numpy() == data[:length]

@@ -12,7 +12,6 @@ import urllib.request
 
 import numpy as np
 import pytest
-
 from encapnet_tf.export import predict_action
 from encapnet_tf.export.clients import client
 from encapnet_tf.trainers.data.datasets import digits

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from encapnet_tf.export.runtimes import in_fresh_process, through_c_api
 
 from .image_bytes import animated, claiming, encoded
