@@ -45,23 +45,16 @@ class Contents:
         nodes = [*meta.graph_def.node, *(node for function in functions for node in function.node_def)]
         jitted = [node.name for node in nodes if node.op.startswith("Xla") or _must_compile(node.attr)]
         jitted += [function.signature.name for function in functions if _must_compile(function.attr)]
-        jitted += [
-            f"function {saved.function.concrete_functions[:1]}"
-            for saved in meta.object_graph_def.nodes
-            if saved.function.function_spec.jit_compile == saved.function.function_spec.ON
-        ]
         stored = [name for name, _ in tf.train.list_variables(f"{path}/variables/variables")]
+        signatures = {name: of for name, of in meta.signature_def.items() if not name.startswith("_")}
         return cls(
             tuple(_own_name(name) for name in stored if name.endswith(_STORED)),
             tuple(node.name for node in nodes),
             Counter(node.op for node in nodes),
             tuple(jitted),
-            *(
-                {name: {key: info.name for key, info in getattr(signature, side).items()}
-                 for name, signature in meta.signature_def.items() if name in meta.signature_def and name[0] != "_"}
-                for side in ("inputs", "outputs")
-            ),
-        )  # fmt: skip
+            {name: {key: tensor.name for key, tensor in of.inputs.items()} for name, of in signatures.items()},
+            {name: {key: tensor.name for key, tensor in of.outputs.items()} for name, of in signatures.items()},
+        )
 
     @classmethod
     def of_lite(cls, path) -> "Contents":
@@ -73,16 +66,13 @@ class Contents:
             kind: {value: name for name, value in vars(kind).items() if isinstance(value, int)}
             for kind in (schema.BuiltinOperator, schema.TensorType)
         }
+        if custom := [code.customCode.decode() for code in model.operatorCodes if code.customCode]:
+            raise UserError(f"{path} needs operations that LiteRT has not built in: {', '.join(custom)}.", status=1)
+        # Codes up to 127 stand in an older field too, and in very old files there alone.
         codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-        names = [
-            code.customCode.decode() if code.customCode else named[schema.BuiltinOperator][number]
-            for code, number in zip(model.operatorCodes, codes, strict=True)
-        ]
+        names = [named[schema.BuiltinOperator][code] for code in codes]
         tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
         operations = Counter(names[operator.opcodeIndex] for graph in model.subgraphs for operator in graph.operators)
-        custom = [code.customCode.decode() for code in model.operatorCodes if code.customCode]
-        if custom:
-            raise UserError(f"{path} needs operations that LiteRT has not built in: {', '.join(custom)}.", status=1)
         return cls(
             (),
             tuple(tensor.name.decode() for tensor in tensors),

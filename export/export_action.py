@@ -35,6 +35,7 @@ def main(args):
     """The verb: exports, prints the table of parity and what to type next."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
+    _hush()
     folder = export_run(
         args.model,
         args.name,
@@ -60,6 +61,15 @@ def main(args):
         f"next:    encapnet predict {path} IMAGE.png\n"
         f"serve:   docker compose --file {path}/{ExportFolder.serving_folder}/compose.yaml up"
     )
+
+
+def _hush():
+    """Errors alone: saving a model and running it in batches of different sizes is much remarked upon."""
+    import tensorflow as tf
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")
 
 
 def export_run(path, name, out, tflite, images, recipe, overrides):

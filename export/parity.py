@@ -68,7 +68,7 @@ class Parity:
         self.rows = []
         size = sum(weight.value.shape.num_elements() * weight.value.dtype.size for weight in model.weights)
         milliseconds = _timed(partial(model.predict_on_batch, samples.seen[:1]))
-        self._add("Keras", self.reference, 0.0, size / 1024, milliseconds)
+        self._add("Keras", self.reference, None, size / 1024, milliseconds)
 
     @property
     def holds(self) -> bool:

@@ -79,8 +79,9 @@ def _essence(message):
     """What a server says, without what TensorFlow puts round it."""
     if found := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
         return found[1]
+    message = re.sub(r"\{\{function_node .*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message)
+    noise = ("Graph execution error", "Detected at node", "<stack traces")
     lines = [line.strip() for line in message.splitlines()]
-    noise = ("Graph execution error", "Detected at node", "<stack traces", "[[{{node", "2 root error", "(0)", "(1)")
     return " ".join(line for line in lines if line and not line.startswith(noise))
 
 
