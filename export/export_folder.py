@@ -101,6 +101,7 @@ class Draft:
         stale = {f"{self.target.name}{suffix}.tflite" for suffix in VARIANTS.values()}
         for name in stale - {entry.name for entry in self.path.iterdir()}:  # of an earlier version
             (target / name).unlink(missing_ok=True)
+        shutil.rmtree(target / ExportFolder.refused_folder, ignore_errors=True)
         (target / ExportFolder.versions_folder).mkdir(exist_ok=True)
         for entry in self.path.iterdir():
             if entry.name == ExportFolder.serving_folder:
