@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = {"encapnet_tf": "encapnet_tf", "trainers": "encapnet_tf/trainers", "export": "encapnet_tf/export"}
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,9 @@ def test_one_name_on_the_top_level(wheel):
 def test_every_source_file_is_in_the_wheel(wheel):
     """A package that setup.cfg forgets would only be missed by the user."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder, inside in (("encapnet_tf", "encapnet_tf"), ("trainers", "encapnet_tf/trainers")):
+    for folder, inside in FOLDERS.items():
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".html", ".css", ".typed"):
+            if path.suffix in (".py", ".html", ".css", ".typed", ".md", ".yaml", ".config"):
                 assert f"{inside}/{path.relative_to(ROOT / folder).as_posix()}" in names
 
 

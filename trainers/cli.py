@@ -17,8 +17,11 @@ VERBS = {
     "ablate": "Run the rows of one of the paper's tables; goes on where it stopped.",
     "report": "Write finished runs' report.html anew, and a page that compares several.",
     "data": "Look at a data set, prepare one, build h-ImageNet, find the hardest classes.",
+    "export": "Make a finished run a SavedModel and TFLite files, proved equal to it, and what a server needs.",
+    "predict": "Classify image files by a run, by an export or by a server.",
 }
-_MODULES = {"data": "data_actions"}  # where a verb's module has another name
+# Where a verb's module has another name.
+_MODULES = {"data": ".data_actions", "export": "..export.export_action", "predict": "..export.predict_action"}
 
 
 class _Parser(argparse_flags.ArgumentParser):
@@ -34,11 +37,13 @@ class _Parser(argparse_flags.ArgumentParser):
 
 
 def _parse(argv):
-    parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, ablate, report.")
+    parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, export.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
-        module = importlib.import_module(f".{_MODULES.get(name, name)}", __package__)
         verb = verbs.add_parser(name, help=help, description=help, inherited_absl_flags=None)
+        if name not in argv:  # another verb's module is not needed, the exports' least of all
+            continue
+        module = importlib.import_module(_MODULES.get(name, f".{name}"), __package__)
         verb.set_defaults(parser=verb, main=module.main)
         module.add_arguments(verb)  # an action of a verb sets its own parser and main
     args, unknown = parser.parse_known_args(argv[1:])

@@ -6,7 +6,7 @@ from .config import add_flags, settings
 from .errors import UserError
 from .recipes import RECIPES, resolve
 
-_DATA_SETTINGS = (
+DATA_SETTINGS = (
     "dataset",
     "data_dir",
     "classes_file",
@@ -32,7 +32,7 @@ def add_arguments(parser):
     look = action("check", check, "Show a data set's shapes, class counts and augmented samples; decode every image.")
     look.add_argument("--recipe", choices=tuple(RECIPES), default="digits", help="Whose data and augmentation to show.")
     look.add_argument("--out", default="data_check.png", help="Picture of augmented samples to write.")
-    add_flags(look, skip={setting.name for setting in settings()} - set(_DATA_SETTINGS))
+    add_flags(look, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
 
     fetch = action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
     fetch.add_argument("--dataset", required=True, help="Its name, such as cifar10.")
@@ -50,7 +50,7 @@ def add_arguments(parser):
     hard.add_argument("--recipe", choices=tuple(RECIPES), default=None, help="Data to judge on. Default: the run's.")
     hard.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
     hard.add_argument("--out", default="hardest.txt", help="File to write, one class a line, hardest first.")
-    add_flags(hard, skip={setting.name for setting in settings()} - set(_DATA_SETTINGS))
+    add_flags(hard, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
 
 
 def main(args):
@@ -60,7 +60,7 @@ def main(args):
 
 def given(args) -> dict:
     """The data settings given on the command line."""
-    values = {name: getattr(args, name) for name in _DATA_SETTINGS}
+    values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from .config import Config
 from .errors import UserError
+from .predictions import PREDICT_BATCH
 from .run_directory import RunDirectory
-from .train import PREDICT_BATCH
 
 _FEW_CLASSES = 20  # whose table is printed by itself
 _ROBUSTNESS = {

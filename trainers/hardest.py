@@ -1,14 +1,10 @@
 """The classes that a model gets wrong most often: how the paper chose h-ImageNet's from a ResNet-18."""
 
-from pathlib import Path
-
 import numpy as np
 
-from .config import Config
 from .errors import UserError
-from .recipes import resolve
-from .run_directory import RunDirectory
-from .train import PREDICT_BATCH
+from .model_and_data import model_and_data
+from .predictions import PREDICT_BATCH
 
 
 def hardest_classes(model_path, recipe, overrides: dict, count: int) -> list:
@@ -28,29 +24,12 @@ def hardest_classes(model_path, recipe, overrides: dict, count: int) -> list:
     """
     from . import data
     from .data.pipeline import evaluation_batches
-    from .predictions import saved_model
 
     if count < 1:
         raise UserError(f"--classes={count}: expected at least 1.")
-    path = Path(model_path)
-    if path.is_dir():
-        run = RunDirectory.open(path)
-        path = run.file(RunDirectory.best_model_file)
-        config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
-        config = Config(**{**(resolve(recipe, {}) if recipe else config).__dict__, **overrides})
-    elif recipe is None and "dataset" not in overrides:
-        raise UserError("Say by --recipe or --dataset which images to judge the model on.")
-    else:
-        config = resolve(recipe or "digits", {"augment": ("none",), **overrides})
-    model = saved_model(path)
-    dataset = data.load(config)
-    expected, given = model.input_shape[1:], dataset.image_shape
-    if any(n not in (None, own) for n, own in zip(expected, given, strict=True)):
-        raise UserError(f"{path} takes images of {expected}, the data has {given}. Say --image_size={expected[0]}.")
+    model, dataset = model_and_data(model_path, recipe, overrides)
     with data.naming_corrupt(dataset.test):
         scores = model.predict(evaluation_batches(dataset.test, PREDICT_BATCH, dataset.views.test), verbose=0)
-    if scores.shape[1:] != (len(dataset.class_names),):
-        raise UserError(f"{path} gives scores of shape {scores.shape[1:]}, for {len(dataset.class_names)} classes.")
     right = scores.argmax(axis=1) == dataset.test.labels
     images = np.bincount(dataset.test.labels, minlength=len(dataset.class_names))
     accuracy = np.bincount(dataset.test.labels, right, minlength=len(images)) / np.maximum(1, images)

@@ -1,6 +1,29 @@
-"""Where the jitted helpers of `on_tensorflow` may act."""
+"""Where the jitted helpers of `on_tensorflow` may act, and graphs that any machine can run."""
+
+import contextlib
+import contextvars
 
 import keras
+
+_PORTABLE = contextvars.ContextVar("portable", default=False)
+
+
+@contextlib.contextmanager
+def portable():
+    """Inside, operations are chosen for any machine, not for this one: for graphs that are exported.
+
+    (Where TensorFlow sees a GPU, Keras's grouped convolution is the fastest, but it is a function compiled by XLA.)
+    """
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
+
+
+def is_portable():
+    """Whether the code runs inside `portable`."""
+    return _PORTABLE.get()
 
 
 def jitted_helpers(training, *tensors):

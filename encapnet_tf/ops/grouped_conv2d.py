@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from encapnet_tf.ops import grouped_lowerings as lowerings
-from encapnet_tf.ops.acceleration import compiled, jitted_helpers
+from encapnet_tf.ops.acceleration import compiled, is_portable, jitted_helpers
 
 # Which lowering serves which capsule was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
 # grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
@@ -130,7 +130,7 @@ def _splits_groups():
         return False
     from encapnet_tf.ops import on_tensorflow
 
-    return not on_tensorflow.has_gpu()
+    return is_portable() or not on_tensorflow.has_gpu()
 
 
 def _is_wide(x, kernel, strides):

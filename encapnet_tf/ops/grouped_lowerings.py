@@ -5,6 +5,7 @@ group_in, groups * group_out). Those that work tap by tap (a tap is one kernel p
 `contract` the taps of an output map.
 """
 
+import numpy as np
 from keras import ops
 
 _UNROLLED = 4  # components that `multiply_add` writes out; beyond, a sum over them is as fast and compiles sooner
@@ -26,7 +27,7 @@ def block_diagonal_kernel(kernel, groups):
     """A grouped kernel as a dense one, (kernel_height, kernel_width, groups * group_in, groups * group_out)."""
     height, width, group_in, filters = kernel.shape
     blocks = ops.reshape(kernel, (height, width, 1, group_in, groups, filters // groups))
-    own = ops.reshape(ops.eye(groups, dtype=kernel.dtype), (1, 1, groups, 1, groups, 1))
+    own = ops.convert_to_tensor(np.eye(groups).reshape(1, 1, groups, 1, groups, 1), kernel.dtype)  # a constant
     return ops.reshape(blocks * own, (height, width, groups * group_in, filters))
 
 

@@ -32,7 +32,7 @@ def squash(x, axis: int = -1):
     """
     x = ops.convert_to_tensor(x)
     wide = at_least_float32(x)
-    squared = ops.sum(ops.square(wide), axis=axis, keepdims=True)
+    squared = ops.sum(wide * wide, axis=axis, keepdims=True)  # LiteRT has no square of 8-bit integers
     return ops.cast(wide * (ops.sqrt(squared + _EPSILON) / (1.0 + squared)), x.dtype)
 
 
@@ -94,5 +94,6 @@ def capsule_length(x, axis: int = -1):
     [5.]
     """
     x = ops.convert_to_tensor(x)
-    squared = ops.sum(ops.square(at_least_float32(x)), axis=axis)
+    wide = at_least_float32(x)
+    squared = ops.sum(wide * wide, axis=axis)
     return ops.cast(ops.sqrt(squared + _EPSILON), x.dtype)

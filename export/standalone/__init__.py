@@ -1,0 +1,1 @@
+"""Scripts that run in processes of their own, by path: they import nothing of this package."""

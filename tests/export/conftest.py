@@ -1,0 +1,30 @@
+"""One tiny run with feedback units and its export, made once for all workers."""
+
+import fcntl
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """`.run` and `.path`, the folders of a run on the digits and of its export."""
+    shared = tmp_path_factory.getbasetemp().parent  # of all workers, where there are several
+    folder = shared / "exported"
+    with open(shared / "exported.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            folder.mkdir()
+            _make(folder)
+    return SimpleNamespace(run=folder / "runs" / "digits" / "tiny", path=folder / "exports" / "digits")
+
+
+def _make(folder):
+    from encapnet_tf.export.export_action import export_run
+    from encapnet_tf.trainers.recipes import resolve
+    from encapnet_tf.trainers.train import train
+
+    tiny = {"num_capsules": 8, "depths": (0,), "capsule_dims": (4,), "strides": (2,), "feedback": "half"}
+    config = resolve("digits", {**tiny, "feedback_weight": 0.01, "epochs": 8, "learning_rate": 1e-2})
+    run, _ = train(config, folder / "runs" / "digits" / "tiny")
+    export_run(run.path, None, folder / "exports", ("float32", "float16", "dynamic", "int8"), None, None, {})

@@ -1,0 +1,104 @@
+"""`export_model`: any Keras classifier, with images of one's own."""
+
+import doctest
+import importlib
+import json
+
+import keras
+import numpy as np
+import pytest
+from encapnet_tf.export import export_model
+from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.errors import UserError
+
+import encapnet_tf as en
+
+module = importlib.import_module("encapnet_tf.export.export_model")
+images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
+
+
+def tiny():
+    return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+
+
+def test_example():
+    report = []
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(export_model, globs=vars(module)):
+        runner.run(example, out=report.append)
+    assert runner.tries
+    assert runner.failures == 0, "".join(report)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"images": images.astype("float32")}, "images must be uint8"),
+        ({"images": images[0]}, "images must be uint8"),
+        ({"images": images[:0]}, "images must be uint8"),
+        ({"images": images.repeat(3, axis=-1)}, r"of shape \(n, height, width, 1\)"),
+        ({"calibration_images": images[0]}, "calibration_images must be uint8"),
+        ({"labels": np.zeros(3)}, r"labels must be of shape \(4,\)"),
+        ({"class_names": ["a", "b"]}, "Expected 3 class names"),
+        ({"class_names": ["a", "b", "c\nd"]}, "Expected 3 class names"),
+        ({"tflite": ["int4"]}, "int4"),
+        ({"name": "a b"}, "letters, digits"),
+    ],
+)
+def test_wrong_arguments(wrong, message, tmp_path):
+    arguments = {"images": images, "name": "tiny", "folder": tmp_path, **wrong}
+    with pytest.raises(UserError, match=message):
+        export_model(tiny(), **arguments)
+    assert not list(tmp_path.rglob("saved_model"))
+
+
+def test_without_litert(monkeypatch, tmp_path):
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"encapnet_tf\[export\]"):
+        export_model(tiny(), images, name="tiny", folder=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("routing", ["dynamic", "em"])
+def test_capnet_whole(routing, tmp_path):
+    """8 bits do not hold what iterative routing divides: those operations are done in float, and that is said."""
+    whole(en.models.CapNet((8, 8, 1), num_capsules=4, routing=routing, include_rescaling=True), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda **options: en.models.EncapNet6(num_capsules=4, feedback="half", **options),
+        lambda **options: en.models.EncapNet18(num_capsules=8, routing="master", feedback="half", **options),
+        lambda **options: en.models.ResNet18(**options),
+    ],
+    ids=["encapnet6", "encapnet18", "resnet18"],
+)
+def test_networks_whole(build, tmp_path):
+    whole(build(input_shape=(8, 8, 1), include_rescaling=True), tmp_path)
+
+
+@pytest.mark.slow
+def test_mobilenet_whole(tmp_path):
+    model = keras.applications.MobileNetV3Small(input_shape=(32, 32, 3), weights=None, classes=10)
+    whole(en.attach_feedback(model, [("expanded_conv_2_add", "expanded_conv_1_project_bn")], weight=0.1), tmp_path, 12)
+
+
+def whole(model, folder, epochs=4):
+    """Trains a little on the digits and exports with every check on."""
+    split = digits(None, None)
+    size, channels = model.input_shape[1], model.input_shape[3]
+
+    def pixels(part):
+        larger = part.images.repeat(size // 8, axis=1).repeat(size // 8, axis=2)
+        return larger.repeat(channels, axis=3)
+
+    train, test = pixels(split.train), pixels(split.test)
+    loss = en.losses.MarginLoss() if "length" in model.output_names[0] else "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.Adam(3e-3), loss)
+    model.fit(train.astype("float32"), split.train.labels, batch_size=64, epochs=epochs, verbose=0)
+    path = export_model(model, test, split.test.labels, name="whole", folder=folder, calibration_images=train[:200])
+    found = json.loads((path / "parity.json").read_text())
+    assert found["holds"]
+    assert found["images"] == 360

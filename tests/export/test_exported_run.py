@@ -1,0 +1,200 @@
+"""A run exported whole: what is written, what was measured, and what a miss does."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from encapnet_tf.export import parity, warm_up
+from encapnet_tf.export.contents import Contents
+from encapnet_tf.export.export_action import export_run
+from encapnet_tf.export.export_folder import ExportFolder
+from encapnet_tf.export.runtimes import LiteModel, openvino_model
+from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.errors import UserError
+
+SIGNATURES = ("serving_default", "serve_uint8", "serve_bytes")
+
+
+@pytest.fixture(scope="module")
+def report(exported):
+    return json.loads((exported.path / "parity.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(report):
+    return {row["what"]: row for row in report["rows"]}
+
+
+def test_everything_is_written(exported):
+    names = {str(path.relative_to(exported.path)) for path in exported.path.rglob("*") if path.is_file()}
+    assert names == {
+        "digits.tflite",
+        "digits_float16.tflite",
+        "digits_dynamic.tflite",
+        "digits_int8.tflite",
+        "labels.txt",
+        "metadata.json",
+        "model_card.md",
+        "parity.json",
+        "serving/compose.yaml",
+        "serving/models.config",
+        "saved_model/1/saved_model.pb",
+        "saved_model/1/fingerprint.pb",
+        "saved_model/1/variables/variables.index",
+        "saved_model/1/variables/variables.data-00000-of-00001",
+        "saved_model/1/assets/labels.txt",
+        "saved_model/1/assets/metadata.json",
+        "saved_model/1/assets.extra/tf_serving_warmup_requests",
+    }
+    for name in ("labels.txt", "metadata.json"):
+        assert (exported.path / name).read_bytes() == (exported.path / "saved_model/1/assets" / name).read_bytes()
+    assert (exported.path / "labels.txt").read_text().split() == list("0123456789")
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+@pytest.mark.parametrize("loader", ["fresh process", "C API"])
+def test_saved_model_is_the_model(report, rows, loader, signature):
+    assert report["holds"]
+    assert report["images"] == 360
+    row = rows[f"SavedModel, {loader}, {signature}"]
+    assert row["difference"] <= 1e-5
+    assert row["agreement"] == 1
+    assert row["accuracy"] == rows["Keras"]["accuracy"]
+
+
+def test_lite_is_the_model(exported, rows):
+    run = json.loads((exported.run / "summary.json").read_text())
+    assert rows["Keras"]["accuracy"] == pytest.approx(run["test_accuracy"])
+    assert rows["LiteRT float32"]["difference"] <= 1e-4
+    for variant in ("float16", "dynamic", "int8"):
+        row = rows[f"LiteRT {variant}"]
+        assert row["accuracy"] >= rows["Keras"]["accuracy"] - 0.01
+        assert row["milliseconds"] > 0
+        assert row["kilobytes"] < rows["LiteRT float32"]["kilobytes"]
+
+
+def test_integers_alone(exported):
+    """Full-integer int8 of an EncapNet: convolutions, BN-ReLU-squash and lengths, nothing in float."""
+    contents = Contents.of_lite(exported.path / "digits_int8.tflite")
+    assert not contents.types & {"FLOAT32", "FLOAT16"}
+    assert {"SQRT", "DIV", "CONV_2D"} <= set(contents.operations)
+    assert not any("FLEX" in name.upper() for name in contents.operations)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_batch_sizes(exported, batch):
+    test = digits(None, None).test
+    signatures = tf.saved_model.load(str(exported.path / "saved_model" / "1")).signatures
+    expected = signatures["serve_uint8"](images=tf.constant(test.images[:64]))["lengths"][:batch]
+    for images, run in (
+        (test.images[:batch].astype("float32"), lambda x: signatures["serving_default"](images=tf.constant(x))),
+        (test.images[:batch].astype("float32"), LiteModel(exported.path / "digits.tflite")),
+    ):
+        np.testing.assert_allclose(run(images)["lengths"], expected, atol=1e-4, rtol=0)
+
+
+def test_openvino_agrees(exported, rows):
+    pytest.importorskip("openvino")
+    assert rows["SavedModel, OpenVINO"]["difference"] <= 1e-4
+    images = digits(None, None).test.images[:3].astype("float32")
+    assert openvino_model(exported.path / "saved_model" / "1")(images)["lengths"].shape == (3, 10)
+
+
+def test_no_unit_in_any_artefact(exported, report):
+    metadata = json.loads((exported.path / "metadata.json").read_text())
+    assert metadata["feedback_units"] == ["module1_feedback_half"]
+    assert metadata["parameters"]["feedback_units"] > 0
+    everything = [Contents.of_saved_model(exported.path / "saved_model" / "1")]
+    everything += [Contents.of_lite(path) for path in exported.path.glob("*.tflite")]
+    assert len(everything) == 5
+    for contents in everything:
+        assert not [name for name in (*contents.variables, *contents.nodes) if "feedback" in name.lower()]
+        assert not contents.jitted
+    listed = report["contents"]["saved_model"]["variables"]
+    assert "class_capsules/kernel" in listed
+    assert not any("feedback" in name for name in listed)
+
+
+def test_warm_up_requests_are_answered(exported):
+    path = exported.path / "saved_model" / "1"
+    signatures = tf.saved_model.load(str(path)).signatures
+    requests = warm_up.read_warm_up(path)
+    assert {signature for signature, _ in requests} == set(SIGNATURES)
+    for signature, images in requests:
+        assert len(signatures[signature](images=tf.constant(images))["lengths"]) == len(images)
+
+
+def test_warm_up_requests_in_the_words_of_tensorflow_serving(exported):
+    prediction_log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    records = tf.data.TFRecordDataset(str(exported.path / "saved_model/1/assets.extra/tf_serving_warmup_requests"))
+    logs = [prediction_log.PredictionLog.FromString(record.numpy()) for record in records]
+    assert {log.predict_log.request.model_spec.name for log in logs} == {"digits"}
+    assert {log.predict_log.request.model_spec.signature_name for log in logs} == set(SIGNATURES)
+    for log in logs:
+        assert tf.make_ndarray(log.predict_log.request.inputs["images"]).shape[0] in (1, 8)
+
+
+def test_model_card(exported, rows):
+    card = (exported.path / "model_card.md").read_text()
+    for text in ("digits, version 1", "## Intended use", "10 classes", "8x8", "feedback units", '"num_capsules": 8'):
+        assert text in card
+    assert f"| {rows['LiteRT int8']['accuracy']:.2%} |" in card
+    assert "MISS" not in card
+
+
+def test_serving_files(exported):
+    compose = (exported.path / "serving" / "compose.yaml").read_text()
+    config = (exported.path / "serving" / "models.config").read_text()
+    assert "../saved_model:/models/digits:ro" in compose
+    assert 'base_path: "/models/digits"' in config
+
+
+@pytest.fixture
+def again(exported, tmp_path):
+    """Exports the run once more, a few images and no TFLite, into a folder that has its first export."""
+    shutil.copytree(exported.path, tmp_path / "digits")
+
+    def export(tflite=()):
+        return export_run(exported.run, "digits", tmp_path, tflite, 5, None, {})
+
+    return export
+
+
+def test_a_second_export_is_a_second_version(again):
+    path = again()
+    assert ExportFolder.versions(path) == [1, 2]
+    assert ExportFolder.newest(path).name == "2"
+    assert json.loads((path / "metadata.json").read_text())["version"] == 2
+    assert not list(path.glob("*.tflite")), "those of version 1 would be taken for version 2's"
+    assert not list(path.glob(".draft*"))
+
+
+def test_a_miss_publishes_nothing(again, monkeypatch, tmp_path):
+    monkeypatch.setitem(parity.TOLERANCE, "saved_model", -1.0)
+    before = (tmp_path / "digits" / "parity.json").read_text()
+    with pytest.raises(UserError, match="comparisons miss their limit") as error:
+        again()
+    assert error.value.status == 1
+    assert ExportFolder.versions(tmp_path / "digits") == [1]
+    assert (tmp_path / "digits" / "parity.json").read_text() == before
+    refused = json.loads((tmp_path / "digits" / "refused" / "parity.json").read_text())
+    assert not refused["holds"]
+    assert [row["what"] for row in refused["rows"] if not row["holds"]]
+    assert not list((tmp_path / "digits").glob(".draft*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "nowhere.keras", "recipe": "digits"}, "no model"),
+        ({"path": "model.keras"}, "--recipe or --dataset"),
+        ({"tflite": ("int4",)}, "float32, float16"),
+        ({"name": "../x"}, "letters, digits"),
+    ],
+)
+def test_wrong_arguments(exported, tmp_path, arguments, message):
+    given = {"path": exported.run, "name": None, "tflite": (), "images": 3, "recipe": None, **arguments}
+    with pytest.raises(UserError, match=message):
+        export_run(out=tmp_path, overrides={}, **given)

@@ -1,0 +1,192 @@
+"""`encapnet predict`: the same answer from the run, the export, a server by REST and one by gRPC."""
+
+import argparse
+import contextlib
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+from encapnet_tf.export import predict_action
+from encapnet_tf.export.clients import client
+from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.errors import UserError
+
+from .image_bytes import animated, encoded
+from .servers import grpc_server, rest_server
+
+
+def predict(*arguments):
+    parser = argparse.ArgumentParser()
+    predict_action.add_arguments(parser)
+    predict_action.main(parser.parse_args([str(argument) for argument in arguments]))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Three digits as files, and some that are refused."""
+    folder = tmp_path_factory.mktemp("images")
+    for i, pixels in enumerate(digits(None, None).test.images[:3, ..., 0]):
+        (folder / f"{i}.png").write_bytes(encoded(pixels))
+    (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    (folder / "film.gif").write_bytes(animated("GIF"))
+    (folder / "text.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sources(exported):
+    """What can be asked: name -> arguments before the images."""
+    version = exported.path / "saved_model" / "1"
+    with contextlib.ExitStack() as stack:
+        rest = stack.enter_context(rest_server(version, "digits"))
+        found = {
+            "run": [exported.run],
+            "export": [exported.path],
+            "file": [exported.run / "best.keras"],
+            "rest": [f"--url={rest}"],
+        }
+        with contextlib.suppress(ImportError):
+            found["grpc"] = ["--grpc", f"--url={stack.enter_context(grpc_server(version, 'digits'))}"]
+        yield found
+
+
+SOURCES = ["run", "export", "file", "rest", "grpc"]
+
+
+@pytest.fixture
+def source(request, sources):
+    if request.param == "grpc":
+        pytest.importorskip("grpc")
+    return sources[request.param]
+
+
+@pytest.mark.parametrize("source", SOURCES, indirect=True)
+def test_answers(source, sources, images, capsys):
+    files = [images / f"{i}.png" for i in range(3)]
+    predict(*sources["export"], *files)
+    expected = capsys.readouterr().out
+    predict(*source, *files)
+    assert capsys.readouterr().out == expected
+    first = [line.split()[1] for line in expected.splitlines()]
+    assert len(first) == 3
+    assert set(first) <= set("0123456789")
+
+
+@pytest.mark.parametrize("source", SOURCES, indirect=True)
+def test_refused_images_are_named_and_the_server_goes_on(source, images, capsys):
+    good = images / "0.png"
+    for name, message in (("cut.png", "PNG"), ("film.gif", "is animated"), ("text.txt", "is no PNG, JPEG")):
+        with pytest.raises(UserError, match=message) as error:
+            predict(*source, good, images / name)
+        assert error.value.status == 1
+        assert name in str(error.value)
+        assert "Graph execution" not in str(error.value)
+        assert "{{node" not in str(error.value)
+    predict(*source, good)
+    assert capsys.readouterr().out
+
+
+def test_labels(sources, images, capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("".join(f"number-{i}\n" for i in range(10)))
+    predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
+    assert "number-" in capsys.readouterr().out
+    (tmp_path / "names.txt").write_text("one\n")
+    with pytest.raises(UserError, match="1 class names for 10 scores"):
+        predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_nobody_answers(images):
+    url = f"127.0.0.1:{free_port()}/v1/models/digits"
+    with pytest.raises(UserError, match="No answer from"):
+        predict(f"--url=http://{url}", images / "0.png")
+    pytest.importorskip("grpc")
+    with pytest.raises(UserError, match="No answer from"):
+        predict("--grpc", f"--url={url}", "--timeout=5", images / "0.png")
+
+
+def test_the_wrong_model_and_a_server_of_something_else(sources, images):
+    with pytest.raises(UserError, match="Servable not found"):
+        predict(sources["rest"][0].replace("digits", "other"), images / "0.png")
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(UserError, match="not as TF Serving does"):
+        predict(f"--url=http://127.0.0.1:{server.server_port}/v1/models/digits", images / "0.png")
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--grpc", "model", "image.png"], "--grpc needs --url"),
+        (["model"], "which images"),
+        (["nowhere", "image.png"], "cannot be read"),
+        (["--url=localhost:8501/v1/models/digits", "IMAGE"], "expected http://HOST:8501"),
+        (["--url=http://localhost:8501", "IMAGE"], "ends in /v1/models/NAME"),
+        (["--url=http://localhost:8501/v1/models/x/versions/new", "IMAGE"], "ends in /v1/models/NAME"),
+        (["--url=http://localhost/v1/models/x", "--timeout=0", "IMAGE"], "--timeout=0"),
+        (["nowhere", "IMAGE"], "is no model"),
+    ],
+)
+def test_wrong_arguments(arguments, message, images):
+    with pytest.raises(UserError, match=message):
+        predict(*(str(images / "0.png") if argument == "IMAGE" else argument for argument in arguments))
+
+
+def test_tensorflow_model_server(exported, images, capsys):
+    """The real one, where it is installed."""
+    if (program := shutil.which("tensorflow_model_server")) is None:
+        pytest.skip("tensorflow_model_server is not on the PATH")
+    rest, grpc = free_port(), free_port()
+    process = subprocess.Popen(
+        [
+            program,
+            "--model_name=digits",
+            f"--model_base_path={exported.path / 'saved_model'}",
+            f"--rest_api_port={rest}",
+            f"--port={grpc}",
+        ]
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{rest}/v1/models/digits")
+                break
+            time.sleep(0.5)
+        file = (images / "0.png").read_bytes()
+        answers = [
+            client(f"http://127.0.0.1:{rest}/v1/models/digits", False, 30)([file]),
+            client(f"127.0.0.1:{grpc}/v1/models/digits", True, 30)([file]),
+        ]
+        np.testing.assert_allclose(answers[0]["lengths"], answers[1]["lengths"], atol=1e-6)
+        predict(exported.path, images / "0.png")
+        assert capsys.readouterr().out.split()[1] == str(answers[0]["label"][0])
+        with pytest.raises(UserError, match="PNG"):
+            predict(f"--url=http://127.0.0.1:{rest}/v1/models/digits", images / "cut.png")
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,65 @@
+"""Wrong requests get a message, and the process that answered it goes on serving: in Python and in the C API."""
+
+import numpy as np
+import pytest
+from encapnet_tf.export.runtimes import in_fresh_process, through_c_api
+
+from .image_bytes import animated, claiming, encoded
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+FLOATS = PIXELS.astype(np.float32)
+PNG = encoded(PIXELS[0, ..., 0])
+
+# What is wrong -> signature, images, what the message says.
+WRONG = {
+    "no batch axis": ("serving_default", FLOATS[0], "[8,8,1] is not compatible"),
+    "another size": ("serving_default", np.zeros((2, 9, 9, 1), np.float32), "[2,9,9,1] is not compatible"),
+    "other channels": ("serving_default", np.zeros((2, 8, 8, 3), np.float32), "[2,8,8,3] is not compatible"),
+    "empty batch": ("serving_default", FLOATS[:0], "the batch is empty"),
+    "uint8 for float": ("serving_default", PIXELS, "uint8"),
+    "float for uint8": ("serve_uint8", FLOATS, "float"),
+    "empty batch of uint8": ("serve_uint8", PIXELS[:0], "the batch is empty"),
+    "no pixels": ("serve_uint8", np.zeros((2, 0, 8, 1), np.uint8), "images of 1x1 to 4096x4096"),
+    "channels of uint8": ("serve_uint8", np.zeros((2, 8, 8, 3), np.uint8), "[2,8,8,3] is not compatible"),
+    "empty batch of files": ("serve_bytes", [], "the batch is empty"),
+    "corrupt file": ("serve_bytes", [PNG, PNG[:60]], "PNG"),
+    "cut off in the header": ("serve_bytes", [PNG[:20]], "image 0 of the batch is 8x0 pixels"),
+    "no image": ("serve_bytes", [PNG, b"nothing"], "image 1 of the batch is no PNG, JPEG, GIF or BMP file"),
+    "nothing": ("serve_bytes", [b""], "image 0 of the batch is no PNG"),
+    "too large": ("serve_bytes", [claiming("PNG", 60000, 60000)], "60000x60000 pixels by its header"),
+    "animated": ("serve_bytes", [animated("GIF")], "is animated"),
+    "floats for files": ("serve_bytes", FLOATS, "string"),
+}
+RIGHT = {
+    "floats": ("serving_default", FLOATS),
+    "pixels": ("serve_uint8", PIXELS),
+    "larger pixels": ("serve_uint8", PIXELS.repeat(5, axis=1).repeat(4, axis=2)),
+    "files": ("serve_bytes", [encoded(image[..., 0]) for image in PIXELS]),
+    "other files": ("serve_bytes", [encoded(PIXELS[0].repeat(3, -1), kind) for kind in ("BMP", "PNG", "GIF", "JPEG")]),
+    "a large file": ("serve_bytes", [encoded(np.zeros((600, 400, 3), np.uint8), "JPEG")]),
+}
+
+
+@pytest.fixture(scope="module", params=[in_fresh_process, through_c_api], ids=["python", "c_api"])
+def answers(exported, request):
+    """All answers of one process: first the wrong requests, then the right ones."""
+    requests = {**{name: wrong[:2] for name, wrong in WRONG.items()}, **RIGHT}
+    return dict(zip(requests, request.param(exported.path / "saved_model" / "1", list(requests.values())), strict=True))
+
+
+def test_wrong_requests(answers):
+    for name, (*_, message) in WRONG.items():
+        assert isinstance(answers[name], str), f"{name} was answered"
+        assert message in answers[name], f"{name}: {answers[name]}"
+
+
+def test_the_process_goes_on_serving(answers):
+    for name in RIGHT:
+        assert not isinstance(answers[name], str), f"{name}: {answers[name]}"
+    for name in ("pixels", "files"):
+        np.testing.assert_allclose(answers[name]["lengths"], answers["floats"]["lengths"], atol=1e-6, rtol=0)
+    assert answers["a large file"]["capsules"].shape == (1, 10, 4)
+    assert answers["files"]["label"].dtype == np.int64
+    np.testing.assert_allclose(
+        answers["other files"]["lengths"][:2], answers["files"]["lengths"][[0, 0]], atol=1e-6, rtol=0
+    )
