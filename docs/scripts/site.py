@@ -37,7 +37,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Turns links between files of the checkout into links between pages; what is no page of the site loses its link."""
+    """Turns links between files of the checkout into links between pages; a file that is no page loses its link."""
     address = page.file.src_uri
     source = ROOT / outside_pages().get(address, f"docs/{address}")
     pages = {(ROOT / path).resolve(): name for name, path in outside_pages().items()}
