@@ -13,8 +13,9 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 def outside_pages():
     """Files of the site that lie outside of docs/: address in the site -> path from the checkout's root."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
-    own = {path.relative_to(ROOT).as_posix(): path.relative_to(ROOT).as_posix() for path in results}
-    return {"index.md": "README.md", **own, "CHANGELOG.md": "CHANGELOG.md", "CONTRIBUTING.md": "CONTRIBUTING.md"}
+    own = [path.relative_to(ROOT).as_posix() for path in results]
+    same = ("examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md", *own)
+    return {"index.md": "README.md"} | {name: name for name in same}
 
 
 def on_config(config):
@@ -26,7 +27,8 @@ def on_config(config):
 
 def mathml(source, language, css_class, options, md, **kwargs):
     """The MathML of a block of LaTeX; every browser of today shows it by itself."""
-    return f'<p class="{css_class}">{convert(source, display="block")}</p>'
+    spaced = source.replace("\\tag", "\\qquad\\tag")  # the number stands beside the equation
+    return f'<p class="{css_class}">{convert(spaced, display="block")}</p>'
 
 
 def on_files(files, config):
