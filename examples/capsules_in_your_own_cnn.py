@@ -3,7 +3,7 @@
     python examples/capsules_in_your_own_cnn.py
 
 Both networks begin with the same convolution on scikit-learn's digits; one ends in capsules, the other in a dense
-layer.
+layer. They are not of one size: it shows how, not which is better.
 """
 
 import argparse

@@ -34,9 +34,9 @@ def main():
     parser.add_argument("--size", type=int, default=64, help="Pixels a side.")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--out", default="resnet50.keras", help="Where to save the network without its units.")
-    parser.add_argument("--quick", action="store_true", help="a step on a few tiny images")
+    parser.add_argument("--quick", action="store_true", help="a step on a few tiny images, not compiled")
     flags = parser.parse_args()
-    size, count, batch = (32, 8, 4) if flags.quick else (flags.size, 512, 32)
+    size, count, batch = (32, 4, 4) if flags.quick else (flags.size, 512, 32)
 
     if flags.images:
         data = keras.utils.image_dataset_from_directory(flags.images, image_size=(size, size), batch_size=batch)
@@ -53,7 +53,12 @@ def main():
     )
     model = keras.Model(base.input, keras.layers.Dense(classes, activation="softmax")(base.output))
     model = en.attach_feedback(model, PAIRS, weight=0.1)
-    model.compile(keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(1e-4),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        run_eagerly=flags.quick,
+    )
     history = model.fit(**fit, epochs=flags.epochs, verbose=0).history
     for name, values in history.items():  # each unit's divergence is there under its own name
         print(f"{name:50} {values[-1]:.4f}")

@@ -33,7 +33,7 @@ def _registry():
 
 
 @pytest.mark.usefixtures("_registry")
-@pytest.mark.parametrize("code", pieces())
+@pytest.mark.parametrize("code", list(pieces()))
 def test_code_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "<page>", "exec"), {"__name__": "page"})
@@ -53,7 +53,7 @@ def found(name):
 def names(text):
     ours = "|".join(("keras", "en", "ops", "layers", "losses", "callbacks", "models", "optimizers", "interop"))
     for code in inline_code(text):
-        if match := re.match(rf"(?:{ours})(?:\.[A-Za-z]\w*)+(?!\w*[/.])", code):
+        if (match := re.match(rf"(?:{ours})(?:\.[A-Za-z]\w*)+", code)) and not match[0].endswith(".py"):
             yield match[0]
 
 
