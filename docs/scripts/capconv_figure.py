@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 INK, MASTER, AIDE, GREY = "#2b3340", "#3b6fb6", "#d1622b", "#8a97a6"
 STEPS = {
     "EncapNet-18 master": MASTER,
+    "EncapNet-18 master/aide": MASTER,
     "ResNet18": GREY,
     "EncapNet-6 master": MASTER,
     "PlainCNN same_shape": GREY,
