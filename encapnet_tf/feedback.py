@@ -43,7 +43,7 @@ def attach_feedback(model, pairs, generator="conv", **options):
                 f"{', ...' if len(names) > 8 else ''} ({len(names)} in all; see model.summary())."
             )
     outputs = {layer.name: layer.output for layer in model.layers if isinstance(layer, keras.layers.InputLayer)}
-    attached = []
+    attached: list[tuple[str, str]] = []
 
     def call(layer, *args, **kwargs):
         x = outputs[layer.name] = layer(*args, **kwargs)

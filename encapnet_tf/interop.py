@@ -162,7 +162,7 @@ def _module(type1, type2, prefix=""):
 
 
 def _feedback(unit):
-    slots = {}
+    slots: dict[str, tuple] = {}
     for prefix, part in (("G_net.", unit.generator), ("critic.", unit.extractor)):
         for index, layer in enumerate(part.layers if part is not None else ()):
             if isinstance(layer, layers.GroupedConv2D):

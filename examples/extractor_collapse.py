@@ -6,7 +6,7 @@ features as they are, and the spread of its features.
 
     python examples/extractor_collapse.py --figure=docs/extractor_collapse.png
 
-About three minutes on 2 cores. `--epochs=2` is a quick look.
+About three minutes on 2 cores.
 """
 
 import argparse
@@ -51,7 +51,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--figure", default="extractor_collapse.png")
+    parser.add_argument("--quick", action="store_true", help="two epochs, to see that it runs")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.epochs = 2
 
     figure, (share, spread) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for objective, colour in OBJECTIVES.items():

@@ -25,7 +25,7 @@ ALLOWED = {
 }
 THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}
 ON_TENSORFLOW = "encapnet_tf/ops/on_tensorflow.py"  # the one module of the core that only that backend loads
-FOLDERS = ("encapnet_tf", "trainers", "export", "tests", "benchmarks", "examples")
+FOLDERS = ("encapnet_tf", "trainers", "export", "tests", "benchmarks", "examples", "docs")
 
 
 def sources(*folders):

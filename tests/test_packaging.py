@@ -1,7 +1,8 @@
-"""The wheel: built, installed in a folder of its own and run outside the checkout."""
+"""Source distribution and wheel: built, installed in an environment of their own and run outside the checkout."""
 
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,16 +15,46 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = {"encapnet_tf": "encapnet_tf", "trainers": "encapnet_tf/trainers", "export": "encapnet_tf/export"}
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    skip = shutil.ignore_patterns(".git", ".venv", "runs", "results", "tests", "build", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, folder / "source", ignore=skip)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, "./source"]
-    process = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+def run(command, **options):
+    """Output of a command, which must succeed."""
+    process = subprocess.run(command, capture_output=True, text=True, **options)
     assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sdist")
+    skip = shutil.ignore_patterns(".*", "runs", "results", "tests", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, folder / "source", ignore=skip)
+    run(
+        [sys.executable, "-c", "from setuptools.build_meta import build_sdist; build_sdist('..')"],
+        cwd=folder / "source",
+    )
+    (path,) = folder.glob("*.tar.gz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    """Built from the source distribution, as package indexes' users do where they take no wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run([sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, sdist], cwd=folder)
     (path,) = folder.glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory):
+    """Scripts' folder of an environment of its own that holds the wheel, and sees the dependencies of this one."""
+    folder = tmp_path_factory.mktemp("environment")
+    run([sys.executable, "-m", "venv", "--without-pip", folder])
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    run([sys.executable, "-m", "pip", "--python", scripts / "python", "install", "--no-deps", "--no-index", wheel])
+    site = run([scripts / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
+    dependencies = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    (Path(site) / "dependencies.pth").write_text("\n".join(dependencies))
+    return scripts
 
 
 def test_one_name_on_the_top_level(wheel):
@@ -40,23 +71,34 @@ def test_every_source_file_is_in_the_wheel(wheel):
                 assert f"{inside}/{path.relative_to(ROOT / folder).as_posix()}" in names
 
 
-def test_the_wheel_trains_outside_the_checkout(wheel, tmp_path):
-    site = tmp_path / "site"
-    zipfile.ZipFile(wheel).extractall(site)
+def test_extras(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    extras = re.findall(r"^Provides-Extra: (.+)$", archive.read(metadata).decode(), re.M)
+    assert {"gpu", "data", "bench", "docs", "dev"} <= set(extras)
+
+
+def test_every_module_is_imported_outside_the_checkout(environment, tmp_path):
     code = (
-        "import sys, encapnet_tf; from encapnet_tf.trainers import cli; "
-        f"assert encapnet_tf.__file__.startswith({str(site)!r}) and cli.__file__.startswith({str(site)!r}); cli.main()"
+        "import importlib, pkgutil, encapnet_tf\n"
+        "names = [m.name for m in pkgutil.walk_packages(encapnet_tf.__path__, 'encapnet_tf.')]\n"
+        "for name in names: importlib.import_module(name)\n"
+        "print(len(names), encapnet_tf.__file__)"
     )
+    count, file = run([environment / "python", "-c", code], cwd=tmp_path, env=_bare()).split(maxsplit=1)
+    assert int(count) > 50
+    assert Path(file).is_relative_to(environment.parent)
+
+
+def test_the_command_trains_outside_the_checkout(environment, tmp_path):
     flags = ["--run_dir=run", "--epochs=1", "--num_capsules=2", "--depths=0", "--capsule_dims=2", "--strides=2"]
-    process = subprocess.run(
-        [sys.executable, "-c", code, "train", *flags],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
+    run([environment / "encapnet", "train", *flags], cwd=tmp_path, env=_bare())
     assert (tmp_path / "run" / "summary.json").exists()
+
+
+def _bare():
+    """The environment's variables without a path that could lead back to the checkout."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def test_tensorflow_addons_is_explained_not_required():

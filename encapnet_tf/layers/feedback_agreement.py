@@ -228,8 +228,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             log_p, log_q = K.log_softmax(lower), K.log_softmax(generated)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
         options = (self.epsilon, self.iterations, self.cost, self.debias, self.differentiate_plan, "sharp")
-        options = (*options, self.solver, self.relative_epsilon)
-        return compiled(ops.sinkhorn_divergence, (generated, lower), options, training)
+        solving = (self.solver, self.relative_epsilon)
+        return compiled(ops.sinkhorn_divergence, (generated, lower), (*options, *solving), training)
 
     def _extract(self, x, training):
         """(batch, features) of one side, in at least float32."""

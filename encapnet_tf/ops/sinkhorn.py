@@ -175,9 +175,7 @@ def alternating_solution(cost, epsilon, iterations, start=None):
         return _plain_block(cost, epsilon, f, g, iterations)[:3]
     _, f, g, relaxation = _plain_block(cost, epsilon, f, g, _PLAIN_STEPS)
     blocks, rest = divmod(iterations - _PLAIN_STEPS - 1, most)
-    f, g = ops.fori_loop(
-        0, blocks, lambda _, potentials: _relaxed_block(cost, epsilon, *potentials, most, relaxation), (f, g)
-    )
+    f, g = ops.fori_loop(0, blocks, lambda _, fg: _relaxed_block(cost, epsilon, fg[0], fg[1], most, relaxation), (f, g))
     f, g = _relaxed_block(cost, epsilon, f, g, rest, relaxation)
     return _plain_block(cost, epsilon, f, g, 1)[:3]  # ends with exact column sums
 

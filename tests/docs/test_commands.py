@@ -1,0 +1,102 @@
+"""Every command that a page shows could be typed: its flags parse, its files, modules and extras exist. None is run."""
+
+import configparser
+import importlib.util
+import re
+import shlex
+
+import pytest
+from encapnet_tf.trainers import cli
+from encapnet_tf.trainers.config import settings
+from encapnet_tf.trainers.errors import UserError
+from encapnet_tf.trainers.recipes import resolve
+
+from .pages import ROOT, blocks, inline_code, pages
+
+PAGES = pages()
+
+
+def shell_lines(page):
+    """The lines of a page's shell blocks, continued ones joined."""
+    text = "\n".join(blocks(PAGES[page], "sh")).replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def commands(page):
+    """(words, whether it stands in a block) of each command of a page, in its shell blocks and in its prose."""
+    for line in shell_lines(page):
+        words = shlex.split(line, comments=True)
+        yield from ((part.split("\0"), True) for part in re.split("\0(?:&&|;)\0", "\0".join(words)) if part)
+    for code in inline_code(PAGES[page]):
+        if re.match(r"(encapnet|pip install|python -m|python \S+\.py) ?", code) and "|" not in code:
+            yield shlex.split(code.replace("; ", " ; ").split(" ; ")[0]), False
+
+
+def filled(word):
+    """Placeholders become values: $s, and a single capital letter after =."""
+    return re.sub(r"=[A-Z]$", "=1", re.sub(r"\$\w+", "1", word))
+
+
+def parse(words):
+    """Arguments of an `encapnet` command as the command line parses them, refused choices included."""
+    args = cli._parse([filled(word) for word in words])
+    if args.verb == "train":
+        given = {setting.name: getattr(args, setting.name, None) for setting in settings()}
+        resolve(args.recipe, {name: value for name, value in given.items() if value is not None})
+    return args
+
+
+def refusal(words, in_block):
+    """Why the command line refuses a command, or None; a verb that is only mentioned needs no arguments."""
+    mentioned = not in_block and not any(word.startswith("-") for word in words)
+    try:
+        parse([*words[:3], "--help"] if mentioned else words)
+    except SystemExit as status:
+        return None if status.code == 0 else f"exit status {status.code}"
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_encapnet(page):
+    typed = [(words, block) for words, block in commands(page) if words[0] == "encapnet"]
+    whole = [(words, block) for words, block in typed if not any(word.endswith("=...") for word in words)]
+    refused = {" ".join(words): refusal(words, block) for words, block in whole}
+    assert {line: reason for line, reason in refused.items() if reason} == {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_scripts_and_extras(page):
+    extras = configparser.ConfigParser()
+    extras.read(ROOT / "setup.cfg", encoding="utf-8")
+    for words, _ in commands(page):
+        line = " ".join(words)
+        if line.startswith("python -m ") and words[2].isidentifier() | ("." in words[2]):
+            assert importlib.util.find_spec(words[2].replace(".NAME", "")), line
+        elif re.match(r"python \S+\.py", line):
+            assert (ROOT / words[1]).exists(), line
+        elif line.startswith("pip install") and (named := re.search(r"(?:\.|encapnet_tf)\[([\w,]+)\]", line)):
+            assert set(named[1].split(",")) <= set(extras["options.extras_require"]), line
+
+
+def test_commands_are_found():
+    found = [(words, in_block) for page in PAGES for words, in_block in commands(page)]
+    assert sum(words[0] == "encapnet" and in_block for words, in_block in found) > 20
+    assert sum(words[0] == "encapnet" and not in_block for words, in_block in found) > 20
+
+
+@pytest.mark.parametrize(
+    "line", ["encapnet train --epoch=3", "encapnet train --epochs=x", "encapnet trian", "encapnet train --routing=self"]
+)
+def test_a_wrong_command_is_seen(line):
+    with pytest.raises((SystemExit, UserError)):
+        parse(shlex.split(line))
+
+
+def test_ci_runs_the_readmes_commands():
+    lines = set(shell_lines("README.md"))
+    ci = {line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()}
+    assert "python -m pytest" in lines & ci
+    for commands_of in (lines, ci):
+        assert any(line.startswith("pip install") and '-e ".[dev]"' in line for line in commands_of)
