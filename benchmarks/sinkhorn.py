@@ -1,4 +1,4 @@
-"""The Sinkhorn divergence beside OTT-JAX, GeomLoss and POT, at equal epsilon and iterations, with its accuracy.
+"""The Sinkhorn divergence beside OTT-JAX, GeomLoss and POT, at equal epsilon: at equal iterations and equal accuracy.
 
 python -m benchmarks.sinkhorn [--sizes 32,128,512] [--dtype float32|bfloat16] [--quick] [--out FOLDER]
 
@@ -6,9 +6,11 @@ Contestants that are not installed are reported so; without TensorFlow it compar
 after what differs from the defaults: sinkhorn.json, sinkhorn_bfloat16_128_1024.json, ...
 """
 
+from dataclasses import replace
+
 from benchmarks.arguments import integers, parser
 from benchmarks.contestant import Contestant, Timing
-from benchmarks.harness import QUICK_ROUNDS, ROUNDS, fastest, measure, ratio
+from benchmarks.harness import QUICK_ROUNDS, ROUNDS, fastest, measure, median, ratio
 from benchmarks.processes import Processes
 from benchmarks.report import Report, milliseconds
 
@@ -21,13 +23,18 @@ FASTER = {
     (10, 64): 3,
     (50, 64): 8,
 }  # at 128 points: (L, d) -> times as fast as the best other
+LIMITS_FOR = 128  # points
+ROUNDING = 1e-5  # gradient error below which float32 does not tell solvers apart
+FEWER, MORE = (2, 3, 5, 7), (2, 4, 8, 16, 32)  # our iterations, and factors of the others', that equal accuracy tries
 ABOUT = (
     "µs of one call, medians of interleaved rounds; B points of d features in each of two sets, squared Euclidean cost "
     "of mean 1, epsilon 0.1, exactly L iterations, the dual value (the libraries give half of ours). Value and "
     "gradient with respect to both sets come from one call; ours, OTT-JAX's and the floor are compiled as a whole. "
     "`floor`: three cost matrices and one exp, with their gradient. `GeomLoss`: annealed over L steps; "
     "`GeomLoss loop`: L steps at one epsilon. `log`: on potentials instead of scalings. Errors are relative, against a "
-    "converged solution in float64."
+    "converged solution in float64. Our solver is more accurate than others at equal L, so equal accuracy is shown in "
+    "both directions: the others with as many iterations (L times 2, 4, ... 32 at most) as bring their gradient to our "
+    "error (or to 1e-5, about float32's rounding), and ours with as few as keep the error of the fastest other."
 )
 
 
@@ -84,17 +91,69 @@ def error_row(where, results):
     return {**where, **{name: text(result) for name, result in results.items() if "floor" not in name}}
 
 
-def claims(report, where, results):
+def error_of(results, name):
+    """Relative error of a contestant's gradient."""
+    return results[name].facts["gradient error"]
+
+
+def as_accurate(entry, target, steps):
+    """A contestant with the fewest of some numbers of iterations that bring its gradient error to the target."""
+    arguments = {name: value for name, value in entry.arguments.items() if name != "iterations"}
+    arguments |= {"factory": entry.factory, "target": target, "steps": list(steps)}
+    return replace(entry, factory="benchmarks.contestants.sinkhorn_accuracy:as_accurate", arguments=arguments)
+
+
+def reached(results, names):
+    """Those of the contestants that ran and came to the accuracy they were asked for."""
+    return [n for n in names if isinstance(results.get(n), Timing) and results[n].facts["reached"]]
+
+
+def equal_accuracy(report, where, entries, results, rounds, processes):
+    """Times both directions of equal accuracy.
+
+    Returns:
+        The row of their table, and how many times as fast as the best other ours is with everybody at our accuracy (or
+        None).
+    """
+    iterations, named = where["L"], {entry.name: entry for entry in entries}
+    best, faster, _ = compared(results, "ours", "floor")
+    if best is None or not isinstance(results["ours"], Timing) or error_of(results, "ours") is None:
+        return {**where, "best other": "not run"}, None
+    target = max(error_of(results, "ours"), ROUNDING)
+    others = [as_accurate(named[n], target, [iterations, *(iterations * k for k in MORE)]) for n in OTHERS]
+    found = measure([named["ours"], *others], rounds, processes)
+    report.case({**where, "gradient error of all": target}, found)
+    winner = fastest(found, reached(found, OTHERS))
+    gain = ratio(found[winner], found["ours"])[0] if winner else None
+    target = max(error_of(results, best), ROUNDING)
+    few = as_accurate(named["ours"], target, [n for n in FEWER if n < iterations] + [iterations])
+    found_few = measure([few, named[best]], rounds, processes)
+    report.case({**where, "gradient error of all": target}, found_few)
+    few_gain = ratio(found_few[best], found_few["ours"]) if reached(found_few, ["ours"]) else None
+    row = {
+        **where,
+        "best other": best,
+        "its error": f"{error_of(results, best):.0e}",
+        "our error": f"{error_of(results, 'ours'):.0e}",
+        "at equal L": faster,
+        "best at our error": winner and f"{winner}, L {found[winner].facts['iterations']}",
+        "its µs": winner and 1e6 * median(found[winner]),
+        "all at our error": gain,
+        "our L for its error": few_gain and found_few["ours"].facts["iterations"],
+        "both at its error": few_gain and few_gain[0],
+    }
+    return row, gain
+
+
+def claims(report, where, results, gain):
     """Speed at 128 points, where the limits are for."""
-    if where["B"] != 128:
-        return
     best, faster, slower = compared(results, "ours", "floor")
-    text = f"forward + gradient, B 128, d {where['d']}, L {where['L']}"
-    reason = "ours or all others did not run"
+    text = f"forward + gradient, B {where['B']}, d {where['d']}, L {where['L']}"
+    reason = "ours or all others did not run, or none came to our accuracy"
     limit = FASTER[where["L"], where["d"]]
-    report.claim(
-        f"{text}: best other{f' ({best})' if best else ''} / ours", faster, limit, at_least=True, reason=reason
-    )
+    suffix = f" ({best})" if best else ""
+    report.claim(f"{text}: best other{suffix} / ours, equal L", faster, limit, at_least=True, reason=reason)
+    report.claim(f"{text}: best other / ours, equal accuracy", gain, limit, at_least=True, reason=reason)
     report.claim(f"{text}: ours / floor", slower, 1.6, reason=reason)
 
 
@@ -108,22 +167,27 @@ def main(arguments=None):
     cases = [(b, d, n) for b in flags.sizes for d in DIMS for n in ITERATIONS]
     cases = [(16, 4, 10)] if flags.quick else cases
     report = Report("_".join(parts), f"Sinkhorn divergence, {flags.dtype}", ABOUT, flags.quick)
+    rounds = QUICK_ROUNDS if flags.quick else ROUNDS
     with Processes() as processes:
         for gradient in (True, False):
             title = "Forward + gradient" if gradient else "Forward"
-            times, errors = [], []
+            times, errors, accurate = [], [], []
             for size, dim, iterations in cases:
                 where = {"B": size, "d": dim, "L": iterations}
                 print(f"{title}: {where}", flush=True)
                 entries = contestants(size, dim, iterations, gradient, flags.dtype)
-                results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
+                results = measure(entries, rounds, processes)
                 report.case({**where, "gradient": gradient}, results)
                 times.append(time_row(where, results))
                 errors.append(error_row(where, results))
-                if gradient:
-                    claims(report, where, results)
+                if gradient and (size == LIMITS_FOR or flags.quick):
+                    row, gain = equal_accuracy(report, where, entries, results, rounds, processes)
+                    accurate.append(row)
+                    if size == LIMITS_FOR:
+                        claims(report, where, results, gain)
             report.table(times, f"{title}, µs")
             report.table(errors, f"{title}: relative error of the value{' / of the gradient' if gradient else ''}")
+            report.table(accurate, f"{title}: time of the best other / ours, at equal L and at equal accuracy")
     report.write(flags.out)
 
 

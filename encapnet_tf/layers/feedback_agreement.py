@@ -8,7 +8,6 @@ from keras import ops as K
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import feedback_parts
-from encapnet_tf.ops.acceleration import compiled
 from encapnet_tf.ops.pairwise_cost import COSTS, self_cost
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.sinkhorn import check_arguments
@@ -230,7 +229,7 @@ class FeedbackAgreement(keras.layers.Layer):
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
         options = (self.epsilon, self.iterations, self.cost, self.debias, self.differentiate_plan, "sharp")
         options = (*options, self.solver, self.relative_epsilon)
-        return compiled(ops.sinkhorn_divergence, (generated, lower), options, training)
+        return ops.sinkhorn_divergence(generated, lower, *options, training=training)
 
     def _extract(self, x, training):
         """(batch, features) of one side, in at least float32."""
