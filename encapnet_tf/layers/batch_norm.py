@@ -27,12 +27,27 @@ class BatchNorm(keras.layers.BatchNormalization):
         super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        plain = self.synchronized or self.renorm or mask is not None or not (self.center and self.scale)
-        fits = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.trainable
-        helpers = jitted_helpers(training, inputs) if fits and not plain else None
+        helpers = self.helpers(inputs, training) if mask is None else None
         if not helpers:
             return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = helpers.batch_norm(inputs, self.gamma.value, self.beta.value, self.epsilon)
+        return self.moved(helpers.batch_norm(inputs, self.gamma.value, self.beta.value, self.epsilon))
+
+    def helpers(self, inputs, training):
+        """`jitted_helpers` where they can do this normalisation, or None."""
+        plain = self.synchronized or self.renorm or not (self.center and self.scale)
+        fits = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.trainable
+        return jitted_helpers(training, inputs) if fits and not plain else None
+
+    def moved(self, results):
+        """Moves the statistics towards the batch's.
+
+        Args:
+            results: the output, the batch's mean and its variance.
+
+        Returns:
+            The output.
+        """
+        outputs, mean, variance = results
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
         return outputs

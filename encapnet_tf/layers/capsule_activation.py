@@ -1,10 +1,16 @@
 """BatchNorm -> ReLU -> squash: what follows every mapping of an EncapNet."""
 
+import math
+
 import keras
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers.batch_norm import BatchNorm
+
+# Positions from which on the normalised map is not kept for the gradient but made again, in the same time; on the
+# smallest maps that takes longer and saves nothing worth it.
+_LARGE_MAP = 256
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -41,7 +47,12 @@ class CapsuleActivation(keras.layers.Layer):
         self.norm.build(input_shape)
 
     def call(self, inputs, training=None):
-        return ops.relu_squash(self.norm(inputs, training=training), self.capsule_dim, bool(training))
+        norm = self.norm
+        helpers = norm.helpers(inputs, training)
+        if not helpers or math.prod(inputs.shape[1:3]) < _LARGE_MAP:
+            return ops.relu_squash(norm(inputs, training=training), self.capsule_dim, bool(training))
+        weights = norm.gamma.value, norm.beta.value
+        return norm.moved(helpers.batch_norm_relu_squash(inputs, *weights, norm.epsilon, self.capsule_dim))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

@@ -10,7 +10,6 @@ from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.keras_private import PerReplicaLosses
 from encapnet_tf.layers import feedback_parts
 from encapnet_tf.layers.training_mean import TrainingMean
-from encapnet_tf.ops.acceleration import compiled
 from encapnet_tf.ops.pairwise_cost import COSTS, self_cost
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.replicas import gathered
@@ -191,10 +190,11 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         """
         if not self.built:
             self.build([higher.shape, lower.shape])
-        sides = (self._extract(side, training) for side in (self._generate(higher, training), lower))
+        generated = self._extract(self._generate(higher, training), training)
+        lower = self._extract(lower, training)
         if training and self.sync_replicas:
-            sides = map(gathered, sides)
-        return self._compare(*sides, training)
+            generated, lower = gathered(generated), gathered(lower)
+        return self._compare(generated, lower, training)
 
     def diagnose(self, higher, lower):
         """What tells a collapsed extractor from a lower layer that really is told: see `callbacks.CollapseWatch`.
@@ -229,7 +229,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
         options = (self.epsilon, self.iterations, self.cost, self.debias, self.differentiate_plan, "sharp")
         solving = (self.solver, self.relative_epsilon)
-        return compiled(ops.sinkhorn_divergence, (generated, lower), (*options, *solving), training)
+        return ops.sinkhorn_divergence(generated, lower, *options, *solving, training=training)
 
     def _extract(self, x, training):
         """(batch, features) of one side, in at least float32."""

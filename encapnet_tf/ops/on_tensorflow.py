@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from encapnet_tf.ops import grouped_lowerings as lowerings
-from encapnet_tf.ops.squash import relu_squash_body, relu_squash_gradient
+from encapnet_tf.ops.squash import relu_squash_body, relu_squash_gradient, scaled_relu_squash_gradient
 
 
 def has_gpu():
@@ -68,11 +68,60 @@ def batch_norm(x, gamma, beta, epsilon):
     Returns:
         The normalised map, the batch's mean and its (biased) variance.
     """
-    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+    y, mean, variance, *_ = _fused_batch_norm(x, gamma, beta, epsilon)
+    return y, mean, _biased(variance, x)
+
+
+def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
+    """`batch_norm`, then `relu_squash`. Only x is kept for the gradient, which normalises it again in its one pass.
+
+    Args:
+        x, gamma, beta, epsilon: as in `batch_norm`.
+        capsule_dim: components of a capsule.
+
+    Returns:
+        The squashed map, the batch's mean and its (biased) variance; no gradient flows through the last two.
+    """
+
+    @tf.custom_gradient
+    def forward(x, gamma, beta):
+        y, mean, variance, *reserved = _fused_batch_norm(x, gamma, beta, epsilon)
+        biased = _biased(variance, x)
+
+        def backward(dy, *_):
+            scale = gamma * tf.math.rsqrt(biased + epsilon)  # not in the compiled pass, which would repeat it
+            dy = jitted(scaled_relu_squash_gradient, capsule_dim)(x, scale, beta - mean * scale, dy)
+            return tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=dy,
+                x=x,
+                scale=gamma,
+                reserve_space_1=reserved[0],
+                reserve_space_2=reserved[1],
+                reserve_space_3=reserved[2],
+                epsilon=epsilon,
+                is_training=True,
+            )[:3]
+
+        return (jitted(relu_squash_body, capsule_dim)(y), mean, biased), backward
+
+    return forward(x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
+
+
+def _fused_batch_norm(x, gamma, beta, epsilon):
+    return tf.raw_ops.FusedBatchNormV3(
         x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
     )
+
+
+def _biased(variance, x):
     count = tf.cast(tf.size(x) // tf.shape(x)[-1], variance.dtype)
-    return y, mean, variance * (tf.maximum(count - 1.0, 1.0) / count)
+    return variance * (tf.maximum(count - 1.0, 1.0) / count)
+
+
+def strided_convolution(x, kernel, strides):
+    """Dense convolution that pads inside the kernel: no padded copy is made, nor kept for the gradient."""
+    margins = [[0, 0], *([size // 2] * 2 for size in kernel.shape[:2]), [0, 0]]
+    return tf.nn.conv2d(x, kernel, strides, margins)
 
 
 def patches_convolution(x, kernel, strides):

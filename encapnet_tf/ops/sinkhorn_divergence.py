@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from encapnet_tf.ops.acceleration import compiled
 from encapnet_tf.ops.pairwise_cost import pairwise_cost, self_cost
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.sinkhorn import (
@@ -29,6 +30,7 @@ def sinkhorn_divergence(
     value: str = "sharp",
     solver: str = "fast",
     relative_epsilon: bool = False,
+    training: bool = False,
 ):
     """Sinkhorn divergence 2 W(x, y) - W(x, x) - W(y, y) of two sets of points (Eq. 11).
 
@@ -47,6 +49,7 @@ def sinkhorn_divergence(
         value: "sharp" or "dual".
         solver: "fast", or "plain": exactly L steps of Eq. 9 for each of the three problems.
         relative_epsilon: whether epsilon is a share of the mean cost between x and y (held fixed in the gradient).
+        training: whether a gradient will be taken; a hint for speed, never of the values.
 
     Returns:
         A scalar; float32, or float64 for float64 input.
@@ -67,21 +70,52 @@ def sinkhorn_divergence(
     x, y = at_least_float32(x), at_least_float32(y)
     if None not in (x.shape[0], y.shape[0]) and x.shape[0] != y.shape[0]:
         raise ValueError(f"The sets must have as many points. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")
+    options = (iterations, differentiate_plan, value, relative_epsilon)
+    training = training and not hasattr(epsilon, "dtype")  # what is compiled takes it as a number
+    if solver == "plain":
+        return compiled(_plain_divergence, (x, y), (epsilon, *options, cost, debias), training)
+    costs = [pairwise_cost(x, y, cost)]
+    if debias:
+        costs += [self_cost(x, cost), self_cost(y, cost)]
+    # Only this part is compiled: it does not depend on the number of features, so units of one batch size share it.
+    amount, slopes = compiled(_solved, [ops.stop_gradient(q) for q in costs], ((epsilon, *options),), training)
+    changes = [ops.sum(slope * (q - ops.stop_gradient(q))) for slope, q in zip(slopes, costs, strict=True)]
+    return amount + sum(changes)  # the envelope theorem, with nothing but stop_gradient: the changes are 0
+
+
+def _solved(*arguments):
+    """Value of the divergence and its slope with respect to each cost matrix: between, of x, of y.
+
+    The two symmetric problems come first: y's own potentials are a good start for the one between.
+
+    Args:
+        *arguments: one cost matrix or three, then (epsilon, iterations, differentiate_plan, value, relative_epsilon).
+    """
+    between, *own, (epsilon, iterations, differentiate_plan, value, relative_epsilon) = arguments
+    epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
+    through_plan = differentiate_plan and value == "sharp"
+    amounts, slopes, start, adjoint_start = [], [], None, None
+    for matrix in own:
+        plan, start = symmetric_solution(matrix, epsilon)
+        slope = plan
+        if through_plan:
+            adjoint_start = _symmetric_adjoint(plan)
+            slope = _slope(plan, adjoint_start, ops.transpose(adjoint_start))
+        amounts.append(2.0 * ops.mean(start) if value == "dual" else ops.sum(plan * matrix))
+        slopes.append(-2.0 * slope)  # through one side of a symmetric matrix, counted twice
+    plan, f, g = alternating_solution(between, epsilon, iterations, start)
+    slope = _slope(plan, *_adjoint(plan, iterations, adjoint_start)) if through_plan else plan
+    amount = ops.mean(f) + ops.mean(g) if value == "dual" else ops.sum(plan * between)
+    if not own:
+        return ops.stop_gradient(amount), [ops.stop_gradient(slope)]
+    slopes = [2.0 * slope, *slopes]
+    return ops.stop_gradient(2.0 * amount - amounts[0] - amounts[1]), [ops.stop_gradient(part) for part in slopes]
+
+
+def _plain_divergence(x, y, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
+    """With exactly `iterations` steps of Eq. 9 for each of the three problems."""
     between = pairwise_cost(x, y, cost)
     epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
-    if solver == "plain":
-        terms = _plain_terms(x, y, between, epsilon, iterations, cost, debias, differentiate_plan, value)
-    else:
-        terms = _fast_terms(x, y, between, epsilon, iterations, cost, debias, differentiate_plan, value)
-    if not debias:
-        return terms[0]
-    return 2.0 * terms[0] - terms[1] - terms[2]
-
-
-def _plain_terms(x, y, between, epsilon, iterations, cost, debias, differentiate_plan, value):
-    costs = [between]
-    if debias:
-        costs += [self_cost(x, cost, both_sides=True), self_cost(y, cost, both_sides=True)]
 
     def term(matrix):
         fixed = matrix if differentiate_plan else ops.stop_gradient(matrix)
@@ -90,31 +124,10 @@ def _plain_terms(x, y, between, epsilon, iterations, cost, debias, differentiate
             return _with_gradient(ops.mean(f) + ops.mean(g), plan, matrix)
         return ops.sum(plan * matrix)
 
-    return [term(matrix) for matrix in costs]
-
-
-def _fast_terms(x, y, between, epsilon, iterations, cost, debias, differentiate_plan, value):
-    """The three problems, the two symmetric ones first: y's own potentials are a good start for the one between."""
-    through_plan = differentiate_plan and value == "sharp"
-    terms, start, adjoint_start = [], None, None
-    if debias:
-        for points in (x, y):
-            matrix = self_cost(points, cost)
-            fixed = ops.stop_gradient(matrix)
-            plan, start = symmetric_solution(fixed, epsilon)
-            slope = plan
-            if through_plan:
-                adjoint_start = _symmetric_adjoint(plan)
-                slope = _slope(plan, adjoint_start, ops.transpose(adjoint_start))
-            amount = 2.0 * ops.mean(start) if value == "dual" else ops.sum(plan * fixed)
-            terms.append(_with_gradient(amount, 2.0 * slope, matrix))
-    fixed = ops.stop_gradient(between)
-    plan, f, g = alternating_solution(fixed, epsilon, iterations, start)
-    slope = plan
-    if through_plan:
-        slope = _slope(plan, *_adjoint(plan, iterations, adjoint_start))
-    amount = ops.mean(f) + ops.mean(g) if value == "dual" else ops.sum(plan * fixed)
-    return [_with_gradient(amount, slope, between), *terms]
+    if not debias:
+        return term(between)
+    of_x, of_y = (term(self_cost(points, cost, both_sides=True)) for points in (x, y))
+    return 2.0 * term(between) - of_x - of_y
 
 
 def _with_gradient(amount, slope, cost):

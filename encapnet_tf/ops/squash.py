@@ -77,6 +77,11 @@ def relu_squash_gradient(x, dy, capsule_dim):
     return merge_capsules(ops.where(x > 0, dx, 0.0))
 
 
+def scaled_relu_squash_gradient(x, scale, shift, dy, capsule_dim):
+    """`relu_squash_gradient` at x * scale + shift, with respect to that."""
+    return relu_squash_gradient(x * scale + shift, dy, capsule_dim)
+
+
 def capsule_length(x, axis: int = -1):
     """Length of each capsule, the probability that what it stands for is present.
 

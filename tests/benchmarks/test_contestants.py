@@ -7,6 +7,7 @@ import encapnet_tf as en
 from benchmarks.contestants import sinkhorn_problem
 from benchmarks.contestants.activations import keras_activation
 from benchmarks.contestants.network_flops import Convolution, convolutions, forward_flops
+from benchmarks.contestants.sinkhorn_accuracy import as_accurate
 from benchmarks.contestants.sinkhorn_keras import ours
 
 SIZES = {"size": 4, "capsules": 3, "capsule_dim": 2, "batch": 2, "gradient": True}
@@ -39,6 +40,20 @@ def test_the_sinkhorn_reference_agrees_with_the_library():
     facts = ours(size=12, dim=3, iterations=200, gradient=True).facts
     assert facts["value error"] < 1e-5
     assert facts["gradient error"] < 1e-4
+
+
+def test_iterations_are_raised_to_an_accuracy():
+    def found(target):
+        problem = {"size": 12, "dim": 3, "gradient": True}
+        return as_accurate("benchmarks.contestants.sinkhorn_keras:ours", target, [1, 2, 100], **problem).facts
+
+    first = ours(size=12, dim=3, iterations=1, gradient=True).facts["gradient error"]
+    loose, tight, never = found(first), found(1e-4), found(0.0)
+    assert (loose["iterations"], loose["reached"]) == (1, True)
+    assert tight["iterations"] > 1
+    assert tight["reached"]
+    assert tight["gradient error"] <= 1e-4
+    assert (never["iterations"], never["reached"]) == (100, False)
 
 
 def test_a_wrong_gradient_is_seen():

@@ -110,6 +110,42 @@ def test_capsule_activation_moves_its_statistics_alike(rng):
         np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(3, 4), (16, 17)])  # on the larger map the normalised map is not kept
+def test_capsule_activation(rng, size):
+    x = rng.normal(2.0, 3.0, size=(3, *size, 8)).astype("float32")
+    gamma, beta = (rng.normal(size=8).astype("float32") for _ in range(2))
+    layer = CapsuleActivation(2)
+    layer.build(x.shape)
+    for variable, value in zip((layer.norm.gamma, layer.norm.beta), (gamma, beta), strict=True):
+        variable.assign(value)
+    weights = [v.value for v in layer.trainable_variables]
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            scalar = tf.reduce_sum(y * tf.sin(3 * y))
+        return [y, *tape.gradient(scalar, [x, *weights])]
+
+    fast, plain = tf.function(step, autograph=False)(tf.constant(x)), step(tf.constant(x))
+    for a, b in zip(fast, plain, strict=True):
+        np.testing.assert_allclose(a, b, atol=3e-5 * max(1.0, np.abs(b).max()))
+
+
+def test_strided_convolution_of_a_large_map_makes_no_padded_copy(rng):
+    x, kernel = rng.normal(size=(2, 32, 33, 3)).astype("float32"), rng.normal(size=(3, 3, 3, 5)).astype("float32")
+    with tf.Graph().as_default() as graph:
+        en.ops.grouped_conv2d(tf.constant(x), kernel, 1, 2, training=True)
+    assert not any("Pad" in node.type for node in graph.get_operations())
+    assert_same(lambda x, k: en.ops.grouped_conv2d(x, k, 1, 2, training=True), (x, kernel))
+
+
+@pytest.mark.parametrize("options", [{}, {"debias": False}, {"solver": "plain"}, {"differentiate_plan": True}], ids=str)
+def test_sinkhorn_divergence(rng, options):
+    x, y = (rng.normal(size=(6, 3)).astype("float32") for _ in range(2))
+    assert_same(lambda x, y: en.ops.sinkhorn_divergence(x, y, 0.5, training=True, **options), (x, y))
+
+
 def test_batch_norm_is_keras_batch_normalization(rng):
     """Of a map of one pixel too, where an unbiased variance would not exist."""
     for shape in ((6, 4, 3, 5), (1, 1, 1, 5)):
