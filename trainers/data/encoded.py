@@ -102,7 +102,7 @@ class EncodedSplit:
 
 @contextmanager
 def naming_corrupt(*splits):
-    """Turns TensorFlow's error about an image, met by a pipeline over these splits, into a `UserError` with its name."""
+    """Turns TensorFlow's error about an image, met by a pipeline over splits, into a `UserError` with its name."""
     try:
         yield
     except tf.errors.OpError:
