@@ -32,7 +32,7 @@ ABOUT = (
     "gradient with respect to both sets come from one call; ours, OTT-JAX's and the floor are compiled as a whole. "
     "`floor`: three cost matrices and one exp, with their gradient. `GeomLoss`: annealed over L steps; "
     "`GeomLoss loop`: L steps at one epsilon. `log`: on potentials instead of scalings. Errors are relative, against a "
-    "converged solution in float64. At equal L solvers may differ in accuracy by two orders of magnitude, so the last table "
+    "converged solution in float64. At equal L solvers may differ much in accuracy, so the last table "
     "gives everybody, ours too, the fewest iterations (of 2, 3, 5, 10, 20, ... 500) that bring the gradient's error "
     "to 1e-5."
 )
