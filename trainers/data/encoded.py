@@ -102,11 +102,7 @@ class EncodedSplit:
 
 @contextmanager
 def naming_corrupt(*splits):
-<<<<<<< HEAD
     """Turns TensorFlow's error about an image of these splits, met by a pipeline, into a `UserError` with its name."""
-=======
-    """Turns TensorFlow's error about an image, met by a pipeline over splits, into a `UserError` with its name."""
->>>>>>> work56
     try:
         yield
     except tf.errors.OpError:
