@@ -44,7 +44,8 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
         The `BestModel`, and the seconds that training took, those before the checkpoint included.
 
     Raises:
-        UserError: a checkpoint does not fit or cannot be written, the loss became NaN, or SIGTERM came.
+        UserError: a checkpoint does not fit or cannot be written, the loss became NaN, SIGTERM came, or
+            another worker is gone.
     """
     strategy = model.distribute_strategy
     checkpoints = (
@@ -89,7 +90,13 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
                 verbose=0,
                 callbacks=[watch, *needed, *written, saving],
             )
-        except tf.errors.OpError:
+        except tf.errors.OpError as error:
+            if across_machines(strategy):
+                raise UserError(
+                    f"The workers lost each other: {error.message.splitlines()[0]}. Start all of them again, with "
+                    f"--resume={run.path if run else 'RUN'}.",
+                    status=1,
+                ) from error
             for split in (dataset.train, dataset.validation):  # an image read only now may be at fault
                 split.refuse_corrupt()
             raise
