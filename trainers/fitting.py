@@ -21,7 +21,7 @@ from .progress import ProgressBar
 from .replica_batches import shared, validation_batches
 from .run_directory import RunDirectory
 from .stop_signal import StopSignal
-from .strategy import across_machines, agreed
+from .strategy import across_machines, agreed, lost_workers_told
 from .tensorboard_extras import TensorBoardExtras
 
 PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are watched
@@ -43,7 +43,8 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
         The `BestModel`, and the seconds that training took, those before the checkpoint included.
 
     Raises:
-        UserError: a checkpoint does not fit or cannot be written, the loss became NaN, or SIGTERM came.
+        UserError: a checkpoint does not fit or cannot be written, the loss became NaN, SIGTERM came, or
+            another worker is gone.
     """
     strategy = model.distribute_strategy
     checkpoints = (
@@ -72,7 +73,8 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
     with StopSignal() as stop:
         watch = NotANumber(checkpoints, batches_from, steps)
         saving = Checkpointing(run, checkpoints, config, steps, best, start, stop, watch, chief)
-        with naming_corrupt(dataset.train, dataset.validation):  # an image read only now may be at fault
+        # An image that is read only now may be at fault.
+        with lost_workers_told(strategy, run), naming_corrupt(dataset.train, dataset.validation):
             written = []
             if chief:
                 ((samples, _),) = batches_from(0).take(1)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import contextmanager
 
 import tensorflow as tf
 
@@ -51,6 +52,21 @@ def across_machines(strategy) -> bool:
 def agreed(strategy, flag: bool) -> bool:
     """Whether any process has the flag. All processes must ask together, and all wait for the last."""
     return float(strategy.reduce("SUM", tf.constant(float(flag)), axis=None)) > 0 if across_machines(strategy) else flag
+
+
+@contextmanager
+def lost_workers_told(strategy, run):
+    """Turns TensorFlow's error of a worker that is gone into a `UserError` that says how to go on with the run."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not across_machines(strategy):
+            raise
+        raise UserError(
+            f"The workers lost each other: {error.message.splitlines()[0]}. Start all of them again, with "
+            f"--resume={run.path if run else 'RUN'}.",
+            status=1,
+        ) from error
 
 
 def _cluster() -> dict:

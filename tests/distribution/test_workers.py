@@ -96,18 +96,35 @@ def test_two_workers_log_what_one_process_does(together):
             assert row[name] == pytest.approx(expected[name], rel=1e-2), name
 
 
-@pytest.mark.slow
-def test_a_signal_to_one_worker_stops_all_and_they_go_on_together(tmp_path):
-    processes = start(tmp_path, "--run_dir=run", *FLAGS, "--epochs=400")
+def await_checkpoint(run, after):
+    """Waits until the run has a checkpoint newer than a step; returns its step."""
     deadline = time.monotonic() + 150
-    while not (tmp_path / "run" / "metrics.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    while time.monotonic() < deadline:
+        steps = [int(path.stem.split("-")[1]) for path in run.glob("checkpoints/checkpoint-*.ckpt")]
+        if max(steps, default=0) > after:
+            return max(steps)
+        time.sleep(0.05)
+    raise TimeoutError(f"no checkpoint after step {after}")
+
+
+@pytest.mark.slow
+def test_stopped_workers_and_a_killed_one_go_on_together(tmp_path):
+    """SIGTERM to one stops all; SIGKILL to one is told by the other; both times all go on."""
+    run = tmp_path / "run"
+    processes = start(tmp_path, "--run_dir=run", *FLAGS, "--epochs=60")
+    step = await_checkpoint(run, 6)
     processes[1].send_signal(signal.SIGTERM)
     statuses, outputs = finish(processes)
-    assert statuses == [143, 143], "\n".join(outputs)[-4000:]
+    assert statuses == [143, 143], "\n".join(output[-2000:] for output in outputs)
     processes = start(tmp_path, "--resume=run")
-    time.sleep(40)
-    processes[0].send_signal(signal.SIGTERM)
+    await_checkpoint(run, step + 12)
+    processes[1].send_signal(signal.SIGKILL)
     statuses, outputs = finish(processes)
-    assert statuses == [143, 143], "\n".join(outputs)[-4000:]
+    assert statuses == [1, -signal.SIGKILL], outputs[0][-2000:]
     assert "goes on: epoch" in outputs[0]
+    assert "The workers lost each other" in outputs[0]
+    statuses, outputs = finish(start(tmp_path, "--resume=run"))
+    assert statuses == [0, 0], "\n".join(output[-2000:] for output in outputs)
+    assert [row["epoch"] for row in rows(run)] == list(range(1, 61))
+    for ours, theirs in zip(kept(tmp_path, 0), kept(tmp_path, 1), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

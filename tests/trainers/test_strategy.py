@@ -84,7 +84,7 @@ def test_mixed_precision(precision):
     assert model.get_layer("stem").variable_dtype == model.output.dtype == "float32"
     assert hasattr(model.optimizer, "inner_optimizer") == (precision == "float16")
     assert np.isfinite(logs["loss"]).all()
-    assert any(np.abs(a - b).max() > 0 for a, b in zip(before, model.get_weights(), strict=True))
+    assert changed(before, model)
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -95,15 +95,17 @@ def test_xla_compiles_the_whole_step_or_not():
         assert np.isfinite(logs["loss"]).all()
 
 
+def changed(before, model):
+    """Names of the weights that training changed, batch statistics left out."""
+    pairs = zip(model.weights, before, model.get_weights(), strict=True)
+    return [variable.path for variable, a, b in pairs if "moving" not in variable.path and (a != b).any()]
+
+
 def test_accumulated_steps_make_one_update():
     before, model, _ = trained(steps=2, accumulate_steps=4)
-    for variable, start in zip(model.trainable_variables, before[: len(model.trainable_variables)], strict=True):
-        assert variable.shape == start.shape
-    untouched = [np.array_equal(v, b) for v, b in zip(model.get_weights(), before, strict=True)]
-    names = [variable.path for variable in model.weights]
-    assert all(same for same, name in zip(untouched, names, strict=True) if "moving" not in name)
+    assert not changed(before, model)
     before, model, _ = trained(steps=4, accumulate_steps=4)
-    assert not all(np.array_equal(v, b) for v, b in zip(model.get_weights(), before, strict=True))
+    assert len(changed(before, model)) > 5
 
 
 def test_the_gradients_norm_is_clipped():
