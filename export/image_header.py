@@ -6,7 +6,7 @@ Decoding allocates what a header asks for: a file of a few bytes can claim gigab
 import tensorflow as tf
 
 LIMIT = 4096  # pixels a side
-_MOST_BLOCKS = 1 << 16  # of a GIF file: 16 MiB of them
+_MOST_BLOCKS = 1 << 14  # of a GIF file: 4 MiB, more than a second to walk through
 _READ = 32  # bytes of a header
 _PNG, _JPEG, _GIF, _BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"
 
@@ -39,7 +39,7 @@ def checked(data, index):
     size = [tf.strings.as_string(width), "x", tf.strings.as_string(height), " pixels"]
     fits = (width >= 1) & (height >= 1) & (width <= LIMIT) & (height <= LIMIT)
     conditions = [
-        _require(frames <= 1, [image, "is animated: send a still image."]),
+        _require(frames <= 1, [image, "is animated, or a GIF of more than 4 MiB: send a still image."]),
         _require(fits, [image, "is ", *size, f" by its header; from 1x1 to {LIMIT}x{LIMIT} are served."]),
     ]
     with tf.control_dependencies(conditions):

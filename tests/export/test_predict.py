@@ -122,6 +122,7 @@ def test_the_wrong_model_and_a_server_of_something_else(sources, images):
 
     class Other(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"<html>hello</html>")
