@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import os
 import sys
 
 from absl import app
@@ -66,6 +65,4 @@ def _run(args):
 
 def main():
     """Entry point of the console script."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     app.run(_run, flags_parser=_parse)
