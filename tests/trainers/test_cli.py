@@ -221,12 +221,11 @@ def test_wrong_input_is_no_traceback(tmp_path, arguments):
     assert "Traceback" not in process.stderr
 
 
-@pytest.mark.parametrize(("started_as", "expected"), [("bin/encapnet", "tensorflow"), ("own_script.py", "numpy")])
-def test_the_command_takes_tensorflow_whatever_the_environment_says(started_as, expected):
-    code = f"import sys; sys.argv[0] = {started_as!r}; import encapnet_tf, keras; print(keras.backend.backend())"
+def test_the_command_takes_tensorflow_whatever_the_environment_says():
+    code = "import sys; sys.argv[0] = 'bin/encapnet'; import encapnet_tf, keras; print(keras.backend.backend())"
     environment = {**os.environ, "KERAS_BACKEND": "numpy"}
     process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
-    assert process.stdout.strip() == expected, process.stderr
+    assert process.stdout.strip() == "tensorflow", process.stderr
 
 
 def test_help_names_every_flag(tmp_path):
