@@ -1,7 +1,5 @@
 """The feedback agreement unit: the paper's regulariser, for any Keras model."""
 
-import math
-
 import keras
 from keras import ops as K
 
@@ -11,7 +9,6 @@ from encapnet_tf.keras_private import PerReplicaLosses
 from encapnet_tf.layers import feedback_parts
 from encapnet_tf.layers.training_mean import TrainingMean
 from encapnet_tf.ops.pairwise_cost import COSTS, self_cost
-from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.replicas import gathered
 from encapnet_tf.ops.sinkhorn import check_arguments
 
@@ -210,11 +207,13 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             "raw_spread", that of the lower layer's features as they are.
         """
         generated = feedback_parts.as_trained(self.generator, higher)
-        extracted, features = (_flattened(feedback_parts.as_trained(self.extractor, x)) for x in (generated, lower))
-        raw = _flattened(lower)
+        extracted, features = (
+            feedback_parts.flattened(feedback_parts.as_trained(self.extractor, x)) for x in (generated, lower)
+        )
+        raw = feedback_parts.flattened(lower)
         values = {
             "divergence": self._compare(extracted, features),
-            "raw_divergence": self._compare(_flattened(generated), raw),
+            "raw_divergence": self._compare(feedback_parts.flattened(generated), raw),
             "spread": K.mean(self_cost(features, self.cost)),
             "raw_spread": K.mean(self_cost(raw, self.cost)),
         }
@@ -235,14 +234,14 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         """(batch, features) of one side, in at least float32."""
         if self.extractor is not None:
             x = self._reversed_extractor(x) if training and self._reverses() else self.extractor(x, training=training)
-        return _flattened(x)
+        return feedback_parts.flattened(x)
 
     def _reverses(self):
         return self.extractor_objective == "adversarial"
 
     def _reversed_extractor(self, x):
         """The extractor, its own weights' gradient with the sign changed; that of its input stays as it is."""
-        weights = [_reversed(K.convert_to_tensor(v)) for v in self.extractor.trainable_variables]
+        weights = [feedback_parts.reversed_gradient(K.convert_to_tensor(v)) for v in self.extractor.trainable_variables]
         state = [v.value for v in self.extractor.non_trainable_variables]
         features, state = self.extractor.stateless_call(weights, state, x, training=True)
         for variable, value in zip(self.extractor.non_trainable_variables, state, strict=True):
@@ -291,19 +290,8 @@ def units_of(model):
     return units
 
 
-def _flattened(x):
-    """(batch, features), in at least float32."""
-    features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1
-    return at_least_float32(K.reshape(x, (K.shape(x)[0], features)))
-
-
 def _finite(name, value):
     value = float(value)
     if not abs(value) < float("inf"):
         raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}.")
     return value
-
-
-def _reversed(x):
-    """x in value, minus 1 in gradient."""
-    return 2 * K.stop_gradient(x) - x

@@ -1,11 +1,15 @@
 """The generators and extractors that `FeedbackAgreement` knows by name, for the shapes it connects."""
 
+import math
+
 import keras
+from keras import ops as K
 
 from encapnet_tf.layers.batch_norm import BatchNorm
 from encapnet_tf.layers.capsule_activation import CapsuleActivation
 from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
+from encapnet_tf.ops.precision import at_least_float32
 
 GENERATORS = ("capsule", "conv")
 EXTRACTORS = ("conv",)
@@ -145,3 +149,14 @@ def as_trained(part, x):
         return x
     trainable, state = ([v.value for v in vs] for vs in (part.trainable_variables, part.non_trainable_variables))
     return part.stateless_call(trainable, state, x, training=True)[0]
+
+
+def flattened(x):
+    """(batch, features), in at least float32."""
+    features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1
+    return at_least_float32(K.reshape(x, (K.shape(x)[0], features)))
+
+
+def reversed_gradient(x):
+    """x in value, minus 1 in gradient."""
+    return 2 * K.stop_gradient(x) - x

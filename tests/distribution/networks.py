@@ -32,14 +32,18 @@ class Own(keras.Model):
         return self.head(keras.ops.mean(higher, axis=(1, 2)))
 
 
-def attached(sync):
+def attached(sync, **options):
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="lower")(inputs)
     x = keras.layers.BatchNormalization(synchronized=sync)(x)
     x = keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="higher")(x)
     x = keras.layers.Dense(CLASSES)(keras.layers.GlobalAveragePooling2D()(x))
-    options = {"weight": 0.5, "synchronized": sync, "sync_replicas": sync}
+    options = {"weight": 0.5, "synchronized": sync, "sync_replicas": sync, **options}
     return en.attach_feedback(keras.Model(inputs, x), [("higher", "lower")], **options)
 
 
-NETWORKS = {"encapnet": encapnet, "own": Own, "attached": attached}
+def adversarial(sync):
+    return attached(sync, extractor_objective="adversarial")
+
+
+NETWORKS = {"encapnet": encapnet, "own": Own, "attached": attached, "adversarial": adversarial}
