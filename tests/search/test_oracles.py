@@ -4,6 +4,7 @@ import json
 import threading
 
 import keras_tuner
+import numpy as np
 import pytest
 from encapnet_tf.trainers.search import oracles
 from encapnet_tf.trainers.search.space import Space
@@ -66,6 +67,19 @@ def test_hyperband_goes_on(tmp_path):
     first = run(made(tmp_path, "hyperband", None), most=5)
     second = run(resumed(tmp_path, kind="hyperband", trials=None))
     assert sorted(first + second) == sorted(whole)
+
+
+def test_bayesian_search_with_trials_running_and_without_a_model(tmp_path, monkeypatch):
+    oracle = made(tmp_path, "bayesian", 12)
+    run(oracle, most=6)
+    one, other = begin(oracle, "one"), begin(oracle, "other")
+    assert one.hyperparameters.values != other.hyperparameters.values
+
+    def refuse(*_):
+        raise np.linalg.LinAlgError("not positive definite")
+
+    monkeypatch.setattr(oracle.gpr, "fit", refuse)
+    assert begin(oracle, "third").status == "RUNNING"
 
 
 def test_a_seed_of_0_is_a_seed(tmp_path):

@@ -86,16 +86,21 @@ def test_a_worker_that_had_enough_trials_is_started_afresh(tmp_path, workers):
     assert (tmp_path / "workers/worker1.log").read_text().count("started") > 4, "which are no deaths"
 
 
-def test_nothing_is_left_running(tmp_path, workers):
-    workers("import os, sys, time; print(os.getpid(), flush=True); time.sleep(100)")
-    oracle = Oracle(tmp_path)
-    oracle.end_order = SimpleNamespace()  # has no len: something breaks inside
-    with pytest.raises(TypeError):
-        supervisor.supervise(oracle, 2, tmp_path, 60)
-    for log in (tmp_path / "workers").glob("*.log"):
-        for pid in log.read_text().split():
-            with pytest.raises(ProcessLookupError):
-                os.kill(int(pid), 0)
+def test_nothing_is_left_running(tmp_path, workers, monkeypatch):
+    """Whatever breaks in the supervisor, Ctrl-C for one."""
+    workers("import os, time; print(os.getpid(), flush=True); time.sleep(100)")
+    logs = [tmp_path / f"workers/worker{number}.log" for number in (1, 2)]
+
+    def interrupt(*_):
+        if all(log.exists() and log.read_text().endswith("\n") for log in logs):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(supervisor, "_look_after", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.supervise(Oracle(tmp_path), 2, tmp_path, 60)
+    for log in logs:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(log.read_text()), 0)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from .figures import png
 
 _GOOD, _BAD = "#3b6fb6", "#c0392b"
+_MOST_LABELLED = 40
 _NAMES = {"feedback_weight": "lambda (feedback_weight)", "val_accuracy": "validation accuracy, %"}
 _NAMES["val_loss"] = "validation loss"
 
@@ -45,6 +46,10 @@ def scatter(x, y, done, failed, objective: str) -> str:
     values = [_value(record, objective) for record in done]
     # The best are drawn last, so that others do not hide them.
     points = axes.scatter(*at(done[::-1]), c=values[::-1], cmap=_colours(objective), s=90, edgecolors="white", zorder=3)
+    if len(done) <= _MOST_LABELLED:  # one bad trial takes most of the colours' range
+        for value, left, up in zip(values, *at(done), strict=True):
+            text = f"{value:.1f}" if objective == "val_accuracy" else f"{value:.3f}"
+            axes.annotate(text, (left, up), (9, 5), textcoords="offset points", fontsize=8, color="#5a6776")
     axes.scatter(*at(done[:1]), s=260, facecolors="none", edgecolors=_BAD, linewidths=2, zorder=4)
     if placed := [record for record in failed if {x.name, y.name} <= set(record["settings"])]:
         axes.scatter(*at(placed), marker="x", color=_BAD, s=70, zorder=3)

@@ -8,6 +8,7 @@ from concurrent import futures
 
 import grpc
 import keras_tuner
+import numpy as np
 from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
@@ -104,7 +105,12 @@ class _Random(_Lasting, keras_tuner.oracles.RandomSearchOracle):
 
 
 class _Bayesian(_Lasting, keras_tuner.oracles.BayesianOptimizationOracle):
-    pass
+    def populate_space(self, trial_id):
+        """KerasTuner's; a model that cannot be fitted would leave its lock closed, so a random draw stands in."""
+        try:
+            return super().populate_space(trial_id)
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+            return self._random_populate_space()
 
 
 class _Hyperband(_Lasting, keras_tuner.oracles.HyperbandOracle):

@@ -118,9 +118,10 @@ def supervise(oracle, workers: int, out: Path, silent_seconds: float):
         UserError: every worker died again and again.
     """
     server, port = serve(oracle, "127.0.0.1:0")
-    crew = [_Worker(f"worker{number}", out, port, workers) for number in range(1, workers + 1)]
-    ended = len(oracle.end_order)
+    crew, ended = [], len(oracle.end_order)
     try:
+        for number in range(1, workers + 1):
+            crew.append(_Worker(f"worker{number}", out, port, workers))
         while working := [worker for worker in crew if not worker.over]:
             time.sleep(_TICK)
             if len(oracle.end_order) != ended:
