@@ -36,7 +36,7 @@ def inference_model(model):
         return found[layer.name]
 
     # Called anew: a layer's own `output` is the one of its first call, in the trained graph with the units.
-    functional = keras.Model(served.input, served.output, name=served.name)
+    functional = keras.Model(served.inputs[0], served.outputs[0], name=served.name)
     functional = keras.models.clone_model(
         functional, functional.input, clone_function=lambda layer: layer, call_function=call
     )

@@ -22,8 +22,8 @@ pixels = {"input_shape": (8, 8, 1), "classes": 4, "include_rescaling": True}
 def augmented():
     """Augmentation and dropout inside the model, which must not act."""
     inputs = keras.Input((8, 8, 1))
-    x = keras.layers.GaussianNoise(50.0)(keras.layers.RandomTranslation(0.5, 0.5)(inputs))
-    x = keras.layers.Dropout(0.5)(keras.layers.Flatten()(x))
+    x = keras.layers.Rescaling(1 / 255)(keras.layers.RandomTranslation(0.5, 0.5)(inputs))
+    x = keras.layers.Dropout(0.5)(keras.layers.Flatten()(keras.layers.GaussianNoise(0.5)(x)))
     return keras.Model(inputs, keras.layers.Dense(4, "softmax")(x))
 
 
