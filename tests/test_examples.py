@@ -1,4 +1,4 @@
-"""The examples run in their short forms; the one that takes a minute does so in .ci/run."""
+"""The examples run in their short forms; the one that takes longer does so in .ci/run."""
 
 import json
 import os
