@@ -17,7 +17,7 @@ from .data.warp import about_centre, warp
 
 def _rotated(model, images, labels, index, degrees):
     """Odd images turn one way, even ones the other."""
-    angle = math.radians(degrees) * (1 - 2 * tf.cast(index % 2, tf.float32))
+    angle = degrees * (math.pi / 180) * (1 - 2 * tf.cast(index % 2, tf.float32))
     cos, sin = tf.cos(angle), tf.sin(angle)
     size = images.shape[1:3]
     return warp(images, about_centre(size, cos, -sin, sin, cos), size)

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 from encapnet_tf.trainers import cli
-from encapnet_tf.trainers.config import settings
+from encapnet_tf.trainers.config_file import DEFAULT_RECIPE, given_flags
 from encapnet_tf.trainers.errors import UserError
 from encapnet_tf.trainers.recipes import resolve
 
@@ -41,8 +41,7 @@ def parse(words):
     """Arguments of an `encapnet` command as the command line parses them, refused choices included."""
     args = cli._parse([filled(word) for word in words])
     if args.verb == "train":
-        given = {setting.name: getattr(args, setting.name, None) for setting in settings()}
-        resolve(args.recipe, {name: value for name, value in given.items() if value is not None})
+        resolve(args.recipe or DEFAULT_RECIPE, given_flags(args))
     return args
 
 
