@@ -111,7 +111,7 @@ def await_checkpoint(run, after):
 def test_stopped_workers_and_a_killed_one_go_on_together(tmp_path):
     """SIGTERM to one stops all; SIGKILL to one is told by the other; both times all go on."""
     run = tmp_path / "run"
-    processes = start(tmp_path, "--run_dir=run", *FLAGS, "--epochs=60")
+    processes = start(tmp_path, "--run_dir=run", *FLAGS, "--epochs=30")
     step = await_checkpoint(run, 6)
     processes[1].send_signal(signal.SIGTERM)
     statuses, outputs = finish(processes)
@@ -125,6 +125,6 @@ def test_stopped_workers_and_a_killed_one_go_on_together(tmp_path):
     assert "The workers lost each other" in outputs[0]
     statuses, outputs = finish(start(tmp_path, "--resume=run"))
     assert statuses == [0, 0], "\n".join(output[-2000:] for output in outputs)
-    assert [row["epoch"] for row in rows(run)] == list(range(1, 61))
+    assert [row["epoch"] for row in rows(run)] == list(range(1, 31))
     for ours, theirs in zip(kept(tmp_path, 0), kept(tmp_path, 1), strict=True):
         np.testing.assert_array_equal(ours, theirs)
