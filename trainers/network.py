@@ -5,6 +5,7 @@ import inspect
 import keras
 
 from encapnet_tf import callbacks, losses, models, optimizers
+from encapnet_tf.losses.class_loss import ClassLoss
 
 from .config import NETWORK_SETTINGS
 from .errors import UserError
@@ -104,7 +105,7 @@ def compile_model(model, config, steps_per_epoch: int, mixed_labels: bool = Fals
     }[config.loss]()
     accuracy = metrics.CategoricalAccuracy if mixed_labels else metrics.SparseCategoricalAccuracy
     # The loss that is logged has the feedback units' terms in it; this is the class loss alone.
-    alone = metrics.MeanMetricWrapper(loss.call, name="class_loss")
+    alone = ClassLoss(loss)
     jit = {"auto": "auto", "true": True, "false": False}[config.jit_compile]
     model.compile(
         _optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy"), alone], jit_compile=jit

@@ -1,5 +1,6 @@
 """Losses on capsule lengths, and the Sinkhorn divergence as a loss."""
 
+from encapnet_tf.losses.class_loss import ClassLoss  # noqa: F401 (registers it)
 from encapnet_tf.losses.margin_loss import MarginLoss
 from encapnet_tf.losses.sinkhorn_loss import SinkhornLoss
 from encapnet_tf.losses.spread_loss import SpreadLoss

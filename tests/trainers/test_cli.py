@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from PIL import Image
+
+import encapnet_tf as en
 
 from .idx_files import write_fashion_mnist
 from .image_files import write_folder
@@ -56,6 +59,14 @@ def test_train_writes_a_whole_run(run):
     assert "epoch 2/2" in output
     assert "next:    encapnet evaluate tiny" in output
     assert list((path / "tensorboard" / "train").glob("events*"))
+
+
+def test_saved_models_load_with_their_loss_and_optimizer(run):
+    path, _ = run
+    for name in ("best.keras", "final.keras"):
+        model = en.load_model(path / name)
+        logged = model.train_on_batch(np.zeros((4, 8, 8, 1)), np.zeros(4), return_dict=True)
+        assert logged["class_loss"] == pytest.approx(logged["loss"])
 
 
 def test_summary_is_written_last(run):
