@@ -5,24 +5,27 @@ import contextvars
 
 import keras
 
-_PORTABLE = contextvars.ContextVar("portable", default=False)
+_PORTABLE = contextvars.ContextVar("portable", default=None)
 
 
 @contextlib.contextmanager
-def portable():
+def portable(runtime="tensorflow"):
     """Inside, operations are chosen for any machine, not for this one: for graphs that are exported.
 
     (Where TensorFlow sees a GPU, Keras's grouped convolution is the fastest, but it is a function compiled by XLA.)
+
+    Args:
+        runtime: what the graph will run on: "tensorflow", or "litert", which has a fast grouped convolution of its own.
     """
-    token = _PORTABLE.set(True)
+    token = _PORTABLE.set(runtime)
     try:
         yield
     finally:
         _PORTABLE.reset(token)
 
 
-def is_portable():
-    """Whether the code runs inside `portable`."""
+def portable_to():
+    """The runtime of the `portable` that the code runs inside, or None."""
     return _PORTABLE.get()
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from encapnet_tf.ops import grouped_lowerings as lowerings
-from encapnet_tf.ops.acceleration import compiled, is_portable, jitted_helpers
+from encapnet_tf.ops.acceleration import compiled, jitted_helpers, portable_to
 
 # Which lowering serves which capsule was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
 # grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
@@ -66,6 +66,10 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
         if helpers and groups == 1 and strides > 1 and x.shape[1] * x.shape[2] >= _LARGE_MAP:
             return helpers.strided_convolution(x, kernel, strides)
         return lowerings.native(x, kernel, strides)
+    if portable_to() == "litert":
+        from encapnet_tf.ops import on_tensorflow
+
+        return on_tensorflow.grouped_convolution(x, kernel, strides)
     size = kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
     if size == 1 and strides > 1:
         x, strides = x[:, ::strides, ::strides], 1
@@ -135,7 +139,7 @@ def _splits_groups():
         return False
     from encapnet_tf.ops import on_tensorflow
 
-    return is_portable() or not on_tensorflow.has_gpu()
+    return portable_to() is not None or not on_tensorflow.has_gpu()
 
 
 def _is_wide(x, kernel, strides):

@@ -124,6 +124,12 @@ def strided_convolution(x, kernel, strides):
     return tf.nn.conv2d(x, kernel, strides, margins)
 
 
+def grouped_convolution(x, kernel, strides):
+    """TensorFlow's own convolution, which reads the groups off the kernel; Keras would have XLA compile it."""
+    margins = [(size // 2, size // 2) for size in kernel.shape[:2]]
+    return tf.nn.conv2d(x, kernel, strides, [(0, 0), *margins, (0, 0)])
+
+
 def patches_convolution(x, kernel, strides):
     """Dense convolution as one matrix product with `lowerings.patches`, which are made again for the gradient."""
     size, _, channels, filters = kernel.shape
