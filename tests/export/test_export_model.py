@@ -18,6 +18,11 @@ module = importlib.import_module("encapnet_tf.export.export_model")
 images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(0)
+
+
 def tiny():
     return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
 
