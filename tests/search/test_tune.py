@@ -154,10 +154,11 @@ def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
     ended = {f"trial_{name}" for name in json.loads((out / "oracle.json").read_text())["end_order"]}
     (out / "trial_9").mkdir()  # a folder that was made, and no more
 
+    resumed = time.time_ns()
     process = subprocess.Popen(
         [*COMMAND, "tune", "--resume", "--out=s", "--workers=2"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
-    _wait_for(lambda: any(r["status"] == "running" for n, r in records(out).items() if f"trial_{n}" not in finished))
+    _wait_for(lambda: any(r.stat().st_mtime_ns > resumed for r in out.glob("trial_*/record.json")))  # a trial began
     os.kill(_children(process.pid)[0], signal.SIGKILL)  # a dead worker neither hangs nor loses the search
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
