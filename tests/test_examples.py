@@ -41,6 +41,17 @@ def test_sinkhorn_loss_without_capsules(tmp_path, monkeypatch, capsys):
     assert after < before
 
 
+def test_search_lambda_and_epsilon(tmp_path, monkeypatch, capsys):
+    output = run("search_lambda_and_epsilon.py", tmp_path, monkeypatch, capsys)
+    assert output.count("lambda") == 2
+    assert "trained again: test accuracy" in output
+
+
+def test_export_and_serve(tmp_path, monkeypatch, capsys):
+    output = run("export_and_serve.py", tmp_path, monkeypatch, capsys)
+    assert float(re.search(r"difference from Keras: (\S+)", output)[1]) <= 1e-5
+
+
 def test_capsules_on_jax(tmp_path):
     command = [interpreter("jax"), EXAMPLES / "capsules_on_jax.py", "--quick"]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
