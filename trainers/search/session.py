@@ -1,8 +1,5 @@
 """One process's part in a search: the chief's, which draws settings and trains nothing, or a worker's."""
 
-import fcntl
-from contextlib import contextmanager
-
 import keras_tuner
 
 from .. import data
@@ -29,7 +26,7 @@ def search(plan, run: RunDirectory, role: str, workers: int, silent_seconds: flo
     Raises:
         UserError: another process searches in this folder, or the workers died.
     """
-    with _alone_in(run):
+    with run.locked():
         run.write_json(PLAN_FILE, plan.to_json())
         for told in set_aside_damaged(run.path):
             print(f"damaged: {told}", flush=True)
@@ -69,17 +66,6 @@ def _tuner(plan, run, **options) -> SearchTuner:
         project_name=run.path.name,
         **options,
     )
-
-
-@contextmanager
-def _alone_in(run):
-    """Holds the folder's lock, which the system takes back from a killed process."""
-    with open(run.file(".lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"Another process is searching in {run.path}.") from None
-        yield
 
 
 def _without_gpu():
