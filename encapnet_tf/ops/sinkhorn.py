@@ -9,6 +9,7 @@ import numbers
 from typing import Any, NamedTuple
 
 from keras import ops
+from keras.backend import standardize_dtype
 
 from encapnet_tf.ops.precision import at_least_float32
 
@@ -73,7 +74,8 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
     Args:
         cost: Q, (B, B).
         epsilon: regularisation strength, in units of the cost.
-        iterations: L, Sinkhorn iterations.
+        iterations: L, Sinkhorn iterations; at most so many with the "fast" solver, which ends where none of the
+            potentials moves any more.
         solver: "fast" stays stable in float32 for costs up to 1e6 epsilon, and goes further than Eq. 9 in each step
             where that converges sooner; "plain" makes exactly the steps of Eq. 9, and over- or underflows where costs
             exceed about 87 epsilon.
@@ -154,7 +156,7 @@ def alternating_solution(cost, epsilon, iterations, start=None):
     Args:
         cost: (B, B); no gradient may flow into it.
         epsilon: regularisation strength.
-        iterations: number of steps.
+        iterations: most steps to make; none after they change nothing any more.
         start: potentials g to begin with, (B,); None begins with the lowest that every point can have.
 
     Returns:
@@ -175,9 +177,31 @@ def alternating_solution(cost, epsilon, iterations, start=None):
         return _plain_block(cost, epsilon, f, g, iterations)[:3]
     _, f, g, relaxation = _plain_block(cost, epsilon, f, g, _PLAIN_STEPS)
     blocks, rest = divmod(iterations - _PLAIN_STEPS - 1, most)
-    f, g = ops.fori_loop(0, blocks, lambda _, fg: _relaxed_block(cost, epsilon, fg[0], fg[1], most, relaxation), (f, g))
-    f, g = _relaxed_block(cost, epsilon, f, g, rest, relaxation)
+    if rest:
+        f, g = _relaxed_block(cost, epsilon, f, g, rest, relaxation)
+    if blocks:
+        f, g = _until_settled(lambda *fg: _relaxed_block(cost, epsilon, *fg, most, relaxation), (f, g), blocks, epsilon)
     return _plain_block(cost, epsilon, f, g, 1)[:3]  # ends with exact column sums
+
+
+def _until_settled(block, potentials, most, epsilon):
+    """Blocks of steps, at most so many; none after one that moved no potential by more than rounding does."""
+
+    def goes_on(count, moved, *_):
+        return ops.logical_and(moved, count < most)
+
+    def following(count, _, *before):
+        after = block(*before)
+        moved = [ops.any(ops.abs(new - old) > _rounding(new, epsilon)) for new, old in zip(after, before, strict=True)]
+        return count + 1, ops.logical_or(*moved), *after
+
+    return ops.while_loop(goes_on, following, (0, ops.convert_to_tensor(True), *potentials))[2:]
+
+
+def _rounding(potential, epsilon):
+    """How far a potential moves by rounding alone."""
+    unit = 2.0**-52 if standardize_dtype(potential.dtype) == "float64" else 2.0**-23
+    return 4 * unit * (ops.max(ops.abs(potential)) + epsilon)
 
 
 def _plain_block(cost, epsilon, f, g, steps):

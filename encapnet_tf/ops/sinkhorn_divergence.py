@@ -41,7 +41,7 @@ def sinkhorn_divergence(
         x: (B, features), the generated set u'.
         y: (B, features), as many points.
         epsilon: regularisation strength, in units of the cost.
-        iterations: L, Sinkhorn iterations between x and y.
+        iterations: L, Sinkhorn iterations between x and y; at most so many, see `sinkhorn`.
         cost: Q, "cosine", "euclidean" or "sqeuclidean"; see `pairwise_cost`.
         debias: False returns W(x, y) alone, once.
         differentiate_plan: whether the "sharp" value's gradient includes that through P. The paper found it slightly

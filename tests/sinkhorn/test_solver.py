@@ -1,5 +1,6 @@
 """`sinkhorn` and `sinkhorn_plan`: plans, potentials, marginals and their convergence."""
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -73,6 +74,35 @@ def test_float32_plan_stays_a_plan_at_any_epsilon(kind, epsilon):
     assert result.plan.min() >= 0
     # Columns are scaled last. What is left is the rounding of exponents of up to cost / epsilon.
     np.testing.assert_allclose(result.plan.sum(0), 1 / len(matrix), rtol=max(1e-4, 2e-7 * matrix.max() / epsilon))
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """How many blocks of steps were made, as a list of their sizes."""
+    module, made = sys.modules["encapnet_tf.ops.sinkhorn"], []
+    block = module._relaxed_block
+    monkeypatch.setattr(module, "_relaxed_block", lambda *args: (made.append(args[4]), block(*args))[1])
+    return made
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fast_stops_where_nothing_moves_any_more(blocks, dtype):
+    matrix = reference.cost_matrix(*problem("gaussian"), "cosine").astype(dtype)
+    result = numpy(sinkhorn(matrix, 0.3, iterations=5000))
+    assert sum(blocks) < 300, "it ends long before"
+    _, _, plan = reference.solve(matrix, 0.3)
+    accuracy = {"float32": 1e-6, "float64": 1e-12}[dtype]
+    np.testing.assert_allclose(result.plan, plan, atol=accuracy * plan.max())
+
+
+def test_fast_does_not_stop_while_it_moves(blocks):
+    matrix = np.float32(reference.cost_matrix(*problem("gaussian", size=48, features=8), "sqeuclidean"))
+    errors = []
+    for iterations in (200, 1000):  # converges slowly: Eq. 9 takes tens of thousands of steps
+        blocks.clear()
+        errors.append(float(sinkhorn(matrix, 0.005 * matrix.mean(), iterations).marginal_error))
+        assert sum(blocks) == iterations - 5, "all but the first four and the last are made here"
+    assert errors[1] < 0.5 * errors[0]
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 5, 6, 7, 33])
