@@ -29,7 +29,8 @@ STEPS = (2, 3, 5, 10, 20, 50, 100, 200, 500)  # iterations that equal accuracy t
 ABOUT = (
     "µs of one call, medians of interleaved rounds; B points of d features in each of two sets, squared Euclidean cost "
     "of mean 1, epsilon 0.1, L iterations, the dual value (the libraries give half of ours). Ours makes at most L: it "
-    "ends where no potential moves any more; the others are kept at L. Value and gradient with respect to both sets come from one call; ours, OTT-JAX's and the floor are compiled as a whole. "
+    "ends where no potential moves any more; the others are kept at L. Value and gradient with respect to both sets "
+    "come from one call; ours, OTT-JAX's and the floor are compiled as a whole. "
     "`floor`: three cost matrices and one exp, with their gradient. `GeomLoss`: annealed over L steps; "
     "`GeomLoss loop`: L steps at one epsilon. `log`: on potentials instead of scalings. Errors are relative, against a "
     "converged solution in float64. At equal L solvers may differ much in accuracy, so the last table "

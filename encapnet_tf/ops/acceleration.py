@@ -53,7 +53,7 @@ def jitted_helpers(training, *tensors):
 
 
 def compiled(body, tensors, static=(), training=False):
-    """`body(*tensors, *static)`, compiled where `jitted_helpers` apply.
+    """`body(*tensors, *static)`, compiled where `jitted_helpers` apply; its gradient keeps only the tensors.
 
     Args:
         body: function at module level.
@@ -65,4 +65,4 @@ def compiled(body, tensors, static=(), training=False):
         What `body` returns.
     """
     helpers = jitted_helpers(training, *tensors)
-    return helpers.jitted(body, *static)(*tensors) if helpers else body(*tensors, *static)
+    return helpers.recomputed(body, *static)(*tensors) if helpers else body(*tensors, *static)

@@ -47,6 +47,30 @@ def jitted(body, *static):
     return lambda *tensors: compiled(*map(tf.convert_to_tensor, tensors))  # by value: no variable goes in
 
 
+def recomputed(body, *static):
+    """`jitted`, with a gradient that keeps nothing but the arguments: what lies between is computed again.
+
+    (TensorFlow's own gradient of a compiled function has it hand out every intermediate tensor, to be kept.)
+    """
+
+    @tf.custom_gradient
+    def forward(*tensors):
+        back = jitted(_gradients, len(tensors), body, static)
+        return jitted(body, *static)(*tensors), lambda *dy: back(*tensors, *dy)
+
+    return lambda *tensors: forward(*map(tf.convert_to_tensor, tensors))
+
+
+def _gradients(*arguments):
+    """Of the body's arguments, given these, the gradients of its outputs, their number, the body and its statics."""
+    *tensors, count, body, static = arguments
+    tensors, dy = tensors[:count], tensors[count:]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        outputs = tf.nest.flatten(body(*tensors, *static))
+    return tape.gradient(outputs, tensors, dy, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
 def relu_squash(x, capsule_dim):
     """Squash of ReLU in one pass, its gradient in another; only x is kept for it."""
 
@@ -68,8 +92,8 @@ def batch_norm(x, gamma, beta, epsilon):
     Returns:
         The normalised map, the batch's mean and its (biased) variance.
     """
-    y, mean, variance, *_ = _fused_batch_norm(x, gamma, beta, epsilon)
-    return y, mean, _biased(variance, x)
+    y, _, _, mean, variance, _ = _fused_batch_norm(x, gamma, beta, epsilon)
+    return y, mean, variance
 
 
 def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
@@ -85,37 +109,32 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
 
     @tf.custom_gradient
     def forward(x, gamma, beta):
-        y, mean, variance, *reserved = _fused_batch_norm(x, gamma, beta, epsilon)
-        biased = _biased(variance, x)
+        y, _, _, mean, variance, reserved = _fused_batch_norm(x, gamma, beta, epsilon)
 
         def backward(dy, *_):
-            scale = gamma * tf.math.rsqrt(biased + epsilon)  # not in the compiled pass, which would repeat it
+            scale = gamma * tf.math.rsqrt(variance + epsilon)  # not in the compiled pass, which would repeat it
             dy = jitted(scaled_relu_squash_gradient, capsule_dim)(x, scale, beta - mean * scale, dy)
             return tf.raw_ops.FusedBatchNormGradV3(
                 y_backprop=dy,
                 x=x,
                 scale=gamma,
-                reserve_space_1=reserved[0],
-                reserve_space_2=reserved[1],
-                reserve_space_3=reserved[2],
+                reserve_space_1=mean,
+                reserve_space_2=variance,
+                reserve_space_3=reserved,
                 epsilon=epsilon,
                 is_training=True,
             )[:3]
 
-        return (jitted(relu_squash_body, capsule_dim)(y), mean, biased), backward
+        return (jitted(relu_squash_body, capsule_dim)(y), mean, variance), backward
 
     return forward(x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
 
 
 def _fused_batch_norm(x, gamma, beta, epsilon):
+    """On a CPU what it reserves for the gradient are the batch's mean and biased variance, and nothing."""
     return tf.raw_ops.FusedBatchNormV3(
         x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
     )
-
-
-def _biased(variance, x):
-    count = tf.cast(tf.size(x) // tf.shape(x)[-1], variance.dtype)
-    return variance * (tf.maximum(count - 1.0, 1.0) / count)
 
 
 def strided_convolution(x, kernel, strides):
@@ -133,20 +152,17 @@ def grouped_convolution(x, kernel, strides):
 def patches_convolution(x, kernel, strides):
     """Dense convolution as one matrix product with `lowerings.patches`, which are made again for the gradient."""
     size, _, channels, filters = kernel.shape
-    make = jitted(lowerings.patches, size, strides)
+    make, back = jitted(lowerings.patches, size, strides), jitted(_gradients, 1, lowerings.patches, (size, strides))
 
     @tf.custom_gradient
     def forward(x, kernel):
         matrix = tf.reshape(kernel, (size * size * channels, filters))
 
         def backward(dy):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                patches = make(x)
+            patches = make(x)
             of_kernel = tf.matmul(_rows(patches), _rows(dy), transpose_a=True)
             of_patches = tf.matmul(_rows(dy), matrix, transpose_b=True)
-            dx = tape.gradient(patches, x, tf.reshape(of_patches, tf.shape(patches)))
-            return dx, tf.reshape(of_kernel, kernel.shape)
+            return back(x, tf.reshape(of_patches, tf.shape(patches)))[0], tf.reshape(of_kernel, kernel.shape)
 
         patches = make(x)
         y = tf.reshape(tf.matmul(_rows(patches), matrix), (-1, *patches.shape[1:3], filters))

@@ -47,10 +47,7 @@ def pairwise_cost(x, y, cost: str = "cosine"):
             "Costs are between two sets of points, (n, features) and (m, features). "
             f"Received: shapes {tuple(x.shape)} and {tuple(y.shape)}."
         )
-    if cost == "cosine":
-        return ops.relu(1.0 - ops.matmul(_direction(x), ops.transpose(_direction(y))))
-    squared = _squared_distances(x, y)
-    return squared if cost == "sqeuclidean" else _finite_sqrt(squared)
+    return between(prepared(x, cost), prepared(y, cost), cost)
 
 
 def self_cost(x, cost: str = "cosine", both_sides: bool = False):
@@ -66,23 +63,34 @@ def self_cost(x, cost: str = "cosine", both_sides: bool = False):
     Returns:
         (n, n).
     """
-    x = at_least_float32(x)
-    matrix = pairwise_cost(x, x if both_sides else ops.stop_gradient(x), cost)
+    return within(prepared(at_least_float32(x), cost), cost, both_sides)
+
+
+def prepared(x, cost):
+    """What a cost looks at: with the cosine the points' directions (rows of zeros stay, with gradient 0)."""
+    if cost != "cosine":
+        return x
+    squared = ops.sum(ops.square(x), axis=1, keepdims=True)
+    zero = squared <= _SMALLEST_NORM**2
+    return x * ops.where(zero, 0.0, ops.rsqrt(ops.where(zero, 1.0, squared)))
+
+
+def between(x, y, cost):
+    """`pairwise_cost` of `prepared` points."""
+    if cost == "cosine":
+        return ops.relu(1.0 - ops.matmul(x, ops.transpose(y)))
+    squared = _squared_distances(x, y)
+    return squared if cost == "sqeuclidean" else _finite_sqrt(squared)
+
+
+def within(x, cost, both_sides=False):
+    """`self_cost` of `prepared` points."""
+    matrix = between(x, x if both_sides else ops.stop_gradient(x), cost)
     off_diagonal = 1.0 - ops.eye(ops.shape(x)[0], dtype=matrix.dtype)
     if cost == "cosine":
-        off_diagonal = ops.maximum(off_diagonal, ops.cast(_is_zero(x), matrix.dtype))
+        zero = ops.logical_not(ops.any(x, axis=1, keepdims=True))
+        off_diagonal = ops.maximum(off_diagonal, ops.cast(zero, matrix.dtype))
     return matrix * off_diagonal
-
-
-def _is_zero(x):
-    return ops.sum(ops.square(x), axis=1, keepdims=True) <= _SMALLEST_NORM**2
-
-
-def _direction(x):
-    """Rows of length 1; rows of zeros stay, with gradient 0."""
-    zero = _is_zero(x)
-    squared = ops.where(zero, 1.0, ops.sum(ops.square(x), axis=1, keepdims=True))
-    return x * ops.where(zero, 0.0, ops.rsqrt(squared))
 
 
 def _squared_distances(x, y):

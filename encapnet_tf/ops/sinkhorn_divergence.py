@@ -3,7 +3,7 @@
 from keras import ops
 
 from encapnet_tf.ops.acceleration import compiled
-from encapnet_tf.ops.pairwise_cost import pairwise_cost, self_cost
+from encapnet_tf.ops.pairwise_cost import between, prepared, within
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.sinkhorn import (
     absolute_epsilon,
@@ -74,9 +74,10 @@ def sinkhorn_divergence(
     training = training and not hasattr(epsilon, "dtype")  # what is compiled takes it as a number
     if solver == "plain":
         return compiled(_plain_divergence, (x, y), (epsilon, *options, cost, debias), training)
-    costs = [pairwise_cost(x, y, cost)]
+    x, y = prepared(x, cost), prepared(y, cost)
+    costs = [between(x, y, cost)]
     if debias:
-        costs += [self_cost(x, cost), self_cost(y, cost)]
+        costs += [within(x, cost), within(y, cost)]
     # Only this part is compiled: it does not depend on the number of features, so units of one batch size share it.
     amount, slopes = compiled(_solved, [ops.stop_gradient(q) for q in costs], ((epsilon, *options),), training)
     changes = [ops.sum(slope * (q - ops.stop_gradient(q))) for slope, q in zip(slopes, costs, strict=True)]
@@ -91,8 +92,8 @@ def _solved(*arguments):
     Args:
         *arguments: one cost matrix or three, then (epsilon, iterations, differentiate_plan, value, relative_epsilon).
     """
-    between, *own, (epsilon, iterations, differentiate_plan, value, relative_epsilon) = arguments
-    epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
+    of_both, *own, (epsilon, iterations, differentiate_plan, value, relative_epsilon) = arguments
+    epsilon = absolute_epsilon(of_both, epsilon, relative_epsilon)
     through_plan = differentiate_plan and value == "sharp"
     amounts, slopes, start, adjoint_start = [], [], None, None
     for matrix in own:
@@ -103,9 +104,9 @@ def _solved(*arguments):
             slope = _slope(plan, adjoint_start, ops.transpose(adjoint_start))
         amounts.append(2.0 * ops.mean(start) if value == "dual" else ops.sum(plan * matrix))
         slopes.append(-2.0 * slope)  # through one side of a symmetric matrix, counted twice
-    plan, f, g = alternating_solution(between, epsilon, iterations, start)
+    plan, f, g = alternating_solution(of_both, epsilon, iterations, start)
     slope = _slope(plan, *_adjoint(plan, iterations, adjoint_start)) if through_plan else plan
-    amount = ops.mean(f) + ops.mean(g) if value == "dual" else ops.sum(plan * between)
+    amount = ops.mean(f) + ops.mean(g) if value == "dual" else ops.sum(plan * of_both)
     if not own:
         return ops.stop_gradient(amount), [ops.stop_gradient(slope)]
     slopes = [2.0 * slope, *slopes]
@@ -114,8 +115,9 @@ def _solved(*arguments):
 
 def _plain_divergence(x, y, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
     """With exactly `iterations` steps of Eq. 9 for each of the three problems."""
-    between = pairwise_cost(x, y, cost)
-    epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
+    x, y = prepared(x, cost), prepared(y, cost)
+    costs = between(x, y, cost)
+    epsilon = absolute_epsilon(costs, epsilon, relative_epsilon)
 
     def term(matrix):
         fixed = matrix if differentiate_plan else ops.stop_gradient(matrix)
@@ -125,9 +127,9 @@ def _plain_divergence(x, y, epsilon, iterations, differentiate_plan, value, rela
         return ops.sum(plan * matrix)
 
     if not debias:
-        return term(between)
-    of_x, of_y = (term(self_cost(points, cost, both_sides=True)) for points in (x, y))
-    return 2.0 * term(between) - of_x - of_y
+        return term(costs)
+    of_x, of_y = (term(within(points, cost, both_sides=True)) for points in (x, y))
+    return 2.0 * term(costs) - of_x - of_y
 
 
 def _with_gradient(amount, slope, cost):
