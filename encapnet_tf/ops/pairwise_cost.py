@@ -39,15 +39,7 @@ def pairwise_cost(x, y, cost: str = "cosine"):
     >>> print(np.asarray(pairwise_cost(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0], [3.0, 4.0]]), "euclidean")))
     [[5. 0.]]
     """
-    if cost not in COSTS:
-        raise ValueError(f"cost must be one of {', '.join(map(repr, COSTS))}. Received: cost={cost!r}.")
-    x, y = at_least_float32(x), at_least_float32(y)
-    if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
-        raise ValueError(
-            "Costs are between two sets of points, (n, features) and (m, features). "
-            f"Received: shapes {tuple(x.shape)} and {tuple(y.shape)}."
-        )
-    return between(prepared(x, cost), prepared(y, cost), cost)
+    return between(*prepared(x, y, cost), cost)
 
 
 def self_cost(x, cost: str = "cosine", both_sides: bool = False):
@@ -63,13 +55,28 @@ def self_cost(x, cost: str = "cosine", both_sides: bool = False):
     Returns:
         (n, n).
     """
-    return within(prepared(at_least_float32(x), cost), cost, both_sides)
+    return within(prepared(x, x, cost)[0], cost, both_sides)
 
 
-def prepared(x, cost):
-    """What a cost looks at: with the cosine the points' directions (rows of zeros stay, with gradient 0)."""
-    if cost != "cosine":
-        return x
+def prepared(x, y, cost):
+    """What a cost looks at, of two sets: with the cosine the points' directions; in at least float32.
+
+    Raises:
+        ValueError: as `pairwise_cost`.
+    """
+    if cost not in COSTS:
+        raise ValueError(f"cost must be one of {', '.join(map(repr, COSTS))}. Received: cost={cost!r}.")
+    x, y = at_least_float32(x), at_least_float32(y)
+    if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
+        raise ValueError(
+            "Costs are between two sets of points, (n, features) and (m, features). "
+            f"Received: shapes {tuple(x.shape)} and {tuple(y.shape)}."
+        )
+    return (_direction(x), _direction(y)) if cost == "cosine" else (x, y)
+
+
+def _direction(x):
+    """Rows of length 1; rows of zeros stay, with gradient 0."""
     squared = ops.sum(ops.square(x), axis=1, keepdims=True)
     zero = squared <= _SMALLEST_NORM**2
     return x * ops.where(zero, 0.0, ops.rsqrt(ops.where(zero, 1.0, squared)))

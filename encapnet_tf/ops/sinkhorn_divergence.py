@@ -74,7 +74,7 @@ def sinkhorn_divergence(
     training = training and not hasattr(epsilon, "dtype")  # what is compiled takes it as a number
     if solver == "plain":
         return compiled(_plain_divergence, (x, y), (epsilon, *options, cost, debias), training)
-    x, y = prepared(x, cost), prepared(y, cost)
+    x, y = prepared(x, y, cost)
     costs = [between(x, y, cost)]
     if debias:
         costs += [within(x, cost), within(y, cost)]
@@ -115,7 +115,7 @@ def _solved(*arguments):
 
 def _plain_divergence(x, y, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
     """With exactly `iterations` steps of Eq. 9 for each of the three problems."""
-    x, y = prepared(x, cost), prepared(y, cost)
+    x, y = prepared(x, y, cost)
     costs = between(x, y, cost)
     epsilon = absolute_epsilon(costs, epsilon, relative_epsilon)
 
