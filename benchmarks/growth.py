@@ -63,13 +63,14 @@ def panels(drawn):
     """The figure: time above, memory below, one column a series.
 
     Args:
-        drawn: series -> list of (value, seconds, bytes), of those that ran.
+        drawn: series -> list of (value, seconds, bytes or None), of those that ran.
     """
     above, below = [], []
     for name, found in drawn.items():
         values = [value for value, _, _ in found]
         above.append(Panel(name, "ms a training step", {"": (values, [1e3 * seconds for _, seconds, _ in found])}))
-        below.append(Panel(name, "peak memory, GB", {"": (values, [peak / 1e9 for _, _, peak in found])}))
+        peaks = [(value, peak / 1e9) for value, _, peak in found if peak is not None]
+        below.append(Panel(name, "peak memory, GB", {"": ([value for value, _ in peaks], [peak for _, peak in peaks])}))
     return above, below
 
 
@@ -96,7 +97,7 @@ def main(arguments=None):
                     name: value,
                     "ms a step": 1e3 * median(timing),
                     "images/s": batch / median(timing),
-                    "peak memory, GB": peaks[value] / 1e9,
+                    "peak memory, GB": "not run" if peaks[value] is None else peaks[value] / 1e9,
                 }
             )
         report.table(rows, name)

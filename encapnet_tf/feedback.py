@@ -131,6 +131,8 @@ def _check_form(pairs):
         raise ValueError(
             f"pairs must be a list of pairs of names, (higher layer, lower layer). Received: pairs={pairs!r}."
         )
+    if twice := [tuple(pair) for i, pair in enumerate(pairs) if tuple(pair) in map(tuple, pairs[:i])]:
+        raise ValueError(f"A pair gets one unit. Received twice: {', '.join(map(repr, twice))}.")
 
 
 def _wrong_order(higher, lower):

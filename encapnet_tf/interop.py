@@ -88,7 +88,7 @@ def _mapping_to_keras(array, kernel_shape):
 
 def _slots(target):
     """Reference name -> our variable and the layer it belongs to."""
-    if isinstance(target, layers.CapConv2D):
+    if isinstance(target, layers.CapConv2D) and not target.shortcut_convolution:
         return _cap_conv(target, "block.0.", "block.1.") if target.post_activation else _cap_conv(target, "", None)
     if isinstance(target, layers.CapConvModule):
         return _module(target.type1, target.type2)
@@ -115,8 +115,9 @@ def _slots(target):
 
 def _foreign(target):
     return ValueError(
-        "The reference implementation has no counterpart of this object. Expected a CapConv2D, CapConvModule, CapFC, "
-        "GroupedConv2D, DynamicRouting, EMRouting, FeedbackAgreement or an EncapNet. "
+        "The reference implementation has no counterpart of this object. Expected a CapConv2D (one with a shortcut as "
+        "part of its CapConvModule), CapConvModule, CapFC, GroupedConv2D, DynamicRouting, EMRouting, "
+        "FeedbackAgreement or an EncapNet. "
         f"Received: {getattr(target, 'name', repr(target))} ({type(target).__name__})."
     )
 

@@ -4,8 +4,9 @@ import json
 import statistics
 from pathlib import Path
 
+from encapnet_tf.trainers.ablation_rows import TABLES
+
 from benchmarks.step_claims import REFERENCE_PEAK_GB, REFERENCE_SECONDS
-from trainers.ablation_rows import TABLES
 
 from . import markdown
 

@@ -7,7 +7,7 @@ from encapnet_tf.ops import grouped_lowerings as lowerings
 from encapnet_tf.ops.acceleration import compiled, jitted_helpers, portable_to
 
 # Which lowering serves which capsule was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
-# grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, 70 to 130 times slower.)
+# grouped convolution on a CPU: Keras compiles `Conv2D(groups=32)` with XLA, tens to hundreds of times slower.)
 
 # Entries of a capsule's matrix: from so many on, a 1x1 kernel is a matrix product that has enough to do. Below, in a
 # training step, products and sums in one compiled pass, for memory is the limit; else a dense kernel of mostly zeros.

@@ -2,7 +2,7 @@
 
 TensorFlow runs a graph operation by operation, each a pass over memory. On a CPU most of an EncapNet's operations are
 bound by that memory, so chains of them are handed to XLA, as functions of their own: dense convolutions are several
-times faster without it. Only `acceleration` and `replicas` import this module.
+times faster without it. Only `ops` imports this module.
 """
 
 import functools

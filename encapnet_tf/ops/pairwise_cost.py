@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from encapnet_tf.arguments import one_of
 from encapnet_tf.ops.precision import at_least_float32
 
 COSTS = ("cosine", "euclidean", "sqeuclidean")
@@ -64,8 +65,7 @@ def prepared(x, y, cost):
     Raises:
         ValueError: as `pairwise_cost`.
     """
-    if cost not in COSTS:
-        raise ValueError(f"cost must be one of {', '.join(map(repr, COSTS))}. Received: cost={cost!r}.")
+    one_of("cost", cost, COSTS)
     x, y = at_least_float32(x), at_least_float32(y)
     if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(

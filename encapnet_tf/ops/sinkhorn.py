@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from keras import ops
 from keras.backend import standardize_dtype
 
+from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.ops.precision import at_least_float32
 
 SOLVERS = ("fast", "plain")
@@ -54,10 +55,8 @@ def check_arguments(epsilon, iterations, solver):
     is_number = isinstance(epsilon, numbers.Real) and not isinstance(epsilon, bool)
     if not (0 < epsilon < math.inf if is_number else hasattr(epsilon, "dtype")):  # a tensor's value is not looked at
         raise ValueError(f"epsilon must be a positive number. Received: epsilon={epsilon!r}.")
-    if isinstance(iterations, bool) or not isinstance(iterations, numbers.Integral) or iterations < 1:
-        raise ValueError(f"iterations must be an integer of at least 1. Received: iterations={iterations!r}.")
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}. Received: solver={solver!r}.")
+    whole_number("iterations", iterations)
+    one_of("solver", solver, SOLVERS)
 
 
 def absolute_epsilon(cost, epsilon, relative: bool):

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from encapnet_tf.arguments import one_of
 from encapnet_tf.ops.acceleration import compiled
 from encapnet_tf.ops.pairwise_cost import between, prepared, within
 from encapnet_tf.ops.precision import at_least_float32
@@ -65,8 +66,7 @@ def sinkhorn_divergence(
     True
     """
     check_arguments(epsilon, iterations, solver)
-    if value not in VALUES:
-        raise ValueError(f"value must be one of {', '.join(map(repr, VALUES))}. Received: value={value!r}.")
+    one_of("value", value, VALUES)
     x, y = at_least_float32(x), at_least_float32(y)
     if None not in (x.shape[0], y.shape[0]) and x.shape[0] != y.shape[0]:
         raise ValueError(f"The sets must have as many points. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")

@@ -130,6 +130,13 @@ def test_unbuilt_layer_raises(layer):
         load_official_state_dict(layer, {})
 
 
+def built_layer_with_a_shortcut():
+    """Only a module's state dict has a name for its shortcut, which must not be left at random weights."""
+    layer = en.layers.CapConv2D(2, num_capsules=2, kernel_size=3, strides=2, shortcut_convolution=True)
+    layer.build((None, 4, 4, 4))
+    return layer
+
+
 def built_dense():
     dense = keras.layers.Dense(2)
     dense.build((None, 3))
@@ -140,11 +147,12 @@ def built_dense():
     "make",
     [
         built_dense,
+        built_layer_with_a_shortcut,
         lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]),
         lambda: "a path, perhaps",
         dict,  # The arguments the wrong way round.
     ],
-    ids=["Dense", "Sequential", "str", "dict"],
+    ids=["Dense", "CapConv2D with a shortcut", "Sequential", "str", "dict"],
 )
 def test_foreign_object_raises(make):
     with pytest.raises(ValueError, match="counterpart"):
