@@ -41,7 +41,8 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
     >>> # tuner.search(images, labels, validation_split=0.1, epochs=5)
     """
 
-    unused = ("augment", "batch_size")  # KerasTuner's search() makes the batches, of images as they come
+    # KerasTuner's search() makes the batches, of images as they come.
+    unused: tuple[str, ...] = ("augment", "batch_size")
 
     def __init__(self, input_shape, classes, config=None, space=None, steps_per_epoch=None, grid_points=None):
         super().__init__()
