@@ -1,12 +1,13 @@
 """`encapnet ablate`: the rows of one of the paper's tables, run one after another; goes on where it stopped."""
 
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from . import ablation_table
 from .ablation_rows import TABLES, Row, chosen
 from .config import NETWORK_SETTINGS, Config, add_flags, settings
-from .errors import UserError
+from .errors import UserError, reason
 from .recipes import RECIPES, resolve
 from .run_directory import RunDirectory
 from .stop_signal import StopSignal
@@ -17,7 +18,9 @@ _OWN = ("recipe", "model", "seed")  # settings that the rows and --seeds decide
 def add_arguments(parser):
     parser.add_argument("--table", choices=tuple(TABLES), default="table3", help="Table to run [table3].")
     parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), help="Recipe that the rows change. Default: digits; of table4, each row's."
+        "--recipe",
+        choices=tuple(RECIPES),
+        help="Recipe that the rows change. Default: digits; of labels fashion_mnist; of table4 each row's.",
     )
     parser.add_argument("--rows", default="", help="Rows to run: c,c2,d* for example. Default: all.")
     parser.add_argument("--seeds", type=int, default=1, help="Runs of each row, seeds 0, 1, ... [1].")
@@ -95,18 +98,22 @@ def run_all(planned, out: Path, after_each) -> int:
         How many runs failed.
 
     Raises:
-        UserError: `out` holds a run of the same name with other settings.
+        UserError: `out` holds a run of the same name with other settings, another process runs rows there, or it
+            cannot be written.
     """
     failures, known = 0, {}
-    for number, (row, seed, config) in enumerate(planned, start=1):
-        place = folder(out, row, seed)
-        state = _state(place, config)
-        if state is None:
-            print(f"[{number}/{len(planned)}] {row.name}, {row.about}, seed {seed}", flush=True)
-            state = _run(place, config, known.get(config))
-            after_each()
-        failures += state == "failed"
-        known.setdefault(config, place)
+    with suppress(OSError):  # the lock, which cannot be made then, says why
+        out.mkdir(parents=True, exist_ok=True)
+    with RunDirectory(out).locked():
+        for number, (row, seed, config) in enumerate(planned, start=1):
+            place = folder(out, row, seed)
+            state = _state(place, config)
+            if state is None:
+                print(f"[{number}/{len(planned)}] {row.name}, {row.about}, seed {seed}", flush=True)
+                state = _run(place, config, known.get(config))
+                after_each()
+            failures += state == "failed"
+            known.setdefault(config, place)
     return failures
 
 
@@ -166,11 +173,11 @@ def _run(place, config, same) -> str:
         if isinstance(error, UserError) and error.status in (130, StopSignal.status):
             raise
         place.mkdir(exist_ok=True)
-        run, reason = RunDirectory(place), str(error).splitlines()[0][:300] or type(error).__name__
+        run, why = RunDirectory(place), reason(error)
         if not run.file(RunDirectory.config_file).exists():
             run.write_json(RunDirectory.config_file, {"config": config.to_json()})
-        run.write_json(RunDirectory.failed_file, {"reason": reason, "traceback": traceback.format_exc()})
-        print(f"failed: {reason}", flush=True)
+        run.write_json(RunDirectory.failed_file, {"reason": why, "traceback": traceback.format_exc()})
+        print(f"failed: {why}", flush=True)
         return "failed"
     finally:
         keras.backend.clear_session()

@@ -58,7 +58,7 @@ def _run(args):
         print(f"encapnet {args.verb}: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
-        print(f"encapnet {args.verb}: interrupted before anything was made.", file=sys.stderr)
+        print(f"encapnet {args.verb}: interrupted.", file=sys.stderr)
         return 130
     return 0
 

@@ -45,7 +45,7 @@ def add_arguments(parser):
     build.add_argument("--out", required=True, help="Folder to make.")
     build.add_argument("--corrupt_images", choices=("error", "skip"), default="error", help="What to do about them.")
 
-    hard = action("hardest", hardest, "List the classes that a model gets wrong most often on validation images.")
+    hard = action("hardest", hardest, "List the classes that a model gets wrong most often on test images.")
     hard.add_argument("--model", required=True, help="A run's folder, or a .keras file of any classifier.")
     hard.add_argument("--recipe", choices=tuple(RECIPES), default=None, help="Data to judge on. Default: the run's.")
     hard.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
@@ -105,7 +105,7 @@ def h_imagenet(args):
 
 
 def hardest(args):
-    """Writes the classes with the lowest accuracy on validation images."""
+    """Writes the classes with the lowest accuracy on test images."""
     from .hardest import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, given(args), args.classes)

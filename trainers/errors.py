@@ -1,4 +1,4 @@
-"""The one exception the command line turns into a message and an exit status."""
+"""The one exception the command line turns into a message and an exit status; the reason that any other gives."""
 
 
 class UserError(Exception):
@@ -12,3 +12,8 @@ class UserError(Exception):
     def __init__(self, message: str, status: int = 2):
         super().__init__(message)
         self.status = status
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an exception's text, 300 characters at most; its kind where it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -25,8 +25,12 @@ _WARM_UP_SHARE = 0.05
 
 def takes(model: str, setting: str) -> bool:
     """Whether a network has a setting of `NETWORK_SETTINGS`."""
+    if (model, setting) == ("resnet20", "width"):  # a number of channels there, the name of a shape here
+        return False
     parameters = inspect.signature(_BUILDERS[model]).parameters
-    return setting in parameters or "options" in parameters
+    if "options" in parameters:  # which go to EncapNet
+        parameters = inspect.signature(models.EncapNet).parameters
+    return setting in parameters
 
 
 def build(config, image_shape, classes: int):

@@ -29,12 +29,12 @@ def prepare(config: Config):
         several = len(tf.config.list_physical_devices("GPU")) > 1
         kind = "multi_worker" if _workers() > 1 else "mirrored" if several else "one_device"
     if kind != "mirrored" and config.replicas is not None:
-        raise UserError(f"--replicas={config.replicas} goes with --strategy=mirrored. Received: --strategy={kind}.")
+        asked = config.strategy if config.strategy == kind else f"{config.strategy}, which is {kind} here"
+        raise UserError(f"--replicas={config.replicas} goes with --strategy=mirrored. Received: --strategy={asked}.")
     if kind == "one_device":
         return None
     strategy = _multi_worker() if kind == "multi_worker" else tf.distribute.MirroredStrategy(_devices(config.replicas))
-    if strategy.num_replicas_in_sync > 1:
-        _refuse(config, strategy.num_replicas_in_sync)
+    refuse(config, strategy.num_replicas_in_sync)
     return strategy
 
 
@@ -111,8 +111,18 @@ def _devices(replicas) -> list[str]:
     return [f"CPU:{i}" for i in range(replicas)]
 
 
-def _refuse(config, replicas):
-    """What several replicas cannot do, with the reason."""
+def refuse(config: Config, replicas: int):
+    """Refuses what several replicas cannot do.
+
+    Args:
+        config: the run's configuration.
+        replicas: how many; one can do everything.
+
+    Raises:
+        UserError: as said, with the reason.
+    """
+    if replicas == 1:
+        return
     reasons = {
         f"--batch_size={config.batch_size}": config.batch_size % replicas
         and f"a batch is shared out evenly, so its size must be a multiple of {replicas}",

@@ -10,10 +10,9 @@ from .config import Config, add_flags
 from .errors import UserError
 from .recipes import RECIPES, override
 from .run_directory import RunDirectory
-from .search.plan import PLAN_FILE, Plan
+from .search.plan import PLAN_FILE, TUNERS, Plan
 from .search.space import DEFAULT, Space
 
-_TUNERS = ("random", "bayesian", "hyperband", "grid")
 _TRIALS = 12
 _GRID_POINTS = 4
 _EPOCHS_SHARE = 8  # a trial trains an eighth of the recipe's epochs
@@ -22,7 +21,7 @@ _SHOWN = 5
 
 def add_arguments(parser):
     config_file.add_arguments(parser)
-    parser.add_argument("--tuner", choices=_TUNERS, help="How settings are chosen [random].")
+    parser.add_argument("--tuner", choices=TUNERS, help="How settings are chosen [random].")
     parser.add_argument(
         "--trials",
         type=int,
@@ -32,7 +31,8 @@ def add_arguments(parser):
         "--search",
         help="Settings to search, each with its usual range or one of its own: "
         f"lambda,epsilon=0.01:1,cost=cosine/euclidean [{','.join(DEFAULT)}]. Usual are also iterations, cost, feedback "
-        "(placement), learning_rate, depth, routing; with a range, any other setting.",
+        "(placement), learning_rate, depth, routing; with a range, any other setting of network, training or "
+        "augmentation.",
     )
     parser.add_argument("--grid_points", type=int, help=f"Values of a range in a grid [{_GRID_POINTS}].")
     parser.add_argument(
@@ -56,7 +56,8 @@ def add_arguments(parser):
 
 def main(args):
     """The verb: searches what is missing, writes leaderboard and report, and says what failed."""
-    for name, least in (("workers", 1), ("retrain", 0), ("trials", 1), ("grid_points", 2), ("silent_minutes", 0.01)):
+    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
+    for name, least in bounds.items():
         if getattr(args, name) is not None and getattr(args, name) < least:
             raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
     try:

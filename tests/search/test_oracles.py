@@ -7,6 +7,7 @@ import keras_tuner
 import numpy as np
 import pytest
 from encapnet_tf.trainers.search import oracles
+from encapnet_tf.trainers.search.plan import TUNERS
 from encapnet_tf.trainers.search.space import Space
 
 SPACE = Space.parse("lambda,epsilon")
@@ -114,7 +115,7 @@ def test_a_trial_that_the_list_does_not_know_is_run_too(tmp_path):
     assert len(set(values(oracle))) == len(oracle.trials) == 6
 
 
-@pytest.mark.parametrize("kind", oracles.TUNERS)
+@pytest.mark.parametrize("kind", TUNERS)
 @pytest.mark.parametrize("also", ["", "oracle.json"])
 def test_a_lost_trial_is_run_again_under_its_name(tmp_path, kind, also):
     """KerasTuner would give its successor the name of another trial, and overwrite that."""

@@ -59,6 +59,8 @@ def test_declared_on_kerastuner():
     [
         ("lamda", "cannot be searched"),
         ("seed", "cannot be searched"),
+        ("cache_gib=1:2", "the same in every trial; --cache_gib says it once"),
+        ("checkpoint_steps=1:2", "cannot be searched"),
         ("weight_decay", "say its range"),
         ("epsilon=1:0.1", "from a lower to a higher"),
         ("epsilon=a:b", "NAME=LOW:HIGH with two numbers"),

@@ -10,18 +10,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import keras_tuner
 import numpy as np
 import pytest
-from encapnet_tf.trainers import tune
+from encapnet_tf.trainers import data, tune
+from encapnet_tf.trainers.data.augment import Augmentation
+from encapnet_tf.trainers.data.pipeline import training_batches
 from encapnet_tf.trainers.errors import UserError
 from encapnet_tf.trainers.recipes import resolve
 from encapnet_tf.trainers.run_directory import RunDirectory
 from encapnet_tf.trainers.search import EncapNetHyperModel, hyper_model
 from encapnet_tf.trainers.search.plan import Plan
 from encapnet_tf.trainers.search.space import Space
+from encapnet_tf.trainers.search.tuner import TrialModel
 
 from .test_records import write_trial
 
@@ -116,8 +121,44 @@ def test_the_hypermodels_example(tmp_path, monkeypatch):
 def test_the_hypermodel_refuses_what_it_cannot_do():
     with pytest.raises(UserError, match="needs steps_per_epoch"):
         EncapNetHyperModel((8, 8, 1), 10, resolve("digits", {"feedback": "two"}))
+    constant = resolve("digits", {"schedule": "constant"})
     with pytest.raises(UserError, match="no feedback units"):
-        EncapNetHyperModel((8, 8, 1), 10, resolve("digits", {"schedule": "constant"}))
+        EncapNetHyperModel((8, 8, 1), 10, constant)
+    with pytest.raises(UserError, match="batch_size would change nothing"):
+        EncapNetHyperModel((8, 8, 1), 10, constant, {"batch_size": [16, 32]})
+
+
+@pytest.mark.parametrize("augment", ["none", "++", "mixup"])
+def test_a_trial_has_the_batches_that_training_with_its_settings_has(tmp_path, monkeypatch, augment):
+    """Another augmentation and batch size than the search's own: images, labels, steps and schedule are the trial's."""
+    base = resolve("digits", {**SMALL, "image_size": 6, "epochs": 1})
+    trials = TrialModel(data.load(base), base, Space.parse("augment=affine/none/++/mixup,batch_size=64/100/5000"))
+    hp, given = keras_tuner.HyperParameters(), {}
+    hp.values |= {"augment": augment, "batch_size": 100}
+    model = trials.build(hp)
+
+    def fit(self, hp, model, batches, **options):
+        given.update(options, batches=batches)
+
+    monkeypatch.setattr(EncapNetHyperModel, "fit", fit)
+    trials.fit(hp, model, RunDirectory(tmp_path))
+    config = trials.configured(hp)
+    dataset = data.load(config)
+    expected = training_batches(
+        dataset.train, 100, 1, config.seed, Augmentation(config.augment, dataset.views, classes=10)
+    )
+    for found, wanted in zip(next(iter(given["batches"])), next(iter(expected)), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert given["steps_per_epoch"] == len(dataset.train) // 100
+    rate = model.optimizer._learning_rate
+    assert rate.warmup_steps + rate.decay_steps == given["steps_per_epoch"], "the cosine ends with the last step"
+    assert next(iter(given["validation_data"]))[1].ndim == (2 if augment == "mixup" else 1)
+    three = mock.patch.object(type(model), "distribute_strategy", SimpleNamespace(num_replicas_in_sync=3))
+    with three, pytest.raises(UserError, match="--batch_size=100 does not go with 3 replicas"):
+        trials.fit(hp, model, RunDirectory(tmp_path))
+    hp.values["batch_size"] = 5000
+    with pytest.raises(UserError, match="--batch_size=5000 is more than the 1293 training images"):
+        trials.build(hp)
 
 
 def _wait_for(condition, seconds=200):

@@ -176,7 +176,7 @@ def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):
         ("own", 1): 0.8,
         ("cross", 0): UserError("The loss became nan at step 3."),
         ("cross", 1): 0.7,
-        ("both", 0): MemoryError("no memory left"),
+        ("both", 0): MemoryError(),
         ("both", 1): KeyboardInterrupt(),
     }
     monkeypatch.setattr(train, "train", fake_train(outcomes))
@@ -193,7 +193,7 @@ def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):
     assert entries["table3/2"]["seconds_per_step"] == pytest.approx(0.5)
     assert entries["table3/3"]["failed"] == ["The loss became nan at step 3."]
     assert entries["table3/3"]["errors"] == [pytest.approx(30)]
-    assert entries["table3/4"]["failed"] == ["no memory left"]
+    assert entries["table3/4"]["failed"] == ["MemoryError"]
     markdown = (tmp_path / "table.md").read_text()
     assert "15.00 ± 7.07" in markdown
     assert "30.00 (1 failed: The loss became nan at step 3.)" in markdown
@@ -222,6 +222,17 @@ def test_wrong_settings_are_told_before_anything_runs(tmp_path):
     with pytest.raises(UserError, match="--cost=l2: expected one of"):
         ablate.main(arguments(tmp_path / "out", cost="l2"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_another_process_writes_is_refused(tmp_path, monkeypatch):
+    import encapnet_tf.trainers.train as train
+
+    monkeypatch.setattr(train, "train", lambda *_: pytest.fail("the other process runs it"))
+    with RunDirectory(tmp_path).locked(), pytest.raises(UserError, match="is being written by process"):
+        ablate.main(arguments(tmp_path, rows="7"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"Cannot write in .*file: Not a directory"):
+        ablate.main(arguments(tmp_path / "file", rows="7"))
 
 
 def test_choosing_rows():

@@ -181,8 +181,9 @@ def test_settings_that_make_no_network():
     for routing in (("master",), ("dynamic", "em")):
         with pytest.raises(UserError, match="routing"):
             build(resolve("digits", {"model": "capnet", "routing": routing}), (8, 8, 1), 10)
-    with pytest.raises(UserError, match="resnet18 has no setting width"):
-        build(resolve("digits", {"model": "resnet18", "width": "same_shape"}), (8, 8, 1), 10)
+    for model in ("resnet18", "resnet20", "encapnet18", "encapnet101"):
+        with pytest.raises(UserError, match=f"{model} has no setting width"):
+            build(resolve("digits", {"model": model, "width": "same_shape"}), (8, 8, 1), 10)
     with pytest.raises(UserError, match="one entry of capsule_dims per module"):
         build(resolve("digits", {"depths": (1, 1, 1)}), (8, 8, 1), 10)
     with pytest.raises(UserError, match="encapnet6 has no setting depths"):

@@ -33,16 +33,20 @@ def test_one_device_is_kerass_own_way():
     ids=str,
 )
 def test_what_replicas_cannot_do_is_refused_with_its_reason(settings, reason):
-    strategy._refuse(Config(), 2)
+    strategy.refuse(Config(), 2)
     with pytest.raises(UserError, match=reason):
-        strategy._refuse(replace(Config(), **settings), 2)
+        strategy.refuse(replace(Config(), **settings), 2)
 
 
 def test_devices_that_are_not_there():
     with pytest.raises(UserError, match=r"finds no GPU.*--replicas=2"):
         strategy.prepare(Config(strategy="mirrored"))
-    with pytest.raises(UserError, match=r"goes with --strategy=mirrored. Received: --strategy=one_device"):
+    with pytest.raises(
+        UserError, match=r"goes with --strategy=mirrored. Received: --strategy=auto, which is one_device here"
+    ):
         strategy.prepare(Config(replicas=2))
+    with pytest.raises(UserError, match=r"Received: --strategy=one_device\."):
+        strategy.prepare(Config(strategy="one_device", replicas=2))
     tf.config.list_logical_devices()
     with pytest.raises(UserError, match="has other devices already than 2"):
         strategy.prepare(Config(strategy="mirrored", replicas=2))

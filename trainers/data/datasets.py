@@ -83,9 +83,9 @@ def _idx_file(folder, name):
 
 def _no_file(folder, name="train-images-idx3-ubyte"):
     return (
-        f"The file {name}[.gz] is not in {folder}. On Debian or Ubuntu `apt-get install dataset-fashion-mnist` puts "
-        "Fashion-MNIST's four files where they are found by themselves; elsewhere say --data_dir=FOLDER for the folder "
-        "that holds them."
+        f"The file {name}[.gz] is not in {folder}. Say --data_dir=FOLDER for the folder that holds the data set's four "
+        "files; Fashion-MNIST's are found by themselves once `apt-get install dataset-fashion-mnist` (Debian, Ubuntu) "
+        "has put them there."
     )
 
 

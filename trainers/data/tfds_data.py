@@ -16,6 +16,12 @@ from .split import Split, checked_split, stratified
 # Digits, letters and house numbers: a mirrored one is another sign, or none.
 _NOT_MIRRORED = ("mnist", "svhn_cropped", "emnist", "kmnist", "omniglot", "binarized_mnist", "mnist_corrupted")
 _HELD_OUT = ("test", "validation")  # the first is the test split; its labels may be secret, as imagenet2012's are
+# Data sets of ours alone, and where they come from.
+_NOT_TFDS = {
+    "digits": "scikit-learn brings it",
+    "folder": "images are read from --data_dir as they are",
+    "h_imagenet": "`encapnet data h_imagenet` builds it from ImageNet",
+}
 TEST_SHARE = 0.2  # of a data set that comes without a test split
 _GIB = 1 << 30
 
@@ -55,8 +61,10 @@ def tfds_builder(name: str, data_dir):
     """The TFDS builder of a data set.
 
     Raises:
-        UserError: TFDS is not installed, or has no data set of that name.
+        UserError: TFDS is not installed, or has no data set of that name, for it may be ours alone.
     """
+    if name in _NOT_TFDS:
+        raise UserError(f"--dataset={name} needs no preparing by TensorFlow Datasets: {_NOT_TFDS[name]}.")
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -69,7 +77,7 @@ def tfds_builder(name: str, data_dir):
     family = name.split("/")[0].split(":")[0]
     folder = Path(data_dir) if data_dir else Path(tfds.core.constants.DATA_DIR)
     if family not in known and not (folder / family).is_dir():
-        near = difflib.get_close_matches(name, ["digits", "folder", "h_imagenet", *known], n=3)
+        near = difflib.get_close_matches(name, [*_NOT_TFDS, *known], n=3)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise UserError(
             f"--dataset={name}: TensorFlow Datasets has no data set of this name.{hint} For images of your own: "

@@ -106,7 +106,7 @@ def mistakes(record: RunRecord) -> Section:
         "Worst mistakes",
         texts=[
             f"{len(pictures)} of {predictions.errors} mistakes, most mistaken first: the predicted class, the true one "
-            "and their scores (lengths of their capsules)."
+            "and their scores (lengths of their capsules; of networks without capsules probabilities)."
         ],
         pictures=pictures,
         layout="gallery",

@@ -41,6 +41,9 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
     >>> # tuner.search(images, labels, validation_split=0.1, epochs=5)
     """
 
+    # KerasTuner's search() makes the batches, of images as they come.
+    unused: tuple[str, ...] = ("augment", "batch_size")
+
     def __init__(self, input_shape, classes, config=None, space=None, steps_per_epoch=None, grid_points=None):
         super().__init__()
         if config is None:
@@ -52,6 +55,8 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
             )
         self.space = space if isinstance(space, Space) else Space.of(space or dict.fromkeys(DEFAULT))
         self.space.check(config)
+        if idle := sorted(set(self.unused) & set(self.space.names)):
+            raise UserError(f"With data of your own, {', '.join(idle)} would change nothing: search other settings.")
         self.input_shape, self.classes, self.config = tuple(input_shape), classes, config
         self.steps_per_epoch, self.grid_points = steps_per_epoch, grid_points
         self.mixed_labels = False

@@ -13,6 +13,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from ..run_directory import RunDirectory
+from .plan import TUNERS
 from .records import ORACLE_FILE, TRIAL_FILE, TRIALS
 
 _NEVER = 1 << 31  # so many failures in a row end a search: KerasTuner's 3 would hide the trials after them
@@ -133,15 +134,14 @@ class _Grid(_Lasting, keras_tuner.oracles.GridSearchOracle):
         self._populate_next = sorted(self.trials, key=int)
 
 
-_ORACLES = {"random": _Random, "bayesian": _Bayesian, "hyperband": _Hyperband, "grid": _Grid}
-TUNERS = tuple(_ORACLES)
+_ORACLES = dict(zip(TUNERS, (_Random, _Bayesian, _Hyperband, _Grid), strict=True))
 
 
 def oracle(kind: str, hyperparameters, objective: str, trials: int | None, epochs: int, seed: int):
     """Makes the oracle of a search.
 
     Args:
-        kind: one of `TUNERS`.
+        kind: one of `plan.TUNERS`.
         hyperparameters: KerasTuner's `HyperParameters` with everything that is searched declared on it.
         objective: "val_accuracy" (more is better) or "val_loss".
         trials: at most so many; None leaves it to a grid or to Hyperband.

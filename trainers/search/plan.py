@@ -8,6 +8,7 @@ from ..run_directory import RunDirectory
 from .space import Space
 
 PLAN_FILE = "search.json"
+TUNERS = ("random", "bayesian", "hyperband", "grid")
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Plan:
     Attributes:
         config: the settings that are not searched; `epochs` is of a trial.
         space: what is searched.
-        tuner: "random", "bayesian", "hyperband" or "grid".
+        tuner: one of `TUNERS`.
         trials: at most so many; None leaves it to a grid or to Hyperband.
         objective: "val_accuracy" or "val_loss".
         grid_points: values of a range in a grid.

@@ -3,7 +3,6 @@
 import keras_tuner
 
 from .. import data
-from ..errors import UserError
 from ..report.search_sections import described
 from ..run_directory import RunDirectory
 from ..strategy import prepare
@@ -53,8 +52,6 @@ def work(plan, run: RunDirectory):
 
 def _tuner(plan, run, **options) -> SearchTuner:
     dataset = data.load(plan.config)
-    if len(dataset.train) < plan.config.batch_size:
-        raise UserError(f"--batch_size={plan.config.batch_size} is more than the {len(dataset.train)} training images.")
     space = keras_tuner.HyperParameters()
     plan.space.declare(space, plan.points)
     return SearchTuner(

@@ -22,7 +22,12 @@ _RANGES = {
 }
 _MODULES = 4  # of the networks whose depths the configuration leaves to themselves
 _OF_THE_UNITS = {"feedback_weight", "epsilon", "iterations", "cost"}
-_NOT_SEARCHED = {"recipe", "dataset", "data_dir", "validation_fraction", "train_limit", "epochs", "seed"}
+# Trials share the images, the devices and the length, and neither save checkpoints nor record how capsules agree.
+_NOT_SEARCHED = {
+    *("recipe", "dataset", "data_dir", "classes_file", "image_size", "corrupt_images", "cache_gib", "flip"),
+    *("validation_fraction", "train_limit", "epochs", "seed", "strategy", "replicas", "deterministic"),
+    *("checkpoint_steps", "keep_checkpoints", "routing_epochs"),
+}
 _LOG_FROM = 10  # a range over so many times its beginning is searched logarithmically
 
 
@@ -172,7 +177,8 @@ def _axis(name, wanted) -> Axis:
     setting = next((setting for setting in settings() if setting.name == name), None)
     if name != DEPTH and (setting is None or name in _NOT_SEARCHED):
         known = ", ".join(["lambda", *_RANGES, "cost"])
-        raise UserError(f"--search={name}: it cannot be searched. Expected settings such as {known}.")
+        why = "" if setting is None else f", for it is the same in every trial; --{name} says it once"
+        raise UserError(f"--search={name}: it cannot be searched{why}. Expected settings such as {known}.")
     if wanted is None:
         wanted = _RANGES.get(name) or list(setting.metadata["choices"] or ())
         if not wanted:

@@ -10,12 +10,15 @@ from pathlib import Path
 import keras
 import keras_tuner
 
+from .. import data
 from ..callbacks import MetricsLog
-from ..data.augment import Augmentation
+from ..data.augment import Augmentation, mixes_labels
 from ..data.pipeline import training_batches
-from ..errors import UserError
+from ..data.views import ENLARGE
+from ..errors import UserError, reason
 from ..replica_batches import shared, validation_batches
 from ..run_directory import RunDirectory
+from ..strategy import refuse
 from .hyper_model import EncapNetHyperModel
 from .supervisor import ENOUGH
 
@@ -31,21 +34,37 @@ class TrialModel(EncapNetHyperModel):
         config: the settings that are not searched.
         space: what is searched.
         grid_points: values of a range, for a grid search.
+
+    Raises:
+        UserError: as `EncapNetHyperModel`, or a batch is more than the training images.
     """
 
+    unused = ()
+
     def __init__(self, dataset, config, space, grid_points=None):
-        steps = len(dataset.train) // config.batch_size
-        super().__init__(dataset.image_shape, len(dataset.class_names), config, space, steps, grid_points)
         self.dataset = dataset
-        self._augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
-        self.mixed_labels = self._augmentation.mixes
+        steps = self._steps(config)
+        super().__init__(dataset.image_shape, len(dataset.class_names), config, space, steps, grid_points)
 
     def configured(self, hp):
         config = super().configured(hp)
         # Hyperband's later rounds train anew, and longer: a rate's schedule belongs to the length of its run.
         return replace(config, epochs=hp.values.get(_HYPERBAND_EPOCHS, config.epochs))
 
+    def _steps(self, config) -> int:
+        images = len(self.dataset.train)
+        if images < config.batch_size:
+            raise UserError(f"--batch_size={config.batch_size} is more than the {images} training images.")
+        return images // config.batch_size
+
+    def _data_for(self, config):
+        """The data set as a trial's augmentation needs it: one that enlarges images differently loads them anew."""
+        enlarged_alike = ENLARGE[config.augment[0]] == self.dataset.views.enlarge
+        return self.dataset if enlarged_alike else data.load(config)
+
     def build(self, hp):
+        config = self.configured(hp)
+        self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
         keras.utils.set_random_seed(self.config.seed)
         return super().build(hp)
 
@@ -57,17 +76,22 @@ class TrialModel(EncapNetHyperModel):
             model: its network.
             run: its folder, for the log.
             callbacks: KerasTuner's.
+
+        Raises:
+            UserError: its replicas cannot do what its settings say.
         """
-        config, data = self.configured(hp), self.dataset
-        batches = training_batches(data.train, config.batch_size, config.epochs, config.seed, self._augmentation)
-        replicas = model.distribute_strategy.num_replicas_in_sync
+        config, replicas = self.configured(hp), model.distribute_strategy.num_replicas_in_sync
+        refuse(config, replicas)
+        dataset = self._data_for(config)
+        augmentation = Augmentation(config.augment, dataset.views, self.classes)
+        batches = training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation)
         return super().fit(
             hp,
             model,
             shared(batches),
-            validation_data=validation_batches(data, replicas, self.classes if self.mixed_labels else None),
+            validation_data=validation_batches(dataset, replicas, self.classes if self.mixed_labels else None),
             epochs=config.epochs,
-            steps_per_epoch=len(data.train) // config.batch_size,
+            steps_per_epoch=self.steps_per_epoch,
             shuffle=False,  # the pipeline shuffles
             verbose=0,
             callbacks=[*callbacks, MetricsLog(run, config.epochs, quiet=True)],
@@ -146,9 +170,8 @@ class SearchTuner(keras_tuner.Tuner):
             record |= {"status": "completed", **_best(history.history, self.oracle.objective.name)}
             return history
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-            record |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc()}
-            raise keras_tuner.errors.FailedTrialError(reason) from error
+            record |= {"status": "failed", "reason": reason(error), "traceback": traceback.format_exc()}
+            raise keras_tuner.errors.FailedTrialError(record["reason"]) from error
         finally:
             if record["status"] != "running":  # an interrupted trial is run again
                 record["seconds"] = round(time.perf_counter() - began, 2)
