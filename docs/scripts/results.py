@@ -1,6 +1,7 @@
 """The README's table of results, read from results/; the paper's and its release's figures beside ours."""
 
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -51,9 +52,10 @@ def _rows(table, names):
     ours = {row["row"]: row for row in markdown.read((RESULTS / f"{table}_digits.md").read_text("utf-8"), "row")}
     for row in TABLES[table]:
         if row.name.split("/")[1] in names:
-            found = ours[row.name]
-            here = f"digits: {found['error, %']} %, {found['runs']} seeds, {found['epochs']} epochs"
-            yield f"error, Table {table[-1]}: {row.about}", f"CIFAR-10: {row.paper} %", NONE, here
+            found, number = ours[row.name], row.name.replace("table", "Table ").replace("/", " row ")
+            here = f"digits: {found['error, %']} % (seeds: {found['runs']}, epochs: {found['epochs']})"
+            paper = re.sub(r"[.\d]+", r"\g<0> %", row.paper)
+            yield f"error, {number}: {row.about}", f"CIFAR-10: {paper}", NONE, here
 
 
 def _steps():
