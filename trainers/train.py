@@ -164,6 +164,7 @@ def _finish(model, config, dataset, best, seconds, run):
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         "test_images": len(dataset.test),
+        "stored_shape": list(dataset.train.shape),  # of the images before the view that the network sees
         "skipped_files": {why: len(names) for why, names in dataset.skipped.items()},
         "class_names": list(dataset.class_names),
     }
