@@ -39,7 +39,7 @@ def main():
     )  # fmt: skip
     print((folder / "model_card.md").read_text(encoding="utf-8").split("## Artefacts")[1].strip())
 
-    (version,) = (folder / "saved_model").iterdir()
+    version = max((folder / "saved_model").iterdir(), key=lambda path: int(path.name))  # each export adds one
     served = tf.saved_model.load(str(version))  # needs none of our code
     answer = served.signatures["serve_uint8"](images=tf.constant(test_images[:5]))
     lengths = answer["lengths"].numpy()

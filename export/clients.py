@@ -4,6 +4,7 @@ Each is a function of encoded images, list of bytes, to {output: array (batch, .
 """
 
 import base64
+import http.client
 import importlib.util
 import json
 import urllib.error
@@ -47,6 +48,8 @@ class RestClient:
             raise Refused(_told(error)) from None
         except OSError as error:  # URLError, a timeout, a connection that breaks off
             raise UserError(_silent(self.url, getattr(error, "reason", error)), status=1) from None
+        except http.client.HTTPException as error:  # the gRPC port, a port that is no number
+            raise UserError(_silent(self.url, repr(error)), status=1) from None
         try:
             rows = json.loads(answer)["predictions"]
             return {name: np.array([row[name] for row in rows]) for name in rows[0]}

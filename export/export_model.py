@@ -1,7 +1,6 @@
 """From a trained model to artefacts that are proved equal to it."""
 
 import datetime
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import encapnet_tf
 from ..trainers.calibration import Calibration
 from ..trainers.data.views import Views
 from ..trainers.errors import UserError
+from ..trainers.installed import installed
 from .contents import Contents
 from .documents import model_card, parity_table, write_serving_files
 from .export_folder import Draft, ExportFolder
@@ -164,27 +164,31 @@ def _refuse(draft: Draft, found):
 def _metadata(model, inference, preprocessing, class_names, draft, parity, source, about):
     lengths, labels = parity.reference["lengths"], parity.samples.labels
     seen = list(inference.inputs[0].shape[1:])
-    trained, exported = (sum(w.value.shape.num_elements() for w in each.weights) for each in (model, inference))
+    trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
     scores = lengths.min() >= 0 and lengths.max() <= 1
-    packages = ("keras", "tensorflow", "numpy", "ai-edge-litert")
+    versions = installed("keras", "tensorflow", "numpy", "ai-edge-litert")
     return {
         "name": draft.target.name,
         "version": draft.version,
         "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "source": source,
-        "versions": {"encapnet_tf": encapnet_tf.__version__, **{p: importlib.metadata.version(p) for p in packages}},
+        "versions": {"encapnet_tf": encapnet_tf.__version__, **versions},
         "input": INPUT,
         "signatures": list(SIGNATURES),
         "outputs": list(parity.reference),
         "pixels": "0 to 255",
         "image": {"seen": seen, "stored": [*preprocessing.stored, preprocessing.channels]},
         "class_names": list(class_names),
-        "parameters": {"trained": trained, "feedback_units": trained - exported, "exported": exported},
+        "parameters": {"trained": trained, "feedback_units": weights - exported, "exported": exported},
         "feedback_units": unit_names(model),
         "accuracy": parity.samples.accuracy(lengths),
         "calibration_error": Calibration.of(lengths, labels).expected_error if scores and labels is not None else None,
         "about": about,
     }
+
+
+def _count(weights):
+    return sum(weight.value.shape.num_elements() for weight in weights)
 
 
 def _check(model, class_names, preprocessing, tflite):

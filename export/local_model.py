@@ -36,8 +36,9 @@ def local_model(path):
     if path.is_dir():
         run = RunDirectory.open(path)
         config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
-        names = run.read_json(RunDirectory.summary_file, "class_names")["class_names"]
-        return _answering(_of_keras(run.file(RunDirectory.best_model_file), config)), names
+        summary = run.read_json(RunDirectory.summary_file, "class_names")
+        score = _of_keras(run.file(RunDirectory.best_model_file), config, summary.get("stored_shape"))
+        return _answering(score), summary["class_names"]
     if path.suffix != ".keras":
         raise UserError(
             f"{path} is no model: expected the folder of a run or of an export, or a .keras file, before the images."
@@ -45,12 +46,14 @@ def local_model(path):
     return _answering(_of_keras(path)), None
 
 
-def _of_keras(path, config=None):
+def _of_keras(path, config=None, stored_shape=None):
     model = inference_model(saved_model(path))
     height, width, channels = model.input.shape[1:]
     views = Views((height, width), ENLARGE[config.augment[0]] if config else 1.0)
-    # The data's own size where none was asked for, as in training.
-    stored = views.enlarged() if config and config.image_size is not None else views.size
+    if stored_shape is not None:
+        stored = tuple(stored_shape[:2])
+    else:  # a model file, or a run of before it was written down: the data's own size where none was asked for
+        stored = views.enlarged() if config and config.image_size is not None else views.size
     preprocessing = Preprocessing(stored, channels, views)
     return tf.function(lambda files: model(preprocessing.of_files(files), training=False), autograph=False)
 

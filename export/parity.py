@@ -12,7 +12,7 @@ from . import runtimes
 from .samples import Samples
 from .saved_model import SIGNATURES
 
-# Largest absolute difference of an output; outputs that exceed 1 are compared by their largest value.
+# Largest absolute difference of any output.
 TOLERANCE = {"saved_model": 1e-5, "lite": 1e-4, "openvino": 1e-4}
 ACCURACY_DROP = 0.01  # of quantised models
 _BATCH = 64

@@ -55,13 +55,8 @@ class Samples:
         return len(self.pixels)
 
     def requests(self) -> list:
-        """(signature, images) of every batch, the signatures one after another."""
-        parts = [slice(first, first + _BATCH) for first in range(0, len(self), _BATCH)]
-        return [
-            *(("serving_default", self.seen[part]) for part in parts),
-            *(("serve_uint8", self.pixels[part]) for part in parts),
-            *(("serve_bytes", [png(image) for image in self.pixels[part]]) for part in parts),
-        ]
+        """(signature, images) of every batch, for every signature."""
+        return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 
     def accuracy(self, scores) -> float | None:
         """Share of the images whose largest score is their label's; None without labels."""
@@ -69,10 +64,12 @@ class Samples:
 
     def warm_up(self) -> list:
         """A few small requests for every signature."""
-        few = [slice(0, 1), slice(0, min(8, len(self)))]
+        return self._requests([slice(0, 1), slice(0, 8)])
+
+    def _requests(self, parts):
         return [
             request
-            for part in few
+            for part in parts
             for request in (
                 ("serving_default", self.seen[part]),
                 ("serve_uint8", self.pixels[part]),

@@ -48,6 +48,7 @@ def test_search_lambda_and_epsilon(tmp_path, monkeypatch, capsys):
 
 
 def test_export_and_serve(tmp_path, monkeypatch, capsys):
+    (tmp_path / "exports" / "digits" / "saved_model" / "9").mkdir(parents=True)  # an earlier version
     output = run("export_and_serve.py", tmp_path, monkeypatch, capsys)
     assert float(re.search(r"difference from Keras: (\S+)", output)[1]) <= 1e-5
 

@@ -6,12 +6,12 @@ import shlex
 import sys
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 
 from . import config_file
 from .config import Config, add_flags
 from .durable import remove_leftovers
 from .errors import UserError
+from .installed import installed
 from .predictions import PREDICT_BATCH
 from .recipes import RECIPES
 from .run_directory import RunDirectory
@@ -164,6 +164,7 @@ def _finish(model, config, dataset, best, seconds, run):
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         "test_images": len(dataset.test),
+        "stored_shape": list(dataset.train.shape),  # of the images before the view that the network sees
         "skipped_files": {why: len(names) for why, names in dataset.skipped.items()},
         "class_names": list(dataset.class_names),
     }
@@ -186,16 +187,10 @@ def _circumstances() -> dict:
     """What else a reader needs to repeat the run."""
     import tensorflow as tf
 
-    def installed(package):
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return None
-
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{name: installed(name) for name in _PACKAGES}},
+        "versions": {"python": platform.python_version(), **installed(*_PACKAGES)},
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "machine": f"{platform.machine()}, {platform.system()}",
     }

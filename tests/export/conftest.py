@@ -1,6 +1,7 @@
 """One tiny run with feedback units and its export, made once for all workers."""
 
 import fcntl
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """`.run` and `.path`, the folders of a run on the digits and of its export."""
-    shared = tmp_path_factory.getbasetemp().parent  # of all workers, where there are several
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # else the parent outlives this run of the tests
+        shared = shared.parent
     folder = shared / "exported"
     with open(shared / "exported.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

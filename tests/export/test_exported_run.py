@@ -13,6 +13,7 @@ from encapnet_tf.export.export_folder import ExportFolder
 from encapnet_tf.export.runtimes import LiteModel, openvino_model
 from encapnet_tf.trainers.data.datasets import digits
 from encapnet_tf.trainers.errors import UserError
+from encapnet_tf.trainers.model_and_data import model_and_data
 
 SIGNATURES = ("serving_default", "serve_uint8", "serve_bytes")
 
@@ -106,6 +107,7 @@ def test_no_unit_in_any_artefact(exported, report):
     metadata = json.loads((exported.path / "metadata.json").read_text())
     assert metadata["feedback_units"] == ["module1_feedback_half"]
     assert metadata["parameters"]["feedback_units"] > 0
+    assert metadata["parameters"]["trained"] == json.loads((exported.run / "summary.json").read_text())["parameters"]
     everything = [Contents.of_saved_model(exported.path / "saved_model" / "1")]
     everything += [Contents.of_lite(path) for path in exported.path.glob("*.tflite")]
     assert len(everything) == 5
@@ -171,6 +173,26 @@ def test_a_second_export_is_a_second_version(again):
     assert not list(path.glob(".draft*"))
 
 
+def test_other_data_changes_nothing_that_the_network_sees(exported, tmp_path):
+    """A run with "++" sees the middle of enlarged images, whatever data it is compared on, unless told otherwise."""
+    shutil.copytree(exported.run, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    config["config"] |= {"augment": ["++"], "image_size": 8}
+    path.write_text(json.dumps(config))
+    seen = {"size": (8, 8), "enlarge": 40 / 32, "mirrors": False}
+    for recipe, overrides in ((None, {}), ("digits", {}), ("digits", {"seed": 1})):
+        _, dataset = model_and_data(tmp_path / "run", recipe, overrides)
+        assert vars(dataset.views) == seen
+    _, dataset = model_and_data(tmp_path / "run", "digits", {"augment": ("none",)})
+    assert dataset.views.enlarge == 1
+
+
+def test_which_data_must_be_said_of_a_model_file(exported, tmp_path):
+    with pytest.raises(UserError, match="--recipe or --dataset"):
+        export_run(exported.run / "best.keras", None, tmp_path, (), 3, None, {})
+
+
 def test_a_miss_publishes_nothing(again, monkeypatch, tmp_path):
     monkeypatch.setitem(parity.TOLERANCE, "saved_model", -1.0)
     before = (tmp_path / "digits" / "parity.json").read_text()
@@ -189,7 +211,7 @@ def test_a_miss_publishes_nothing(again, monkeypatch, tmp_path):
     ("arguments", "message"),
     [
         ({"path": "nowhere.keras", "recipe": "digits"}, "no model"),
-        ({"path": "model.keras"}, "--recipe or --dataset"),
+        ({"path": "runs/digts/1"}, "There is no model at runs/digts/1"),
         ({"tflite": ("int4",)}, "float32, float16"),
         ({"name": "../x"}, "letters, digits"),
     ],

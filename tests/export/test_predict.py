@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import http.server
+import json
 import shutil
 import socket
 import subprocess
@@ -12,10 +13,15 @@ import urllib.request
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from encapnet_tf.export import predict_action
 from encapnet_tf.export.clients import client
+from encapnet_tf.export.local_model import local_model
+from encapnet_tf.export.preprocessing import Preprocessing
 from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.data.views import Views
 from encapnet_tf.trainers.errors import UserError
+from encapnet_tf.trainers.predictions import saved_model
 
 from .image_bytes import animated, encoded
 from .servers import grpc_server, rest_server
@@ -114,6 +120,45 @@ def test_nobody_answers(images):
     pytest.importorskip("grpc")
     with pytest.raises(UserError, match="No answer from"):
         predict("--grpc", f"--url={url}", "--timeout=5", images / "0.png")
+
+
+@contextlib.contextmanager
+def http_2_server():
+    """Yields the port of a server that greets in HTTP/2, as gRPC's does."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet():
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)) + b"\n")
+                while connection.recv(1 << 16):  # until the client gives up
+                    pass
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield listening.getsockname()[1]
+
+
+def test_rest_asked_of_a_grpc_port_or_of_none(images):
+    with http_2_server() as port, pytest.raises(UserError, match=r"BadStatusLine.*REST on port 8501"):
+        predict(f"--url=http://127.0.0.1:{port}/v1/models/digits", images / "0.png")
+    with pytest.raises(UserError, match="nonnumeric port: '85o1'"):
+        predict("--url=http://127.0.0.1:85o1/v1/models/digits", images / "0.png")
+
+
+def test_a_run_sees_photos_as_its_data_was_stored(exported, tmp_path):
+    """A photo becomes of the stored size first, as an export makes it: here 4x4, then the 8x8 that the network sees."""
+    shutil.copytree(exported.run, tmp_path / "run")
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text())
+    assert summary["stored_shape"] == [8, 8, 1]
+    path.write_text(json.dumps(summary | {"stored_shape": [4, 4, 1]}))
+    photo = encoded(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
+    score, _ = local_model(tmp_path / "run")
+    model = saved_model(tmp_path / "run" / "best.keras")
+    seen = Preprocessing((4, 4), 1, Views((8, 8))).of_files(tf.constant([photo]))
+    np.testing.assert_allclose(score([photo])["lengths"], model(seen, training=False), atol=1e-5)
+    larger, _ = local_model(exported.run)
+    assert np.abs(larger([photo])["lengths"] - score([photo])["lengths"]).max() > 1e-3
 
 
 def test_the_wrong_model_and_a_server_of_something_else(sources, images):

@@ -2,8 +2,11 @@ import gzip
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.data import datasets
+from encapnet_tf.trainers.data.encoded import EncodedSplit
+from encapnet_tf.trainers.data.loaded import Loaded
 from encapnet_tf.trainers.data.pipeline import evaluation_batches
 from encapnet_tf.trainers.data.split import Split, checked_split, stratified
 from encapnet_tf.trainers.errors import UserError
@@ -93,6 +96,30 @@ def test_image_size_resizes_what_the_network_sees(tmp_path):
     assert (large.image_shape, large.train.shape) == ((32, 32, 1), (28, 28, 1))  # enlarged in the pipeline
     ((images, _),) = evaluation_batches(large.test, 20, large.views.test)
     assert images.shape == (20, 32, 32, 1)
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (32, 20)], ids=["square", "wide"])
+@pytest.mark.parametrize("size", [9, 14, 18])
+def test_pixels_are_cut_and_resized_as_files_are(monkeypatch, shape, size):
+    """So a served model sees of a file what was trained on; a ratio above and below 2, for only one antialiases."""
+    images = np.random.default_rng(0).integers(0, 256, (20, *shape, 3), np.uint8)
+    split = checked_split("mine", images, np.arange(20) % 2, classes=2)
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda config, size: Loaded(("a", "b"), split, split))
+    files = tf.constant([tf.io.encode_png(image).numpy() for image in images])
+    as_files = EncodedSplit(lambda i: files[i], np.arange(20), split.labels, (size, size), 3, str).decoded()
+    dataset = data.load(resolve("digits", {"dataset": "mine", "image_size": size, "validation_fraction": 0.2}))
+    np.testing.assert_array_equal(dataset.test.images, as_files.images)
+
+
+def test_another_aspect_is_cut_even_where_nothing_is_made_smaller(monkeypatch):
+    split = checked_split("mine", np.zeros((20, 12, 8)), np.arange(20) % 2, classes=2)
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda config, size: Loaded(("a", "b"), split, split))
+    asked, own = (
+        data.load(resolve("digits", {"dataset": "mine", "image_size": size, "validation_fraction": 0.2}))
+        for size in (16, None)
+    )
+    assert asked.test.shape == (16, 16, 1)
+    assert own.test.shape == (12, 8, 1)
 
 
 @pytest.mark.parametrize(("flip", "mirrors"), [("auto", False), ("yes", True), ("no", False)])

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import UserError
-from .encoded import EncodedSplit, some
+from .encoded import EncodedSplit, some, square
 from .folder import load_folder
 from .idx import read_idx
 from .loaded import Loaded
@@ -153,16 +153,19 @@ def _decoded_bytes(split):
 
 
 def _settled(split, views, decoded: bool):
-    """Encoded images that fit are decoded into memory; pixels larger than ever needed are made smaller, once."""
+    """Encoded images that fit are decoded into memory. Pixels larger than ever needed, or of another aspect, are cut
+    and resized once, as those of files are."""
     if isinstance(split, EncodedSplit):
         return split.decoded() if decoded else split
-    enlarged = views.enlarged()
-    if split.shape[0] <= enlarged[0] and split.shape[1] <= enlarged[1]:
+    (height, width, channels), enlarged = split.shape, views.enlarged()
+    if height <= enlarged[0] and width <= enlarged[1] and height * views.size[1] == width * views.size[0]:
         return split
-    images = np.empty((len(split), *enlarged, split.shape[2]), np.uint8)
-    for first in range(0, len(split), 256):
-        smaller = tf.image.resize(split.images[first : first + 256], enlarged, antialias=True)
-        images[first : first + 256] = tf.clip_by_value(tf.round(smaller), 0, 255)
+    any_size = tf.TensorSpec((None, None, channels), tf.uint8)  # `square` asks the size as it runs
+    resized = tf.function(lambda image: square(image, enlarged), input_signature=[any_size], autograph=False)
+    each = tf.data.Dataset.from_tensor_slices(split.images).map(resized, num_parallel_calls=tf.data.AUTOTUNE)
+    images = np.empty((len(split), *enlarged, channels), np.uint8)
+    for i, batch in enumerate(each.batch(256).as_numpy_iterator()):
+        images[256 * i : 256 * i + 256] = batch
     return Split(images, split.labels)
 
 
