@@ -40,7 +40,8 @@ def pairwise_cost(x, y, cost: str = "cosine"):
     >>> print(np.asarray(pairwise_cost(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0], [3.0, 4.0]]), "euclidean")))
     [[5. 0.]]
     """
-    return between(*prepared(x, y, cost), cost)
+    x, y = prepared(x, y, cost)
+    return between(x, y, cost)
 
 
 def self_cost(x, cost: str = "cosine", both_sides: bool = False):

@@ -179,7 +179,11 @@ def alternating_solution(cost, epsilon, iterations, start=None):
     if rest:
         f, g = _relaxed_block(cost, epsilon, f, g, rest, relaxation)
     if blocks:
-        f, g = _until_settled(lambda *fg: _relaxed_block(cost, epsilon, *fg, most, relaxation), (f, g), blocks, epsilon)
+
+        def block(f, g):
+            return _relaxed_block(cost, epsilon, f, g, most, relaxation)
+
+        f, g = _until_settled(block, (f, g), blocks, epsilon)
     return _plain_block(cost, epsilon, f, g, 1)[:3]  # ends with exact column sums
 
 
