@@ -31,7 +31,7 @@ class Checkpointing(keras.callbacks.Callback):
         steps: steps an epoch.
         best: the run's `BestModel`.
         start: where training begins.
-        stop: the flag of SIGTERM.
+        stop: the flags of SIGTERM and Ctrl-C.
         watch: the run's `NotANumber`.
         chief: whether this process writes.
     """
@@ -78,7 +78,11 @@ class Checkpointing(keras.callbacks.Callback):
         else:
             self._save(epoch, 0)
 
+    def on_test_batch_end(self, batch, logs=None):
+        self.stop.raise_lost_interrupt()
+
     def on_train_batch_end(self, batch, logs=None):
+        self.stop.raise_lost_interrupt()
         step = batch + 1
         if self._epoch == self.start.epoch and step <= self.start.step:
             return  # made before

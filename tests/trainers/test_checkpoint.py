@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -137,3 +138,27 @@ def test_sigterm_sets_a_flag_inside_and_ends_the_process_outside():
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.requested
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_ctrl_c_that_python_drops_is_raised_again():
+    class Dropping:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            sum(range(10))  # the handler runs between two of Python's instructions
+
+    with mock.patch("sys.unraisablehook"), StopSignal() as stop:
+        stop.raise_lost_interrupt()  # none came yet
+        Dropping()
+        with pytest.raises(KeyboardInterrupt):
+            stop.raise_lost_interrupt()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            stop.raise_lost_interrupt()
+    finally:
+        signal.signal(signal.SIGINT, before)
