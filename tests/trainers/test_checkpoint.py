@@ -140,7 +140,7 @@ def test_sigterm_sets_a_flag_inside_and_ends_the_process_outside():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_ctrl_c_that_python_drops_is_raised_again():
+def test_ctrl_c_that_python_drops_is_raised_again(heeding_ctrl_c):
     class Dropping:
         def __del__(self):
             os.kill(os.getpid(), signal.SIGINT)

@@ -254,7 +254,7 @@ def test_diverging_run_stops_with_a_message(tmp_path):
     assert not (tmp_path / "nan" / "summary.json").exists()
 
 
-def test_interrupted_run_keeps_what_it_saved(tmp_path):
+def test_interrupted_run_keeps_what_it_saved(tmp_path, heeding_ctrl_c):
     process = subprocess.Popen(
         [*COMMAND, "train", "--run_dir=cut", *TINY, "--epochs=100000"],
         cwd=tmp_path,
