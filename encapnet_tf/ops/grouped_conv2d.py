@@ -1,9 +1,12 @@
 """Convolution grouped by capsule: each capsule of the output sees one capsule of the input."""
 
+import math
+
 import keras
 from keras import ops
 
 from encapnet_tf.ops import grouped_lowerings as lowerings
+from encapnet_tf.ops import tap_products
 from encapnet_tf.ops.acceleration import compiled, jitted_helpers, portable_to
 
 # Which lowering serves which capsule was measured: results/grouped_conv.md. (TensorFlow has no gradient kernel for
@@ -20,13 +23,15 @@ _DEPTHWISE_FROM = 8
 # Filters of a dense convolution. Up to so many, one matrix product and shifts: a convolution kernel fills its vectors
 # with filters.
 _NARROW = 2
-# Positions of the output map and channels of a dense kernel of 5x5 or more (an aide's) in a training step: on a smaller
-# map and from so many channels on, one matrix product of patches; convolution kernels split the work by position.
+# Positions of the output map and channels of a dense kernel of 5x5 or more (an aide's): on a map no larger and from so
+# many channels on, a matrix product for each tap that meets the map. Convolution kernels split the work by position and
+# multiply the zeros around the map too, here up to half of all. (Strided only in a training step: cutting out the
+# pixels costs too much where it is not compiled.)
 _SMALL_MAP = 16
 _WIDE = 128
-# Positions of the input of a strided dense convolution in a training step. From so many on, it pads inside the kernel:
-# a padded copy of a large map costs memory; on smaller maps that kernel is slower, up to 2.7 times.
-_LARGE_MAP = 1024
+# Entries of an image's map that a strided dense convolution takes, in a training step. From so many on, the padded copy
+# is made again for the gradient: kept, it costs memory. On smaller maps making it twice costs more than it saves.
+_LARGE_MAP = 2**15
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
@@ -57,24 +62,37 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     """
     x, kernel = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
     _check(x.shape, kernel.shape, groups)
-    helpers = jitted_helpers(training, x, kernel)
-    if groups == 1 or not _splits_groups():
-        if helpers and kernel.shape[3] <= _NARROW and strides <= 2:
-            return compiled(lowerings.narrow_convolution, (x, kernel), (strides,), training)
-        if helpers and _is_wide(x, kernel, strides):
-            return helpers.patches_convolution(x, kernel, strides)
-        if helpers and groups == 1 and strides > 1 and x.shape[1] * x.shape[2] >= _LARGE_MAP:
-            return helpers.strided_convolution(x, kernel, strides)
+    if not _splits_groups():
         return lowerings.native(x, kernel, strides)
+    return _dense(x, kernel, strides, training) if groups == 1 else _grouped(x, kernel, groups, strides, training)
+
+
+def _dense(x, kernel, strides, training):
+    helpers = jitted_helpers(training, x, kernel)
+    size = _square(kernel)
+    if helpers and kernel.shape[3] <= _NARROW and strides <= 2:
+        return compiled(lowerings.narrow_convolution, (x, kernel), (strides,), training)
+    if size and size >= 5 and _is_wide(x, kernel, strides):
+        if helpers:
+            return helpers.taps_convolution(x, kernel, strides)
+        if strides == 1 and portable_to() is None:
+            return tap_products.convolution(x, kernel, strides)
+    if helpers and size and size > 1 and strides > 1 and math.prod(x.shape[1:]) >= _LARGE_MAP:
+        return helpers.strided_convolution(x, kernel, strides)
+    return lowerings.native(x, kernel, strides)
+
+
+def _grouped(x, kernel, groups, strides, training):
     if portable_to() == "litert":
         from encapnet_tf.ops import on_tensorflow
 
         return on_tensorflow.grouped_convolution(x, kernel, strides)
-    size = kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
+    size = _square(kernel)
     if size == 1 and strides > 1:
         x, strides = x[:, ::strides, ::strides], 1
     if size == 1 and _entries(kernel, groups) >= _MATMUL_FROM:
         return lowerings.matmuls([(x, kernel[0, 0])], groups)
+    helpers = jitted_helpers(training, x, kernel)
     to_one = size == 3 and kernel.shape[3] == groups and kernel.shape[2] >= _DEPTHWISE_FROM
     if helpers and size in (1, 3) and strides <= 2 and not to_one:
         if _entries(kernel, groups) <= _PRODUCTS_UP_TO:
@@ -142,11 +160,16 @@ def _splits_groups():
     return portable_to() is not None or not on_tensorflow.has_gpu()
 
 
+def _square(kernel):
+    """The side of a square kernel, or None."""
+    return kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else None
+
+
 def _is_wide(x, kernel, strides):
-    """Whether a dense kernel is large and its output map small."""
-    height, width, channels, filters = kernel.shape
-    positions = -(-x.shape[1] // strides) * -(-x.shape[2] // strides)
-    return 5 <= height == width and positions <= _SMALL_MAP and min(channels, filters) >= _WIDE
+    """Whether a dense kernel has many channels and its output map is small."""
+    if None in x.shape[1:3] or min(kernel.shape[2:]) < _WIDE:
+        return False
+    return -(-x.shape[1] // strides) * -(-x.shape[2] // strides) <= _SMALL_MAP
 
 
 def _entries(kernel, groups):

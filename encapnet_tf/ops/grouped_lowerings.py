@@ -83,25 +83,6 @@ def doubling_convolution(x, kernel, groups, size, contract):
     return ops.reshape(y, (batch, 2 * height, 2 * width, filters))[:, : size[0], : size[1]]
 
 
-def patches(x, size, strides):
-    """What each output position of a `size` x `size` convolution sees, side by side.
-
-    Returns:
-        (batch, rows, columns, size * size * channels), kernel position first.
-    """
-    rows, columns = (-(-n // strides) for n in x.shape[1:3])
-    margin = size // 2
-    x = ops.pad(x, ((0, 0), (margin, margin + strides), (margin, margin + strides), (0, 0)))
-    return ops.concatenate(
-        [
-            x[:, a : a + rows * strides : strides, c : c + columns * strides : strides]
-            for a in range(size)
-            for c in range(size)
-        ],
-        axis=-1,
-    )
-
-
 def narrow_convolution(x, kernel, strides):
     """Dense convolution to very few filters: the products of all taps at every pixel first, then shifted and added."""
     height, width, channels, filters = kernel.shape

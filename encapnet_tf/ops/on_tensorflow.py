@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from encapnet_tf.ops import grouped_lowerings as lowerings
+from encapnet_tf.ops import tap_products
 from encapnet_tf.ops.squash import relu_squash_body, relu_squash_gradient, scaled_relu_squash_gradient
 
 
@@ -138,9 +139,28 @@ def _fused_batch_norm(x, gamma, beta, epsilon):
 
 
 def strided_convolution(x, kernel, strides):
-    """Dense convolution that pads inside the kernel: no padded copy is made, nor kept for the gradient."""
-    margins = [[0, 0], *([size // 2] * 2 for size in kernel.shape[:2]), [0, 0]]
-    return tf.nn.conv2d(x, kernel, strides, margins)
+    """Dense convolution of a padded copy, which is made again for the gradient, not kept.
+
+    (TensorFlow's convolution can pad by itself, but its gradient kernels that do take up to twice as long.)
+    """
+    margin = kernel.shape[0] // 2
+    pad = jitted(_padded, margin)
+    options = {"strides": [1, strides, strides, 1], "padding": "VALID"}
+
+    @tf.custom_gradient
+    def forward(x, kernel):
+        def backward(dy):
+            padded = pad(x)
+            shapes = tf.shape(padded), tf.shape(kernel)
+            dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=shapes[0], filter=kernel, out_backprop=dy, **options)
+            of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=padded, filter_sizes=shapes[1], out_backprop=dy, **options
+            )
+            return jitted(_inside, margin)(dx), of_kernel
+
+        return tf.raw_ops.Conv2D(input=pad(x), filter=kernel, **options), backward
+
+    return forward(x, tf.convert_to_tensor(kernel))
 
 
 def grouped_convolution(x, kernel, strides):
@@ -149,30 +169,30 @@ def grouped_convolution(x, kernel, strides):
     return tf.nn.conv2d(x, kernel, strides, [(0, 0), *margins, (0, 0)])
 
 
-def patches_convolution(x, kernel, strides):
-    """Dense convolution as one matrix product with `lowerings.patches`, which are made again for the gradient."""
-    size, _, channels, filters = kernel.shape
-    make, back = jitted(lowerings.patches, size, strides), jitted(_gradients, 1, lowerings.patches, (size, strides))
+def taps_convolution(x, kernel, strides):
+    """`tap_products.convolution`; the pixels that the taps meet are cut out again for the gradient, not kept."""
+    size, map_size = kernel.shape[0], tuple(x.shape[1:3])
+    taps = tap_products.taps(map_size, size, strides)
+    cut = jitted(tap_products.seen, size, strides)
+    cut_back = jitted(_gradients, 1, tap_products.seen, (size, strides))
 
     @tf.custom_gradient
     def forward(x, kernel):
-        matrix = tf.reshape(kernel, (size * size * channels, filters))
+        matrices = tf.unstack(tap_products.tap_matrices(kernel))
+        used = [matrices[tap] for tap in taps]
 
         def backward(dy):
-            patches = make(x)
-            of_kernel = tf.matmul(_rows(patches), _rows(dy), transpose_a=True)
-            of_patches = tf.matmul(_rows(dy), matrix, transpose_b=True)
-            return back(x, tf.reshape(of_patches, tf.shape(patches)))[0], tf.reshape(of_kernel, kernel.shape)
+            of_parts = jitted(tap_products.served, map_size, size, strides)(dy)
+            dx, of_taps = [], [tf.zeros_like(matrix) for matrix in matrices]
+            for tap, seen, part, matrix in zip(taps, cut(x), of_parts, used, strict=True):
+                dx.append(tap_products.product(part, matrix, transposed=True))
+                of_taps[tap] = tf.matmul(tap_products.pixels(seen), tap_products.pixels(part), transpose_a=True)
+            return cut_back(x, *dx)[0], tf.reshape(tf.stack(of_taps), kernel.shape)
 
-        patches = make(x)
-        y = tf.reshape(tf.matmul(_rows(patches), matrix), (-1, *patches.shape[1:3], filters))
-        return y, backward
+        parts = [tap_products.product(seen, matrix) for seen, matrix in zip(cut(x), used, strict=True)]
+        return jitted(tap_products.placed, (map_size, size, strides))(*parts), backward
 
     return forward(x, tf.convert_to_tensor(kernel))
-
-
-def _rows(x):
-    return tf.reshape(x, (-1, x.shape[-1]))
 
 
 def convolution(x, kernel, groups, strides):
@@ -272,6 +292,10 @@ def _depthwise_gradients(pairs, size, channels, strides):
 
 def _padded(x, margin):
     return ops.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+
+
+def _inside(x, margin):
+    return x[:, margin:-margin, margin:-margin]
 
 
 def _padded_components(x, capsule_dim, margin):
