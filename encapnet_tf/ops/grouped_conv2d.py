@@ -24,10 +24,10 @@ _DEPTHWISE_FROM = 8
 # with filters.
 _NARROW = 2
 # Positions of the output map and channels of a dense kernel of 5x5 or more (an aide's): on a map no larger and from so
-# many channels on, a matrix product for each tap that meets the map. Convolution kernels split the work by position and
-# multiply the zeros around the map too, here up to half of all. (Strided only in a training step: cutting out the
-# pixels costs too much where it is not compiled.)
-_SMALL_MAP = 16
+# many channels on, a matrix product for each tap that meets the map (4x4x512: 34 ms for 95). Convolution kernels split
+# the work by position, and multiply the zeros around the map too, up to half of all. Not strided in inference: cutting
+# out the pixels costs too much where it is not compiled.
+_SMALL_MAP = 36
 _WIDE = 128
 # Entries of an image's map that a strided dense convolution takes, in a training step. From so many on, the padded copy
 # is made again for the gradient: kept, it costs memory. On smaller maps making it twice costs more than it saves.
@@ -75,7 +75,7 @@ def _dense(x, kernel, strides, training):
     if size and size >= 5 and _is_wide(x, kernel, strides):
         if helpers:
             return helpers.taps_convolution(x, kernel, strides)
-        if strides == 1 and portable_to() is None:
+        if strides == 1 and not training and portable_to() is None:
             return tap_products.convolution(x, kernel, strides)
     if helpers and size and size > 1 and strides > 1 and math.prod(x.shape[1:]) >= _LARGE_MAP:
         return helpers.strided_convolution(x, kernel, strides)
