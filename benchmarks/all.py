@@ -10,7 +10,7 @@ import time
 from benchmarks.arguments import parser
 from benchmarks.processes import ROOT
 
-NAMES = ("grouped_conv", "activation", "step", "sinkhorn", "growth")
+NAMES = ("grouped_conv", "dense_conv", "activation", "step", "sinkhorn", "growth")
 
 
 def main(arguments=None):

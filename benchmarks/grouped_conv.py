@@ -42,17 +42,19 @@ def lowerings(shape):
     return found
 
 
-def contestants(shape, gradient, batch, groups=GROUPS):
-    """Everyone who computes a shape; the frameworks each have a process of their own."""
+def grouped_contestants(shape, gradient, batch):
+    """Everyone who computes a convolution grouped by capsule; Keras's own is timed once."""
+    return contestants(shape, gradient, batch, GROUPS, {"native": ("native", False), **lowerings(shape)}, slow="native")
+
+
+def contestants(shape, gradient, batch, groups, alternatives, slow=None):
+    """The library, its alternatives, PyTorch, and the floors; the frameworks each have a process of their own."""
     common = {"shape": shape.as_arguments(), "groups": groups, "batch": batch, "gradient": gradient}
     keras = "benchmarks.contestants.grouped_convolution:keras_convolution"
     torch = "benchmarks.contestants.torch_convolution:torch_convolution"
-    found = [
-        Contestant("ours", keras, {"lowering": "ours", **common}, "keras"),
-        Contestant("native", keras, {"lowering": "native", **common}, "keras", slow=True),
-    ]
-    for name, (lowering, jit) in lowerings(shape).items():
-        found.append(Contestant(name, keras, {"lowering": lowering, "jit": jit, **common}, "keras"))
+    found = [Contestant("ours", keras, {"lowering": "ours", **common}, "keras")]
+    for name, (lowering, jit) in alternatives.items():
+        found.append(Contestant(name, keras, {"lowering": lowering, "jit": jit, **common}, "keras", slow=name == slow))
     for name in PYTORCH:
         memory_format = name.removeprefix("PyTorch ")
         found.append(Contestant(name, torch, {"memory_format": memory_format, **common}, "torch"))
@@ -65,7 +67,7 @@ def contestants(shape, gradient, batch, groups=GROUPS):
     ]
 
 
-def row_of(shape, results):
+def row_of(shape, results, alternatives):
     """A table row: times, the floor, and how far the library is from floor and rivals."""
     times = milliseconds({name: result for name, result in results.items() if name not in FLOORS})
     row = {"shape": str(shape), "role": shape.role, "count": shape.count, **times}
@@ -74,7 +76,7 @@ def row_of(shape, results):
         row["floor"] = 1e3 * max(floors)
     if isinstance(row["ours"], float):
         row["ours / floor"] = row["ours"] / row["floor"] if "floor" in row else None
-    rivals = {"ours / fastest alternative": [*lowerings(shape), "native"], "ours / PyTorch": PYTORCH}
+    rivals = {"ours / fastest alternative": alternatives, "ours / PyTorch": PYTORCH}
     for title, names in rivals.items():
         best = fastest(results, names)
         found = best and ratio(results["ours"], results[best])
@@ -127,11 +129,11 @@ def main(arguments=None, chosen=None, batch=64):
             measured = []
             for shape in chosen:
                 print(f"{title}: {shape}", flush=True)
-                entries = contestants(shape, gradient, batch)
+                entries = grouped_contestants(shape, gradient, batch)
                 results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
                 measured.append((shape, results))
                 report.case({"shape": str(shape), "count": shape.count, "gradient": gradient, "batch": batch}, results)
-            report.table([row_of(*pair) for pair in measured], title)
+            report.table([row_of(shape, results, [*lowerings(shape), "native"]) for shape, results in measured], title)
             alternatives_claim(report, title, measured)
             sum_claims(report, title, measured)
     report.write(flags.out)

@@ -25,6 +25,14 @@ def native(x, kernel, groups, strides):
     return ops.conv(_padded(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
 
+def pads_inside(x, kernel, groups, strides):
+    """TensorFlow's convolution, which pads by itself."""
+    import tensorflow as tf
+
+    margins = [(size // 2, size // 2) for size in kernel.shape[:2]]
+    return tf.nn.conv2d(x, kernel, strides, [(0, 0), *margins, (0, 0)])
+
+
 def split(x, kernel, groups, strides):
     """One convolution a capsule."""
     kernels = ops.split(kernel, groups, axis=-1)

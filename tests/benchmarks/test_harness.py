@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import grouped_conv
+from benchmarks import dense_conv, grouped_conv
 from benchmarks.arguments import parser
 from benchmarks.contestant import Contestant, NotRun, Timing
 from benchmarks.harness import fastest, measure, median, peak_memory, ratio
@@ -166,3 +166,10 @@ def test_grouped_conv_runs_quickly(tmp_path):
     assert all(("reason" in result) != ("median" in result) for result in results.values())
     assert len(results["ours"]["seconds"]) == 3
     assert "32, 1->2, k3" in (tmp_path / "grouped_conv.md").read_text()
+
+
+def test_dense_conv_runs_quickly(tmp_path):
+    dense_conv.main(["--quick", "--out", str(tmp_path)])
+    data = json.loads((tmp_path / "dense_conv.json").read_text())
+    assert [case["case"]["gradient"] for case in data["cases"]] == [True, False]
+    assert {"ours", "native", "pads inside", "patches", "copy"} <= set(data["cases"][0]["results"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
+from benchmarks import dense_conv
 from benchmarks.contestants.grouped_convolution import keras_convolution
 from benchmarks.grouped_conv import lowerings
 from benchmarks.grouped_conv_shapes import Shape, shapes
@@ -20,9 +21,9 @@ SMALL = [
 ]
 
 
-def values(factory, shape, **arguments):
+def values(factory, shape, groups=GROUPS, **arguments):
     """Output and gradients of a contestant."""
-    prepared = factory(shape=shape.as_arguments(), groups=GROUPS, batch=2, gradient=True, **arguments)
+    prepared = factory(shape=shape.as_arguments(), groups=groups, batch=2, gradient=True, **arguments)
     outputs, gradients = prepared.run()
     return [np.asarray(x.detach() if hasattr(x, "detach") else x) for x in (outputs, *gradients)]
 
@@ -67,6 +68,34 @@ def test_the_shapes_are_those_of_the_network():
     for shape in shapes():
         expected[shape.kernel, shape.strides, shape.dim_in, shape.dim_out] += shape.count
     assert found == +expected
+
+
+def test_the_dense_shapes_are_those_of_the_network():
+    model = en.models.EncapNet18(routing="master_aide", feedback="two")
+    found = Counter()
+    for layer in model.layers:
+        for part in layer._flatten_layers():
+            if isinstance(part, GroupedConv2D) and part.groups == 1 and layer.name != "stem":
+                _, _, channels, filters = part.kernel.shape
+                found[part.kernel_size, part.strides, channels, filters] += 1
+    expected = Counter()
+    for shape in dense_conv.shapes():
+        calls = 2 if shape.role.startswith("extractor") else 1  # an extractor sees both sides, u' and u
+        expected[shape.kernel, shape.strides, shape.dim_in, shape.dim_out] += shape.count // calls
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", dense_conv.ALTERNATIVES)
+@pytest.mark.parametrize("strides", [1, 2])
+def test_dense_alternatives_are_the_same(name, strides):
+    lowering, jit = dense_conv.ALTERNATIVES[name]
+    shape = Shape("", 4, 2, 3, 5, strides, 0)
+    ours, theirs = (
+        values(keras_convolution, shape, groups=1, **who)
+        for who in ({"lowering": "ours"}, {"lowering": lowering, "jit": jit})
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-4)
 
 
 def test_flops_count_what_meets_a_pixel():

@@ -1,0 +1,76 @@
+"""The dense convolutions of EncapNet-18: the library's choice, the plain one, its alternatives, PyTorch's.
+
+python -m benchmarks.dense_conv [--quick] [--out FOLDER]
+
+Forward, and forward + gradient with respect to input and kernel; batch 32, float32.
+"""
+
+from collections import Counter
+
+from benchmarks.arguments import parser
+from benchmarks.grouped_conv import contestants, row_of
+from benchmarks.grouped_conv_shapes import DIMS, SIZES, TYPE2, Shape
+from benchmarks.harness import QUICK_ROUNDS, ROUNDS, measure
+from benchmarks.processes import Processes
+from benchmarks.report import Report
+
+CAPSULES = 32
+ALTERNATIVES = {
+    "native": ("native", False),
+    "pads inside": ("pads_inside", False),
+    "patches": ("patches_matmul", False),
+    "patches XLA": ("patches_matmul", True),
+}
+ABOUT = (
+    "ms of one call, medians of interleaved rounds. Each runs in one plain `tf.function`, as in a training step. "
+    "`native`: a padded copy, then `keras.ops.conv`; `pads inside`: TensorFlow's convolution with explicit padding; "
+    "`patches`: what each output sees, side by side, in one matrix product. `count`: how often the shape stands in "
+    "EncapNet-18, master/aide, feedback two. `floor`: the longer of moving the bytes at the speed of a copy and "
+    "computing all products, those with the zeros around the map too, at the speed of a large matrix product: a "
+    "lowering that leaves those out can be below it. –: does not apply."
+)
+
+
+def shapes():
+    """The dense convolutions of every module: aides, shortcuts and the feedback units' extractors."""
+    found, compared = [], Counter()
+    for below, here in zip(range(4), range(1, 5), strict=True):
+        size, strides = SIZES[here], SIZES[below] // SIZES[here]
+        channels_below, channels = CAPSULES * DIMS[below], CAPSULES * DIMS[here]
+        found += [
+            Shape("aide, type I", SIZES[below], channels_below, channels, 7, strides, 1),
+            Shape("shortcut, type I", SIZES[below], channels_below, channels, 3, strides, 1),
+            Shape("aide, type II", size, channels, channels, 5, 1, TYPE2),
+        ]
+        compared.update([(SIZES[below], channels_below), (size, channels)])  # "half" and "same"
+    for (size, channels), units in compared.items():
+        strides, width = 1 if size < 8 else 2, channels // 4
+        found += [
+            Shape("extractor, first", size, channels, width, 3, strides, 2 * units),  # of both sides, u' and u
+            Shape("extractor, second", size // strides, width, 1, 3, strides, 2 * units),
+        ]
+    return found
+
+
+def main(arguments=None, chosen=None, batch=32):
+    flags = parser(__doc__).parse_args(arguments)
+    chosen = shapes() if chosen is None else chosen
+    if flags.quick:
+        chosen, batch = chosen[-1:], 2
+    report = Report("dense_conv", "Dense convolutions", ABOUT, flags.quick)
+    with Processes() as processes:
+        for gradient in (True, False):
+            title = "Forward + gradient" if gradient else "Forward"
+            rows = []
+            for shape in chosen:
+                print(f"{title}: {shape}", flush=True)
+                entries = contestants(shape, gradient, batch, 1, ALTERNATIVES)
+                results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
+                report.case({"shape": str(shape), "count": shape.count, "gradient": gradient, "batch": batch}, results)
+                rows.append(row_of(shape, results, ALTERNATIVES))
+            report.table(rows, title)
+    report.write(flags.out)
+
+
+if __name__ == "__main__":
+    main()
