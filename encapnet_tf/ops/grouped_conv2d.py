@@ -23,10 +23,10 @@ _DEPTHWISE_FROM = 8
 # Filters of a dense convolution. Up to so many, one matrix product and shifts: a convolution kernel fills its vectors
 # with filters.
 _NARROW = 2
-# Positions of the output map and channels of a dense kernel of 5x5 or more (an aide's): on a map no larger and from so
-# many channels on, a matrix product for each tap that meets the map (4x4x512: 34 ms for 95). Convolution kernels split
-# the work by position, and multiply the zeros around the map too, up to half of all. Not strided in inference: cutting
-# out the pixels costs too much where it is not compiled.
+# Positions of the output map and channels of a dense kernel, strided or of 5x5 or more: on a map no larger and from so
+# many channels on, a matrix product for each tap that meets the map (4x4x512: 34 ms for 108, results/dense_conv.md).
+# Convolution kernels split the work by position, and multiply the zeros around the map too, up to half of all. Not
+# strided in inference: cutting out the pixels costs too much where it is not compiled.
 _SMALL_MAP = 36
 _WIDE = 128
 # Entries of an image's map that a strided dense convolution takes, in a training step. From so many on, the padded copy
@@ -72,7 +72,7 @@ def _dense(x, kernel, strides, training):
     size = _square(kernel)
     if helpers and kernel.shape[3] <= _NARROW and strides <= 2:
         return compiled(lowerings.narrow_convolution, (x, kernel), (strides,), training)
-    if size and size >= 5 and _is_wide(x, kernel, strides):
+    if size and size > 1 and (size > 3 or strides > 1) and _is_wide(x, kernel, strides):
         if helpers:
             return helpers.taps_convolution(x, kernel, strides)
         if strides == 1 and not training and portable_to() is None:

@@ -73,7 +73,7 @@ def test_narrow_convolution(rng, strides):
 
 
 @pytest.mark.parametrize(
-    ("kernel_size", "strides", "size"), [(5, 1, (4, 3)), (7, 2, (8, 7)), (5, 2, (5, 6)), (9, 1, (2, 3))]
+    ("kernel_size", "strides", "size"), [(5, 1, (4, 3)), (3, 2, (4, 5)), (7, 2, (8, 7)), (5, 2, (5, 6)), (9, 1, (2, 3))]
 )
 def test_convolution_by_taps(rng, kernel_size, strides, size):
     x = rng.normal(size=(2, *size, 128)).astype("float32")
