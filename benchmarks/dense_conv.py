@@ -24,8 +24,8 @@ ABOUT = (
     "ms of one call, medians of interleaved rounds. Each runs in one plain `tf.function`, as in a training step. "
     "`native`: a padded copy, then `keras.ops.conv`; `pads inside`: TensorFlow's convolution with explicit padding; "
     "`patches XLA`: what each output sees, side by side, in one matrix product, compiled. `count`: how often the shape "
-    "stands in EncapNet-18, master/aide, feedback two. `floor`: the longer of moving the bytes at the speed of a copy and "
-    "computing all products, those with the zeros around the map too, at the speed of a large matrix product: a "
+    "stands in EncapNet-18, master/aide, feedback two. `floor`: the longer of moving the bytes at the speed of a copy "
+    "and computing all products, those with the zeros around the map too, at the speed of a large matrix product: a "
     "lowering that leaves those out can be below it. –: does not apply."
 )
 
