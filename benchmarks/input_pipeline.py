@@ -21,11 +21,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from encapnet_tf.trainers.data.augment import Augmentation
-from encapnet_tf.trainers.data.encoded import EncodedSplit
-from encapnet_tf.trainers.data.pipeline import training_batches
-from encapnet_tf.trainers.data.split import Split
-from encapnet_tf.trainers.data.views import ENLARGE, Views
+from encapnet_tf.trainers.data.augmentation.augment import Augmentation
+from encapnet_tf.trainers.data.augmentation.views import ENLARGE, Views
+from encapnet_tf.trainers.data.pipeline.batches import training_batches
+from encapnet_tf.trainers.data.pipeline.encoded import EncodedSplit
+from encapnet_tf.trainers.data.pipeline.split import Split
 
 import encapnet_tf as en
 

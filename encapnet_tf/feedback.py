@@ -2,9 +2,9 @@
 
 import keras
 
+from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.layers import FeedbackAgreement
 from encapnet_tf.layers.feedback_agreement import units_of
-from encapnet_tf.layers.training_mean import TrainingMean
 
 
 def attach_feedback(model, pairs, generator="conv", **options):

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from encapnet_tf import layers
-from encapnet_tf.layers.capsule_activation import CapsuleActivation
-from encapnet_tf.layers.capsule_mapping import CapsuleMapping
+from encapnet_tf.blocks.capsule_activation import CapsuleActivation
+from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
+from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 from encapnet_tf.layers.feedback_agreement import units_of
-from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
 
 
 def load_official_state_dict(layer_or_model, state_dict):

@@ -8,7 +8,7 @@
 import argparse
 
 import keras_tuner
-from encapnet_tf.trainers.recipes import resolve
+from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.search import EncapNetHyperModel
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split

@@ -8,20 +8,20 @@ import numpy as np
 
 import encapnet_tf
 
-from ..trainers.calibration import Calibration
-from ..trainers.data.views import Views
-from ..trainers.errors import UserError
-from ..trainers.installed import installed
-from .contents import Contents
-from .documents import model_card, parity_table, write_serving_files
-from .export_folder import Draft, ExportFolder
-from .inference import inference_model, unit_names
-from .lite import VARIANTS, convert
-from .parity import Parity
-from .preprocessing import Preprocessing
-from .samples import Samples
-from .saved_model import INPUT, SIGNATURES, save_model
-from .warm_up import write_warm_up
+from ..trainers.data.augmentation.views import Views
+from ..trainers.evaluation.calibration import Calibration
+from ..trainers.runs.errors import UserError
+from ..trainers.runs.versions import installed
+from .artefacts.documents import model_card, parity_table, write_serving_files
+from .artefacts.export_folder import Draft, ExportFolder
+from .artefacts.inference import inference_model, unit_names
+from .artefacts.lite import VARIANTS, convert
+from .artefacts.preprocessing import Preprocessing
+from .artefacts.saved_model import INPUT, SIGNATURES, save_model
+from .artefacts.warm_up import write_warm_up
+from .proof.contents import Contents
+from .proof.parity import Parity
+from .proof.samples import Samples
 
 _CHANNELS = (1, 3)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import matplotlib
 
-from .core.test_backends import interpreter
+from tests.core.conformance.test_backends import interpreter
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

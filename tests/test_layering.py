@@ -167,7 +167,7 @@ def test_wrong_imports_elsewhere_are_seen():
     for source in ("import trainers.cli", "from export import x", "from keras.src import y", "import keras\nkeras.src"):
         assert list(wrong_anywhere(ROOT / "tests/x.py", source)), source
     assert not list(wrong_anywhere(ROOT / "tests/x.py", "from encapnet_tf.trainers import cli\nfrom . import export"))
-    train = ROOT / "trainers/train.py"
+    train = ROOT / "trainers/commands/train.py"
     lazily = "def run():\n    from ..export import saved_model"
     assert list(wrong_in_the_trainers(train, "from ..export import saved_model"))
     assert list(wrong_in_the_trainers(train, lazily))

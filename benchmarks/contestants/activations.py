@@ -6,7 +6,7 @@ from keras import ops
 from benchmarks.contestant import Prepared
 from benchmarks.contestants.compiled import compiled
 from benchmarks.contestants.random_arrays import normal
-from encapnet_tf.layers.capsule_activation import CapsuleActivation
+from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 
 
 class SeparateOperations(keras.layers.Layer):

@@ -7,7 +7,7 @@ as the library's layer does.
 from keras import ops
 
 from benchmarks.contestants import convolution_lowerings as lowerings
-from encapnet_tf.layers.transposed_conv2d import TransposedConv2D
+from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(size, groups, dim_in, dim_out, training):

@@ -6,9 +6,8 @@ import keras
 
 import encapnet_tf as en
 from benchmarks.contestants.network_flops import forward_flops
+from docs.scripts.markdown import table
 from encapnet_tf.layers import CapConv2D, DynamicRouting, EMRouting
-
-from .markdown import table
 
 
 def networks() -> str:

@@ -6,7 +6,7 @@ A place for one is `<!-- generated: NAME -->` ... `<!-- end -->`; a test compare
 import re
 from pathlib import Path
 
-from . import complexity, results
+from docs.scripts import complexity, results
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = {"networks": complexity.networks, "layer": complexity.layer, "results": results.table}

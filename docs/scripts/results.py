@@ -5,11 +5,10 @@ import re
 import statistics
 from pathlib import Path
 
-from encapnet_tf.trainers.ablation_rows import TABLES
+from encapnet_tf.trainers.ablation.rows import TABLES
 
 from benchmarks.step_claims import REFERENCE_PEAK_GB, REFERENCE_SECONDS
-
-from . import markdown
+from docs.scripts import markdown
 
 RESULTS = Path(__file__).parents[2] / "results"
 NONE = "–"

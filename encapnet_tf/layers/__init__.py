@@ -1,5 +1,6 @@
 """Keras layers, one public class a file."""
 
+from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.cap_conv2d import CapConv2D
 from encapnet_tf.layers.cap_conv_module import CapConvModule
 from encapnet_tf.layers.cap_fc import CapFC
@@ -7,7 +8,6 @@ from encapnet_tf.layers.capsule_length import CapsuleLength
 from encapnet_tf.layers.dynamic_routing import DynamicRouting
 from encapnet_tf.layers.em_routing import EMRouting
 from encapnet_tf.layers.feedback_agreement import FeedbackAgreement
-from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.squash import Squash
 
 __all__ = [

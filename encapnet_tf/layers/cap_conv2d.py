@@ -6,11 +6,11 @@ import keras
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import odd_int, one_of, whole_number
-from encapnet_tf.layers.capsule_activation import CapsuleActivation
-from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
-from encapnet_tf.layers.other_capsules_conv2d import OtherCapsulesConv2D
+from encapnet_tf.blocks.capsule_activation import CapsuleActivation
+from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
+from encapnet_tf.blocks.other_capsules_conv2d import OtherCapsulesConv2D
 from encapnet_tf.ops.acceleration import compiled
-from encapnet_tf.ops.grouped_lowerings import block_diagonal_kernel
+from encapnet_tf.ops.convolution.lowerings import block_diagonal_kernel
 
 ROUTINGS = ("master", "master_aide")
 COEFFICIENTS = ("own", "cross", "both")

@@ -4,8 +4,8 @@ import keras
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of
-from encapnet_tf.layers.capsule_mapping import CapsuleMapping
-from encapnet_tf.ops.dynamic_routing import SOFTMAX_OVER
+from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
+from encapnet_tf.ops.routing.dynamic_routing import SOFTMAX_OVER
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")

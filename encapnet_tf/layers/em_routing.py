@@ -3,7 +3,7 @@
 import keras
 
 from encapnet_tf import ops
-from encapnet_tf.layers.capsule_mapping import CapsuleMapping
+from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")

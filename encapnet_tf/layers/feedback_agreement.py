@@ -5,12 +5,12 @@ from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of, whole_number
+from encapnet_tf.blocks import generator_extractor as feedback_parts
+from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.keras_private import PerReplicaLosses
-from encapnet_tf.layers import feedback_parts
-from encapnet_tf.layers.training_mean import TrainingMean
-from encapnet_tf.ops.pairwise_cost import COSTS, self_cost
 from encapnet_tf.ops.replicas import gathered
-from encapnet_tf.ops.sinkhorn import check_arguments
+from encapnet_tf.ops.transport.pairwise_cost import COSTS, self_cost
+from encapnet_tf.ops.transport.sinkhorn import check_arguments
 
 DIVERGENCES = ("sinkhorn", "kl")
 OBJECTIVES = ("minimize", "adversarial", "frozen")

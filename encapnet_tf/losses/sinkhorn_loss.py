@@ -4,9 +4,9 @@ import keras
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of
-from encapnet_tf.ops.pairwise_cost import COSTS
-from encapnet_tf.ops.sinkhorn import check_arguments
-from encapnet_tf.ops.sinkhorn_divergence import VALUES
+from encapnet_tf.ops.transport.pairwise_cost import COSTS
+from encapnet_tf.ops.transport.sinkhorn import check_arguments
+from encapnet_tf.ops.transport.sinkhorn_divergence import VALUES
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")

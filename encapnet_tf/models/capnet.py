@@ -3,10 +3,10 @@
 import keras
 
 from encapnet_tf.arguments import one_of, whole_number
+from encapnet_tf.blocks.capsules_of_length import CapsulesOfLength
 from encapnet_tf.layers import CapsuleLength, DynamicRouting, EMRouting, GroupedConv2D, Squash
-from encapnet_tf.layers.capsules_of_length import CapsulesOfLength
-from encapnet_tf.models.blocks import at_least_float32, conv_norm_relu, conv_stack, feedback_units, image_input
 from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.models.network_parts import at_least_float32, conv_norm_relu, conv_stack, feedback_units, image_input
 
 ROUTINGS = ("dynamic", "em")
 

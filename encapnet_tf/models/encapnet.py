@@ -2,7 +2,7 @@
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import CapConvModule
-from encapnet_tf.models.blocks import capsule_classifier, conv_norm_relu, feedback_units, image_input
+from encapnet_tf.models.network_parts import capsule_classifier, conv_norm_relu, feedback_units, image_input
 
 _LARGE = 96  # pixels a side, from which on "auto" takes the large stem
 

@@ -2,7 +2,7 @@
 
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers import CapConvModule
-from encapnet_tf.models.blocks import capsule_classifier, conv_stack, feedback_units, image_input
+from encapnet_tf.models.network_parts import capsule_classifier, conv_stack, feedback_units, image_input
 
 
 def EncapNet6(

@@ -1,7 +1,7 @@
 """PlainCNN: the six-layer networks without capsules that CapNet and EncapNet are compared with."""
 
 from encapnet_tf.arguments import one_of, whole_number
-from encapnet_tf.models.blocks import conv_norm_relu, conv_stack, feedback_units, image_input, plain_classifier
+from encapnet_tf.models.network_parts import conv_norm_relu, conv_stack, feedback_units, image_input, plain_classifier
 
 # Widths of the five convolutions for 32 capsules' worth of channels. The paper's text gives none: "same_shape" has the
 # blob shapes of CapNet, "similar_params" comes to the paper's number of parameters.

@@ -3,9 +3,9 @@
 import keras
 
 from encapnet_tf.arguments import whole_number
+from encapnet_tf.blocks.batch_norm import BatchNorm
 from encapnet_tf.layers import GroupedConv2D
-from encapnet_tf.layers.batch_norm import BatchNorm
-from encapnet_tf.models.blocks import conv_norm_relu, feedback_units, image_input, plain_classifier
+from encapnet_tf.models.network_parts import conv_norm_relu, feedback_units, image_input, plain_classifier
 
 
 def ResNet18(

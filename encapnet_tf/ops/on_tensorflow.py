@@ -10,8 +10,7 @@ import functools
 import tensorflow as tf
 from keras import ops
 
-from encapnet_tf.ops import grouped_lowerings as lowerings
-from encapnet_tf.ops import tap_products
+from encapnet_tf.ops.convolution import lowerings, tap_products
 from encapnet_tf.ops.squash import relu_squash_body, relu_squash_gradient, scaled_relu_squash_gradient
 
 

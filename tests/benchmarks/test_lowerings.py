@@ -10,7 +10,7 @@ from benchmarks import dense_conv
 from benchmarks.contestants.grouped_convolution import keras_convolution
 from benchmarks.grouped_conv import lowerings
 from benchmarks.grouped_conv_shapes import Shape, shapes
-from encapnet_tf.layers.grouped_conv2d import GroupedConv2D
+from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 
 GROUPS = 3
 SMALL = [

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-
-from . import numpy_reference
+from tests.core.ops import numpy_reference
 
 FILES = sorted((Path(__file__).parents[1] / "data").glob("*.npz"))
 LAYERS = [path for path in FILES if path.stem.startswith(("capconv_core_", "module_", "capfc_"))]

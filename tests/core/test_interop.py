@@ -7,9 +7,8 @@ import pytest
 
 import encapnet_tf as en
 from encapnet_tf.interop import load_official_state_dict
-
-from . import numpy_reference
-from .state_dicts import StateDict, network_state
+from tests.core.ops import numpy_reference
+from tests.core.state_dicts import StateDict, network_state
 
 CAPSULES = 4
 

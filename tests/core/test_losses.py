@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import encapnet_tf as en
-
-from .rows import CLASS_LOSSES, named
+from tests.core.conformance.rows import CLASS_LOSSES, named
 
 LENGTHS = np.array([[0.95, 0.05, 0.3], [0.4, 0.7, 0.1], [0.2, 0.8, 0.95]], "float32")
 LABELS = np.array([0, 1, 2])

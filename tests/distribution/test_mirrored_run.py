@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from encapnet_tf.trainers.predictions import saved_model
+from encapnet_tf.trainers.evaluation.predictions import saved_model
 
 FLAGS = ["--epochs=2", "--num_capsules=4", "--depths=1", "--capsule_dims=2", "--strides=2", "--routing=master",
          "--train_limit=150", "--batch_size=16", "--checkpoint_steps=2", "--optimizer=adam", "--schedule=constant",
@@ -15,7 +15,7 @@ FLAGS = ["--epochs=2", "--num_capsules=4", "--depths=1", "--capsule_dims=2", "--
 MIRRORED = ["--strategy=mirrored", "--replicas=2"]
 STOP_AT = """
 import os, signal
-from encapnet_tf.trainers.checkpointing import Checkpointing
+from encapnet_tf.trainers.fitting.checkpointing import Checkpointing
 save = Checkpointing.on_train_batch_end
 def on_train_batch_end(self, batch, logs=None):
     if self._epoch * self.steps + batch + 1 == {step}:
@@ -23,7 +23,7 @@ def on_train_batch_end(self, batch, logs=None):
     save(self, batch, logs)
 Checkpointing.on_train_batch_end = on_train_batch_end
 """
-MAIN = "from encapnet_tf.trainers.cli import main; main()"
+MAIN = "from encapnet_tf.trainers.commands.cli import main; main()"
 
 
 def encapnet(folder, *flags, before=""):

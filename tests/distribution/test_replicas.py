@@ -10,9 +10,8 @@ import pytest
 import tensorflow as tf
 
 from encapnet_tf.layers import FeedbackAgreement
-
-from .networks import NETWORKS
-from .three_steps import STEPS, compiled, data, fitted, start, weights
+from tests.distribution.networks import NETWORKS
+from tests.distribution.three_steps import STEPS, compiled, data, fitted, start, weights
 
 RATE = 0.05
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .networks import CLASSES, NETWORKS, SHAPE
+from tests.distribution.networks import CLASSES, NETWORKS, SHAPE
 
 BATCH, STEPS = 8, 3
 

@@ -7,7 +7,8 @@ import sys
 
 import keras
 import numpy as np
-from encapnet_tf.trainers import cli, fitting
+from encapnet_tf.trainers.commands import cli
+from encapnet_tf.trainers.fitting import fit as fitting
 
 
 def main():

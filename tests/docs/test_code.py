@@ -6,8 +6,7 @@ import keras
 import pytest
 
 import encapnet_tf as en
-
-from .pages import blocks, inline_code, pages
+from tests.docs.pages import blocks, inline_code, pages
 
 PAGES = pages()
 CONTINUED = ("docs/tutorial.md",)  # pages whose blocks continue one another; elsewhere each stands for itself

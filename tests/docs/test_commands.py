@@ -6,12 +6,12 @@ import re
 import shlex
 
 import pytest
-from encapnet_tf.trainers import cli
-from encapnet_tf.trainers.config_file import DEFAULT_RECIPE, given_flags
-from encapnet_tf.trainers.errors import UserError
-from encapnet_tf.trainers.recipes import resolve
+from encapnet_tf.trainers.commands import cli
+from encapnet_tf.trainers.config.flags import DEFAULT_RECIPE, given_flags
+from encapnet_tf.trainers.config.recipes import resolve
+from encapnet_tf.trainers.runs.errors import UserError
 
-from .pages import ROOT, blocks, inline_code, pages
+from tests.docs.pages import ROOT, blocks, inline_code, pages
 
 PAGES = pages()
 

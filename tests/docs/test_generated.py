@@ -3,8 +3,7 @@
 import pytest
 
 from docs.scripts import capconv_figure, generated, markdown
-
-from .pages import ROOT
+from tests.docs.pages import ROOT
 
 
 @pytest.mark.parametrize("page", generated.PAGES)

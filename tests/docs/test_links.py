@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .pages import ROOT, pages, prose
+from tests.docs.pages import ROOT, pages, prose
 
 PAGES = pages()
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 import encapnet_tf as en
-
-from .pages import ROOT
+from tests.docs.pages import ROOT
 
 
 @pytest.fixture(scope="module")

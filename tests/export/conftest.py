@@ -23,9 +23,9 @@ def exported(tmp_path_factory):
 
 
 def _make(folder):
-    from encapnet_tf.export.export_action import export_run
-    from encapnet_tf.trainers.recipes import resolve
-    from encapnet_tf.trainers.train import train
+    from encapnet_tf.export.commands.export import export_run
+    from encapnet_tf.trainers.config.recipes import resolve
+    from encapnet_tf.trainers.fitting.train import train
 
     tiny = {"num_capsules": 8, "depths": (0,), "capsule_dims": (4,), "strides": (2,), "feedback": "half"}
     config = resolve("digits", {**tiny, "feedback_weight": 0.01, "epochs": 8, "learning_rate": 1e-2})

@@ -49,7 +49,7 @@ def rest_server(saved_model, name):
 def grpc_server(saved_model, name):
     """Yields the model's address."""
     import grpc
-    from encapnet_tf.export.messages import PredictRequest, PredictResponse
+    from encapnet_tf.export.serving.messages import PredictRequest, PredictResponse
 
     signatures = tf.saved_model.load(str(saved_model)).signatures
 

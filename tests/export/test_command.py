@@ -5,9 +5,9 @@ import sys
 
 from encapnet_tf.trainers.data.datasets import digits
 
-from .image_bytes import encoded
+from tests.export.image_bytes import encoded
 
-COMMAND = "from encapnet_tf.trainers.cli import main; main()"
+COMMAND = "from encapnet_tf.trainers.commands.cli import main; main()"
 
 
 def encapnet(*arguments, cwd, code=COMMAND):

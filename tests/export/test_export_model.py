@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from encapnet_tf.export import export_model
-from encapnet_tf.export.lite import VARIANTS
+from encapnet_tf.export.artefacts.lite import VARIANTS
 from encapnet_tf.trainers.data.datasets import digits
-from encapnet_tf.trainers.errors import UserError
+from encapnet_tf.trainers.runs.errors import UserError
 
 import encapnet_tf as en
 

@@ -6,14 +6,15 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export import parity, warm_up
-from encapnet_tf.export.contents import Contents
-from encapnet_tf.export.export_action import export_run
-from encapnet_tf.export.export_folder import ExportFolder
-from encapnet_tf.export.runtimes import LiteModel, openvino_model
+from encapnet_tf.export.artefacts import warm_up
+from encapnet_tf.export.artefacts.export_folder import ExportFolder
+from encapnet_tf.export.commands.export import export_run
+from encapnet_tf.export.proof import parity
+from encapnet_tf.export.proof.contents import Contents
+from encapnet_tf.export.proof.runtimes import LiteModel, openvino_model
 from encapnet_tf.trainers.data.datasets import digits
-from encapnet_tf.trainers.errors import UserError
-from encapnet_tf.trainers.model_and_data import model_and_data
+from encapnet_tf.trainers.evaluation.model_and_data import model_and_data
+from encapnet_tf.trainers.runs.errors import UserError
 
 SIGNATURES = ("serving_default", "serve_uint8", "serve_bytes")
 

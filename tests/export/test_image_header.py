@@ -5,9 +5,9 @@ import contextlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export.image_header import LIMIT, checked
+from encapnet_tf.export.artefacts.image_header import LIMIT, checked
 
-from .image_bytes import animated, claiming, encoded, gif_of_frame
+from tests.export.image_bytes import animated, claiming, encoded, gif_of_frame
 
 KINDS = ("PNG", "JPEG", "GIF", "BMP")
 run = tf.function(checked, input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int32)], autograph=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export import messages
+from encapnet_tf.export.serving import messages
 
 
 def test_there_and_back():

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export.contents import Contents
-from encapnet_tf.export.inference import inference_model, unit_names
-from encapnet_tf.export.lite import convert
-from encapnet_tf.export.preprocessing import Preprocessing
-from encapnet_tf.export.runtimes import LiteModel
-from encapnet_tf.export.saved_model import save_model
-from encapnet_tf.trainers.data.views import Views
-from encapnet_tf.trainers.errors import UserError
+from encapnet_tf.export.artefacts.inference import inference_model, unit_names
+from encapnet_tf.export.artefacts.lite import convert
+from encapnet_tf.export.artefacts.preprocessing import Preprocessing
+from encapnet_tf.export.artefacts.saved_model import save_model
+from encapnet_tf.export.proof.contents import Contents
+from encapnet_tf.export.proof.runtimes import LiteModel
+from encapnet_tf.trainers.data.augmentation.views import Views
+from encapnet_tf.trainers.runs.errors import UserError
 
 import encapnet_tf as en
 from encapnet_tf.ops import on_tensorflow

@@ -14,17 +14,17 @@ import urllib.request
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export import predict_action
-from encapnet_tf.export.clients import client
-from encapnet_tf.export.local_model import local_model
-from encapnet_tf.export.preprocessing import Preprocessing
+from encapnet_tf.export.artefacts.preprocessing import Preprocessing
+from encapnet_tf.export.commands import predict as predict_action
+from encapnet_tf.export.serving.clients import client
+from encapnet_tf.export.serving.local_model import local_model
+from encapnet_tf.trainers.data.augmentation.views import Views
 from encapnet_tf.trainers.data.datasets import digits
-from encapnet_tf.trainers.data.views import Views
-from encapnet_tf.trainers.errors import UserError
-from encapnet_tf.trainers.predictions import saved_model
+from encapnet_tf.trainers.evaluation.predictions import saved_model
+from encapnet_tf.trainers.runs.errors import UserError
 
-from .image_bytes import animated, encoded
-from .servers import grpc_server, rest_server
+from tests.export.image_bytes import animated, encoded
+from tests.export.servers import grpc_server, rest_server
 
 
 def predict(*arguments):

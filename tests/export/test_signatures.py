@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from encapnet_tf.export.runtimes import in_fresh_process, through_c_api
+from encapnet_tf.export.proof.runtimes import in_fresh_process, through_c_api
 
-from .image_bytes import animated, claiming, encoded
+from tests.export.image_bytes import animated, claiming, encoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
 FLOATS = PIXELS.astype(np.float32)

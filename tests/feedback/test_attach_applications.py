@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-
-from .test_attach import unit_paths, units
+from tests.feedback.test_attach import unit_paths, units
 
 RESNET = [("conv3_block1_out", "conv2_block3_out"), ("conv4_block1_out", "conv3_block4_out")]
 MOBILENET = [

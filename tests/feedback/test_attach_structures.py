@@ -6,8 +6,7 @@ import pytest
 
 import encapnet_tf as en
 from encapnet_tf.layers import FeedbackAgreement
-
-from .test_attach import dense, samples, sequential, unit_paths, units
+from tests.feedback.test_attach import dense, samples, sequential, unit_paths, units
 
 
 def two_inputs(as_dict=False):

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from encapnet_tf.layers import FeedbackAgreement
-
-from .networks import KINDS, data, network, sides
+from tests.feedback.networks import KINDS, data, network, sides
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])

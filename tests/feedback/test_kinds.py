@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from encapnet_tf.layers import FeedbackAgreement
-
-from .networks import KINDS, data, gradients, network, sides
+from tests.feedback.networks import KINDS, data, gradients, network, sides
 
 MAPS = [kind for kind in KINDS if kind.endswith("_map")]
 SAME = [kind for kind in KINDS if kind.startswith("same_")]

@@ -6,8 +6,7 @@ import pytest
 
 import encapnet_tf as en
 from encapnet_tf.callbacks import FeedbackWeightSchedule
-
-from .networks import data, network, sides
+from tests.feedback.networks import data, network, sides
 
 HOW = {
     "graph": {"jit_compile": False},

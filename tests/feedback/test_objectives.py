@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from encapnet_tf.layers import FeedbackAgreement
-
-from .networks import data, gradients, network, sides
+from tests.feedback.networks import data, gradients, network, sides
 
 KIND_AND_JIT = [("even_map", False), ("features", True)]
 

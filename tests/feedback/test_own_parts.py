@@ -6,9 +6,8 @@ import pytest
 
 import encapnet_tf as en
 from encapnet_tf.layers import FeedbackAgreement
-
-from .networks import data, gradients, network, sides
-from .parts import Counting, Upscale, pooled_dense
+from tests.feedback.networks import data, gradients, network, sides
+from tests.feedback.parts import Counting, Upscale, pooled_dense
 
 CHOICES = {
     "own_generator": lambda: {"generator": Upscale(4)},

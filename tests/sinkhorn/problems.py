@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .reference import cost_matrix
+from tests.sinkhorn.reference import cost_matrix
 
 COSTS = ("cosine", "euclidean", "sqeuclidean")
 

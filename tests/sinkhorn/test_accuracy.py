@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from . import reference
-from .autodiff import relative_error, value_and_gradients
+from tests.sinkhorn import reference
+from tests.sinkhorn.autodiff import relative_error, value_and_gradients
 
 # (epsilon, iterations): relative error of the divergence, of its gradient. B 128, d 16, squared Euclidean, mean cost 1.
 TABLE = {

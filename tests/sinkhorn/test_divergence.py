@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encapnet_tf.ops import sinkhorn_divergence
-
-from . import reference
-from .autodiff import value_and_gradients
-from .problems import COSTS, KINDS, cost_scale, problem
+from encapnet_tf.ops.transport import sinkhorn_divergence
+from tests.sinkhorn import reference
+from tests.sinkhorn.autodiff import value_and_gradients
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
 
 # With an offset of 1000 the directions differ by less than float32 resolves: the cosine has nothing to compare.
 RESOLVED = [(kind, cost) for kind in KINDS for cost in COSTS if (kind, cost) != ("offset", "cosine")]

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from encapnet_tf.ops import sinkhorn, sinkhorn_divergence
-
-from . import reference
-from .autodiff import relative_error, value_and_gradients
-from .problems import COSTS, cost_scale, problem
+from encapnet_tf.ops.transport import sinkhorn, sinkhorn_divergence
+from tests.sinkhorn import reference
+from tests.sinkhorn.autodiff import relative_error, value_and_gradients
+from tests.sinkhorn.problems import COSTS, cost_scale, problem
 
 
 @pytest.mark.parametrize(

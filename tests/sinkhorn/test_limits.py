@@ -7,10 +7,9 @@ import pytest
 import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
-from encapnet_tf.ops import sinkhorn, sinkhorn_divergence
-
-from . import reference
-from .problems import COSTS, KINDS, cost_scale, problem
+from encapnet_tf.ops.transport import sinkhorn, sinkhorn_divergence
+from tests.sinkhorn import reference
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
 
 converged = tf.function(lambda matrix, epsilon: sinkhorn(matrix, epsilon, iterations=1500))
 

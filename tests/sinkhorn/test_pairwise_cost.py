@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from encapnet_tf.ops.pairwise_cost import pairwise_cost, self_cost
 from encapnet_tf.ops.precision import at_least_float32
-
-from . import reference
-from .autodiff import value_and_gradients
-from .problems import COSTS, KINDS, cost_scale, problem
+from encapnet_tf.ops.transport.pairwise_cost import pairwise_cost, self_cost
+from tests.sinkhorn import reference
+from tests.sinkhorn.autodiff import value_and_gradients
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
 
 
 @pytest.mark.parametrize("cost", COSTS)

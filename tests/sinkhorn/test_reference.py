@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from . import reference
-from .autodiff import directional, random_direction, relative_error
-from .problems import COSTS, cost_scale, problem
+from tests.sinkhorn import reference
+from tests.sinkhorn.autodiff import directional, random_direction, relative_error
+from tests.sinkhorn.problems import COSTS, cost_scale, problem
 
 
 @pytest.mark.parametrize("cost", COSTS)

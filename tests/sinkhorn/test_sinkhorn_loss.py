@@ -6,8 +6,7 @@ import pytest
 
 import encapnet_tf as en
 from encapnet_tf.losses import SinkhornLoss
-
-from .problems import problem
+from tests.sinkhorn.problems import problem
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encapnet_tf.ops import SinkhornResult, sinkhorn, sinkhorn_plan
-
-from . import reference
-from .problems import COSTS, KINDS, cost_scale, problem
+from encapnet_tf.ops import SinkhornResult, sinkhorn_plan
+from encapnet_tf.ops.transport import sinkhorn
+from tests.sinkhorn import reference
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
 
 
 def numpy(result):
@@ -79,7 +79,7 @@ def test_float32_plan_stays_a_plan_at_any_epsilon(kind, epsilon):
 @pytest.fixture
 def blocks(monkeypatch):
     """How many blocks of steps were made, as a list of their sizes."""
-    module, made = sys.modules["encapnet_tf.ops.sinkhorn"], []
+    module, made = sys.modules["encapnet_tf.ops.transport.sinkhorn"], []
     block = module._relaxed_block
     monkeypatch.setattr(module, "_relaxed_block", lambda *args: (made.append(args[4]), block(*args))[1])
     return made

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ..errors import UserError
-from .encoded import EncodedSplit, some, square
-from .folder import load_folder
-from .idx import read_idx
-from .loaded import Loaded
-from .split import Dataset, Split, checked_split, stratified
-from .tfds_data import load_tfds
-from .views import ENLARGE, Views
+from ..runs.errors import UserError
+from .augmentation.views import ENLARGE, Views
+from .pipeline.encoded import EncodedSplit, some, square
+from .pipeline.split import Dataset, Split, checked_split, stratified
+from .sources.folder import load_folder
+from .sources.idx import read_idx
+from .sources.loaded import Loaded
+from .sources.tfds import load_tfds
 
 DIGITS_TEST_IMAGES = 360
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from matplotlib.image import imsave
 
-from .augment import Augmentation
-from .pipeline import training_batches
+from .augmentation.augment import Augmentation
+from .pipeline.batches import training_batches
 
 _MOST_CLASSES = 40  # printed one by one; of more, only the smallest and the largest
 _GAP = 2

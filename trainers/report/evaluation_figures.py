@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..calibration import Calibration
-from ..robustness import DISTURBANCES
+from ..evaluation.calibration import Calibration
+from ..evaluation.robustness import DISTURBANCES
 from .figures import png
 
 

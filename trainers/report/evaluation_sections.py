@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..calibration import Calibration
+from ..evaluation.calibration import Calibration
 from . import evaluation_figures as figures
 from .run_record import RunRecord
 from .section import Picture, Section

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ..predictions import Predictions
-from ..run_directory import RunDirectory
+from ..evaluation.predictions import Predictions
+from ..runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import keras_tuner
 
-from .. import network
-from ..callbacks import FiniteLoss
-from ..config import Config
-from ..errors import UserError
-from ..recipes import RECIPES
+from ..config.recipes import RECIPES
+from ..config.schema import Config
+from ..fitting import network
+from ..fitting.callbacks import FiniteLoss
+from ..runs.errors import UserError
 from .space import DEFAULT, Space
 
 

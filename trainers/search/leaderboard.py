@@ -4,9 +4,9 @@ import csv
 import io
 import statistics
 
-from ..report import page
-from ..report import search_sections as sections
-from ..run_directory import RunDirectory
+from ..report.page import page
+from ..runs.run_directory import RunDirectory
+from . import report_sections as sections
 from .records import read_records
 
 LEADERBOARD, BEST = "leaderboard.csv", "best.json"

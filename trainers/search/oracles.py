@@ -12,7 +12,7 @@ import numpy as np
 from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
-from ..run_directory import RunDirectory
+from ..runs.run_directory import RunDirectory
 from .plan import TUNERS
 from .records import ORACLE_FILE, TRIAL_FILE, TRIALS
 

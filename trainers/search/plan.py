@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ..config import Config
-from ..errors import UserError
-from ..run_directory import RunDirectory
+from ..config.schema import Config
+from ..runs.errors import UserError
+from ..runs.run_directory import RunDirectory
 from .space import Space
 
 PLAN_FILE = "search.json"

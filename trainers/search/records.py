@@ -4,9 +4,10 @@ import json
 import math
 from pathlib import Path
 
-from ..run_directory import RunDirectory
+from ..runs.run_directory import RunDirectory
 
 DAMAGED = "damaged"
+RECORD_FILE = "record.json"  # in a trial's folder: its settings, result or failure
 TRIALS, TRIAL_FILE, ORACLE_FILE = "trial_*", "trial.json", "oracle.json"
 _TRIAL_KEYS = ("trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message")
 _ORACLE_KEYS = ("start_order", "end_order", "hyperparameters", "values", "seed_state", "run_times", "display")
@@ -52,9 +53,9 @@ def _wrong_with_trial(place) -> str | None:
         return f"{place / TRIAL_FILE} has no values"
     if trial["status"] not in ("COMPLETED", "FAILED"):
         return None  # it is run again as it is
-    if wrong := _wrong_with_json(place / RunDirectory.record_file, ("trial", "status", "settings")):
+    if wrong := _wrong_with_json(place / RECORD_FILE, ("trial", "status", "settings")):
         return wrong
-    record = json.loads((place / RunDirectory.record_file).read_text(encoding="utf-8"))
+    record = json.loads((place / RECORD_FILE).read_text(encoding="utf-8"))
     if record["status"] != trial["status"].lower():
         return f"{place} has a record that says {record['status']} where KerasTuner's says {trial['status'].lower()}"
     if trial["status"] == "FAILED":
@@ -95,8 +96,8 @@ def read_records(out: Path, objective: str) -> list[dict]:
         out: the search's folder.
         objective: "val_accuracy" or "val_loss"; of equals the other decides, then the earlier trial.
     """
-    places = [place for place in out.glob(TRIALS) if (place / RunDirectory.record_file).exists()]
-    records = [RunDirectory(place).read_json(RunDirectory.record_file, "trial", "status") for place in places]
+    places = [place for place in out.glob(TRIALS) if (place / RECORD_FILE).exists()]
+    records = [RunDirectory(place).read_json(RECORD_FILE, "trial", "status") for place in places]
 
     def rank(record):
         if record["status"] != "completed":

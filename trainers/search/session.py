@@ -3,12 +3,12 @@
 import keras_tuner
 
 from .. import data
-from ..report.search_sections import described
-from ..run_directory import RunDirectory
-from ..strategy import prepare
+from ..fitting.strategy import prepare
+from ..runs.run_directory import RunDirectory
 from . import oracles, supervisor
 from .plan import PLAN_FILE
-from .records import ORACLE_FILE, TRIALS, set_aside_damaged
+from .records import ORACLE_FILE, RECORD_FILE, TRIALS, set_aside_damaged
+from .report_sections import described
 from .tuner import SearchTuner, TrialModel
 
 
@@ -83,7 +83,7 @@ def _beginning(plan, made, run) -> str:
 
 
 def _print_trial(trial, made, run):
-    record = RunDirectory(run.path / f"trial_{trial.trial_id}").read_json(RunDirectory.record_file, "status")
+    record = RunDirectory(run.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
     how = f"failed: {record.get('reason')}"
     if trial.status == "COMPLETED":
         how = f"validation accuracy {record['validation_accuracy']:.2%}, loss {record['validation_loss']:.4f}"

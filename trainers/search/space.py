@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass, fields
 
-from ..config import Config, settings
-from ..errors import UserError
-from ..recipes import override
+from ..config.recipes import override
+from ..config.schema import Config, settings
+from ..runs.errors import UserError
 
 # What is searched where nothing else is said: lambda and epsilon of the feedback units.
 DEFAULT = ("feedback_weight", "epsilon")

@@ -11,14 +11,15 @@ import threading
 import time
 from pathlib import Path
 
-from ..errors import UserError
-from ..run_directory import RunDirectory
+from ..runs.errors import UserError
+from ..runs.run_directory import RunDirectory
 from .oracles import serve
+from .records import RECORD_FILE
 
 CHIEF = "chief"
 _ADDRESS, _PORT, _NAME = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID"
 _SUPERVISOR = "ENCAPNET_TUNE_SUPERVISOR"
-_COMMAND = (sys.executable, "-c", "from encapnet_tf.trainers.cli import main; main()")
+_COMMAND = (sys.executable, "-c", "from encapnet_tf.trainers.commands.cli import main; main()")
 _TICK = 0.5  # seconds
 _GRACE = 60.0  # seconds for workers to end by themselves when the search is over
 # TensorFlow keeps what XLA compiled: on the digits a process grows by 0.2 to 0.4 GiB a trial, whether or not the jitted
@@ -168,11 +169,11 @@ def hand_back(oracle, name: str, reason: str):
         return
     trial.status, trial.message = "INVALID", reason
     run = RunDirectory(Path(oracle.get_trial_path(trial.trial_id)))
-    record = run.read_json(RunDirectory.record_file) if run.file(RunDirectory.record_file).exists() else {}
+    record = run.read_json(RECORD_FILE) if run.file(RECORD_FILE).exists() else {}
     settings = {name: value for name, value in trial.hyperparameters.values.items() if "/" not in name}
     lost = {"trial": trial.trial_id, "settings": settings, "worker": name}
     record = {**lost, **record, "status": "failed", "reason": reason, "traceback": reason}
-    run.write_json(RunDirectory.record_file, record)
+    run.write_json(RECORD_FILE, record)
     print(f"{reason}. Its trial {trial.trial_id} was cut off.", flush=True)
     oracle.end_trial(trial)
 

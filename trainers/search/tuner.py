@@ -11,15 +11,16 @@ import keras
 import keras_tuner
 
 from .. import data
-from ..callbacks import MetricsLog
-from ..data.augment import Augmentation, mixes_labels
-from ..data.pipeline import training_batches
-from ..data.views import ENLARGE
-from ..errors import UserError, reason
-from ..replica_batches import shared, validation_batches
-from ..run_directory import RunDirectory
-from ..strategy import refuse
+from ..data.augmentation.augment import Augmentation, mixes_labels
+from ..data.augmentation.views import ENLARGE
+from ..data.pipeline.batches import training_batches
+from ..fitting.callbacks import MetricsLog
+from ..fitting.replica_batches import shared, validation_batches
+from ..fitting.strategy import refuse
+from ..runs.errors import UserError, reason
+from ..runs.run_directory import RunDirectory
 from .hyper_model import EncapNetHyperModel
+from .records import RECORD_FILE
 from .supervisor import ENOUGH
 
 _HYPERBAND_EPOCHS = "tuner/epochs"  # KerasTuner's name for the length that Hyperband gives a trial
@@ -159,7 +160,7 @@ class SearchTuner(keras_tuner.Tuner):
             "worker": self.tuner_id,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        run.write_json(RunDirectory.record_file, record)
+        run.write_json(RECORD_FILE, record)
         began = time.perf_counter()
         try:
             config = model.configured(hp)
@@ -175,7 +176,7 @@ class SearchTuner(keras_tuner.Tuner):
         finally:
             if record["status"] != "running":  # an interrupted trial is run again
                 record["seconds"] = round(time.perf_counter() - began, 2)
-                run.write_json(RunDirectory.record_file, record)
+                run.write_json(RECORD_FILE, record)
 
 
 def _best(history, objective) -> dict:

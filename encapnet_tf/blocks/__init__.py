@@ -1,0 +1,1 @@
+"""Building blocks that the public layers are made of."""

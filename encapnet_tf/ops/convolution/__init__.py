@@ -1,0 +1,1 @@
+"""Grouped and dense convolution, and the ways to compute them."""

@@ -1,0 +1,1 @@
+"""Dynamic and EM routing of capsules."""

@@ -1,0 +1,1 @@
+"""Optimal transport: costs, Sinkhorn iterations, the Sinkhorn divergence."""

@@ -1,0 +1,1 @@
+"""What an export consists of: SavedModel, TFLite files, documents, serving files."""

@@ -1,0 +1,1 @@
+"""The verbs `encapnet export` and `encapnet predict`."""

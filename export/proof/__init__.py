@@ -1,0 +1,1 @@
+"""Parity of every artefact with the trained model, measured on real images."""

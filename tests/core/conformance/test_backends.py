@@ -1,0 +1,54 @@
+"""The core under Keras's other backends: the same scores, the same training, and no TensorFlow loaded.
+
+A backend that is installed elsewhere is reached by its interpreter: ENCAPNET_JAX_PYTHON=/path/to/python pytest ...
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import encapnet_tf as en
+from tests.core.conformance.rows import enliven
+from tests.core.conformance.train_on_backend import measure
+
+SCRIPT = Path(__file__).with_name("train_on_backend.py")
+ROOT = Path(__file__).parents[3]
+
+
+def interpreter(backend):
+    """The Python that has the backend; skips the test where there is none."""
+    given = os.environ.get(f"ENCAPNET_{backend.upper()}_PYTHON")
+    if given is None and importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    return given or sys.executable
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_same_as_tensorflow(rng, backend, tmp_path):
+    python = interpreter(backend)
+    model = en.models.EncapNet(
+        (8, 6, 2),
+        3,
+        depths=(1, 1),
+        capsule_dims=(2, 4),
+        strides=(1, 2),
+        num_capsules=3,
+        routing=("master", "master_aide"),
+    )
+    x, y = rng.normal(size=(4, 8, 6, 2)).astype("float32"), np.array([0, 1, 2, 0])
+    enliven(model, x).save(tmp_path / "model.keras")
+    np.savez(tmp_path / "data.npz", x=x, y=y, lengths=rng.uniform(size=(4, 3)).astype("float32"))
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+    child = subprocess.run([python, SCRIPT, tmp_path], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr[-3000:]
+    assert "tensorflow loaded: False" in child.stdout
+    theirs, ours = np.load(tmp_path / f"{backend}.npz"), measure(tmp_path)
+    assert set(theirs.files) == set(ours)
+    assert np.abs(ours["after"] - ours["before"]).max() > 1e-3, "training that changes nothing compares nothing"
+    for name, values in ours.items():
+        np.testing.assert_allclose(theirs[name], values, atol=1e-4, err_msg=name)

@@ -1,0 +1,89 @@
+"""Every layer and model in every dtype policy: output dtypes, finite values, one finite training step."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.core.conformance.rows import LAYERS, LAYERS_AND_MODELS, MODELS, enliven, has_capsules, named
+
+POLICIES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16", "float64": "float64"}
+TOLERANCE = {"float16": 0.01, "bfloat16": 0.1, "float64": 1e-5}
+
+
+def float32_twin(row, model):
+    """The row's float32 model with the same weights."""
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    twin = row.model()
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("row", LAYERS_AND_MODELS, ids=named)
+def test_policy(row, policy):
+    keras.config.set_dtype_policy(policy)
+    if policy == "float64" and "kernel_regularizer" in row.factory.keywords:
+        keras.config.set_floatx("float64")  # Keras adds no float64 penalty to a float32 loss, of its own layers either.
+    compute_dtype = POLICIES[policy]
+    x = row.input()
+    model = enliven(row.model(), x)
+    y = model(x, training=False)
+    at_least_float32 = "float64" if policy == "float64" else "float32"
+    expected = at_least_float32 if row.kind == "models" else compute_dtype
+    assert keras.backend.standardize_dtype(y.dtype) == expected
+    assert {w.dtype for w in model.weights} <= {at_least_float32}
+    assert compute_dtype in {layer.compute_dtype for layer in model.layers[1:]}
+    y = keras.ops.convert_to_numpy(keras.ops.cast(y, "float64"))
+    assert np.isfinite(y).all()
+
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
+    loss = model.train_on_batch(x, np.ones_like(y))
+    assert np.isfinite(loss)
+    after = model.get_weights()
+    assert all(np.isfinite(w).all() for w in after)
+    if model.trainable_weights:
+        assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+    model.set_weights(before)
+    expected = np.asarray(float32_twin(row, model)(x, training=False))
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(y, expected, rtol=TOLERANCE[compute_dtype], atol=TOLERANCE[compute_dtype])
+
+
+@pytest.mark.parametrize("row", LAYERS, ids=named)
+def test_own_dtype_reaches_every_part(row):
+    """A layer's own `dtype` argument, not the global policy, decides for all the layers inside it."""
+    layer = row.factory(dtype="mixed_bfloat16")
+    y = row.call(layer, row.input())
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+    assert {part.dtype_policy.name for part in layer._flatten_layers()} == {"mixed_bfloat16"}
+    again = row.factory.func.from_config(layer.get_config())
+    assert again.dtype_policy.name == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("row", MODELS, ids=named)
+def test_mixed_model_scores_in_float32(row):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = row.factory()
+    for name in ("class_capsules", "lengths") if has_capsules(model) else ("scores", "probabilities"):
+        assert model.get_layer(name).compute_dtype == "float32"
+    assert model.get_layer("stem").compute_dtype == "float16"
+
+
+@pytest.mark.parametrize("row", LAYERS, ids=named)
+def test_float16_gradient_at_next_to_nothing(row):
+    """At 0 and at float16's smallest number: squares of it are 0, norms must not divide by them."""
+    keras.config.set_dtype_policy("mixed_float16")
+    layer = row.factory()
+    for x in (np.zeros_like(row.input()), np.full_like(row.input(), 6e-8)):
+        x = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = row.call(layer, x, training=True)
+            total = tf.reduce_sum(tf.cast(y, "float32"))
+        gradients = tape.gradient(total, [x, *(w.value for w in layer.trainable_weights)])
+        assert np.isfinite(y).all()
+        assert all(np.isfinite(gradient).all() for gradient in gradients)

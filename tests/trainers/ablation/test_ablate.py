@@ -1,0 +1,254 @@
+"""The tables' rows by name: what each changes, that each trains, and the command that runs them."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from encapnet_tf.trainers import data
+from encapnet_tf.trainers.ablation import run
+from encapnet_tf.trainers.ablation.rows import TABLES, chosen
+from encapnet_tf.trainers.commands import ablate
+from encapnet_tf.trainers.config.schema import Config, settings
+from encapnet_tf.trainers.fitting import network
+from encapnet_tf.trainers.runs.errors import UserError
+from encapnet_tf.trainers.runs.run_directory import RunDirectory
+
+EVERY_ROW = [row for table in TABLES.values() for row in table]
+TINY = {
+    "num_capsules": 2,
+    "depths": (1,),
+    "capsule_dims": (2,),
+    "strides": (2,),
+    "train_limit": 60,
+    "validation_fraction": 0.4,
+    "batch_size": 16,
+    "epochs": 1,
+    "routing_epochs": (0,),
+    "schedule": "constant",
+}
+PAPER = {
+    "table3/1": "9.83",
+    "table3/4": "7.41",
+    "table3/7": "5.82",
+    "table3/c": "4.58",
+    "table3/c2": "4.55",
+    "table3/d3": "5.79",
+    "table3/d5": "5.01",
+}
+
+
+def config_of(row, **flags):
+    if row.settings.get("model") == "encapnet101":  # it has a routing for each of four modules
+        flags = {"depths": (1, 0, 0, 0), "capsule_dims": (2,) * 4, "strides": (2, 1, 1, 1)} | flags
+    ((_, _, config),) = run.plan([row], "digits", TINY | flags, seeds=1)
+    return config
+
+
+def test_names_are_the_issues():
+    names = {row.name for row in EVERY_ROW}
+    assert len(names) == len(EVERY_ROW)
+    assert {f"table1/{letter}" for letter in "abcdef"} <= names
+    assert {f"table3/{n}" for n in (*range(1, 8), "a", "b", "c", "c2", *(f"d{n}" for n in range(1, 7)))} <= names
+    assert {f"table3/{n}-resnet" for n in "abc"} <= names
+    assert len([name for name in names if name.startswith("table4/")]) == 15
+
+
+def test_the_papers_figures():
+    told = {row.name: row.paper for row in TABLES["table3"]}
+    assert {name: told[name] for name in PAPER} == PAPER
+    for name in ("2", "3", "5", "6", "b", "d1", "d2", "d6", "a-resnet", "c-resnet"):
+        assert told[f"table3/{name}"] is None, "the text gives no figure, and none is guessed"
+
+
+def test_settings_of_rows():
+    by_name = {row.name.split("/")[1]: config_of(row) for row in TABLES["table3"]}
+    assert (by_name["1"].routing, by_name["1"].skip, by_name["1"].feedback) == (("master",), "none", "none")
+    assert [by_name[n].coefficients for n in "234"] == [("own",), ("cross",), ("both",)]
+    assert [by_name[n].skip for n in "4567"] == ["none", "type1", "type2", "both"]
+    assert by_name["a"] == by_name["7"]
+    assert (by_name["c"].feedback, by_name["c2"].feedback, by_name["b"].divergence) == ("half", "two", "kl")
+    changed = {
+        name: {s.name for s in settings() if getattr(by_name[name], s.name) != getattr(by_name["c"], s.name)}
+        for name in ("d1", "d2", "d3", "d4", "d5", "d6")
+    }
+    assert changed == {
+        "d1": {"debias"},
+        "d2": {"differentiate_plan"},
+        "d3": {"extractor"},
+        "d4": {"extractor", "cost"},
+        "d5": {"generator"},
+        "d6": {"cost"},
+    }
+    assert (by_name["c-resnet"].model, by_name["c-resnet"].depths) == ("resnet18", None)
+
+
+def test_resnets_are_as_wide_as_the_recipes_capsules():
+    row = next(row for row in TABLES["table3"] if row.name == "table3/a-resnet")
+    ((_, _, config),) = run.plan([row], "digits", {}, 1)
+    assert config.num_capsules == 16
+    assert config.depths is None
+
+
+@pytest.fixture(scope="module")
+def images():
+    return data.load(Config()).train
+
+
+@pytest.mark.parametrize("row", EVERY_ROW, ids=lambda row: row.name)
+def test_every_row_makes_a_training_step(row, images):
+    """Rows of one configuration are stepped once; feedback units add their term, and weights move."""
+    config = config_of(row)
+    if config in _stepped:
+        return
+    model = network.build(config, (8, 8, 1), 10)
+    network.compile_model(model, config, steps_per_epoch=1)
+    model.run_eagerly = True
+    before = model.get_layer("stem").kernel.numpy()
+    loss = model.train_on_batch(images.images[:8].astype("float32"), images.labels[:8])[0]
+    assert np.isfinite(loss)
+    assert np.abs(model.get_layer("stem").kernel.numpy() - before).max() > 0
+    assert bool(model.losses) == (config.feedback != "none")
+    _stepped.add(config)
+
+
+_stepped = set()
+
+
+def arguments(out, **given):
+    """What the command line gives `main`."""
+    flags = {setting.name: None for setting in settings()} | TINY | {"augment": ("none",)}
+    rest = {"table": "table3", "recipe": "digits", "rows": "", "seeds": 1, "out": str(out), "results": None}
+    return SimpleNamespace(**(flags | rest | given))
+
+
+def lines(out):
+    return {entry["row"]: entry for entry in json.loads((out / "table.json").read_text())}
+
+
+def test_a_table_is_run_and_resumed(tmp_path, capsys, monkeypatch):
+    """Two rows of one configuration are one run; the second time nothing is run."""
+    ablate.main(arguments(tmp_path / "out", rows="7,a", results=str(tmp_path / "results.md")))
+    entries = lines(tmp_path / "out")
+    assert len(entries) == len(TABLES["table3"])
+    assert len(entries["table3/7"]["errors"]) == 1
+    assert entries["table3/7"]["errors"] == entries["table3/a"]["errors"]
+    assert 0 <= entries["table3/7"]["mean_error"] <= 100
+    assert entries["table3/7"]["spread"] is None
+    assert entries["table3/7"]["seconds_per_step"] > 0
+    markdown = (tmp_path / "results.md").read_text()
+    assert markdown == (tmp_path / "out" / "table.md").read_text()
+    assert "| table3/c | one OT a module | not run | 0 | 4.58 |" in markdown
+    assert "| table3/d1 | c without debiasing | not run | 0 | not in the text |" in markdown
+    assert (tmp_path / "out" / "table.csv").read_text().count("\n") == len(entries) + 1
+    assert not (tmp_path / "out" / "a" / "seed0" / RunDirectory.summary_file).exists(), "one run stands for both"
+
+    import encapnet_tf.trainers.fitting.train as train
+
+    monkeypatch.setattr(train, "train", lambda *_: pytest.fail("it was run before"))
+    capsys.readouterr()
+    ablate.main(arguments(tmp_path / "out", rows="7,a"))
+    assert lines(tmp_path / "out") == entries
+    with pytest.raises(UserError, match="other settings: epochs=1 there, 2 now"):
+        ablate.main(arguments(tmp_path / "out", rows="7", epochs=2))
+
+
+def fake_train(outcomes):
+    """A stand-in for `train`: writes a run with the given accuracy, or raises."""
+
+    def train(config, place):
+        outcome = outcomes[config.coefficients[0], config.seed]
+        run = RunDirectory.create("digits", place)
+        run.write_json(RunDirectory.config_file, {"config": config.to_json()})
+        if isinstance(outcome, BaseException):
+            raise outcome
+        run.write_json_lines(RunDirectory.metrics_file, [{"seconds": 9.0}, {"seconds": 2.0}, {"seconds": 2.0}])
+        run.write_json(
+            RunDirectory.summary_file,
+            {"recipe": "digits", "epochs": 3, "parameters": 1234, "test_accuracy": outcome, "train_images": 64},
+        )
+
+    return train
+
+
+def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):
+    import encapnet_tf.trainers.fitting.train as train
+
+    outcomes = {
+        ("own", 0): 0.9,
+        ("own", 1): 0.8,
+        ("cross", 0): UserError("The loss became nan at step 3."),
+        ("cross", 1): 0.7,
+        ("both", 0): MemoryError(),
+        ("both", 1): KeyboardInterrupt(),
+    }
+    monkeypatch.setattr(train, "train", fake_train(outcomes))
+    with pytest.raises(KeyboardInterrupt):
+        ablate.main(arguments(tmp_path, rows="2,3,4", seeds=2))
+    outcomes["both", 1] = 0.6
+    with pytest.raises(UserError, match="2 of 6 runs failed") as told:
+        ablate.main(arguments(tmp_path, rows="2,3,4", seeds=2))
+    assert told.value.status == 1
+    assert "failed before; remove it to run it again" in capsys.readouterr().out
+    entries = lines(tmp_path)
+    assert entries["table3/2"]["mean_error"] == pytest.approx(15)
+    assert entries["table3/2"]["spread"] == pytest.approx(7.0711, abs=1e-3)
+    assert entries["table3/2"]["seconds_per_step"] == pytest.approx(0.5)
+    assert entries["table3/3"]["failed"] == ["The loss became nan at step 3."]
+    assert entries["table3/3"]["errors"] == [pytest.approx(30)]
+    assert entries["table3/4"]["failed"] == ["MemoryError"]
+    markdown = (tmp_path / "table.md").read_text()
+    assert "15.00 ± 7.07" in markdown
+    assert "30.00 (1 failed: The loss became nan at step 3.)" in markdown
+    assert (tmp_path / "4" / "seed1-unfinished1").is_dir(), "what was cut off is kept aside"
+
+
+def test_a_row_that_makes_no_network_is_recorded(tmp_path):
+    with pytest.raises(UserError, match="1 of 1 runs failed"):
+        ablate.main(arguments(tmp_path, table="table1", rows="e", feedback="same"))
+    assert "type I layer" in lines(tmp_path)["table1/e"]["failed"][0]
+
+
+def test_rows_of_table_4_are_recipes_with_the_augmentation_that_they_name():
+    """A figure of the paper is compared with its own augmentation, image size and network."""
+    for row, _, config in run.plan(TABLES["table4"], None, {}, 1):
+        name = row.name.removeprefix("table4/")
+        assert config.recipe == row.recipe == name.split("_plus")[0].split("_v")[0]
+        if name != "imagenet":
+            assert config.augment == (("++" if "plusplus" in name else "+" if "plus" in name else "none"),)
+        assert config.model == ("encapnet101" if "_v" in name else "encapnet18")
+        assert config.image_size == {"h": 224 if "_v3" in name else 128, "i": 224}.get(name[0])
+        assert (config.feedback, config.epochs, config.l2) == ("two", 600, 5e-4)
+
+
+def test_wrong_settings_are_told_before_anything_runs(tmp_path):
+    with pytest.raises(UserError, match="--cost=l2: expected one of"):
+        ablate.main(arguments(tmp_path / "out", cost="l2"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_another_process_writes_is_refused(tmp_path, monkeypatch):
+    import encapnet_tf.trainers.fitting.train as train
+
+    monkeypatch.setattr(train, "train", lambda *_: pytest.fail("the other process runs it"))
+    with RunDirectory(tmp_path).locked(), pytest.raises(UserError, match="is being written by process"):
+        ablate.main(arguments(tmp_path, rows="7"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"Cannot write in .*file: Not a directory"):
+        ablate.main(arguments(tmp_path / "file", rows="7"))
+
+
+def test_choosing_rows():
+    assert [row.name for row in chosen("table3", ["c*", "table3/1"])] == [
+        "table3/1",
+        "table3/c",
+        "table3/c2",
+        "table3/c-resnet",
+    ]
+    with pytest.raises(UserError, match=r"no row is called table1/z. table1 has table1/a, table1/b"):
+        chosen("table1", ["a", "z"])
+
+
+def test_wrong_numbers_of_seeds(tmp_path):
+    with pytest.raises(UserError, match="--seeds=0"):
+        ablate.main(arguments(tmp_path, seeds=0))

@@ -1,0 +1,55 @@
+"""What the command says to wrong input, asked in this process."""
+
+import sys
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from encapnet_tf.trainers.commands import cli
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--recipe=digitz"], "invalid choice: 'digitz'"),
+        (["train", "--epoch=3"], "unrecognized arguments: --epoch=3 (did you mean --epochs?)"),
+        (["train", "--epochs=many"], "invalid whole number value: 'many'"),
+        (["train", "--epochs=0"], "--epochs=0: expected at least 1"),
+        (["train", "--batch_size=5000"], "more than the 1293 training images"),
+        (["train", "--depths=1,1,1"], "one entry of capsule_dims per module"),
+        (["train", "--run_dir=a b"], "letters, digits"),
+        (["train", "--recipe=fashion_mnist", "--data_dir=nowhere"], "is not in nowhere"),
+        (["train", "--dataset=folder"], "needs --data_dir=FOLDER"),
+        (["train", "--augment=sepia"], "--augment=sepia: expected one of none"),
+        (["train", "--config=nowhere.json"], "there is no file nowhere.json"),
+        (["tune", "--workers=0"], "--workers=0: expected at least 1"),
+        (["tune", "--retrain=1", "--retrain_epochs=0"], "--retrain_epochs=0: expected at least 1"),
+        (["tune", "--resume", "--out=nowhere"], "There is no search at nowhere"),
+        (["tune", "--feedback=none"], "would change nothing"),
+        (["tune", "--search=lamda"], "cannot be searched"),
+        (["tune", "--recipe=fashion_mnist", "--epsilon=0"], "--epsilon=0.0: expected at least"),
+        (["data"], "required: ACTION"),
+        (["data", "chekc"], "invalid choice: 'chekc'"),
+        (["data", "check", "--recipe=fashion_mnist", "--data_dir=nowhere"], "is not in nowhere"),
+        (["data", "prepare", "--dataset=digits"], "needs no preparing by TensorFlow Datasets: scikit-learn brings it"),
+        (["trane"], "invalid choice: 'trane'"),
+        ([], "required: VERB"),
+        (["evaluate", "nowhere"], "There is no run at nowhere"),
+        (["report", "nowhere"], "There is no run at nowhere"),
+        (["evaluate"], "required: run"),
+    ],
+)
+def test_wrong_input_exits_with_2_and_one_message(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["encapnet", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())  # nothing was begun
+
+
+def test_an_interruption_says_no_more_than_it_knows(capsys):
+    """Earlier rows of an ablation, for one, are there."""
+    assert cli._run(SimpleNamespace(verb="ablate", main=mock.Mock(side_effect=KeyboardInterrupt))) == 130
+    assert capsys.readouterr().err == "encapnet ablate: interrupted.\n"

@@ -1,0 +1,190 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from encapnet_tf.trainers.config.recipes import RECIPES, resolve
+from encapnet_tf.trainers.config.schema import Config, settings
+from encapnet_tf.trainers.fitting.network import build, compile_model
+from encapnet_tf.trainers.runs.errors import UserError
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_survive_json(name):
+    config = RECIPES[name].config
+    assert config.recipe == name
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_every_setting_has_help():
+    assert all(setting.metadata["help"] for setting in settings())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", -1),
+        ("seed", -1),
+        ("learning_rate", float("nan")),
+        ("learning_rate", -1e-3),
+        ("validation_fraction", 1.0),
+        ("validation_fraction", 0.0),
+        ("flip", "maybe"),
+        ("augment", ("mixup",)),
+        ("augment", ("none", "+")),
+        ("augment", ("+", "mixup", "mixup")),
+        ("augment", "+"),
+        ("image_size", 0),
+        ("ema", 1.0),
+        ("routing", ("master", "static")),
+        ("debias", "yes"),
+        ("train_limit", 0),
+        ("depths", (1, -1)),
+        ("epochs", "many"),
+        ("epochs", 2.5),
+        ("depths", (1.0,)),
+    ],
+)
+def test_bad_values_are_named(setting, value):
+    with pytest.raises(UserError, match=f"--{setting}"):
+        dataclasses.replace(Config(), **{setting: value})
+
+
+def test_unknown_key():
+    with pytest.raises(UserError, match="epoch_count"):
+        Config.from_json({"epoch_count": 3})
+
+
+def test_unknown_recipe():
+    with pytest.raises(UserError, match="digits, fashion_mnist"):
+        resolve("imagenet22k", {})
+
+
+def test_another_network_drops_the_recipes_own_settings():
+    assert resolve("digits", {"model": "encapnet18"}).depths is None
+    assert resolve("digits", {"model": "encapnet18", "routing": ("master",)}).routing == ("master",)
+    assert resolve("digits", {"model": "encapnet"}).depths == RECIPES["digits"].config.depths
+
+
+def test_agreement_is_not_asked_for_after_the_last_epoch():
+    assert resolve("digits", {"epochs": 5, "routing_epochs": (0,)}).routing_epochs == (0,)
+    with pytest.raises(UserError, match="--routing_epochs=6: expected at most --epochs=5"):
+        resolve("digits", {"epochs": 5, "routing_epochs": (1, 6)})
+
+
+def test_extra_augmentations_are_added_to_the_recipes_base():
+    assert resolve("cifar10_plusplus", {"augment": ("mixup", "erasing")}).augment == ("++", "mixup", "erasing")
+    assert resolve("cifar10_plusplus", {"augment": ("none", "mixup")}).augment == ("none", "mixup")
+
+
+PAPER = ("mnist", "cifar10", "cifar10_plus", "cifar10_plusplus", "cifar100", "svhn", "h_imagenet", "imagenet")
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_settings(name):
+    config = RECIPES[name].config
+    assert (config.model, config.loss, config.feedback, config.feedback_weight) == ("encapnet18", "margin", "two", 10)
+    assert (config.coefficients, config.skip, config.routing) == (("both",), "both", ("master_aide",))
+    assert (config.optimizer, config.learning_rate, config.l2) == ("adam", 1e-4, 5e-4)
+    assert (config.schedule, config.milestones, config.epochs) == ("step", (200, 300, 400), 600)
+    assert config.batch_size == (256 if "imagenet" in name else 128)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_say_how_to_run_them_and_what_came_of_it(name):
+    about = RECIPES[name].about
+    assert "`encapnet train" in about
+    assert "Not run" in about or "2 CPU cores" in about
+
+
+def _rates(overrides, steps, at):
+    model = build(resolve("digits", overrides), (8, 8, 1), 10)
+    compile_model(model, resolve("digits", overrides), steps)
+    rate = model.optimizer._learning_rate
+    return [float(rate(step)) for step in at]
+
+
+def test_step_schedule_changes_with_the_first_step_after_a_milestone():
+    overrides = {"schedule": "step", "milestones": (2, 3), "learning_rate": 1.0, "epochs": 5}
+    assert _rates(overrides, 10, (0, 19, 20, 29, 30, 49)) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_optimizers_by_settings():
+    def made(**overrides):
+        config = resolve("digits", overrides)
+        model = build(config, (8, 8, 1), 10)
+        callbacks = compile_model(model, config, 10, mixed_labels=True)
+        return model.optimizer, callbacks
+
+    optimizer, _ = made(optimizer="adam", l2=5e-4)
+    assert (type(optimizer).__name__, optimizer.l2) == ("AdamL2", 5e-4)
+    optimizer, callbacks = made(ema=0.99)
+    assert (type(optimizer).__name__, optimizer.use_ema, optimizer.ema_momentum) == ("AdamW", True, 0.99)
+    assert [type(callback).__name__ for callback in callbacks] == ["SwapEMAWeights"]
+    with pytest.raises(UserError, match="goes with --optimizer=adam"):
+        made(l2=5e-4)
+
+
+def test_biases_begin_as_the_release_has_them():
+    biases = [
+        weight.numpy()
+        for weight in build(resolve("digits", {"bias_stddev": 1.0}), (8, 8, 1), 10).weights
+        if weight.name == "bias"
+    ]
+    assert 0.7 < np.concatenate(biases).std() < 1.3
+
+
+def _parameters(model):
+    return sum(variable.shape.num_elements() for variable in model.trainable_variables)
+
+
+def test_fashion_mnist_network_is_under_a_million():
+    assert _parameters(build(RECIPES["fashion_mnist"].config, (28, 28, 1), 10)) < 1_000_000
+
+
+def test_the_papers_network_by_name():
+    config = resolve("fashion_mnist", {"model": "encapnet18", "routing": ("master",)})
+    assert _parameters(build(config, (32, 32, 3), 10)) == 1_743_680
+
+
+def test_feedback_settings_reach_the_units():
+    overrides = {"feedback": "half", "feedback_weight": 3.0, "epsilon": 0.2, "iterations": 7, "cost": "euclidean"}
+    model = build(resolve("digits", overrides), (8, 8, 1), 10)
+    unit = model.get_layer("module2_feedback_half")
+    assert (unit.weight, unit.epsilon, unit.iterations, unit.cost) == (3.0, 0.2, 7, "euclidean")
+    overrides = {"feedback": "half", "debias": False, "differentiate_plan": True, "extractor": "none"}
+    unit = build(resolve("digits", overrides | {"generator": "conv"}), (8, 8, 1), 10).get_layer("module2_feedback_half")
+    assert (unit.debias, unit.differentiate_plan, unit.extractor) == (False, True, None)
+    assert unit.get_config()["generator"] == "conv"
+    assert not any("feedback" in layer.name for layer in build(resolve("digits", {}), (8, 8, 1), 10).layers)
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        ({"model": "capnet"}, 9_913_600),
+        ({"model": "capnet", "routing": ("em",)}, 9_991_508),
+        ({"model": "plaincnn", "width": "similar_params"}, 9_624_782),
+        ({"model": "resnet18"}, None),
+        ({"model": "resnet20"}, None),
+    ],
+    ids=str,
+)
+def test_comparison_networks_by_name(settings, parameters):
+    model = build(resolve("digits", settings), (32, 32, 3), 10)
+    assert parameters in (None, _parameters(model))
+    assert model.layers[1].name == "rescaling"
+
+
+def test_settings_that_make_no_network():
+    for routing in (("master",), ("dynamic", "em")):
+        with pytest.raises(UserError, match="routing"):
+            build(resolve("digits", {"model": "capnet", "routing": routing}), (8, 8, 1), 10)
+    for model in ("resnet18", "resnet20", "encapnet18", "encapnet101"):
+        with pytest.raises(UserError, match=f"{model} has no setting width"):
+            build(resolve("digits", {"model": model, "width": "same_shape"}), (8, 8, 1), 10)
+    with pytest.raises(UserError, match="one entry of capsule_dims per module"):
+        build(resolve("digits", {"depths": (1, 1, 1)}), (8, 8, 1), 10)
+    with pytest.raises(UserError, match="encapnet6 has no setting depths"):
+        build(resolve("digits", {"model": "encapnet6", "depths": (1,)}), (8, 8, 1), 10)

@@ -1,0 +1,259 @@
+"""Data sets of TFDS: mocked ones by their names, and a small real one prepared here, whole, half and not at all."""
+
+import numpy as np
+import pytest
+from encapnet_tf.trainers import data
+from encapnet_tf.trainers.config.recipes import resolve
+from encapnet_tf.trainers.runs.errors import UserError
+
+tfds = pytest.importorskip("tensorflow_datasets")
+
+CLASSES = ("even", "odd")
+
+
+class TinyShapes(tfds.core.GeneratorBasedBuilder):
+    """Images of differing sizes whose class is the parity of their brightness."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "label": tfds.features.ClassLabel(names=CLASSES),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, downloads):
+        return {"train": self._generate_examples(40), "test": self._generate_examples(6)}
+
+    def _generate_examples(self, n):
+        for i in range(n):
+            yield i, {"image": np.full((10 + i % 5, 12, 3), 100 + i, np.uint8), "label": i % 2}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    TinyShapes(data_dir=folder).download_and_prepare()
+    return folder
+
+
+def _load(folder, **overrides):
+    return data.load(resolve("digits", {"dataset": "tiny_shapes", "data_dir": str(folder), **overrides}))
+
+
+def _shows_its_class(split):
+    parity = split.pixels(np.arange(len(split)))[:, 0, 0, 0] % 2
+    np.testing.assert_array_equal(parity, split.labels)
+
+
+@pytest.mark.parametrize("cache_gib", [1.0, 1e-5, 1e-9], ids=["pixels", "encoded", "records"])
+def test_the_same_images_from_memory_and_from_disk(prepared, cache_gib):
+    dataset = _load(prepared, image_size=12, cache_gib=cache_gib)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (36, 4, 6)
+    assert dataset.class_names == CLASSES
+    assert dataset.image_shape == (12, 12, 3)
+    assert dataset.views.mirrors
+    for split in (dataset.train, dataset.validation, dataset.test):
+        _shows_its_class(split)
+    kept = list(prepared.glob("tiny_shapes/1.0.0/encapnet_labels_*.npy"))
+    assert bool(kept) == (cache_gib == 1e-9)
+    for path in kept:
+        _load(prepared, image_size=12, cache_gib=cache_gib)  # reads the labels that were kept
+        path.unlink()
+
+
+class OneSize(TinyShapes):
+    """Images of one size, in three splits; `secret`: the test split's labels are not public."""
+
+    secret = False
+
+    def _info(self):
+        features = {"image": tfds.features.Image(shape=(9, 9, 3)), "label": tfds.features.ClassLabel(names=CLASSES)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, downloads):
+        test = ((i, {**x, "label": -1 if self.secret else x["label"]}) for i, x in self._generate_examples(5))
+        return {"train": self._generate_examples(30), "validation": self._generate_examples(8), "test": test}
+
+    def _generate_examples(self, n):
+        for i in range(n):
+            yield i, {"image": np.full((9, 9, 3), 100 + i, np.uint8), "label": i % 2}
+
+
+@pytest.fixture
+def one_size(tmp_path):
+    OneSize(data_dir=tmp_path).download_and_prepare()
+    (records,) = tmp_path.glob("one_size/1.0.0/*train.tfrecord*")
+    return tmp_path, records
+
+
+def test_splits_of_tfds_are_used(one_size):
+    dataset = _load(one_size[0], dataset="one_size")
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (30, 8, 5)
+
+
+def test_a_test_split_without_labels_is_left_alone(tmp_path, monkeypatch):
+    """As imagenet2012's: the validation split is the test split then."""
+    monkeypatch.setattr(OneSize, "secret", True)
+    OneSize(data_dir=tmp_path).download_and_prepare()
+    dataset = _load(tmp_path, dataset="one_size")
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (27, 3, 8)
+    _shows_its_class(dataset.test)
+
+
+def _truncated(data):
+    return data[: len(data) // 2]
+
+
+def _one_bit_wrong(data):
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+@pytest.mark.parametrize("change", [_truncated, _one_bit_wrong])
+def test_damaged_records_are_told(one_size, change):
+    folder, records = one_size
+    records.write_bytes(change(records.read_bytes()))
+    with pytest.raises(UserError, match=r"files of its train split in .*one_size.* are damaged .*prepare the data set"):
+        _load(folder, dataset="one_size")
+
+
+def test_a_corrupt_image_in_a_record_is_named(one_size):
+    import tensorflow as tf
+
+    folder, records = one_size
+    examples = [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(records))]
+    image = examples[4].features.feature["image"].bytes_list
+    image.value[0] = image.value[0][:30]
+    with tf.io.TFRecordWriter(str(records)) as file:
+        for example in examples:
+            file.write(example.SerializeToString())
+    with pytest.raises(UserError, match="1 of 30 images cannot be decoded: image 4 of one_size's train split"):
+        _load(folder, dataset="one_size")
+    assert len(_load(folder, dataset="one_size", corrupt_images="skip").train) == 29
+
+
+def test_images_of_differing_sizes_want_a_size(prepared):
+    with pytest.raises(UserError, match="differ in size; say --image_size"):
+        _load(prepared)
+
+
+def _info_files(folder, name, counts):
+    """What a prepared data set leaves, without its data: TFDS mocks that."""
+    builder = tfds.builder(name, data_dir=folder)
+    template = tfds.core.ShardedFileTemplate(
+        builder.data_path, dataset_name=builder.name, split=None, filetype_suffix="tfrecord"
+    )
+    splits = [
+        tfds.core.SplitInfo(name=split, shard_lengths=[n], num_bytes=n, filename_template=template.replace(split=split))
+        for split, n in counts.items()
+    ]
+    builder.info.set_splits(tfds.core.SplitDict(splits))
+    builder.data_path.mkdir(parents=True)
+    builder.info.write_to_directory(builder.data_path)
+    for split in builder.info.splits.values():
+        for path in split.filepaths:
+            path.write_bytes(b"mocked")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "shape", "classes", "mirrors"),
+    [
+        ("cifar10_plus", "cifar10", (32, 32, 3), 10, True),
+        ("cifar100", "cifar100", (32, 32, 3), 100, True),
+        ("svhn", "svhn_cropped", (32, 32, 3), 10, False),
+        ("mnist", "mnist", (28, 28, 1), 10, False),
+        ("fashion_mnist", "fashion_mnist", (28, 28, 1), 10, True),
+        ("imagenet", "imagenet2012", (224, 224, 3), 1000, True),
+    ],
+)
+def test_recipes_find_their_data(tmp_path, recipe, name, shape, classes, mirrors):
+    n = 4 * classes if classes < 1000 else 40
+    test = "validation" if name == "imagenet2012" else "test"
+    _info_files(tmp_path, name, {"train": n, test: n})
+
+    def as_dataset(self, *args, decoders=None, **options):
+        import tensorflow as tf
+
+        images = np.random.default_rng(0).integers(0, 256, (n, *shape)).astype(np.uint8)
+        if decoders:
+            images = [tf.io.encode_png(image).numpy() for image in images]
+        labels = np.arange(n) % (classes if classes < 1000 else 10)
+        return tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+
+    with tfds.testing.mock_data(num_examples=n, as_dataset_fn=as_dataset, data_dir=str(tmp_path)):
+        dataset = data.load(resolve(recipe, {"data_dir": str(tmp_path), "validation_fraction": 0.25}))
+    assert len(dataset.class_names) == classes
+    assert dataset.image_shape == shape
+    assert dataset.views.mirrors is mirrors
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (n * 3 // 4, n // 4, n)
+
+
+def test_mocked_labels_out_of_range_are_named(tmp_path):
+    _info_files(tmp_path, "cifar10", {"train": 20, "test": 20})
+
+    def as_dataset(self, *args, **options):
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensor_slices(
+            {"image": np.zeros((20, 32, 32, 3), np.uint8), "label": [*range(9)] + [10] * 11}
+        )
+
+    with (
+        tfds.testing.mock_data(num_examples=20, as_dataset_fn=as_dataset, data_dir=str(tmp_path)),
+        pytest.raises(UserError, match=r"cifar10 \(train\): labels must be integers from 0 to 9\. Found 10 at image 9"),
+    ):
+        data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
+
+
+def test_what_is_not_prepared_says_what_to_run(tmp_path):
+    with pytest.raises(UserError, match=r"not prepared in .*encapnet data prepare --dataset=cifar10 --data_dir="):
+        data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
+
+
+def test_an_unfinished_preparation_is_told(tmp_path):
+    version = tfds.builder("cifar10", data_dir=tmp_path).info.version
+    (tmp_path / "cifar10" / f"incomplete.ABC_{version}").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"did not finish left .*incomplete\.ABC_.*delete it.*encapnet data prepare"):
+        data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
+
+
+def test_a_half_prepared_data_set_is_told(tmp_path):
+    TinyShapes(data_dir=tmp_path).download_and_prepare()
+    (records,) = tmp_path.glob("tiny_shapes/1.0.0/*test.tfrecord*")
+    whole = records.read_bytes()
+    records.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="is truncated or no TFRecord file"):
+        _load(tmp_path, image_size=12, cache_gib=1e-9)
+    records.unlink()
+    with pytest.raises(UserError, match=r"half prepared: 1 of 1 files of its test split .*encapnet data prepare"):
+        _load(tmp_path, image_size=12)
+
+
+def test_too_few_examples_are_told(tmp_path):
+    _info_files(tmp_path, "cifar10", {"train": 20, "test": 20})
+    with (
+        tfds.testing.mock_data(num_examples=7, max_value=10, data_dir=str(tmp_path)),
+        pytest.raises(UserError, match="train split should have 20 examples; 7 were found"),
+    ):
+        data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
+
+
+def test_an_unknown_name_is_answered_without_a_network(tmp_path):
+    with pytest.raises(UserError, match=r"no data set of this name\. Did you mean .*cifar10"):
+        data.load(resolve("digits", {"dataset": "cifar11", "data_dir": str(tmp_path)}))
+
+
+def test_data_without_labels_is_refused(tmp_path):
+    _info_files(tmp_path, "coco_captions", {"train": 4})
+    with pytest.raises(UserError, match="no image classification data set"):
+        data.load(resolve("digits", {"dataset": "coco_captions", "data_dir": str(tmp_path)}))
+
+
+def test_without_tfds_the_message_says_what_to_install(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(UserError, match=r"pip install \"encapnet_tf\[data\]\""):
+        data.load(resolve("cifar10", {}))
+    assert len(data.load(resolve("digits", {})).test) == 360

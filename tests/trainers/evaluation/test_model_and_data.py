@@ -1,0 +1,46 @@
+"""A model file and the data to judge it on: what does not fit is told with advice that helps."""
+
+import keras
+import pytest
+from encapnet_tf.trainers.evaluation.model_and_data import model_and_data
+from encapnet_tf.trainers.runs.errors import UserError
+
+
+def _saved(path, *shape):
+    layers = keras.layers
+    pool = [layers.GlobalAveragePooling2D()] if len(shape) == 3 else []
+    keras.Sequential([keras.Input(shape), *pool, layers.Dense(10)]).save(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((64,), r"no classifier of images .* its inputs are \[\(None, 64\)\]"),
+        ((8, 8, 3), r"the data has \(8, 8, 1\)\. Choose data of as many channels"),
+        ((None, None, 3), "Choose data of as many channels"),
+        ((16, 16, 1), "Say --image_size=16"),
+        ((16, 12, 1), "--image_size makes square images only"),
+        ((None, 12, 1), "--image_size makes square images only"),
+    ],
+)
+def test_a_model_of_other_images_is_told(tmp_path, shape, message):
+    _saved(tmp_path / "model.keras", *shape)
+    with pytest.raises(UserError, match=message):
+        model_and_data(tmp_path / "model.keras", "digits", {})
+
+
+def test_a_model_of_free_size_fits(tmp_path):
+    _saved(tmp_path / "model.keras", None, None, 1)
+    _, dataset = model_and_data(tmp_path / "model.keras", "digits", {})
+    assert dataset.image_shape == (8, 8, 1)
+
+
+def test_the_advised_size_fits(tmp_path):
+    _saved(tmp_path / "model.keras", 16, 16, 1)
+    _, dataset = model_and_data(tmp_path / "model.keras", "digits", {"image_size": 16})
+    assert dataset.image_shape == (16, 16, 1)
+
+
+def test_a_mistyped_run_is_told():
+    with pytest.raises(UserError, match="There is no model at runs/digts/1: expected a finished run's folder"):
+        model_and_data("runs/digts/1", None, {})

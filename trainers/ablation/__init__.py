@@ -1,0 +1,1 @@
+"""Ablation tables of the paper: their rows, running them, the resulting table."""

@@ -1,0 +1,157 @@
+"""The rows of the paper's tables by name: each is a recipe with a few settings changed."""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from ..runs.errors import UserError
+
+FAILURE_FILE = "failed.json"  # in a row's folder: why its run failed
+SHARED_RUN_FILE = "same.json"  # in a row's folder: which other row's run has the same configuration
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        name: "table1/a".
+        about: what it is.
+        settings: setting -> value, over the recipe's.
+        paper: the paper's error on CIFAR-10 (or what the table is about), as its text gives it; None where its text,
+            which lacks Table 3, gives none.
+        recipe: the recipe it is about, where the table has one for each row.
+        keep: the recipe's own network settings that hold though the row changes the network.
+    """
+
+    name: str
+    about: str
+    settings: dict = field(default_factory=dict)
+    paper: str | None = None
+    recipe: str = "digits"
+    keep: tuple[str, ...] = ()
+
+
+def _table1():
+    def capnet(routing):
+        # EM capsules have a loss of their own: with the margin loss they learn the digits many times more slowly.
+        return {"model": "capnet", "routing": (routing,)} | ({"loss": "spread"} if routing == "em" else {})
+
+    def encapnet(routing):
+        return {"model": "encapnet6", "routing": (routing,)}
+
+    plain = {"model": "plaincnn"}
+    return [
+        Row("table1/a", "CapNet, dynamic routing", capnet("dynamic"), "14.28 (MNIST 0.37)"),
+        Row("table1/b", "CapNet, EM routing, spread loss", capnet("em"), "12.66 (MNIST 0.31)"),
+        Row("table1/c", "vanilla CNN, same shape", {**plain, "width": "same_shape"}, "14.43 (MNIST 0.38)"),
+        Row("table1/d", "vanilla CNN, similar parameters", {**plain, "width": "similar_params"}, "12.09 (MNIST 0.33)"),
+        Row("table1/e", "EncapNet, master", encapnet("master"), "13.87 (MNIST 0.31)"),
+        Row("table1/f", "EncapNet, master/aide", encapnet("master_aide"), "11.93 (MNIST 0.25)"),
+    ]
+
+
+def _table3():
+    def layer(coefficients, skip):
+        return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
+
+    final = layer("both", "both")
+    unit = {**final, "feedback": "half"}
+    resnet = {"model": "resnet18"}
+    width = ("num_capsules",)
+    return [
+        Row("table3/1", "master alone", {"routing": ("master",), "skip": "none"}, "9.83"),
+        Row("table3/2", "master/aide, own coefficients", layer("own", "none")),
+        Row("table3/3", "master/aide, cross coefficients", layer("cross", "none")),
+        Row("table3/4", "master/aide, coefficients of both", layer("both", "none"), "7.41"),
+        Row("table3/5", "4 with the skip of type I (our reading)", layer("both", "type1")),
+        Row("table3/6", "4 with the skip of type II (our reading)", layer("both", "type2")),
+        Row("table3/7", "4 with both skips", final, "5.82"),
+        Row("table3/a", "no regularisation (7 again)", final, "5.82"),
+        Row("table3/b", "KL divergence for Sinkhorn's", {**unit, "divergence": "kl"}),
+        Row("table3/c", "one OT a module", unit, "4.58"),
+        Row("table3/c2", "two OTs a module", {**final, "feedback": "two"}, "4.55"),
+        Row("table3/d1", "c without debiasing", {**unit, "debias": False}),
+        Row("table3/d2", "c with the gradient through P", {**unit, "differentiate_plan": True}),
+        Row("table3/d3", "c without extractor, cosine", {**unit, "extractor": "none"}, "5.79"),
+        Row(
+            "table3/d4",
+            "c without extractor, l2",
+            {**unit, "extractor": "none", "cost": "euclidean"},
+            "does not converge",
+        ),
+        Row("table3/d5", "c with a plain generator", {**unit, "generator": "conv"}, "5.01"),
+        Row("table3/d6", "c with l2 after the extractor", {**unit, "cost": "euclidean"}),
+        Row("table3/a-resnet", "ResNet18, no regularisation", resnet, keep=width),
+        Row("table3/b-resnet", "ResNet18, KL", {**resnet, "feedback": "half", "divergence": "kl"}, keep=width),
+        Row("table3/c-resnet", "ResNet18, one OT a stage", {**resnet, "feedback": "half"}, keep=width),
+    ]
+
+
+def _table4():
+    def row(name, about, paper, recipe, augment, **settings):
+        network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
+        return Row(f"table4/{name}", about, {**network, "augment": (augment,), **settings}, paper, recipe)
+
+    v2 = {"model": "encapnet101", "routing": None}  # its own routing of each module
+    v3 = {**v2, "image_size": 224}
+    return [
+        row("cifar10", "EncapNet, CIFAR-10", "4.55", "cifar10", "none"),
+        row("cifar10_plus", "EncapNet+, CIFAR-10", "3.13", "cifar10", "+"),
+        row("cifar10_plusplus", "EncapNet++, CIFAR-10", "3.10 (3.56 ± 0.12)", "cifar10", "++"),
+        row("cifar100", "EncapNet, CIFAR-100", "26.77", "cifar100", "none"),
+        row("cifar100_plus", "EncapNet+, CIFAR-100", "24.01 (24.85 ± 0.11)", "cifar100", "+"),
+        row("cifar100_plusplus", "EncapNet++, CIFAR-100", "24.18", "cifar100", "++"),
+        row("svhn", "EncapNet, SVHN", "2.01", "svhn", "none"),
+        row("svhn_plus", "EncapNet+, SVHN", "1.64", "svhn", "+"),
+        row("svhn_plusplus", "EncapNet++, SVHN", "1.52 (1.87 ± 0.11)", "svhn", "++"),
+        row("h_imagenet", "EncapNet v1, h-ImageNet", "48.23", "h_imagenet", "none"),
+        row("h_imagenet_v2", "EncapNet v2, h-ImageNet", "43.15", "h_imagenet", "none", **v2),
+        row("h_imagenet_v3", "EncapNet v3 (larger input), h-ImageNet", "42.76", "h_imagenet", "none", **v3),
+        row("h_imagenet_v3_plus", "EncapNet v3+, h-ImageNet", "40.18", "h_imagenet", "+", **v3),
+        row("h_imagenet_v3_plusplus", "EncapNet v3++, h-ImageNet", "40.05", "h_imagenet", "++", **v3),
+        row("imagenet", "EncapNet-18, ImageNet", "7.51 (top-5)", "imagenet", "++"),
+    ]
+
+
+def _labels():
+    """Not the paper's: does feedback help where labels are few?"""
+    networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
+    units = {
+        "none": ("no feedback", {}),
+        "two": ("two OTs, weight 10", {"feedback": "two", "feedback_weight": 10.0}),
+        "two-0.1": ("two OTs, weight 0.1", {"feedback": "two", "feedback_weight": 0.1}),
+    }
+    return [
+        Row(
+            f"labels/{name}-{count}-{unit}",
+            f"{name}, {labels:,} labels, {about}",
+            {**network, **feedback, "train_limit": labels},
+            recipe="fashion_mnist",
+            keep=keep,
+        )
+        for count, labels in {"1k": 1_000, "5k": 5_000, "60k": 60_000}.items()
+        for name, (network, keep) in networks.items()
+        for unit, (about, feedback) in units.items()
+    ]
+
+
+TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels": _labels()}
+
+
+def chosen(table: str, patterns) -> list[Row]:
+    """The rows of a table whose names fit one of some patterns.
+
+    Args:
+        table: name of a table.
+        patterns: names with or without the table's ("c2", "table3/d*"); empty for every row.
+
+    Raises:
+        UserError: a pattern fits no row.
+    """
+    rows = TABLES[table]
+    names = [row.name for row in rows]
+    wanted = [pattern if "/" in pattern else f"{table}/{pattern}" for pattern in patterns]
+    for pattern in wanted:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UserError(f"--rows: no row is called {pattern}. {table} has {', '.join(names)}.")
+    return [row for row in rows if not wanted or any(fnmatchcase(row.name, pattern) for pattern in wanted)]

@@ -1,0 +1,1 @@
+"""The `encapnet` command: argument parser and verbs."""

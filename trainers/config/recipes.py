@@ -1,0 +1,166 @@
+"""Recipes: named starting points. A flag given on the command line overrides the recipe's setting."""
+
+from dataclasses import dataclass, replace
+
+from ..runs.errors import UserError
+from .schema import AUGMENT_BASES, NETWORK_SETTINGS, Config
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A configuration and what to expect of it (command, hardware, time, result)."""
+
+    config: Config
+    about: str
+
+
+# The paper's settings (section 5). EncapNet-18 with both skips, both sources of the coefficients and two feedback units
+# a module; Adam, L2 in the gradient, a tenth of the rate after 200, 300 and 400 epochs. The biases' N(0, 1) is the
+# release's.
+_PAPER = Config(
+    model="encapnet18",
+    routing=("master_aide",),
+    coefficients=("both",),
+    skip="both",
+    bias_stddev=1.0,
+    feedback="two",
+    feedback_weight=10.0,
+    loss="margin",
+    optimizer="adam",
+    learning_rate=1e-4,
+    schedule="step",
+    milestones=(200, 300, 400),
+    l2=5e-4,
+    epochs=600,
+    batch_size=128,
+)
+_NOT_RUN = "Not run to its end here: 600 epochs of the full network want a GPU."
+
+
+def _paper(recipe, dataset, augment, about, **settings) -> Recipe:
+    config = replace(_PAPER, recipe=recipe, dataset=dataset, augment=(augment,), **settings)
+    return Recipe(config, f"`encapnet train --recipe={recipe}`: {about} {_NOT_RUN}")
+
+
+RECIPES = {
+    "digits": Recipe(
+        Config(
+            recipe="digits",
+            dataset="digits",
+            augment=("affine",),
+            num_capsules=16,
+            depths=(1, 1),
+            capsule_dims=(2, 4),
+            strides=(1, 2),
+            learning_rate=3e-3,
+            epochs=40,
+            batch_size=64,
+        ),
+        "`encapnet train`: scikit-learn's 8x8 digits, no download. 2 CPU cores: about a minute, 99.2 to 99.7 % "
+        "on the 360 test images (results/README.md).",
+    ),
+    "fashion_mnist": Recipe(
+        Config(
+            recipe="fashion_mnist",
+            dataset="fashion_mnist",
+            num_capsules=8,
+            depths=(1, 1, 1),
+            capsule_dims=(4, 8, 8),
+            strides=(2, 2, 1),
+            learning_rate=3e-3,
+            epochs=3,
+            batch_size=128,
+        ),
+        "`encapnet train --recipe=fashion_mnist`: Fashion-MNIST from its IDX files, sized for a CPU; the paper has no "
+        "such experiment. 2 CPU cores: 3 epochs in about 6 minutes, 90.3 % on the 10,000 test images "
+        "(results/README.md).",
+    ),
+    "mnist": _paper("mnist", "mnist", "none", "MNIST."),
+    "cifar10": _paper("cifar10", "cifar10", "none", "CIFAR-10 without augmentation; the paper has 95.45 %."),
+    "cifar10_plus": _paper(
+        "cifar10_plus", "cifar10", "+", 'CIFAR-10 with the paper\'s "+" augmentation; the paper has 96.87 %.'
+    ),
+    "cifar10_plusplus": _paper(
+        "cifar10_plusplus", "cifar10", "++", 'CIFAR-10 with the paper\'s "++" augmentation; the paper has 96.90 %.'
+    ),
+    "cifar100": _paper("cifar100", "cifar100", "+", 'CIFAR-100 with "+" augmentation; the paper has 75.99 %.'),
+    "svhn": _paper(
+        "svhn", "svhn_cropped", "+", 'SVHN, cropped digits, with "+" augmentation but no flips; the paper has 98.36 %.'
+    ),
+    "h_imagenet": _paper(
+        "h_imagenet",
+        "h_imagenet",
+        "++",
+        "h-ImageNet, the folder that `encapnet data h_imagenet` builds, given by --data_dir; 8 GPUs and 2.9 days in "
+        "the paper, which has 51.77 % top-1 with this network (v1) and no augmentation, and 59.95 % with "
+        "--model=encapnet101 --image_size=224 (v3++).",
+        image_size=128,
+        batch_size=256,
+    ),
+    "imagenet": _paper(
+        "imagenet",
+        "imagenet2012",
+        "++",
+        "ILSVRC 2012 from TFDS; the paper has 92.49 % top-5 and calls it preliminary.",
+        image_size=224,
+        batch_size=256,
+    ),
+    "cifar10_modern": Recipe(
+        replace(
+            _PAPER,
+            recipe="cifar10_modern",
+            dataset="cifar10",
+            augment=("+", "randaugment", "erasing"),
+            bias_stddev=0.0,
+            feedback="none",
+            optimizer="adamw",
+            learning_rate=2e-3,
+            schedule="cosine",
+            l2=0.0,
+            weight_decay=0.05,
+            ema=0.999,
+            epochs=100,
+        ),
+        "`encapnet train --recipe=cifar10_modern`: today's training for accuracy sooner, not the paper's: AdamW, a "
+        "warm-up and a cosine, averaged weights, RandAugment, no feedback units. The same flags go with any recipe. "
+        "Not run to its end here: it wants a GPU.",
+    ),
+}
+
+
+def resolve(recipe: str, overrides: dict) -> Config:
+    """The configuration of a recipe with some settings overridden.
+
+    Choosing another network drops the recipe's settings of its own network. Extra augmentations without a base are
+    added to the recipe's base.
+
+    Args:
+        recipe: name of a recipe.
+        overrides: setting -> value.
+
+    Raises:
+        UserError: the recipe is unknown or a value is refused.
+    """
+    if recipe not in RECIPES:
+        raise UserError(f"Unknown recipe {recipe!r}: expected one of {', '.join(RECIPES)}.")
+    return override(RECIPES[recipe].config, overrides)
+
+
+def override(base: Config, overrides: dict) -> Config:
+    """A configuration with some settings changed. Another network drops the base's own network settings; extra
+    augmentations alone are added to the base's.
+
+    Args:
+        base: the configuration.
+        overrides: setting -> value.
+
+    Raises:
+        UserError: a value is refused.
+    """
+    values = dict(base.__dict__)
+    if overrides.get("model", base.model) != base.model:
+        values.update(dict.fromkeys(NETWORK_SETTINGS))
+    augment = overrides.get("augment")
+    if augment and not set(augment) & set(AUGMENT_BASES):
+        overrides = {**overrides, "augment": (base.augment[0], *augment)}
+    return Config(**{**values, **overrides})

@@ -1,0 +1,1 @@
+"""Augmentation of training images as pure functions of images and random numbers."""

@@ -1,0 +1,1 @@
+"""Checked splits of images and the tf.data batches made from them."""

@@ -1,0 +1,1 @@
+"""Evaluation of a trained model: predictions, calibration, robustness, agreement of capsules."""

@@ -1,0 +1,1 @@
+"""One training: network, strategy, callbacks, checkpoints, resume."""
