@@ -1,7 +1,12 @@
-"""Imports go one way, by the source: ops <- layers, losses <- callbacks, models, interop <- trainers <- export."""
+"""Imports go one way, read from the sources: between the parts of the core, and between the rooms of the command.
+
+Core: ops <- blocks <- layers, losses <- callbacks, models, interop. Then the rooms of `trainers/` and `export/`.
+"""
 
 import ast
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,13 +19,14 @@ ALLOWED = {
     "command_start": set(),
     "keras_private": set(),
     "ops": {"arguments"},
-    "layers": {"arguments", "keras_private", "ops"},
+    "blocks": {"arguments", "ops"},
+    "layers": {"arguments", "blocks", "keras_private", "ops"},
     "losses": {"arguments", "ops"},
     "optimizers": set(),
     "callbacks": {"arguments", "layers", "losses"},
-    "models": {"arguments", "ops", "layers", "losses"},
-    "interop": {"arguments", "ops", "layers", "models"},
-    "feedback": {"arguments", "layers"},
+    "models": {"arguments", "ops", "blocks", "layers", "losses"},
+    "interop": {"arguments", "ops", "blocks", "layers", "models"},
+    "feedback": {"arguments", "blocks", "layers"},
     "saving": {"arguments"},
     "__init__": {
         "callbacks",
@@ -35,6 +41,16 @@ ALLOWED = {
         "saving",
     },
 }
+# Rooms of the command from the lowest to the highest; each may import those before it.
+ROOMS = {
+    "trainers": (
+        *("runs", "config"),
+        *("data.augmentation", "data.pipeline", "data.sources", "data"),
+        *("evaluation", "report", "fitting", "ablation", "search", "commands"),
+    ),
+    "export": ("serving", "artefacts", "proof", "", "commands"),
+}
+MOST_FILES = 15  # of a room
 THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}
 ON_TENSORFLOW = "encapnet_tf/ops/on_tensorflow.py"  # the one module of the core that only that backend loads
 FOLDERS = ("encapnet_tf", "trainers", "export", "tests", "benchmarks", "examples", "docs")
@@ -93,10 +109,27 @@ def wrong_in_the_core(path, source=None):
             yield name
 
 
-def wrong_in_the_trainers(path, source=None):
-    """Imports of the exports: only the command line's, and only inside a function, so that training needs none."""
+def room_of(name, part):
+    """The room of a dotted name in `trainers` or `export`; None where it is elsewhere or the folder's own module."""
+    prefix = f"encapnet_tf.{part}."
+    inside = name.removeprefix(prefix) if name.startswith(prefix) else None
+    rooms = [room for room in ROOMS[part] if inside is not None and room and f"{inside}.".startswith(f"{room}.")]
+    return max(rooms, key=len) if rooms else ("" if inside is not None and "" in ROOMS[part] else None)
+
+
+def wrong_in_a_room(path, source=None):
+    """Imports of a higher room, at module level or in a function; and of the exports by the trainers' rooms.
+
+    The command line alone imports the exports, and inside a function, so that training needs none of them.
+    """
+    part = path.relative_to(ROOT).parts[0]
+    own = room_of(".".join((*module_of(path), "x")) if path.name == "__init__.py" else ".".join(module_of(path)), part)
     for name, at_module_level in imports(path, source):
-        if name.startswith("encapnet_tf.export") and (at_module_level or path.name != "cli.py"):
+        room = room_of(name, part)
+        if room is not None and own is not None and ROOMS[part].index(room) > ROOMS[part].index(own):
+            yield name
+        of_exports = part == "trainers" and name.startswith("encapnet_tf.export")
+        if of_exports and (at_module_level or path.name != "cli.py"):
             yield name
 
 
@@ -120,9 +153,37 @@ def test_core(path):
     assert list(wrong_in_the_core(path)) == []
 
 
-def test_trainers_and_exports():
-    wrong = {str(path.relative_to(ROOT)): list(wrong_in_the_trainers(path)) for path in sources("trainers")}
+@pytest.mark.parametrize("part", ROOMS)
+def test_rooms(part):
+    wrong = {str(path.relative_to(ROOT)): list(wrong_in_a_room(path)) for path in sources(part)}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+@pytest.mark.parametrize("part", ROOMS)
+def test_every_file_lies_in_a_room(part):
+    outside = [
+        path
+        for path in sources(part)
+        if path.name != "__init__.py" and room_of(".".join(module_of(path)), part) is None
+    ]
+    assert outside == []
+
+
+def test_no_room_is_crowded():
+    files = Counter(path.parent for path in sources("encapnet_tf", "trainers", "export", "benchmarks"))
+    assert {str(room): count for room, count in files.items() if count > MOST_FILES + 1} == {}  # and its __init__.py
+
+
+def test_no_circle():
+    """No file imports itself through others, inside functions either."""
+    files = {".".join(module_of(path)): path for path in sources("encapnet_tf", "trainers", "export", "benchmarks")}
+    graph = {}
+    for module, path in files.items():
+        names = {name for name, _ in imports(path)}
+        found = {name if name in files else name.rpartition(".")[0] for name in names}
+        graph[module] = {name for name in found if name in files and name != module}
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()  # raises CycleError, which names the circle
 
 
 def test_names_that_nobody_imports():
@@ -167,9 +228,13 @@ def test_wrong_imports_elsewhere_are_seen():
     for source in ("import trainers.cli", "from export import x", "from keras.src import y", "import keras\nkeras.src"):
         assert list(wrong_anywhere(ROOT / "tests/x.py", source)), source
     assert not list(wrong_anywhere(ROOT / "tests/x.py", "from encapnet_tf.trainers import cli\nfrom . import export"))
-    train = ROOT / "trainers/commands/train.py"
-    lazily = "def run():\n    from ..export import saved_model"
-    assert list(wrong_in_the_trainers(train, "from ..export import saved_model"))
-    assert list(wrong_in_the_trainers(train, lazily))
-    assert not list(wrong_in_the_trainers(train.with_name("cli.py"), lazily))
-    assert list(wrong_in_the_trainers(train.with_name("cli.py"), "from encapnet_tf import export"))
+    train, cli = ROOT / "trainers/fitting/train.py", ROOT / "trainers/commands/cli.py"
+    lazily = "def run():\n    from ...export import saved_model"
+    assert list(wrong_in_a_room(train, "from ...export import saved_model"))
+    assert list(wrong_in_a_room(train, lazily))
+    assert not list(wrong_in_a_room(cli, lazily))
+    assert list(wrong_in_a_room(cli, "from ...export import saved_model"))
+    assert list(wrong_in_a_room(train, "def run():\n    from ..commands import train"))
+    assert not list(wrong_in_a_room(train, "from ..report.page import write_report\nfrom . import fit"))
+    assert list(wrong_in_a_room(ROOT / "trainers/data/pipeline/split.py", "from ..sources import folder"))
+    assert list(wrong_in_a_room(ROOT / "export/serving/clients.py", "from ..artefacts import lite"))
