@@ -141,23 +141,23 @@ def test_images_are_stored_enlarged_for_the_crops(tmp_path):
 
 def test_the_middle_square_is_cut_out(tmp_path):
     """A wide image keeps its proportions: its shorter side is resized."""
-    from encapnet_tf.trainers.data.pipeline.encoded import square
+    from encapnet_tf.trainers.data.pipeline.decoding import crop_and_resize
 
     image = np.zeros((20, 60, 3), np.uint8)
     image[:, 20:40] = 200
-    assert (square(image, (10, 10)).numpy() == 200).mean() > 0.75
-    assert (square(image, (20, 20)).numpy() == 200).all()
+    assert (crop_and_resize(image, (10, 10)).numpy() == 200).mean() > 0.75
+    assert (crop_and_resize(image, (20, 20)).numpy() == 200).all()
 
 
 def test_large_jpeg_files_are_decoded_small_and_look_the_same(tmp_path):
-    from encapnet_tf.trainers.data.pipeline.encoded import decode
+    from encapnet_tf.trainers.data.pipeline.decoding import decode_image
 
     coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8))
     coarse.resize((400, 300), Image.Resampling.BICUBIC).save(tmp_path / "smooth.jpg", quality=95)
     data = (tmp_path / "smooth.jpg").read_bytes()
-    assert decode(data, 3).shape == (300, 400, 3)
+    assert decode_image(data, 3).shape == (300, 400, 3)
     for least, expected in (((300, 300), 300), ((151, 151), 300), ((150, 150), 150), ((40, 40), 75), ((9, 9), 38)):
-        small = decode(data, 3, least).numpy()
+        small = decode_image(data, 3, least).numpy()
         assert small.shape[0] == expected
         same = np.asarray(Image.open(tmp_path / "smooth.jpg").resize(small.shape[1::-1], Image.Resampling.BOX))
         assert np.abs(small.astype(int) - same).mean() < 3

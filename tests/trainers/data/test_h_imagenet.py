@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
-from encapnet_tf.trainers.data.sources.h_imagenet import build, padded
+from encapnet_tf.trainers.data.sources.h_imagenet import build_h_imagenet, pad_box
 from encapnet_tf.trainers.runs.errors import UserError
 from PIL import Image
 
@@ -40,7 +40,7 @@ def imagenet(tmp_path):
 
 def _build(root, **options):
     options = {"boxes": root / "boxes", **options}
-    return build(root / "imagenet", root / "ids.txt", root / "out", **options)
+    return build_h_imagenet(root / "imagenet", root / "ids.txt", root / "out", **options)
 
 
 def test_crops_by_boxes_and_counts_beside_the_papers(imagenet):
@@ -68,8 +68,8 @@ def test_the_recipe_trains_on_what_was_built(imagenet):
 
 
 def test_padding_stays_within_the_image():
-    assert padded((100, 50, 200, 150), 1000, 1000) == (90, 40, 210, 160)
-    assert padded((0, 0, 100, 100), 105, 104) == (0, 0, 105, 104)
+    assert pad_box((100, 50, 200, 150), 1000, 1000) == (90, 40, 210, 160)
+    assert pad_box((0, 0, 100, 100), 105, 104) == (0, 0, 105, 104)
 
 
 @pytest.mark.parametrize(

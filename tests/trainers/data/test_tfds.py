@@ -134,7 +134,7 @@ def test_a_corrupt_image_in_a_record_is_named(one_size):
 
 
 def test_images_of_differing_sizes_want_a_size(prepared):
-    with pytest.raises(UserError, match="differ in size; say --image_size"):
+    with pytest.raises(UserError, match="differ in size. Set --image_size"):
         _load(prepared)
 
 

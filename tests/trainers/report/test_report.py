@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from encapnet_tf.trainers.evaluation.predictions import Predictions
-from encapnet_tf.trainers.report import comparison, render
-from encapnet_tf.trainers.report import page as page_of
+from encapnet_tf.trainers.report.comparison import comparison_sections
+from encapnet_tf.trainers.report.page import render_page
 from encapnet_tf.trainers.report.run_record import RunRecord
+from encapnet_tf.trainers.report.run_report import render_report
 
 EVIL = "<img onerror=alert(1) src=x>"
 DOLLARS = r"$\frac{$"
@@ -54,7 +55,7 @@ class _Tags(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page():
-    return render(f"title {EVIL}", _record([EVIL, DOLLARS, "c & d"]))
+    return render_report(f"title {EVIL}", _record([EVIL, DOLLARS, "c & d"]))
 
 
 def test_strings_are_escaped(page):
@@ -93,7 +94,7 @@ def test_sections_are_there(page):
 
 
 def test_no_mistakes():
-    page = render("t", _record(["a", "b", "c"], right=True))
+    page = render_report("t", _record(["a", "b", "c"], right=True))
     assert "There are none" in page
 
 
@@ -107,13 +108,13 @@ def _with_units(record, shares):
 
 
 def test_feedback_units_have_a_section():
-    page = render("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.2, 0.1)))
+    page = render_report("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.2, 0.1)))
     assert "<h2>Feedback agreement</h2>" in page
     assert "Warning" not in page
 
 
 def test_a_collapsed_extractor_is_told():
-    page = render("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.002, 0.001)))
+    page = render_report("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.002, 0.001)))
     assert "Warning: the extractor of unit collapsed at epoch 2" in page
     assert "fell to 0.001 of the features" in page
 
@@ -134,9 +135,9 @@ def _with_agreement(record):
 
 
 def test_agreement_has_a_section():
-    page = render("t", _with_agreement(_record(["a", "b", "c"])))
+    page = render_report("t", _with_agreement(_record(["a", "b", "c"])))
     assert "<h2>Agreement of capsules</h2>" in page
-    assert "<h2>Agreement" not in render("t", _record(["a", "b", "c"]))
+    assert "<h2>Agreement" not in render_report("t", _record(["a", "b", "c"]))
 
 
 def test_runs_beside_each_other():
@@ -145,10 +146,10 @@ def test_runs_beside_each_other():
     logged = dataclasses.replace(
         plain, metrics=[{**row, "class_loss": 0.5, "val_class_loss": 0.6} for row in plain.metrics]
     )
-    results, losses = comparison.sections({"one": plain, EVIL: logged, DOLLARS: logged})
+    results, losses = comparison_sections({"one": plain, EVIL: logged, DOLLARS: logged})
     assert [row[0] for row in results.table] == ["run", "one", EVIL, DOLLARS]
     assert results.table[1][1] == "50.00%"
     assert len(losses.pictures) == 1
     assert "1 of the runs logged no class loss" in losses.texts[1]
-    assert not re.search(r"<[^>]*onerror", page_of("t", [results, losses]))
-    assert not comparison.sections({"one": plain})[1].pictures
+    assert not re.search(r"<[^>]*onerror", render_page("t", [results, losses]))
+    assert not comparison_sections({"one": plain})[1].pictures
