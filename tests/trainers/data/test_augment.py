@@ -187,6 +187,8 @@ def test_a_chain_slices_numbers_for_each_link():
     """Each link has numbers of its own: a later one does not repeat an earlier one's."""
     chain = Augmentation(("+", "erasing", "cutmix"), Views((8, 8), ENLARGE["+"]), classes=3)
     assert chain.num_uniforms == 3 + mixing.ERASING_UNIFORMS + mixing.CUTMIX_UNIFORMS
-    images, labels = chain(tf.constant(_images(4)), tf.constant([0, 1, 2, 0]), tf.random.uniform((4, chain.num_uniforms)))
+    images, labels = chain(
+        tf.constant(_images(4)), tf.constant([0, 1, 2, 0]), tf.random.uniform((4, chain.num_uniforms))
+    )
     assert images.shape == (4, 8, 8, 3)
     np.testing.assert_allclose(tf.reduce_sum(labels, axis=1), 1, rtol=1e-6)

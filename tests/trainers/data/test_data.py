@@ -1,3 +1,5 @@
+"""Loading of data sets: splits, sizes and settings, and errors that name the image or the label at fault."""
+
 import gzip
 
 import numpy as np
@@ -93,16 +95,16 @@ def test_image_size_resizes_what_the_network_sees(tmp_path):
     small, large = (
         data.load(resolve("fashion_mnist", {"data_dir": str(tmp_path), "image_size": size})) for size in (14, 32)
     )
-    assert (small.image_shape, small.train.shape) == ((14, 14, 1), (14, 14, 1))  # made smaller once
+    assert (small.image_shape, small.train.shape) == ((14, 14, 1), (14, 14, 1))  # shrunk once, in memory
     assert (large.image_shape, large.train.shape) == ((32, 32, 1), (28, 28, 1))  # enlarged in the pipeline
     ((images, _),) = evaluation_batches(large.test, 20, large.views.test)
     assert images.shape == (20, 32, 32, 1)
 
 
-@pytest.mark.parametrize("shape", [(20, 20), (32, 20)], ids=["square", "wide"])
-@pytest.mark.parametrize("size", [9, 14, 18])
-def test_pixels_are_cut_and_resized_as_files_are(monkeypatch, shape, size):
-    """So a served model sees of a file what was trained on; a ratio above and below 2, for only one antialiases."""
+# Ratios above and below 2, of which only the first antialiases; square and wide images.
+@pytest.mark.parametrize(("shape", "size"), [((20, 20), 9), ((32, 20), 9), ((32, 20), 14), ((20, 20), 18)])
+def test_pixels_are_cropped_and_resized_as_files_are(monkeypatch, shape, size):
+    """So a served model gets from a file the input that it was trained on."""
     images = np.random.default_rng(0).integers(0, 256, (20, *shape, 3), np.uint8)
     split = checked_split("mine", images, np.arange(20) % 2, classes=2)
     monkeypatch.setitem(loading.LOADERS, "mine", lambda config, size: SourceDataset(("a", "b"), split, split))
@@ -112,19 +114,19 @@ def test_pixels_are_cut_and_resized_as_files_are(monkeypatch, shape, size):
     np.testing.assert_array_equal(dataset.test.images, as_files.images)
 
 
-def test_another_aspect_is_cut_even_where_nothing_is_made_smaller(monkeypatch):
+def test_another_aspect_ratio_is_cropped_even_where_nothing_shrinks(monkeypatch):
     split = checked_split("mine", np.zeros((20, 12, 8)), np.arange(20) % 2, classes=2)
     monkeypatch.setitem(loading.LOADERS, "mine", lambda config, size: SourceDataset(("a", "b"), split, split))
-    asked, own = (
+    resized, unchanged = (
         data.load(resolve("digits", {"dataset": "mine", "image_size": size, "validation_fraction": 0.2}))
         for size in (16, None)
     )
-    assert asked.test.shape == (16, 16, 1)
-    assert own.test.shape == (12, 8, 1)
+    assert resized.test.shape == (16, 16, 1)
+    assert unchanged.test.shape == (12, 8, 1)
 
 
 @pytest.mark.parametrize(("flip", "mirrors"), [("auto", False), ("yes", True), ("no", False)])
-def test_flip_can_be_said(flip, mirrors):
+def test_flip_overrides_the_data_set(flip, mirrors):
     assert data.load(resolve("digits", {"flip": flip})).views.mirrors is mirrors
 
 
