@@ -8,6 +8,7 @@ from ..config.schema import settings
 from ..runs.errors import UserError
 
 # Settings of a configuration that decide which images there are and how they are augmented.
+# Settings of a configuration that decide which images there are and how they are augmented.
 DATA_SETTINGS = (
     "dataset",
     "data_dir",
@@ -20,7 +21,7 @@ DATA_SETTINGS = (
     "flip",
     "seed",
 )
-_GRID_ROWS, _GRID_COLUMNS = 8, 12  # of augmented samples
+_GRID_ROWS, _GRID_COLUMNS = 8, 12  # of augmented samples  # of augmented samples
 
 
 def add_arguments(parser):
@@ -51,7 +52,7 @@ def add_arguments(parser):
     building.add_argument("--imagenet", required=True, help="Folder with train/WNID/*.JPEG and val/WNID/*.JPEG.")
     building.add_argument("--classes_file", required=True, help="File of the WordNet ids, one a line.")
     building.add_argument(
-        "--boxes", help="Folder with the bounding boxes' XML files, at any depth. Default: no cropping."
+        "--boxes", help="Folder of the bounding boxes' XML files, of any depth. Default: no cropping."
     )
     building.add_argument("--out", required=True, help="Folder to create.")
     building.add_argument(

@@ -53,8 +53,10 @@ def load(config: Config) -> Dataset:
     # Without --image_size the network sees images at the size they are stored in.
     views = Views(network_size or source.train.shape[:2], enlarge, mirrors)
 
-    splits = {"train": source.train, "validation": source.validation, "test": source.test}
-    splits = {name: split for name, split in splits.items() if split is not None}
+    splits: dict[str, AnySplit] = {"train": source.train}
+    if source.validation is not None:
+        splits["validation"] = source.validation
+    splits["test"] = source.test
     skipped = dict(source.skipped)
     if config.corrupt_images == "skip":
         splits, skipped["corrupt image"] = _drop_corrupt_images(splits)
@@ -69,12 +71,15 @@ def load(config: Config) -> Dataset:
     if "validation" not in splits:
         splits["train"], splits["validation"] = stratified_split(splits["train"], config.validation_fraction)
     skipped = {reason: tuple(names) for reason, names in skipped.items() if names}
-    return Dataset(config.dataset, source.class_names, views=views, skipped=skipped, **splits)
+    return Dataset(
+        config.dataset, source.class_names, splits["train"], splits["validation"], splits["test"], views, skipped
+    )
 
 
-def _drop_corrupt_images(splits: dict) -> tuple[dict, list]:
+def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
     """Return the splits without images that cannot be decoded, and the names of those images."""
-    remaining, corrupt = {}, []
+    remaining: dict[str, AnySplit] = {}
+    corrupt: list[str] = []
     for part, split in splits.items():
         if isinstance(split, EncodedSplit):
             readable = split.readable_indices()

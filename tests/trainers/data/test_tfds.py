@@ -143,7 +143,7 @@ def test_a_corrupt_image_in_a_record_is_named(prepared_copy):
 
 
 def test_images_of_differing_sizes_need_image_size(prepared):
-    with pytest.raises(UserError, match="differ in size. Set --image_size"):
+    with pytest.raises(UserError, match=r"differ in size\. Set --image_size"):
         _load(prepared)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ...config.schema import Config
 from ...runs.errors import UserError
-from ..pipeline.dataset import TEST_SHARE, SourceDataset, stratified_split
+from ..pipeline.dataset import TEST_SHARE, AnySplit, SourceDataset, stratified_split
 from ..pipeline.decoding import decode_image
 from ..pipeline.encoded import EncodedSplit, abbreviate
 
@@ -46,12 +46,14 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
             _refuse_other_classes(folder, classes)
     else:
         classes = read_class_names(config.classes_file)
-    splits = {part: _load_split(folder, classes, size, skipped) for part, folder in folders.items()}
-    if len({split.size for split in splits.values()}) > 1:
+    encoded = {part: _load_split(folder, classes, size, skipped) for part, folder in folders.items()}
+    if len({split.size for split in encoded.values()}) > 1:
         raise UserError(f"{root}: the images of its splits differ in size. Set --image_size, such as --image_size=128.")
+    splits: dict[str, AnySplit] = {**encoded}
     if "test" not in splits:
         splits["train"], splits["test"] = stratified_split(splits["train"], TEST_SHARE)
-    return SourceDataset(tuple(classes), **splits, skipped=dict(skipped))
+    validation = splits.get("validation")
+    return SourceDataset(tuple(classes), splits["train"], splits["test"], validation, skipped=dict(skipped))
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

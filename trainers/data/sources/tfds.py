@@ -42,9 +42,16 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
     train = reader.read("train")
     held_out = [reader.read(split) for split in _HELD_OUT_SPLITS if split in splits and reader.has_labels(split)]
     if not held_out:
-        train, *held_out = stratified_split(train, TEST_SHARE)
-    class_names = tuple(builder.info.features[label_key].names)
-    return SourceDataset(class_names, train, *held_out, mirrors=_family(name) not in _NOT_MIRRORED)
+        train, test = stratified_split(train, TEST_SHARE)
+        held_out = [test]
+    test, *others = held_out
+    return SourceDataset(
+        class_names=tuple(builder.info.features[label_key].names),
+        train=train,
+        test=test,
+        validation=others[0] if others else None,
+        mirrors=_family(name) not in _NOT_MIRRORED,
+    )
 
 
 def _family(name: str) -> str:
