@@ -77,7 +77,7 @@ def _add_data_flags(parser):
 
 
 def main(args):
-    """Raise an error that lists the actions; each action has a function of its own."""
+    """Raise an error that lists the actions of `encapnet data`, since none was named."""
     raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 

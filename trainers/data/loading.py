@@ -1,4 +1,4 @@
-"""Loading a data set: from a configuration to checked training, validation and test splits."""
+"""Entry point for loading data sets: from a configuration to checked training, validation and test splits."""
 
 import numpy as np
 import tensorflow as tf
@@ -94,7 +94,7 @@ def _decoded_bytes(split: AnySplit) -> int:
 
 
 def _shrink_to_views(split: Split, views: Views) -> Split:
-    """Crop and resize images that are larger than training ever needs, or of another aspect ratio.
+    """Crop and resize images that are larger than the enlarged network input, or of another aspect ratio.
 
     Done once, by the function that decoded files go through, so that pixels in memory and files of the same images
     give the same network input.
@@ -114,5 +114,5 @@ def _shrink_to_views(split: Split, views: Views) -> Split:
 
 
 def describe_skipped(dataset: Dataset) -> str:
-    """Return a sentence about the files that a data set leaves out and why; empty if there are none."""
+    """Return a sentence on the files that a data set left out and why, or an empty string."""
     return "; ".join(f"{len(names):,} x {reason} ({abbreviate(names, 3)})" for reason, names in dataset.skipped.items())

@@ -25,7 +25,7 @@ class Calibration:
 
     @classmethod
     def from_scores(cls, scores, labels, bins: int = BINS) -> "Calibration":
-        """Bin predictions by their confidence.
+        """Return the calibration of predictions, binned by the score of the predicted class.
 
         Args:
             scores: (n, classes), each from 0 to 1; larger ones count as 1.

@@ -60,7 +60,7 @@ def _draw_agreement(rows: list[dict]) -> str:
 
 
 def _draw_histogram(axes, row: dict):
-    """Draw one row of agreement.jsonl, and return the axes of the lengths, which share the x axis of the bars."""
+    """Draw the similarity histogram of one layer and epoch, and return the axes of the mean lengths."""
     share, length = np.array(row["share"]), np.array(row["length"])
     edges = np.linspace(-1, 1, len(share) + 1)
     centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]

@@ -76,7 +76,7 @@ def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
 
 
 def mistakes_section(record: RunRecord) -> Section:
-    """Return the section with the images whose predicted class leads the true class by the largest score."""
+    """Return the section with the mistakes whose predicted class leads the true class most in score."""
     predictions, names = record.predictions, record.class_names
     if not predictions.errors:
         return Section("Worst mistakes", texts=["There are none: every test image was classified correctly."])
@@ -98,7 +98,7 @@ def mistakes_section(record: RunRecord) -> Section:
 
 
 def _image_png(pixels: np.ndarray) -> str:
-    """Return an image (height, width, 1 or 3) uint8 as a PNG file, base64, pixel for pixel."""
+    """Return an image (height, width, 1 or 3) uint8 as a base64 PNG of the same size in pixels."""
     rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
     buffer = io.BytesIO()
     imsave(buffer, rgb, format="png")

@@ -74,5 +74,5 @@ def _draw_losses(metrics: dict[str, list[dict]]) -> str:
 
 
 def _format_tick(value: float, position) -> str:
-    """Return the label of a tick on a logarithmic axis: 0.5 rather than 5 x 10^-1, at 1, 2 and 5 only."""
+    """Return the label of a tick on a logarithmic axis, such as "0.5", at 1, 2 and 5 times a power of 10 only."""
     return f"{value:g}" if f"{value:e}"[0] in "125" else ""

@@ -24,18 +24,18 @@ def style_epoch_axes(axes):
 
 
 def epoch_marker(epochs: list) -> str | None:
-    """Return the marker for a curve over epochs: a dot where they are few, none where dots would merge."""
+    """Return the marker of a curve over epochs, which is a dot for few epochs and None for many."""
     return "o" if len(epochs) < _FEW_EPOCHS else None
 
 
 def show_literally(legend):
-    """Show the labels of a legend as they are, since matplotlib would read a dollar sign in a name as mathematics."""
+    """Show the labels of a legend literally, where matplotlib would read dollar signs as mathematics."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
 def png(figure: Figure) -> str:
-    """Return a matplotlib figure as a PNG file, base64."""
+    """Return a matplotlib figure as a base64 PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return base64.b64encode(buffer.getvalue()).decode()

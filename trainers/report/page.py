@@ -12,7 +12,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file (base64) with its alternative text and its caption."""
+    """A base64 PNG with its alternative text and its caption."""
 
     png: str
     alt: str

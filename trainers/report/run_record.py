@@ -29,7 +29,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
-        """Read the files of a run; `summary` stands for summary.json, which may not be written yet.
+        """Read the files of a run, except summary.json, whose contents are given because it is written last.
 
         Raises:
             UserError: one is missing or damaged.

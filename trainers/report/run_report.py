@@ -1,4 +1,4 @@
-"""The report of one run, report.html: the list of its sections, and the writing of the file."""
+"""The report of one run, report.html, and the list of its sections."""
 
 from ..runs.run_directory import RunDirectory
 from .agreement_section import agreement_section

@@ -1,4 +1,4 @@
-"""What each augmentation does to pixels and labels, against plain statements of it."""
+"""Each augmentation against tf.image, Pillow or a hand-computed result."""
 
 import numpy as np
 import pytest

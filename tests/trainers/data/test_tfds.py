@@ -215,12 +215,12 @@ def test_mocked_labels_out_of_range_are_named(tmp_path):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
 
 
-def test_what_is_not_prepared_says_what_to_run(tmp_path):
+def test_a_data_set_that_is_not_prepared_gives_the_command(tmp_path):
     with pytest.raises(UserError, match=r"not prepared in .*encapnet data prepare --dataset=cifar10 --data_dir="):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
 
 
-def test_an_unfinished_preparation_is_told(tmp_path):
+def test_an_unfinished_preparation_is_reported(tmp_path):
     version = tfds.builder("cifar10", data_dir=tmp_path).info.version
     (tmp_path / "cifar10" / f"incomplete.ABC_{version}").mkdir(parents=True)
     with pytest.raises(UserError, match=r"did not finish left .*incomplete\.ABC_.*delete it.*encapnet data prepare"):
@@ -258,7 +258,7 @@ def test_data_without_labels_is_refused(tmp_path):
         data.load(resolve("digits", {"dataset": "coco_captions", "data_dir": str(tmp_path)}))
 
 
-def test_without_tfds_the_message_says_what_to_install(monkeypatch):
+def test_without_tfds_the_error_names_the_package_to_install(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)

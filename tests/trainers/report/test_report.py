@@ -227,7 +227,7 @@ def test_calibration_figure_shows_accuracy_confidence_and_counts(figure_of, scor
     assert diagram.get_legend() is None  # it would cover bars
 
 
-def test_runs_beside_each_other():
+def test_comparison_of_runs():
     """Results of every run; the class losses of those that logged them."""
     plain = _record(["a", "b", "c"])
     logged = dataclasses.replace(

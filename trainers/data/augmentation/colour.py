@@ -43,7 +43,10 @@ def saturation(images, factor):
 
 
 def sharpness(images, factor):
-    """Blend each image with itself smoothed by a 3x3 kernel (centre 5, others 1); border pixels stay unchanged."""
+    """Blend each image with its smoothed version by its factor, (batch,).
+
+    The 3x3 smoothing kernel has weight 5 at its centre and 1 elsewhere; border pixels stay unchanged.
+    """
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
     box = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
     smooth = (box + 4 * images[:, 1:-1, 1:-1]) / 13
@@ -58,20 +61,20 @@ def solarize(images, threshold):
 
 
 def posterize(images, bits):
-    """Keep only the `bits` highest bits of each pixel; `bits` is (batch,), integers from 1 to 8."""
+    """Keep only the highest bits of each pixel, of which `bits` (batch,) gives the number from 1 to 8."""
     step = tf.pow(2.0, 8 - bits)[:, None, None, None]
     return tf.floor(images / step) * step
 
 
 def autocontrast(images):
-    """Stretch each channel of each image to the range 0 to 255; a constant channel stays unchanged."""
+    """Stretch each channel of each image to the range 0 to 255, but leave constant channels unchanged."""
     low = tf.reduce_min(images, axis=(1, 2), keepdims=True)
     spread = tf.reduce_max(images, axis=(1, 2), keepdims=True) - low
     return tf.where(spread > 0, 255 * ((images - low) / tf.maximum(spread, 1e-6)), images)
 
 
 def equalize(images):
-    """Equalise the histogram of each channel of each image; a constant channel stays unchanged."""
+    """Equalise the histogram of each channel of each image, but leave constant channels unchanged."""
     batch, height, width, channels = tf.unstack(tf.shape(images))
     values = tf.reshape(tf.transpose(images, (0, 3, 1, 2)), (batch * channels, height * width))
     levels = tf.cast(tf.round(values), tf.int32)

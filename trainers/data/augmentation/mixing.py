@@ -1,4 +1,4 @@
-"""Random erasing, CutMix and MixUp: augmentations that replace pixels; the latter two also mix labels.
+"""Random erasing, CutMix and MixUp: augmentations that replace pixels, or mix two images and their labels.
 
 All three are ours: Keras's RandomErasing, CutMix and MixUp draw their numbers themselves, which cannot be keyed by
 (seed, epoch, index) for exact resuming. In CutMix and MixUp, image i of a batch is mixed with image n - 1 - i; the

@@ -27,7 +27,11 @@ class Views:
     mirrors: bool = True
 
     def enlarged_size(self, enlarge: float | None = None) -> tuple[int, int]:
-        """Return (height, width) of the enlarged images, in whole pixels; `enlarge` replaces the attribute."""
+        """Return (height, width) of the enlarged images in whole pixels.
+
+        Args:
+            enlarge: replaces the attribute.
+        """
         height, width = (round(n * (enlarge or self.enlarge)) for n in self.size)
         return height, width
 
@@ -51,10 +55,13 @@ class Views:
         return warp(images, matrices, self.size, "NEAREST")
 
     def test(self, images):
-        """Return the central crop of the enlarged images, for evaluation; the images themselves if they fit already.
+        """Return the central crop of the enlarged images, which the network sees in evaluation.
 
         Args:
             images: (batch, height, width, channels) float32.
+
+        Returns:
+            (batch, *size, channels) float32: the images themselves if they have that size and are not to be enlarged.
         """
         if tuple(images.shape[1:3]) == self.enlarged_size() == tuple(self.size):
             return images

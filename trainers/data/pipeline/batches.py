@@ -10,10 +10,11 @@ from ..augmentation.augment import Augmentation
 def training_batches(
     split, batch_size: int, epochs: int, seed: int, augmentation: Augmentation, first_step: int = 0
 ) -> tf.data.Dataset:
-    """Return the shuffled, augmented batches of all epochs in one data set, `len(split) // batch_size` an epoch.
+    """Return the shuffled and augmented training batches of all epochs as one `tf.data.Dataset`.
 
-    Each epoch is a new permutation of the images; the images that do not fill a batch are left out of that epoch. The
-    random numbers that augment an image depend on (seed, epoch, index), not on the image's place in the permutation.
+    An epoch has `len(split) // batch_size` batches. Each epoch is a new permutation of the images, of which those that
+    do not fill a batch are left out. The random numbers that augment an image depend on (seed, epoch, index), not on
+    the image's place in the permutation.
 
     Args:
         split: the training images.

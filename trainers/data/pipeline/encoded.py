@@ -16,7 +16,9 @@ _DECODE_BATCH = 64
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Encoded images with labels, which are read and decoded on demand; has the methods of `Split`.
+    """Encoded images with labels, which are read and decoded on demand.
+
+    Has the properties and methods of `Split`, its counterpart for decoded images.
 
     Attributes:
         read: function of a scalar index tensor that returns the encoded image, a scalar string; runs inside tf.data.
@@ -43,7 +45,7 @@ class EncodedSplit:
         return (*self.size, self.channels)
 
     def take(self, indices) -> "EncodedSplit":
-        """Return a split of the images at `indices`; nothing is decoded."""
+        """Return a split of the images at `indices`, without decoding any."""
         return EncodedSplit(self.read, self.rows[indices], self.labels[indices], self.size, self.channels, self.name_of)
 
     def reader(self) -> Callable:
@@ -83,7 +85,7 @@ class EncodedSplit:
         return Split(images, self.labels)
 
     def readable_indices(self) -> np.ndarray:
-        """Return the indices of the images that can be read and decoded; decodes every image."""
+        """Decode every image, and return the indices of those that are not corrupt."""
         read_images = self.reader()
         images = tf.data.Dataset.range(len(self)).map(
             lambda index: (index, read_images(index[None])), num_parallel_calls=tf.data.AUTOTUNE
@@ -91,7 +93,7 @@ class EncodedSplit:
         return np.array([index for index, _ in images.ignore_errors().as_numpy_iterator()], np.int64)
 
     def raise_if_corrupt(self):
-        """Raise an error that names the corrupt images, if there are any; decodes every image.
+        """Decode every image, and raise an error that names the corrupt ones if there are any.
 
         Raises:
             UserError: some images cannot be read or decoded.
@@ -105,7 +107,7 @@ class EncodedSplit:
 
 @contextmanager
 def corrupt_image_as_user_error(*splits: Split | EncodedSplit):
-    """Replace a TensorFlow error that a corrupt image of these splits caused by a `UserError` that names the image.
+    """Turn TensorFlow's error about a corrupt image of these splits into a `UserError` that names the image.
 
     A TensorFlow error with another cause is raised again as it is.
     """
@@ -118,6 +120,6 @@ def corrupt_image_as_user_error(*splits: Split | EncodedSplit):
 
 
 def abbreviate(names, limit: int = 5) -> str:
-    """Return a list of names for a message: the first `limit` of them, then the number of the others."""
+    """Return names as text for a message, of which only the first `limit` are spelt out."""
     others = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(map(str, names[:limit])) + others

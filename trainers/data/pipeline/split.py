@@ -33,7 +33,7 @@ class Split:
         return self.images[indices]
 
     def raise_if_corrupt(self):
-        """Do nothing, since these images are decoded already; `EncodedSplit` has the check."""
+        """Do nothing, since images in memory are decoded already."""
 
     def reader(self) -> Callable:
         """Return a function from indices (batch,) to images (batch, height, width, channels) uint8, for tf.data."""

@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn ships: a data set that needs no download."""
+"""Loader of the handwritten digits that scikit-learn ships, a data set that needs no download."""
 
 import numpy as np
 

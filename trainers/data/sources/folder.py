@@ -1,4 +1,4 @@
-"""Loader of image folders that hold one folder for each class; the files are read where they are."""
+"""Loader of image folders that hold one folder for each class."""
 
 import os
 from collections import defaultdict
@@ -57,7 +57,7 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Return the folders of the splits; the root itself is the training split if it has no folder named train."""
+    """Return the folders of the splits, or the root as the training split if it has no folder named train."""
     if not _is_folder(root / "train"):
         return {"train": root}
     folders = {"train": root / "train"}

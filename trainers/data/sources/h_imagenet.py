@@ -75,7 +75,7 @@ def build_h_imagenet(imagenet, classes_file, out, boxes=None, skip_corrupt: bool
 
 
 def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
-    """Return the image files of one split, and reason -> number of the files that are left out."""
+    """Return the image files of one split, and the number of the files left out by reason."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}: expected train and val below --imagenet, each with a folder for each class. "

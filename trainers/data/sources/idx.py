@@ -1,7 +1,7 @@
 """Reader of IDX files, the format of MNIST and Fashion-MNIST.
 
-Ours, since the libraries at hand read IDX only as part of a download: this one reads the user's own files and names a
-damaged one.
+Ours, since Keras, TFDS and scikit-learn read these data sets only from downloads of their own; this reader takes the
+user's files, and names a damaged one.
 """
 
 import gzip

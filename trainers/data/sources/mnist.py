@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, from their four IDX files or from TensorFlow Datasets."""
+"""Loaders of MNIST and Fashion-MNIST, from their four IDX files or from TensorFlow Datasets."""
 
 from pathlib import Path
 

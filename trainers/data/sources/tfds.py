@@ -1,4 +1,4 @@
-"""Loader of any image classification data set of TensorFlow Datasets that is prepared on disk; never downloads."""
+"""Loader of the image classification data sets of TensorFlow Datasets that are prepared on disk."""
 
 import difflib
 from pathlib import Path
@@ -14,7 +14,7 @@ _NOT_MIRRORED = ("mnist", "svhn_cropped", "emnist", "kmnist", "omniglot", "binar
 _HELD_OUT_SPLITS = ("test", "validation")
 # Data sets that are not TFDS's, with their origin.
 _OTHER_DATASETS = {
-    "digits": "scikit-learn ships it",
+    "digits": "scikit-learn brings it",
     "folder": "it reads the images in --data_dir as they are",
     "h_imagenet": "`encapnet data h_imagenet` builds it from ImageNet",
 }

@@ -17,7 +17,7 @@ _READ_BATCH = 512
 
 
 class TfdsSplitReader:
-    """Reader of the splits of one TFDS builder, in the way that fits the images and the memory.
+    """Reader of a TFDS builder's splits, as pixels in memory, encoded images in memory, or records on disk.
 
     Images of one size that fit the cache are decoded into memory. Otherwise encoded images are kept in memory if they
     fit, and else read from the record files for each batch.
@@ -66,14 +66,14 @@ class TfdsSplitReader:
             return self._index_records(split, info)
 
     def has_labels(self, split: str) -> bool:
-        """Return whether the labels of a split are public; TFDS marks secret ones by -1."""
+        """Return whether the labels of a split are public, rather than the -1 by which TFDS marks secret labels."""
         with self._damage_as_user_error(split):
             first = self._examples(split, self.skip_decoding).take(1)
             return all(example[self.label_key] >= 0 for example in first.as_numpy_iterator())
 
     @contextmanager
     def _damage_as_user_error(self, split: str):
-        """Replace TensorFlow's error about damaged record files by a `UserError`."""
+        """Turn TensorFlow's error about damaged record files into a `UserError`."""
         try:
             yield
         except tf.errors.OpError as error:
