@@ -51,7 +51,7 @@ def files(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int =
         Path(names[-1]).write_bytes(tf.io.encode_jpeg(picture, quality=90).numpy())
     table = tf.constant(names)
     labels = np.arange(n, dtype=np.int32) % classes
-    stored = Views((size, size), enlarge).enlarged()
+    stored = Views((size, size), enlarge).enlarged_size()
 
     def read(index):
         return tf.io.read_file(table[index])

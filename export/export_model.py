@@ -182,7 +182,9 @@ def _metadata(model, inference, preprocessing, class_names, draft, parity, sourc
         "parameters": {"trained": trained, "feedback_units": weights - exported, "exported": exported},
         "feedback_units": unit_names(model),
         "accuracy": parity.samples.accuracy(lengths),
-        "calibration_error": Calibration.of(lengths, labels).expected_error if scores and labels is not None else None,
+        "calibration_error": (
+            Calibration.from_scores(lengths, labels).expected_error if scores and labels is not None else None
+        ),
         "about": about,
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from ...trainers.data.augmentation.views import Views
-from ...trainers.data.pipeline.encoded import decode, square
+from ...trainers.data.pipeline.decoding import crop_and_resize, decode_image
 from .image_header import checked, is_gif_or_bmp
 
 
@@ -34,7 +34,7 @@ class Preprocessing:
         Returns:
             (batch, *views.size, channels) float32 from 0 to 255.
         """
-        return self._seen(lambda image: square(image, self.stored), images)
+        return self._seen(lambda image: crop_and_resize(image, self.stored), images)
 
     def of_files(self, files):
         """What the network sees of encoded images: PNG, JPEG, BMP or GIF, each checked by its header first.
@@ -47,17 +47,17 @@ class Preprocessing:
         """
 
         def image(file_and_index):
-            return square(self._decoded(checked(*file_and_index)), self.stored)
+            return crop_and_resize(self._decoded(checked(*file_and_index)), self.stored)
 
         return self._seen(image, (files, tf.range(tf.size(files))))
 
     def _decoded(self, data):
         if self.channels != 1:
-            return decode(data, self.channels, self.stored)
+            return decode_image(data, self.channels, self.stored)
         return tf.cond(  # their decoders give no gray
             is_gif_or_bmp(data),
-            lambda: tf.image.rgb_to_grayscale(decode(data, 3)),
-            lambda: decode(data, 1, self.stored),
+            lambda: tf.image.rgb_to_grayscale(decode_image(data, 3)),
+            lambda: decode_image(data, 1, self.stored),
         )
 
     def _seen(self, make, elements):

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from ...trainers.commands.data import DATA_SETTINGS, given
+from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_flags
 from ...trainers.config.recipes import RECIPES
 from ...trainers.config.schema import settings
@@ -44,7 +44,7 @@ def main(args):
         tuple(filter(None, args.tflite.split(","))),
         args.images,
         args.recipe,
-        given(args),
+        data_settings(args),
     )
     from ..artefacts.documents import parity_table
     from ..artefacts.export_folder import ExportFolder

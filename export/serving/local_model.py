@@ -53,7 +53,7 @@ def _of_keras(path, config=None, stored_shape=None):
     if stored_shape is not None:
         stored = tuple(stored_shape[:2])
     else:  # a model file, or a run of before it was written down: the data's own size where none was asked for
-        stored = views.enlarged() if config and config.image_size is not None else views.size
+        stored = views.enlarged_size() if config and config.image_size is not None else views.size
     preprocessing = Preprocessing(stored, channels, views)
     return tf.function(lambda files: model(preprocessing.of_files(files), training=False), autograph=False)
 

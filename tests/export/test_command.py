@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.data.sources.digits import load_digits
 
 from tests.export.image_bytes import encoded
 
@@ -21,7 +21,7 @@ def test_export_and_predict(exported, tmp_path):
     assert "on 20 images" in process.stdout
     assert "SavedModel, C API, serve_bytes" in process.stdout
     assert "next:    encapnet predict exports/digits IMAGE.png" in process.stdout
-    (tmp_path / "a.png").write_bytes(encoded(digits(None, None).test.images[0, ..., 0]))
+    (tmp_path / "a.png").write_bytes(encoded(load_digits().test.images[0, ..., 0]))
     process = encapnet("predict", "exports/digits", "a.png", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stdout.startswith("a.png  ")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from encapnet_tf.export import export_model
 from encapnet_tf.export.artefacts.lite import VARIANTS
-from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.runs.errors import UserError
 
 import encapnet_tf as en
@@ -95,7 +95,7 @@ def test_mobilenet_whole(tmp_path):
 
 def whole(model, folder, epochs=4, tflite=tuple(VARIANTS)):
     """Trains a little on the digits and exports with every check on."""
-    split = digits(None, None)
+    split = load_digits()
     size, channels = model.input_shape[1], model.input_shape[3]
 
     def pixels(part):

@@ -12,7 +12,7 @@ from encapnet_tf.export.commands.export import export_run
 from encapnet_tf.export.proof import parity
 from encapnet_tf.export.proof.contents import Contents
 from encapnet_tf.export.proof.runtimes import LiteModel, openvino_model
-from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.evaluation.model_and_data import model_and_data
 from encapnet_tf.trainers.runs.errors import UserError
 
@@ -87,7 +87,7 @@ def test_integers_alone(exported):
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
 def test_batch_sizes(exported, batch):
-    test = digits(None, None).test
+    test = load_digits().test
     signatures = tf.saved_model.load(str(exported.path / "saved_model" / "1")).signatures
     expected = signatures["serve_uint8"](images=tf.constant(test.images[:64]))["lengths"][:batch]
     for images, run in (
@@ -100,7 +100,7 @@ def test_batch_sizes(exported, batch):
 def test_openvino_agrees(exported, rows):
     pytest.importorskip("openvino")
     assert rows["SavedModel, OpenVINO"]["difference"] <= 1e-4
-    images = digits(None, None).test.images[:3].astype("float32")
+    images = load_digits().test.images[:3].astype("float32")
     assert openvino_model(exported.path / "saved_model" / "1")(images)["lengths"].shape == (3, 10)
 
 

@@ -19,7 +19,7 @@ from encapnet_tf.export.commands import predict as predict_action
 from encapnet_tf.export.serving.clients import client
 from encapnet_tf.export.serving.local_model import local_model
 from encapnet_tf.trainers.data.augmentation.views import Views
-from encapnet_tf.trainers.data.datasets import digits
+from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.evaluation.predictions import saved_model
 from encapnet_tf.trainers.runs.errors import UserError
 
@@ -37,7 +37,7 @@ def predict(*arguments):
 def images(tmp_path_factory):
     """Three digits as files, and some that are refused."""
     folder = tmp_path_factory.mktemp("images")
-    for i, pixels in enumerate(digits(None, None).test.images[:3, ..., 0]):
+    for i, pixels in enumerate(load_digits().test.images[:3, ..., 0]):
         (folder / f"{i}.png").write_bytes(encoded(pixels))
     (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:60])
     (folder / "film.gif").write_bytes(animated("GIF"))

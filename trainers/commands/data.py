@@ -1,4 +1,4 @@
-"""`encapnet data`: look at a data set, prepare one, build h-ImageNet, find the hardest classes."""
+"""`encapnet data ACTION`: check a data set, prepare one, build h-ImageNet, or list the hardest classes."""
 
 from pathlib import Path
 
@@ -7,6 +7,8 @@ from ..config.recipes import RECIPES, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
 
+# Settings of a configuration that decide which images there are and how they are augmented.
+# Settings of a configuration that decide which images there are and how they are augmented.
 DATA_SETTINGS = (
     "dataset",
     "data_dir",
@@ -19,62 +21,82 @@ DATA_SETTINGS = (
     "flip",
     "seed",
 )
-_GRID_ROWS, _GRID_COLUMNS = 8, 12
+_GRID_ROWS, _GRID_COLUMNS = 8, 12  # of augmented samples  # of augmented samples
 
 
 def add_arguments(parser):
+    """Add the actions of `encapnet data`, each with its own arguments, to its parser."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    def action(name, main, help):
-        own = actions.add_parser(name, help=help, description=help, inherited_absl_flags=None)
-        own.set_defaults(parser=own, main=main)
-        return own
+    def add_action(name, main, help):
+        action = actions.add_parser(name, help=help, description=help, inherited_absl_flags=None)
+        action.set_defaults(parser=action, main=main)
+        return action
 
-    look = action("check", check, "Show a data set's shapes, class counts and augmented samples; decode every image.")
-    look.add_argument("--recipe", choices=tuple(RECIPES), default="digits", help="Whose data and augmentation to show.")
-    look.add_argument("--out", default="data_check.png", help="Picture of augmented samples to write.")
-    add_flags(look, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
+    checking = add_action(
+        "check", check, "Show a data set's shapes, class counts and augmented samples; decode every image."
+    )
+    checking.add_argument(
+        "--recipe", choices=tuple(RECIPES), default="digits", help="Recipe whose data and augmentation to show."
+    )
+    checking.add_argument("--out", default="data_check.png", help="Picture of augmented samples to write.")
+    _add_data_flags(checking)
 
-    fetch = action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
-    fetch.add_argument("--dataset", required=True, help="Its name, such as cifar10.")
-    fetch.add_argument("--data_dir", help="Where to put it. Default: TFDS's own folder.")
+    preparing = add_action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
+    preparing.add_argument("--dataset", required=True, help="Its name, such as cifar10.")
+    preparing.add_argument("--data_dir", help="Folder to put it in. Default: TFDS's own folder.")
 
-    build = action("h_imagenet", h_imagenet, "Build h-ImageNet from an ImageNet folder and a list of 200 WordNet ids.")
-    build.add_argument("--imagenet", required=True, help="Folder with train/WNID/*.JPEG and val/WNID/*.JPEG.")
-    build.add_argument("--classes_file", required=True, help="The WordNet ids, one a line.")
-    build.add_argument("--boxes", help="Folder of the bounding boxes' XML files, of any depth. Default: no cropping.")
-    build.add_argument("--out", required=True, help="Folder to make.")
-    build.add_argument("--corrupt_images", choices=("error", "skip"), default="error", help="What to do about them.")
+    building = add_action(
+        "h_imagenet", h_imagenet, "Build h-ImageNet from an ImageNet folder and a list of 200 WordNet ids."
+    )
+    building.add_argument("--imagenet", required=True, help="Folder with train/WNID/*.JPEG and val/WNID/*.JPEG.")
+    building.add_argument("--classes_file", required=True, help="File of the WordNet ids, one a line.")
+    building.add_argument(
+        "--boxes", help="Folder of the bounding boxes' XML files, of any depth. Default: no cropping."
+    )
+    building.add_argument("--out", required=True, help="Folder to create.")
+    building.add_argument(
+        "--corrupt_images",
+        choices=("error", "skip"),
+        default="error",
+        help="Whether images that cannot be decoded stop the build or are left out.",
+    )
 
-    hard = action("hardest", hardest, "List the classes that a model gets wrong most often on test images.")
-    hard.add_argument("--model", required=True, help="A run's folder, or a .keras file of any classifier.")
-    hard.add_argument("--recipe", choices=tuple(RECIPES), default=None, help="Data to judge on. Default: the run's.")
-    hard.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
-    hard.add_argument("--out", default="hardest.txt", help="File to write, one class a line, hardest first.")
-    add_flags(hard, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
+    ranking = add_action("hardest", hardest, "List the classes that a model gets wrong most often on test images.")
+    ranking.add_argument("--model", required=True, help="A run's folder, or a .keras file of any classifier.")
+    ranking.add_argument(
+        "--recipe", choices=tuple(RECIPES), default=None, help="Recipe whose data to judge on. Default: the run's."
+    )
+    ranking.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
+    ranking.add_argument("--out", default="hardest.txt", help="File to write, one class a line, hardest first.")
+    _add_data_flags(ranking)
+
+
+def _add_data_flags(parser):
+    add_flags(parser, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
 
 
 def main(args):
-    """The verb; each action sets its own."""
-    raise UserError("Say what to do: check, prepare, h_imagenet or hardest.")
+    """Raise an error that lists the actions of `encapnet data`, since none was named."""
+    raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 
-def given(args) -> dict:
-    """The data settings given on the command line."""
+def data_settings(args) -> dict:
+    """Return the data settings that were given on the command line."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def check(args):
-    """Loads the data as training would, prints what it is and writes a grid of augmented samples."""
-    config = resolve(args.recipe, given(args))
+    """Run `encapnet data check`: load a data set as training does, print its counts and draw augmented samples."""
+    config = resolve(args.recipe, data_settings(args))
     from .. import data
-    from ..data.inspection import sample_grid, table
+    from ..data.inspection import class_table, sample_grid
 
     dataset = data.load(config)
     for split in (dataset.train, dataset.validation, dataset.test):
-        split.refuse_corrupt()
-    print(table(dataset))
+        split.raise_if_corrupt()
+    print(class_table(dataset))
     if dataset.skipped:
         print(f"left out: {data.describe_skipped(dataset)}")
     path = Path(args.out)
@@ -86,30 +108,31 @@ def check(args):
 
 
 def prepare(args):
-    """The only place where data is downloaded."""
+    """Run `encapnet data prepare`, the only command that downloads data."""
     from ..data.sources.tfds import tfds_builder
 
     builder = tfds_builder(args.dataset, args.data_dir)
     try:
         builder.download_and_prepare()
-    except Exception as error:  # whatever networks, disks and manual downloads provoke
+    except Exception as error:  # anything that a network, a disk or a manual download may raise
         raise UserError(f"Preparing {args.dataset} failed: {type(error).__name__}: {error}", status=1) from None
     counts = ", ".join(f"{split.name} {split.num_examples:,}" for split in builder.info.splits.values())
     print(f"{args.dataset} is prepared in {builder.data_dir}: {counts}")
 
 
 def h_imagenet(args):
-    """Builds the folder and prints its counts beside the paper's."""
-    from ..data.sources.h_imagenet import build
+    """Run `encapnet data h_imagenet`: build the data set and print its counts beside the paper's."""
+    from ..data.sources.h_imagenet import build_h_imagenet
 
-    print(build(args.imagenet, args.classes_file, args.out, args.boxes, args.corrupt_images == "skip"))
+    skip_corrupt = args.corrupt_images == "skip"
+    print(build_h_imagenet(args.imagenet, args.classes_file, args.out, args.boxes, skip_corrupt))
 
 
 def hardest(args):
-    """Writes the classes with the lowest accuracy on test images."""
+    """Run `encapnet data hardest`: write the classes with the lowest accuracy on test images to a file."""
     from ..evaluation.hardest import hardest_classes
 
-    rows = hardest_classes(args.model, args.recipe, given(args), args.classes)
+    rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
     try:
         Path(args.out).write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
     except OSError as error:

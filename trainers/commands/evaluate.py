@@ -57,7 +57,7 @@ def _evaluate(run, args):
         accuracy, count = many_crops(run)
         print(f"{count:>2} crops             {accuracy:.2%}")
     print(f"validation accuracy  {validation.accuracy:.2%} ({len(validation.labels)} images)")
-    print(f"calibration error    {Calibration.of(test.lengths, test.labels).expected_error:.2%}")
+    print(f"calibration error    {Calibration.from_scores(test.lengths, test.labels).expected_error:.2%}")
     names = summary["class_names"]
     if args.per_class or len(names) <= _FEW_CLASSES:
         _print_classes(test, names)
@@ -81,7 +81,7 @@ def _compare(runs, names, images):
     """Disturbs the same test images for every run; prints tables, and puts the plot in each run's report."""
     from ..evaluation import robustness
     from ..evaluation.predictions import saved_model
-    from ..report.page import write_report
+    from ..report.run_report import write_report
 
     curves = {name: {} for name in names}
     labels = None

@@ -1,7 +1,11 @@
-"""Data sets, checked: `load(config)` is the way in."""
+"""Image data sets for training and evaluation; `load(config)` returns the three splits of one.
 
-from .datasets import DATASETS, describe_skipped, load
-from .pipeline.encoded import naming_corrupt
-from .pipeline.split import Dataset, Split
+`sources` reads files, `pipeline` makes batches, and `augmentation` changes the images of a training batch.
+"""
 
-__all__ = ["DATASETS", "Dataset", "Split", "describe_skipped", "load", "naming_corrupt"]
+from .loading import describe_skipped, load
+from .pipeline.dataset import Dataset
+from .pipeline.encoded import corrupt_image_as_user_error
+from .pipeline.split import Split
+
+__all__ = ["Dataset", "Split", "corrupt_image_as_user_error", "describe_skipped", "load"]

@@ -1,19 +1,24 @@
-"""What `encapnet data check` shows: counts as text, samples as a picture."""
+"""Overview of a data set for `encapnet data check`: class counts as text, augmented samples as a picture."""
 
 import io
 
 import numpy as np
 from matplotlib.image import imsave
 
+from ..config.schema import Config
 from .augmentation.augment import Augmentation
 from .pipeline.batches import training_batches
+from .pipeline.dataset import Dataset
+from .pipeline.split import Split
 
-_MOST_CLASSES = 40  # printed one by one; of more, only the smallest and the largest
-_GAP = 2
+_MAX_CLASSES = 40  # that are listed one by one; of more, only the smallest and the largest are
+_EXTREME_CLASSES = 5  # at either end
+_GAP = 2  # pixels between samples
+_GRID_WIDTH = 800  # pixels that small samples are enlarged towards
 
 
-def table(dataset) -> str:
-    """Shapes and class counts of the three splits."""
+def class_table(dataset: Dataset) -> str:
+    """Return the shapes and the class counts of the three splits as text."""
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     names = dataset.class_names
     counts = np.stack([np.bincount(split.labels, minlength=len(names)) for split in splits.values()], axis=1)
@@ -21,30 +26,30 @@ def table(dataset) -> str:
     lines = [f"{dataset.name}: {len(names)} classes, images of {size} in training"]
     lines += [
         f"{name:<11}{len(split):>10,} images stored as {'x'.join(map(str, split.shape))}, "
-        f"{'in memory' if hasattr(split, 'images') else 'read as wanted'}"
+        f"{'in memory' if isinstance(split, Split) else 'read for each batch'}"
         for name, split in splits.items()
     ]
-    shown = range(len(names))
-    if len(names) > _MOST_CLASSES:
-        order = np.argsort(counts[:, 0], kind="stable")
-        shown = [*order[:5], *order[-5:]]
+    rows = list(range(len(names)))
+    if len(names) > _MAX_CLASSES:
+        order = np.argsort(counts[:, 0], kind="stable").tolist()
+        rows = [*order[:_EXTREME_CLASSES], *order[-_EXTREME_CLASSES:]]
         lines.append("the five smallest and the five largest classes:")
-    width = max(len(names[i]) for i in shown)
+    width = max(len(names[row]) for row in rows)
     lines.append(f"{'class':<{width}}  {'training':>10}  {'validation':>10}  {'test':>10}")
-    lines += [f"{names[i]:<{width}}  " + "  ".join(f"{count:>10,}" for count in counts[i]) for i in shown]
+    lines += [f"{names[row]:<{width}}  " + "  ".join(f"{count:>10,}" for count in counts[row]) for row in rows]
     return "\n".join(lines)
 
 
-def sample_grid(dataset, config, rows: int, columns: int) -> bytes:
-    """A picture of the first training images as the network sees them.
+def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> bytes:
+    """Draw a grid of the first training images as the network sees them, augmented.
 
     Args:
         dataset: the data.
-        config: augmentation and seed.
-        rows, columns: of the grid; fewer where there are fewer images.
+        config: the configuration, for augmentation and seed.
+        rows, columns: of the grid; it is smaller where the data set has fewer images.
 
     Returns:
-        PNG.
+        PNG file.
     """
     augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
     rows = max(1, min(rows, len(dataset.train) // columns))
@@ -55,7 +60,7 @@ def sample_grid(dataset, config, rows: int, columns: int) -> bytes:
     grid = np.full((rows, height + _GAP, columns, width + _GAP, channels), 255, np.uint8)
     grid[:, :height, :, :width] = images.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
     grid = grid.reshape(rows * (height + _GAP), columns * (width + _GAP), channels)
-    zoom = max(1, 800 // grid.shape[1])
+    zoom = max(1, _GRID_WIDTH // grid.shape[1])
     grid = grid.repeat(zoom, axis=0).repeat(zoom, axis=1)
     buffer = io.BytesIO()
     imsave(buffer, np.repeat(grid, 3, axis=-1) if channels == 1 else grid, format="png")

@@ -1,4 +1,4 @@
-"""Calibration: whether a capsule of length 0.8 is right in 80 % of the cases."""
+"""Calibration of a classifier: how well the confidence of its predictions agrees with their accuracy."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence against accuracy, by bins of confidence.
+    """Mean confidence and accuracy of predictions, by bins of confidence of equal width.
 
-    Confidence is the score of the predicted class: the length of its capsule, which is no probability but is read as
-    one. Lengths of all classes need not sum to 1.
+    Confidence is the score of the predicted class. For a capsule network this is the length of its capsule, which is no
+    probability (the lengths of all classes need not sum to 1) but is read as one.
 
     Attributes:
-        confidence, accuracy: (bins,) means of the images in each bin; NaN where there are none.
-        counts: (bins,) number of images.
+        confidence, accuracy: (bins that have images,) means over the images of each bin.
+        counts: (bins,) number of images in each bin.
     """
 
     confidence: np.ndarray
@@ -24,24 +24,28 @@ class Calibration:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, scores, labels, bins: int = BINS) -> "Calibration":
-        """Bins predictions.
+    def from_scores(cls, scores, labels, bins: int = BINS) -> "Calibration":
+        """Return the calibration of predictions, binned by the score of the predicted class.
 
         Args:
-            scores: (n, classes), each from 0 to 1.
+            scores: (n, classes), each from 0 to 1; larger ones count as 1.
             labels: (n,) integers.
-            bins: number of bins of equal width between 0 and 1.
+            bins: number of bins between 0 and 1.
         """
+        from sklearn.calibration import calibration_curve
+
         confidence = np.clip(scores.max(axis=1), 0, 1).astype(np.float64)
-        right = scores.argmax(axis=1) == labels
-        index = np.minimum((confidence * bins).astype(int), bins - 1)
-        counts = np.bincount(index, minlength=bins)
-        with np.errstate(invalid="ignore"):
-            means = [np.bincount(index, values, minlength=bins) / counts for values in (confidence, right)]
-        return cls(*means, counts)
+        correct = scores.argmax(axis=1) == labels
+        accuracy, mean_confidence = calibration_curve(correct, confidence, pos_label=True, n_bins=bins)
+        # scikit-learn returns no counts. Its bins include their upper edge, and so must these.
+        bin_of_image = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
+        return cls(mean_confidence, accuracy, np.bincount(bin_of_image, minlength=bins))
 
     @property
     def expected_error(self) -> float:
-        """ECE: the mean over images of |accuracy - confidence| of their bin."""
-        gaps = np.nan_to_num(np.abs(self.accuracy - self.confidence))
-        return float((gaps * self.counts).sum() / self.counts.sum())
+        """Expected calibration error: the mean over all images of |accuracy - confidence| of their bin.
+
+        Ours, since scikit-learn has no such metric.
+        """
+        counts = self.counts[self.counts > 0]
+        return float((np.abs(self.accuracy - self.confidence) * counts).sum() / counts.sum())

@@ -39,4 +39,4 @@ def many_crops(run) -> tuple[float, int]:
     dataset = data_of(run)
     model = saved_model(run.file(RunDirectory.best_model_file))
     lengths = many_crop_lengths(model, dataset.test, dataset.views, PREDICT_BATCH)
-    return float((lengths.argmax(axis=1) == dataset.test.labels).mean()), dataset.views.count
+    return float((lengths.argmax(axis=1) == dataset.test.labels).mean()), dataset.views.num_crops

@@ -28,7 +28,7 @@ def hardest_classes(model_path, recipe, overrides: dict, count: int) -> list:
     if count < 1:
         raise UserError(f"--classes={count}: expected at least 1.")
     model, dataset = model_and_data(model_path, recipe, overrides)
-    with data.naming_corrupt(dataset.test):
+    with data.corrupt_image_as_user_error(dataset.test):
         scores = model.predict(evaluation_batches(dataset.test, PREDICT_BATCH, dataset.views.test), verbose=0)
     right = scores.argmax(axis=1) == dataset.test.labels
     images = np.bincount(dataset.test.labels, minlength=len(dataset.class_names))

@@ -30,10 +30,10 @@ class Predictions:
         Raises:
             UserError: the file is missing or no model, or an image is corrupt.
         """
-        from ..data import naming_corrupt
+        from ..data import corrupt_image_as_user_error
         from ..data.pipeline.batches import evaluation_batches
 
-        with naming_corrupt(split):
+        with corrupt_image_as_user_error(split):
             lengths = saved_model(model_path).predict(evaluation_batches(split, batch_size, views.test), verbose=0)
         rows = np.arange(len(split))
         predicted = lengths.argmax(axis=1)
@@ -119,9 +119,9 @@ def many_crop_lengths(model, split, views, batch_size: int) -> np.ndarray:
     from ..data.pipeline.batches import evaluation_batches
 
     def crops(images):
-        return tf.stack(views.many(images), axis=1)
+        return tf.stack(views.ten_crops(images), axis=1)
 
-    count = views.count
+    count = views.num_crops
     means = []
     for images, _ in evaluation_batches(split, max(1, batch_size // count), crops):
         lengths = model.predict_on_batch(tf.reshape(images, (-1, *images.shape[2:])))

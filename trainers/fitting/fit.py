@@ -8,7 +8,7 @@ from encapnet_tf.callbacks import CollapseWatch
 from encapnet_tf.keras_private import mend_multi_worker
 
 from ..config.schema import Config
-from ..data import naming_corrupt
+from ..data import corrupt_image_as_user_error
 from ..data.augmentation.augment import Augmentation
 from ..data.pipeline.batches import evaluation_batches, training_batches
 from ..runs.run_directory import RunDirectory
@@ -74,7 +74,7 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
         watch = NotANumber(checkpoints, batches_from, steps)
         saving = Checkpointing(run, checkpoints, config, steps, best, start, stop, watch, chief)
         # An image that is read only now may be at fault.
-        with lost_workers_told(strategy, run), naming_corrupt(dataset.train, dataset.validation):
+        with lost_workers_told(strategy, run), corrupt_image_as_user_error(dataset.train, dataset.validation):
             written = []
             if chief:
                 ((samples, _),) = batches_from(0).take(1)

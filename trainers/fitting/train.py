@@ -41,7 +41,7 @@ def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> t
     from .. import data
 
     dataset = data.load(config)
-    dataset.test.refuse_corrupt()  # they are read at the end only, which is a poor time to learn of it
+    dataset.test.raise_if_corrupt()  # they are read at the end only, which is a poor time to learn of it
     steps = len(dataset.train) // config.batch_size
     if not steps:
         raise UserError(
@@ -112,7 +112,7 @@ def _describe(run, config, resumed):
 def _finish(model, config, dataset, best, seconds, run):
     """Writes what a complete run has: final model, test predictions of the best model as saved, report, summary."""
     from ..evaluation.predictions import Predictions
-    from ..report.page import write_report
+    from ..report.run_report import write_report
 
     with run.replacing(RunDirectory.final_model_file) as path:
         model.save(path)

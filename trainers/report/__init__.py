@@ -1,1 +1,4 @@
-"""HTML reports: sections, figures, and pages that compare runs."""
+"""HTML reports: of one run (`run_report.py`), of several beside each other (`comparison.py`).
+
+Each `*_section.py` has one section's text and its picture; `run_report.py` lists the sections in their order.
+"""

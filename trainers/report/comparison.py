@@ -1,19 +1,19 @@
-"""Several runs on one page: their results beside each other and their class losses in one picture (Fig. 4)."""
+"""Sections of the page that compares several runs: their results, and their class losses (Figure 4 of the paper)."""
 
-from . import figures
-from .sections import Picture, Section
+from matplotlib.figure import Figure
 
-
-def sections(records) -> list:
-    """The page's sections.
-
-    Args:
-        records: name -> `RunRecord`.
-    """
-    return [results(records), losses(records)]
+from .figures import epoch_marker, png, show_literally, style_epoch_axes
+from .page import Picture, Section
+from .run_record import RunRecord
 
 
-def results(records) -> Section:
+def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
+    """Return the sections of a comparison of runs, which are given by name."""
+    return [_results_section(records), _losses_section(records)]
+
+
+def _results_section(records: dict[str, RunRecord]) -> Section:
+    """Return a table with one row of results for each run."""
     header = ("run", "test accuracy", "validation accuracy", "parameters", "training")
     rows = [
         (
@@ -28,23 +28,51 @@ def results(records) -> Section:
     return Section("Results", table=[header, *rows])
 
 
-def losses(records) -> Section:
-    known = {
-        _described(name, record): record.metrics
+def _losses_section(records: dict[str, RunRecord]) -> Section:
+    """Return the curves of the class loss of the runs that logged it."""
+    metrics = {
+        _describe_run(name, record): record.metrics
         for name, record in records.items()
         if all("class_loss" in row for row in record.metrics)
     }
     texts = ["The loss of the classes alone, without the feedback units' terms (Figure 4 of the paper)."]
-    if left := len(records) - len(known):
-        texts.append(f"{left} of the runs logged no class loss and are left out.")
-    if not known:
-        return Section("Class loss", texts=texts)
-    return Section("Class loss", texts=texts, pictures=[Picture(figures.class_losses(known), "Class losses")])
+    if missing := len(records) - len(metrics):
+        texts.append(f"{missing} of the runs logged no class loss and are left out.")
+    pictures = [Picture(_draw_losses(metrics), "Class losses")] if metrics else []
+    return Section("Class loss", texts=texts, pictures=pictures)
 
 
-def _described(name, record) -> str:
-    """The run's name and, of the settings in which runs usually differ, those it has."""
+def _describe_run(name: str, record: RunRecord) -> str:
+    """Return the run's name with its network, routing and feedback, the settings in which runs usually differ."""
     config = record.config["config"]
     values = [config[key] for key in ("model", "routing", "feedback") if config.get(key) not in (None, "none")]
     words = ["+".join(value) if isinstance(value, list) else value for value in values]
     return f"{name}: {' '.join(words)}"
+
+
+def _draw_losses(metrics: dict[str, list[dict]]) -> str:
+    """Draw the class loss of several runs over the epochs, in training and in validation, as a base64 PNG.
+
+    Args:
+        metrics: name of a run -> rows of its metrics.jsonl.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    plots = figure.subplots(1, 2, sharey=True)
+    for axes, key, title in zip(plots, ("class_loss", "val_class_loss"), ("training", "validation"), strict=True):
+        lines = []
+        for rows in metrics.values():
+            epochs = [row["epoch"] for row in rows]
+            lines += axes.plot(epochs, [row[key] for row in rows], marker=epoch_marker(epochs))
+        axes.set(ylabel="class loss", title=title, yscale="log")
+        axes.yaxis.set_major_formatter(_format_tick)
+        axes.yaxis.set_minor_formatter(_format_tick)
+        style_epoch_axes(axes)
+    # The space keeps a name that begins with "_" in the legend, which matplotlib would leave out.
+    names = [f" {name}" for name in metrics]
+    show_literally(figure.legend(lines, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8))
+    return png(figure)
+
+
+def _format_tick(value: float, position) -> str:
+    """Return the label of a tick on a logarithmic axis, such as "0.5", at 1, 2 and 5 times a power of 10 only."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""

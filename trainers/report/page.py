@@ -1,43 +1,53 @@
-"""report.html: one template, one list of sections; a page that needs no script and no network."""
+"""HTML pages made of sections, which need no script and no network."""
 
 import base64
 import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
 
-from ..runs.run_directory import RunDirectory
-from .run_record import RunRecord
-from .sections import SECTIONS
-
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 
-def write_report(run: RunDirectory, summary: dict):
-    """Writes a run's report.html from the files in its folder.
+@dataclass(frozen=True)
+class Picture:
+    """A base64 PNG with its alternative text and its caption."""
 
-    Args:
-        run: the run's folder, with config.json, metrics.jsonl and predictions.npz.
-        summary: what summary.json says or will say.
+    png: str
+    alt: str
+    caption: str = ""
 
-    Raises:
-        UserError: one of the files is missing or damaged.
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a page: a heading, paragraphs, a table and pictures, each of which may be empty.
+
+    Attributes:
+        title: the heading.
+        texts: paragraphs.
+        table: rows of cells; the first cell of each row is its heading.
+        pictures: of the section.
+        layout: of the pictures, "wide" or "gallery".
     """
-    record = RunRecord.read(run, summary)
-    run.write_text(RunDirectory.report_file, render(f"{summary['recipe']} · {run.path.name}", record))
+
+    title: str
+    texts: list[str] = field(default_factory=list)
+    table: list[tuple] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    layout: str = "wide"
 
 
-def render(title: str, record: RunRecord) -> str:
-    """A run's page as text."""
-    return page(title, [section for make in SECTIONS if (section := make(record)) is not None])
+def render_page(title: str, sections: list[Section]) -> str:
+    """Render a page of sections as HTML.
 
-
-def page(title: str, sections: list) -> str:
-    """A page as text. Every string from the run is escaped; the policy in its head forbids script and network."""
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
+    All text is escaped, since names and settings come from the user, and the page's content security policy forbids
+    scripts and network access.
+    """
+    style = (_FOLDER / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html").render(
         title=title, style=jinja2.utils.markupsafe.Markup(style), style_digest=digest, sections=sections

@@ -1,4 +1,4 @@
-"""What a report is made of: the files of a run, read and nothing more."""
+"""The files of a finished run that its report is made from, read into memory."""
 
 from dataclasses import dataclass, field
 
@@ -8,34 +8,44 @@ from ..runs.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's configuration and circumstances, its metrics per epoch, its summary, its test predictions, and the
-    agreement of its capsules at some epochs (none of a network without capsules)."""
+    """Contents of a finished run's files.
+
+    Attributes:
+        config: contents of config.json: the configuration and the circumstances of the run.
+        metrics: rows of metrics.jsonl, one per epoch.
+        summary: contents of summary.json.
+        predictions: on the test images.
+        robustness: contents of robustness.json, disturbance -> run -> accuracies; empty if they were not measured.
+        agreement: rows of agreement.jsonl, on the capsules' agreement at some epochs; empty for networks without
+            capsules.
+    """
 
     config: dict
-    metrics: list
+    metrics: list[dict]
     summary: dict
     predictions: Predictions
-    robustness: dict = field(default_factory=dict)  # disturbance -> run -> accuracies, where they were measured
-    agreement: list = field(default_factory=list)
+    robustness: dict = field(default_factory=dict)
+    agreement: list[dict] = field(default_factory=list)
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
-        """Reads a run's files.
+        """Read the files of a run, except summary.json, whose contents are given because it is written last.
 
         Raises:
             UserError: one is missing or damaged.
         """
-        measured = run.file(RunDirectory.robustness_file).exists()
-        agreement = run.file(RunDirectory.agreement_file).exists()
+        has_robustness = run.file(RunDirectory.robustness_file).exists()
+        has_agreement = run.file(RunDirectory.agreement_file).exists()
         return cls(
             config=run.read_json(RunDirectory.config_file, "config"),
             metrics=run.read_json_lines(RunDirectory.metrics_file),
             summary=summary,
             predictions=Predictions.load(run.file(RunDirectory.predictions_file)),
-            robustness=run.read_json(RunDirectory.robustness_file) if measured else {},
-            agreement=run.read_json_lines(RunDirectory.agreement_file) if agreement else [],
+            robustness=run.read_json(RunDirectory.robustness_file) if has_robustness else {},
+            agreement=run.read_json_lines(RunDirectory.agreement_file) if has_agreement else [],
         )
 
     @property
-    def class_names(self) -> list:
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of the labels."""
         return self.summary["class_names"]

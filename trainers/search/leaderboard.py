@@ -4,7 +4,7 @@ import csv
 import io
 import statistics
 
-from ..report.page import page
+from ..report.page import render_page
 from ..runs.run_directory import RunDirectory
 from . import report_sections as sections
 from .records import read_records
@@ -34,7 +34,7 @@ def write(plan, run: RunDirectory) -> list[dict]:
         told = ("trial", "validation_accuracy", "validation_loss")
         run.write_json(BEST, {**config, "search": {"folder": str(run.path), **{key: best[key] for key in told}}})
     run.write_text(
-        RunDirectory.report_file, page(f"Search · {run.path.name}", sections.of(plan, records, retrained(run)))
+        RunDirectory.report_file, render_page(f"Search · {run.path.name}", sections.of(plan, records, retrained(run)))
     )
     return records
 

@@ -1,6 +1,6 @@
 """A search on one page: what was searched, where it was good, the leaderboard, what failed."""
 
-from ..report.section import Picture, Section
+from ..report.page import Picture, Section
 from . import figures
 
 _MOST_ROWS = 50

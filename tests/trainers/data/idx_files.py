@@ -1,4 +1,4 @@
-"""Small IDX files, written the way MNIST's are."""
+"""Writers of small IDX files in the layout of MNIST's."""
 
 import gzip
 import struct
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def idx_bytes(array) -> bytes:
-    """The IDX file of a uint8 array."""
+    """Returns the contents of an IDX file that holds a uint8 array."""
     array = np.asarray(array, np.uint8)
     return bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 

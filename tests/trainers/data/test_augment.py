@@ -1,11 +1,11 @@
-"""What each augmentation does to pixels and labels, against plain statements of it."""
+"""Each augmentation against tf.image, Pillow or a hand-computed result."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from encapnet_tf.trainers.data.augmentation import colour, mixing
 from encapnet_tf.trainers.data.augmentation.augment import STEPS, Augmentation
-from encapnet_tf.trainers.data.augmentation.rand_augment import _OPERATIONS, NUMBERS, rand_augment
+from encapnet_tf.trainers.data.augmentation.rand_augment import _OPERATIONS, NUM_UNIFORMS, rand_augment
 from encapnet_tf.trainers.data.augmentation.views import ENLARGE, Views
 from PIL import Image, ImageOps
 
@@ -40,7 +40,7 @@ def test_crop_is_what_tf_image_does_in_three_steps(name, large, mirrored):
     """The paper's sizes: 34 and 40 pixels, then a crop of 32, then a flip."""
     images = _images(3, 32, 32)
     tops, lefts = np.array([0, 1, large - 32]), np.array([large - 32, 0, 1])
-    numbers = np.full((3, STEPS[name].numbers), 0.5)  # of the jitter: none
+    numbers = np.full((3, STEPS[name].num_uniforms), 0.5)  # of the jitter: none
     numbers[:, 0], numbers[:, 1] = ((x + 0.5) / (large - 32 + 1) for x in (tops, lefts))
     numbers[:, 2] = 0.2 if mirrored else 0.8
     result = _base(name, images, numbers, Views((32, 32), ENLARGE[name]))
@@ -53,7 +53,7 @@ def test_crop_is_what_tf_image_does_in_three_steps(name, large, mirrored):
 @pytest.mark.parametrize("name", ["+", "++"])
 def test_digits_are_not_mirrored(name):
     images = _images(1, 32, 32)
-    numbers = np.full((2, STEPS[name].numbers), 0.5)
+    numbers = np.full((2, STEPS[name].num_uniforms), 0.5)
     numbers[:, 2] = (0.2, 0.8)
     one, other = _base(name, np.repeat(images, 2, axis=0), numbers, Views((32, 32), ENLARGE[name], mirrors=False))
     np.testing.assert_array_equal(one, other)
@@ -77,13 +77,13 @@ def test_the_test_view_is_the_middle_crop():
 
 def test_ten_crops_are_corners_and_middle_and_their_mirrors():
     images = _images(1, 32, 32)
-    crops = [crop.numpy()[0] for crop in Views((32, 32), ENLARGE["++"]).many(tf.constant(images))]
+    crops = [crop.numpy()[0] for crop in Views((32, 32), ENLARGE["++"]).ten_crops(tf.constant(images))]
     large = tf.image.resize(images, (40, 40)).numpy()[0]
     corners = [large[y : y + 32, x : x + 32] for y, x in ((4, 4), (0, 0), (0, 8), (8, 0), (8, 8))]
     assert len(crops) == 10
     for crop, expected in zip(crops, [*corners, *(c[:, ::-1] for c in corners)], strict=True):
         np.testing.assert_allclose(crop, expected, atol=1e-2)
-    assert len(Views((32, 32), mirrors=False).many(tf.constant(images))) == 5
+    assert len(Views((32, 32), mirrors=False).ten_crops(tf.constant(images))) == 5
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_factor_one_changes_nothing(function):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("n", [1, 60])
 def test_rand_augment_keeps_shape_and_range(n, channels):
-    numbers = RNG.random((n, NUMBERS)).astype("float32")
+    numbers = RNG.random((n, NUM_UNIFORMS)).astype("float32")
     result = rand_augment(tf.constant(_images(n, channels=channels)), tf.constant(numbers))
     assert result.shape == (n, 8, 8, channels)
     assert tf.reduce_all(tf.math.is_finite(result))
@@ -135,7 +135,7 @@ def test_rand_augment_gives_each_image_its_own_operation():
     """Image i asks for operation i, twice; alone or in a batch it gets the same."""
     n = len(_OPERATIONS)
     images = np.repeat(40 + 0.6 * _images(1, 16, 16), n, axis=0)  # room for every operation to do something
-    numbers = np.full((n, NUMBERS), 0.9, "float32")
+    numbers = np.full((n, NUM_UNIFORMS), 0.9, "float32")
     numbers[:, ::2] = ((np.arange(n) + 0.5) / n)[:, None]
     together = rand_augment(tf.constant(images), tf.constant(numbers)).numpy()
     for i in range(n):
@@ -186,7 +186,9 @@ def test_mixup_draws_from_its_beta_distribution():
 def test_a_chain_slices_numbers_for_each_link():
     """Each link has numbers of its own: a later one does not repeat an earlier one's."""
     chain = Augmentation(("+", "erasing", "cutmix"), Views((8, 8), ENLARGE["+"]), classes=3)
-    assert chain.numbers == 3 + mixing.ERASING_NUMBERS + mixing.CUTMIX_NUMBERS
-    images, labels = chain(tf.constant(_images(4)), tf.constant([0, 1, 2, 0]), tf.random.uniform((4, chain.numbers)))
+    assert chain.num_uniforms == 3 + mixing.ERASING_UNIFORMS + mixing.CUTMIX_UNIFORMS
+    images, labels = chain(
+        tf.constant(_images(4)), tf.constant([0, 1, 2, 0]), tf.random.uniform((4, chain.num_uniforms))
+    )
     assert images.shape == (4, 8, 8, 3)
     np.testing.assert_allclose(tf.reduce_sum(labels, axis=1), 1, rtol=1e-6)

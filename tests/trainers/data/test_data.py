@@ -1,3 +1,5 @@
+"""Loading of data sets: splits, sizes and settings, and errors that name the image or the label at fault."""
+
 import gzip
 
 import numpy as np
@@ -5,11 +7,12 @@ import pytest
 import tensorflow as tf
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
-from encapnet_tf.trainers.data import datasets
+from encapnet_tf.trainers.data import loading
 from encapnet_tf.trainers.data.pipeline.batches import evaluation_batches
+from encapnet_tf.trainers.data.pipeline.dataset import SourceDataset, stratified_split
 from encapnet_tf.trainers.data.pipeline.encoded import EncodedSplit
-from encapnet_tf.trainers.data.pipeline.split import Split, checked_split, stratified
-from encapnet_tf.trainers.data.sources.loaded import Loaded
+from encapnet_tf.trainers.data.pipeline.split import Split, checked_split
+from encapnet_tf.trainers.data.sources import mnist
 from encapnet_tf.trainers.runs.errors import UserError
 
 from tests.trainers.data.idx_files import idx_bytes, write_fashion_mnist
@@ -35,7 +38,7 @@ def test_digits_test_images_are_in_no_other_split():
 
 def test_stratified_keeps_every_image():
     split = Split(np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50) % 5)
-    rest, aside = stratified(split, 0.2)
+    rest, aside = stratified_split(split, 0.2)
     assert sorted([*rest.images.ravel(), *aside.images.ravel()]) == list(range(50))
     assert np.bincount(aside.labels).tolist() == [2] * 5
 
@@ -43,7 +46,7 @@ def test_stratified_keeps_every_image():
 def test_too_small_a_share_says_so():
     split = Split(np.zeros((50, 1, 1, 1), np.uint8), np.arange(50) % 5)
     with pytest.raises(UserError, match="Cannot set aside"):
-        stratified(split, 0.02)
+        stratified_split(split, 0.02)
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -73,7 +76,7 @@ def test_fashion_mnist_label_out_of_range(tmp_path):
         data.load(resolve("fashion_mnist", {"data_dir": str(tmp_path)}))
 
 
-@pytest.mark.skipif(not datasets.DEBIAN_FASHION_MNIST.is_dir(), reason="package dataset-fashion-mnist not installed")
+@pytest.mark.skipif(not mnist.DEBIAN_FASHION_MNIST.is_dir(), reason="package dataset-fashion-mnist not installed")
 def test_fashion_mnist_is_found_by_itself():
     dataset = data.load(resolve("fashion_mnist", {}))
     assert len(dataset.train) + len(dataset.validation) == 60_000
@@ -92,43 +95,43 @@ def test_image_size_resizes_what_the_network_sees(tmp_path):
     small, large = (
         data.load(resolve("fashion_mnist", {"data_dir": str(tmp_path), "image_size": size})) for size in (14, 32)
     )
-    assert (small.image_shape, small.train.shape) == ((14, 14, 1), (14, 14, 1))  # made smaller once
+    assert (small.image_shape, small.train.shape) == ((14, 14, 1), (14, 14, 1))  # shrunk once, in memory
     assert (large.image_shape, large.train.shape) == ((32, 32, 1), (28, 28, 1))  # enlarged in the pipeline
     ((images, _),) = evaluation_batches(large.test, 20, large.views.test)
     assert images.shape == (20, 32, 32, 1)
 
 
-@pytest.mark.parametrize("shape", [(20, 20), (32, 20)], ids=["square", "wide"])
-@pytest.mark.parametrize("size", [9, 14, 18])
-def test_pixels_are_cut_and_resized_as_files_are(monkeypatch, shape, size):
-    """So a served model sees of a file what was trained on; a ratio above and below 2, for only one antialiases."""
+# Ratios above and below 2, of which only the first antialiases; square and wide images.
+@pytest.mark.parametrize(("shape", "size"), [((20, 20), 9), ((32, 20), 9), ((32, 20), 14), ((20, 20), 18)])
+def test_pixels_are_cropped_and_resized_as_files_are(monkeypatch, shape, size):
+    """So a served model gets from a file the input that it was trained on."""
     images = np.random.default_rng(0).integers(0, 256, (20, *shape, 3), np.uint8)
     split = checked_split("mine", images, np.arange(20) % 2, classes=2)
-    monkeypatch.setitem(datasets.DATASETS, "mine", lambda config, size: Loaded(("a", "b"), split, split))
+    monkeypatch.setitem(loading.LOADERS, "mine", lambda config, size: SourceDataset(("a", "b"), split, split))
     files = tf.constant([tf.io.encode_png(image).numpy() for image in images])
-    as_files = EncodedSplit(lambda i: files[i], np.arange(20), split.labels, (size, size), 3, str).decoded()
+    as_files = EncodedSplit(lambda i: files[i], np.arange(20), split.labels, (size, size), 3, str).decode()
     dataset = data.load(resolve("digits", {"dataset": "mine", "image_size": size, "validation_fraction": 0.2}))
     np.testing.assert_array_equal(dataset.test.images, as_files.images)
 
 
-def test_another_aspect_is_cut_even_where_nothing_is_made_smaller(monkeypatch):
+def test_another_aspect_ratio_is_cropped_even_where_nothing_shrinks(monkeypatch):
     split = checked_split("mine", np.zeros((20, 12, 8)), np.arange(20) % 2, classes=2)
-    monkeypatch.setitem(datasets.DATASETS, "mine", lambda config, size: Loaded(("a", "b"), split, split))
-    asked, own = (
+    monkeypatch.setitem(loading.LOADERS, "mine", lambda config, size: SourceDataset(("a", "b"), split, split))
+    resized, unchanged = (
         data.load(resolve("digits", {"dataset": "mine", "image_size": size, "validation_fraction": 0.2}))
         for size in (16, None)
     )
-    assert asked.test.shape == (16, 16, 1)
-    assert own.test.shape == (12, 8, 1)
+    assert resized.test.shape == (16, 16, 1)
+    assert unchanged.test.shape == (12, 8, 1)
 
 
 @pytest.mark.parametrize(("flip", "mirrors"), [("auto", False), ("yes", True), ("no", False)])
-def test_flip_can_be_said(flip, mirrors):
+def test_flip_overrides_the_data_set(flip, mirrors):
     assert data.load(resolve("digits", {"flip": flip})).views.mirrors is mirrors
 
 
 def test_classes_file_is_for_folders():
-    with pytest.raises(UserError, match="--dataset=digits is none"):
+    with pytest.raises(UserError, match="Received --dataset=digits"):
         data.load(resolve("digits", {"classes_file": "ids.txt"}))
 
 

@@ -1,4 +1,4 @@
-"""A folder of images as data: layouts, what is left out, what is refused; each told with its name."""
+"""Image folders: layouts, files that are left out, and errors that name the folder or file at fault."""
 
 import os
 
@@ -8,6 +8,7 @@ from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.data.augmentation.augment import Augmentation
 from encapnet_tf.trainers.data.pipeline.batches import training_batches
+from encapnet_tf.trainers.data.pipeline.decoding import crop_and_resize, decode_image
 from encapnet_tf.trainers.runs.errors import UserError
 from PIL import Image
 
@@ -18,35 +19,41 @@ def _load(root, **overrides):
     return data.load(resolve("digits", {"dataset": "folder", "data_dir": str(root), **overrides}))
 
 
-def _shows_its_class(split):
-    """The brightest channel tells the class: blue 2, green 1, red 0."""
+def _load_undecoded(root, **overrides):
+    """Loads a folder without opening a single image, for tests of layouts and names."""
+    return _load(root, image_size=12, cache_gib=0.0, **overrides)
+
+
+def _sizes(dataset):
+    return len(dataset.train), len(dataset.validation), len(dataset.test)
+
+
+def _assert_images_match_labels(split):
+    """The brightest channel shows the class: blue 2, green 1, red 0."""
     brightest = split.pixels(np.arange(len(split))).mean(axis=(1, 2)).argmax(axis=1)
     np.testing.assert_array_equal(brightest, 2 - split.labels)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".bmp", ".gif"])
-def test_classes_of_one_folder(tmp_path, suffix):
-    write_folder(tmp_path, suffix=suffix)
+def test_classes_of_one_folder(tmp_path):
+    """Files of every format; the name's ending may be in capitals."""
+    write_folder(tmp_path, suffixes=(".png", ".jpg", ".JPEG", ".bmp", ".gif"))
     dataset = _load(tmp_path)
     assert dataset.class_names == ("blue", "green", "red")
     assert dataset.image_shape == (12, 10, 3)
-    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (21, 3, 6)
+    assert _sizes(dataset) == (21, 3, 6)
     for split in (dataset.train, dataset.validation, dataset.test):
-        _shows_its_class(split)
+        _assert_images_match_labels(split)
 
 
-def test_folders_of_splits(tmp_path):
-    for name, n in (("train", 6), ("val", 2), ("test", 3)):
+@pytest.mark.parametrize(
+    ("folders", "sizes"),
+    [({"train": 6, "val": 2, "test": 3}, (18, 6, 9)), ({"train": 10, "val": 2}, (27, 3, 6))],
+    ids=["three splits", "val is the test split where there is no other"],
+)
+def test_folders_of_splits(tmp_path, folders, sizes):
+    for name, n in folders.items():
         write_folder(tmp_path / name, n)
-    dataset = _load(tmp_path)
-    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (18, 6, 9)
-
-
-def test_val_is_the_test_split_where_there_is_no_other(tmp_path):
-    for name, n in (("train", 10), ("val", 2)):
-        write_folder(tmp_path / name, n)
-    dataset = _load(tmp_path)
-    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (27, 3, 6)
+    assert _sizes(_load_undecoded(tmp_path)) == sizes
 
 
 def test_links_and_other_files_are_left_out_and_counted(tmp_path):
@@ -60,7 +67,7 @@ def test_links_and_other_files_are_left_out_and_counted(tmp_path):
     os.mkfifo(red / "pipe.png")  # reading it would wait forever
     (tmp_path / "data" / "README").write_text("")
     dataset = _load(tmp_path / "data")
-    assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 30
+    assert sum(_sizes(dataset)) == 30
     assert {why: len(names) for why, names in dataset.skipped.items()} == {
         "symbolic link": 2,
         "no image by its name": 1,
@@ -76,15 +83,15 @@ def _corrupt(path):
 
 
 @pytest.mark.parametrize("cache_gib", [1.0, 0.0])
-def test_corrupt_images_are_left_out_only_where_asked(tmp_path, cache_gib):
+def test_corrupt_images_are_left_out_on_request(tmp_path, cache_gib):
     write_folder(tmp_path)
     for name in ("03.png", "07.png"):
         _corrupt(tmp_path / "green" / name)
     dataset = _load(tmp_path, corrupt_images="skip", cache_gib=cache_gib, image_size=12)
-    assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 28
+    assert sum(_sizes(dataset)) == 28
     assert [path[-12:] for path in dataset.skipped["corrupt image"]] == ["green/03.png", "green/07.png"]
     for split in (dataset.train, dataset.validation, dataset.test):
-        _shows_its_class(split)
+        _assert_images_match_labels(split)
 
 
 def test_a_corrupt_image_is_named(tmp_path):
@@ -94,7 +101,7 @@ def test_a_corrupt_image_is_named(tmp_path):
         _load(tmp_path, image_size=12)
 
 
-def test_images_too_many_for_memory_are_read_as_wanted(tmp_path):
+def test_images_too_many_for_memory_are_read_for_each_batch(tmp_path):
     write_folder(tmp_path, size=(16, 16))
     in_memory, on_disk = (_load(tmp_path, cache_gib=gib) for gib in (1.0, 0.0))
     assert hasattr(in_memory.train, "images")
@@ -110,12 +117,12 @@ def test_images_too_many_for_memory_are_read_as_wanted(tmp_path):
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 def test_an_image_that_breaks_in_training_is_named(tmp_path, part):
-    """Too many for memory, so nothing was decoded before. Of test images it is told before training begins."""
+    """Too many images for memory, so none was decoded before; the test images are checked before training begins."""
     from encapnet_tf.trainers.fitting.train import train
 
     for name in ("train", "val", "test"):
-        write_folder(tmp_path / "data" / name, size=(16, 16))
-    overrides = {"dataset": "folder", "data_dir": str(tmp_path / "data"), "cache_gib": 0.0, "image_size": 16}
+        write_folder(tmp_path / "data" / name, per_class=4, size=(8, 8))
+    overrides = {"dataset": "folder", "data_dir": str(tmp_path / "data"), "cache_gib": 0.0, "image_size": 8}
     tiny = {"num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "batch_size": 4, "epochs": 3}
     for path in (tmp_path / "data" / part / "green").iterdir():
         _corrupt(path)
@@ -124,43 +131,34 @@ def test_an_image_that_breaks_in_training_is_named(tmp_path, part):
     assert (tmp_path / "run").exists() == (part != "test")
 
 
-def test_sizes_that_differ_want_a_size(tmp_path):
+def test_images_of_differing_sizes_need_image_size(tmp_path):
     write_folder(tmp_path)
     write_image(tmp_path / "red" / "odd.png", COLOURS["red"], (30, 50))
     with pytest.raises(UserError, match=r"odd\.png is 30x50, others 12x10.*--image_size"):
         _load(tmp_path)
-    dataset = _load(tmp_path, image_size=8)
-    assert dataset.image_shape == dataset.train.shape == (8, 8, 3)
-
-
-def test_images_are_stored_enlarged_for_the_crops(tmp_path):
-    write_folder(tmp_path)
     dataset = _load(tmp_path, image_size=8, augment=("++",))
-    assert (dataset.image_shape, dataset.train.shape) == ((8, 8, 3), (10, 10, 3))
+    assert dataset.image_shape == (8, 8, 3)
+    assert dataset.train.images.shape[1:] == (10, 10, 3)  # stored enlarged, for the crops
 
 
-def test_the_middle_square_is_cut_out(tmp_path):
+def test_the_central_square_is_cut_out():
     """A wide image keeps its proportions: its shorter side is resized."""
-    from encapnet_tf.trainers.data.pipeline.encoded import square
-
     image = np.zeros((20, 60, 3), np.uint8)
     image[:, 20:40] = 200
-    assert (square(image, (10, 10)).numpy() == 200).mean() > 0.75
-    assert (square(image, (20, 20)).numpy() == 200).all()
+    assert (crop_and_resize(image, (10, 10)).numpy() == 200).mean() > 0.75
+    assert (crop_and_resize(image, (20, 20)).numpy() == 200).all()
 
 
-def test_large_jpeg_files_are_decoded_small_and_look_the_same(tmp_path):
-    from encapnet_tf.trainers.data.pipeline.encoded import decode
-
+def test_large_jpeg_files_are_decoded_small_and_look_alike(tmp_path):
     coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8))
     coarse.resize((400, 300), Image.Resampling.BICUBIC).save(tmp_path / "smooth.jpg", quality=95)
-    data = (tmp_path / "smooth.jpg").read_bytes()
-    assert decode(data, 3).shape == (300, 400, 3)
-    for least, expected in (((300, 300), 300), ((151, 151), 300), ((150, 150), 150), ((40, 40), 75), ((9, 9), 38)):
-        small = decode(data, 3, least).numpy()
-        assert small.shape[0] == expected
-        same = np.asarray(Image.open(tmp_path / "smooth.jpg").resize(small.shape[1::-1], Image.Resampling.BOX))
-        assert np.abs(small.astype(int) - same).mean() < 3
+    file = (tmp_path / "smooth.jpg").read_bytes()
+    assert decode_image(file, 3).shape == (300, 400, 3)
+    for min_size, height in (((300, 300), 300), ((151, 151), 300), ((150, 150), 150), ((40, 40), 75), ((9, 9), 38)):
+        small = decode_image(file, 3, min_size).numpy()
+        assert small.shape[0] == height
+        expected = np.asarray(Image.open(tmp_path / "smooth.jpg").resize(small.shape[1::-1], Image.Resampling.BOX))
+        assert np.abs(small.astype(int) - expected).mean() < 3
 
 
 @pytest.mark.parametrize(
@@ -183,7 +181,7 @@ def test_wrong_folders_are_named(tmp_path, change, message):
     write_folder(tmp_path)
     change(tmp_path)
     with pytest.raises(UserError, match=message):
-        _load(tmp_path)
+        _load_undecoded(tmp_path)
 
 
 def test_no_folder(tmp_path):
@@ -191,11 +189,11 @@ def test_no_folder(tmp_path):
         _load(tmp_path / "nowhere")
 
 
-def test_classes_file_chooses(tmp_path):
+def test_classes_file_selects_classes(tmp_path):
     write_folder(tmp_path / "data")
     ids = tmp_path / "ids.txt"
     ids.write_text("# mine\nred\n\nblue  # like the sky\n")
-    assert _load(tmp_path / "data", classes_file=str(ids)).class_names == ("red", "blue")
+    assert _load_undecoded(tmp_path / "data", classes_file=str(ids)).class_names == ("red", "blue")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +207,7 @@ def test_classes_file_chooses(tmp_path):
         (b"\xff\xfe\x00", "no text file"),
     ],
 )
-def test_a_wrong_ids_file_is_told_by_its_line(tmp_path, text, message):
+def test_an_error_in_a_classes_file_names_the_line(tmp_path, text, message):
     write_folder(tmp_path / "data")
     ids = tmp_path / "ids.txt"
     if text is not None:

@@ -1,4 +1,4 @@
-"""The h-ImageNet builder on a made-up ImageNet: crops by their boxes, counts, and everything that can be wrong."""
+"""The builder of h-ImageNet on an invented ImageNet: crops, counts, and errors that name the file at fault."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
-from encapnet_tf.trainers.data.sources.h_imagenet import build, padded
+from encapnet_tf.trainers.data.sources.h_imagenet import build_h_imagenet, pad_box
 from encapnet_tf.trainers.runs.errors import UserError
 from PIL import Image
 
@@ -40,7 +40,7 @@ def imagenet(tmp_path):
 
 def _build(root, **options):
     options = {"boxes": root / "boxes", **options}
-    return build(root / "imagenet", root / "ids.txt", root / "out", **options)
+    return build_h_imagenet(root / "imagenet", root / "ids.txt", root / "out", **options)
 
 
 def test_crops_by_boxes_and_counts_beside_the_papers(imagenet):
@@ -58,7 +58,7 @@ def test_crops_by_boxes_and_counts_beside_the_papers(imagenet):
         assert whole.size == (500, 214)
 
 
-def test_the_recipe_trains_on_what_was_built(imagenet):
+def test_the_recipe_loads_the_built_folder(imagenet):
     _build(imagenet)
     config = resolve("h_imagenet", {"data_dir": str(imagenet / "out"), "validation_fraction": 0.25})
     dataset = data.load(config)
@@ -68,8 +68,8 @@ def test_the_recipe_trains_on_what_was_built(imagenet):
 
 
 def test_padding_stays_within_the_image():
-    assert padded((100, 50, 200, 150), 1000, 1000) == (90, 40, 210, 160)
-    assert padded((0, 0, 100, 100), 105, 104) == (0, 0, 105, 104)
+    assert pad_box((100, 50, 200, 150), 1000, 1000) == (90, 40, 210, 160)
+    assert pad_box((0, 0, 100, 100), 105, 104) == (0, 0, 105, 104)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_padding_stays_within_the_image():
         (lambda root: (root / "out").mkdir(), r"--out=.* exists already"),
     ],
 )
-def test_what_is_wrong_is_named(imagenet, change, message):
+def test_errors_name_the_file_at_fault(imagenet, change, message):
     change(imagenet)
     before = (imagenet / "out").exists()
     with pytest.raises(UserError, match=message):
         _build(imagenet)
-    assert (imagenet / "out").exists() == before  # nothing half made is left
+    assert (imagenet / "out").exists() == before  # no unfinished folder is left
     assert not list(imagenet.glob("*.unfinished"))
 
 
@@ -111,6 +111,6 @@ def test_links_are_left_out_and_counted(imagenet):
     assert "0 corrupt, 1 x symbolic link, 1 x no image by its name\n" in _build(imagenet)
 
 
-def test_corrupt_images_are_left_out_and_counted_where_asked(imagenet):
+def test_corrupt_images_are_left_out_and_counted_on_request(imagenet):
     (imagenet / "imagenet" / "val" / IDS[1] / f"val_{IDS[1]}_2.JPEG").write_bytes(b"\xff\xd8broken")
     assert "1 corrupt" in _build(imagenet, skip_corrupt=True)

@@ -1,3 +1,5 @@
+"""The reader of IDX files, on whole, damaged and truncated ones."""
+
 import gzip
 import tracemalloc
 
@@ -34,7 +36,7 @@ def test_reads_what_was_written(path):
         (idx_bytes(IMAGES) + b"x", "promises 24 bytes"),
         (idx_bytes(IMAGES[0]), "no IDX file of unsigned bytes in 3 dimensions"),
         (b"\x89PNG" + idx_bytes(IMAGES), "no IDX file"),
-        (bytes((0, 0, 8, 3)) + bytes(12), "promises no data"),
+        (bytes((0, 0, 8, 3)) + bytes(12), "is empty: its header gives"),
     ],
     ids=["empty", "header cut", "data cut", "data left over", "labels for images", "another format", "no images"],
 )

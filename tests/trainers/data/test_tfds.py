@@ -1,4 +1,6 @@
-"""Data sets of TFDS: mocked ones by their names, and a small real one prepared here, whole, half and not at all."""
+"""Data sets of TFDS: mocked ones by their names, and small real ones, prepared wholly, half and not at all."""
+
+import shutil
 
 import numpy as np
 import pytest
@@ -31,38 +33,6 @@ class TinyShapes(tfds.core.GeneratorBasedBuilder):
             yield i, {"image": np.full((10 + i % 5, 12, 3), 100 + i, np.uint8), "label": i % 2}
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tfds")
-    TinyShapes(data_dir=folder).download_and_prepare()
-    return folder
-
-
-def _load(folder, **overrides):
-    return data.load(resolve("digits", {"dataset": "tiny_shapes", "data_dir": str(folder), **overrides}))
-
-
-def _shows_its_class(split):
-    parity = split.pixels(np.arange(len(split)))[:, 0, 0, 0] % 2
-    np.testing.assert_array_equal(parity, split.labels)
-
-
-@pytest.mark.parametrize("cache_gib", [1.0, 1e-5, 1e-9], ids=["pixels", "encoded", "records"])
-def test_the_same_images_from_memory_and_from_disk(prepared, cache_gib):
-    dataset = _load(prepared, image_size=12, cache_gib=cache_gib)
-    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (36, 4, 6)
-    assert dataset.class_names == CLASSES
-    assert dataset.image_shape == (12, 12, 3)
-    assert dataset.views.mirrors
-    for split in (dataset.train, dataset.validation, dataset.test):
-        _shows_its_class(split)
-    kept = list(prepared.glob("tiny_shapes/1.0.0/encapnet_labels_*.npy"))
-    assert bool(kept) == (cache_gib == 1e-9)
-    for path in kept:
-        _load(prepared, image_size=12, cache_gib=cache_gib)  # reads the labels that were kept
-        path.unlink()
-
-
 class OneSize(TinyShapes):
     """Images of one size, in three splits; `secret`: the test split's labels are not public."""
 
@@ -81,15 +51,49 @@ class OneSize(TinyShapes):
             yield i, {"image": np.full((9, 9, 3), 100 + i, np.uint8), "label": i % 2}
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder in which both data sets are prepared, for tests that only read it."""
+    folder = tmp_path_factory.mktemp("tfds")
+    for builder in (TinyShapes, OneSize):
+        builder(data_dir=folder).download_and_prepare()
+    return folder
+
+
 @pytest.fixture
-def one_size(tmp_path):
-    OneSize(data_dir=tmp_path).download_and_prepare()
-    (records,) = tmp_path.glob("one_size/1.0.0/*train.tfrecord*")
-    return tmp_path, records
+def prepared_copy(prepared, tmp_path):
+    """A copy of that folder, for tests that damage it."""
+    shutil.copytree(prepared, tmp_path / "tfds")
+    return tmp_path / "tfds"
 
 
-def test_splits_of_tfds_are_used(one_size):
-    dataset = _load(one_size[0], dataset="one_size")
+def _load(folder, **overrides):
+    return data.load(resolve("digits", {"dataset": "tiny_shapes", "data_dir": str(folder), **overrides}))
+
+
+def _assert_images_match_labels(split):
+    parity = split.pixels(np.arange(len(split)))[:, 0, 0, 0] % 2
+    np.testing.assert_array_equal(parity, split.labels)
+
+
+@pytest.mark.parametrize("cache_gib", [1.0, 1e-5, 1e-9], ids=["pixels", "encoded", "records"])
+def test_the_same_images_from_memory_and_from_disk(prepared, cache_gib):
+    dataset = _load(prepared, image_size=12, cache_gib=cache_gib)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (36, 4, 6)
+    assert dataset.class_names == CLASSES
+    assert dataset.image_shape == (12, 12, 3)
+    assert dataset.views.mirrors
+    for split in (dataset.train, dataset.validation, dataset.test):
+        _assert_images_match_labels(split)
+    caches = list(prepared.glob("tiny_shapes/1.0.0/encapnet_labels_*.npy"))
+    assert bool(caches) == (cache_gib == 1e-9)
+    for path in caches:
+        _load(prepared, image_size=12, cache_gib=cache_gib)  # reads the labels from the cache file
+        path.unlink()
+
+
+def test_splits_of_tfds_are_used(prepared):
+    dataset = _load(prepared, dataset="one_size")
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (30, 8, 5)
 
 
@@ -99,7 +103,7 @@ def test_a_test_split_without_labels_is_left_alone(tmp_path, monkeypatch):
     OneSize(data_dir=tmp_path).download_and_prepare()
     dataset = _load(tmp_path, dataset="one_size")
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (27, 3, 8)
-    _shows_its_class(dataset.test)
+    _assert_images_match_labels(dataset.test)
 
 
 def _truncated(data):
@@ -110,18 +114,23 @@ def _one_bit_wrong(data):
     return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
 
 
+def _train_records(folder):
+    (records,) = folder.glob("one_size/1.0.0/*train.tfrecord*")
+    return records
+
+
 @pytest.mark.parametrize("change", [_truncated, _one_bit_wrong])
-def test_damaged_records_are_told(one_size, change):
-    folder, records = one_size
+def test_damaged_records_are_refused(prepared_copy, change):
+    records = _train_records(prepared_copy)
     records.write_bytes(change(records.read_bytes()))
     with pytest.raises(UserError, match=r"files of its train split in .*one_size.* are damaged .*prepare the data set"):
-        _load(folder, dataset="one_size")
+        _load(prepared_copy, dataset="one_size")
 
 
-def test_a_corrupt_image_in_a_record_is_named(one_size):
+def test_a_corrupt_image_in_a_record_is_named(prepared_copy):
     import tensorflow as tf
 
-    folder, records = one_size
+    records = _train_records(prepared_copy)
     examples = [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(records))]
     image = examples[4].features.feature["image"].bytes_list
     image.value[0] = image.value[0][:30]
@@ -129,17 +138,17 @@ def test_a_corrupt_image_in_a_record_is_named(one_size):
         for example in examples:
             file.write(example.SerializeToString())
     with pytest.raises(UserError, match="1 of 30 images cannot be decoded: image 4 of one_size's train split"):
-        _load(folder, dataset="one_size")
-    assert len(_load(folder, dataset="one_size", corrupt_images="skip").train) == 29
+        _load(prepared_copy, dataset="one_size")
+    assert len(_load(prepared_copy, dataset="one_size", corrupt_images="skip").train) == 29
 
 
-def test_images_of_differing_sizes_want_a_size(prepared):
-    with pytest.raises(UserError, match="differ in size; say --image_size"):
+def test_images_of_differing_sizes_need_image_size(prepared):
+    with pytest.raises(UserError, match=r"differ in size\. Set --image_size"):
         _load(prepared)
 
 
 def _info_files(folder, name, counts):
-    """What a prepared data set leaves, without its data: TFDS mocks that."""
+    """Writes the files of a prepared data set without its data, which TFDS mocks."""
     builder = tfds.builder(name, data_dir=folder)
     template = tfds.core.ShardedFileTemplate(
         builder.data_path, dataset_name=builder.name, split=None, filetype_suffix="tfrecord"
@@ -168,7 +177,8 @@ def _info_files(folder, name, counts):
     ],
 )
 def test_recipes_find_their_data(tmp_path, recipe, name, shape, classes, mirrors):
-    n = 4 * classes if classes < 1000 else 40
+    few = classes if classes < 1000 else 5  # classes that have images
+    n = 4 * few
     test = "validation" if name == "imagenet2012" else "test"
     _info_files(tmp_path, name, {"train": n, test: n})
 
@@ -178,8 +188,7 @@ def test_recipes_find_their_data(tmp_path, recipe, name, shape, classes, mirrors
         images = np.random.default_rng(0).integers(0, 256, (n, *shape)).astype(np.uint8)
         if decoders:
             images = [tf.io.encode_png(image).numpy() for image in images]
-        labels = np.arange(n) % (classes if classes < 1000 else 10)
-        return tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+        return tf.data.Dataset.from_tensor_slices({"image": images, "label": np.arange(n) % few})
 
     with tfds.testing.mock_data(num_examples=n, as_dataset_fn=as_dataset, data_dir=str(tmp_path)):
         dataset = data.load(resolve(recipe, {"data_dir": str(tmp_path), "validation_fraction": 0.25}))
@@ -206,31 +215,30 @@ def test_mocked_labels_out_of_range_are_named(tmp_path):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
 
 
-def test_what_is_not_prepared_says_what_to_run(tmp_path):
+def test_a_data_set_that_is_not_prepared_gives_the_command(tmp_path):
     with pytest.raises(UserError, match=r"not prepared in .*encapnet data prepare --dataset=cifar10 --data_dir="):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
 
 
-def test_an_unfinished_preparation_is_told(tmp_path):
+def test_an_unfinished_preparation_is_reported(tmp_path):
     version = tfds.builder("cifar10", data_dir=tmp_path).info.version
     (tmp_path / "cifar10" / f"incomplete.ABC_{version}").mkdir(parents=True)
     with pytest.raises(UserError, match=r"did not finish left .*incomplete\.ABC_.*delete it.*encapnet data prepare"):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
 
 
-def test_a_half_prepared_data_set_is_told(tmp_path):
-    TinyShapes(data_dir=tmp_path).download_and_prepare()
-    (records,) = tmp_path.glob("tiny_shapes/1.0.0/*test.tfrecord*")
+def test_a_half_prepared_data_set_is_refused(prepared_copy):
+    (records,) = prepared_copy.glob("tiny_shapes/1.0.0/*test.tfrecord*")
     whole = records.read_bytes()
     records.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="is truncated or no TFRecord file"):
-        _load(tmp_path, image_size=12, cache_gib=1e-9)
+        _load(prepared_copy, image_size=12, cache_gib=1e-9)
     records.unlink()
     with pytest.raises(UserError, match=r"half prepared: 1 of 1 files of its test split .*encapnet data prepare"):
-        _load(tmp_path, image_size=12)
+        _load(prepared_copy, image_size=12)
 
 
-def test_too_few_examples_are_told(tmp_path):
+def test_too_few_examples_are_refused(tmp_path):
     _info_files(tmp_path, "cifar10", {"train": 20, "test": 20})
     with (
         tfds.testing.mock_data(num_examples=7, max_value=10, data_dir=str(tmp_path)),
@@ -250,7 +258,7 @@ def test_data_without_labels_is_refused(tmp_path):
         data.load(resolve("digits", {"dataset": "coco_captions", "data_dir": str(tmp_path)}))
 
 
-def test_without_tfds_the_message_says_what_to_install(monkeypatch):
+def test_without_tfds_the_error_names_the_package_to_install(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)

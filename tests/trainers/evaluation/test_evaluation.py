@@ -9,7 +9,9 @@ from encapnet_tf.trainers.data.pipeline.split import Split
 from encapnet_tf.trainers.evaluation.calibration import Calibration
 from encapnet_tf.trainers.evaluation.predictions import Predictions, many_crop_lengths
 from encapnet_tf.trainers.evaluation.robustness import DISTURBANCES, accuracies, table
-from encapnet_tf.trainers.report.evaluation_sections import calibration, per_class, robustness
+from encapnet_tf.trainers.report.calibration_section import calibration_section
+from encapnet_tf.trainers.report.classes_section import class_accuracy_section
+from encapnet_tf.trainers.report.robustness_section import robustness_section
 from encapnet_tf.trainers.report.run_record import RunRecord
 
 LENGTHS = np.array([[0.9, 0.1, 0.3], [0.2, 0.7, 0.1], [0.5, 0.4, 0.6], [0.8, 0.85, 0.1]])
@@ -33,7 +35,7 @@ def test_accuracy_per_class():
 
 
 def test_calibration_error_by_hand():
-    bins = Calibration.of(LENGTHS, LABELS, bins=2)
+    bins = Calibration.from_scores(LENGTHS, LABELS, bins=2)
     assert bins.counts.tolist() == [0, 4]
     assert bins.expected_error == pytest.approx(abs(0.5 - (0.9 + 0.7 + 0.6 + 0.85) / 4))
 
@@ -43,14 +45,14 @@ def test_a_calibrated_model_has_no_error():
     confidence = rng.uniform(0.5, 1, 40_000)
     labels = (rng.random(40_000) > confidence).astype(int)
     scores = np.stack([confidence, 1 - confidence], axis=1)
-    assert Calibration.of(scores, labels).expected_error < 0.02
-    assert Calibration.of(scores, np.ones_like(labels)).expected_error == pytest.approx(0.75, abs=0.01)
-    assert Calibration.of(np.array([[1.0, 0.0]]), np.array([0])).expected_error == 0
+    assert Calibration.from_scores(scores, labels).expected_error < 0.02
+    assert Calibration.from_scores(scores, np.ones_like(labels)).expected_error == pytest.approx(0.75, abs=0.01)
+    assert Calibration.from_scores(np.array([[1.0, 0.0]]), np.array([0])).expected_error == 0
 
 
 def _record(measured):
     record = RunRecord({}, [], {"class_names": ["a", "b", "c"]}, _predictions(), measured)
-    return [section(record) for section in (per_class, calibration, robustness)]
+    return [section(record) for section in (class_accuracy_section, calibration_section, robustness_section)]
 
 
 def test_sections_show_the_hardest_class_first_and_no_class_without_images():
@@ -142,5 +144,5 @@ def test_ten_crops_are_averaged():
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
     views = Views((8, 8), ENLARGE["++"])
-    mean = np.mean([crop.numpy() for crop in views.many(tf.constant(split.images, tf.float32))], axis=0)
+    mean = np.mean([crop.numpy() for crop in views.ten_crops(tf.constant(split.images, tf.float32))], axis=0)
     np.testing.assert_allclose(many_crop_lengths(model, split, views, 20), model.predict(mean, verbose=0), rtol=1e-3)

@@ -1,3 +1,5 @@
+"""Reports: escaping and the security policy of the page, every section, and the numbers and texts in the pictures."""
+
 import base64
 import dataclasses
 import hashlib
@@ -6,10 +8,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from encapnet_tf.trainers.evaluation.calibration import Calibration
 from encapnet_tf.trainers.evaluation.predictions import Predictions
-from encapnet_tf.trainers.report import comparison, render
-from encapnet_tf.trainers.report import page as page_of
+from encapnet_tf.trainers.report import calibration_section, classes_section
+from encapnet_tf.trainers.report.agreement_section import agreement_section
+from encapnet_tf.trainers.report.comparison import comparison_sections
+from encapnet_tf.trainers.report.feedback_section import feedback_section
+from encapnet_tf.trainers.report.page import render_page
 from encapnet_tf.trainers.report.run_record import RunRecord
+from encapnet_tf.trainers.report.run_report import render_report
 
 EVIL = "<img onerror=alert(1) src=x>"
 DOLLARS = r"$\frac{$"
@@ -54,7 +61,7 @@ class _Tags(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page():
-    return render(f"title {EVIL}", _record([EVIL, DOLLARS, "c & d"]))
+    return render_report(f"title {EVIL}", _record([EVIL, DOLLARS, "c & d"]))
 
 
 def test_strings_are_escaped(page):
@@ -93,8 +100,9 @@ def test_sections_are_there(page):
 
 
 def test_no_mistakes():
-    page = render("t", _record(["a", "b", "c"], right=True))
-    assert "There are none" in page
+    section = classes_section.mistakes_section(_record(["a", "b", "c"], right=True))
+    assert "There are none" in section.texts[0]
+    assert not section.pictures
 
 
 def _with_units(record, shares):
@@ -107,15 +115,16 @@ def _with_units(record, shares):
 
 
 def test_feedback_units_have_a_section():
-    page = render("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.2, 0.1)))
-    assert "<h2>Feedback agreement</h2>" in page
-    assert "Warning" not in page
+    section = feedback_section(_with_units(_record(["a", "b", "c"]), (0.5, 0.2, 0.1)))
+    assert section.title == "Feedback agreement"
+    assert len(section.texts) == len(section.pictures) == 1
+    assert feedback_section(_record(["a", "b", "c"])) is None
 
 
-def test_a_collapsed_extractor_is_told():
-    page = render("t", _with_units(_record(["a", "b", "c"]), (0.5, 0.002, 0.001)))
-    assert "Warning: the extractor of unit collapsed at epoch 2" in page
-    assert "fell to 0.001 of the features" in page
+def test_a_collapsed_extractor_is_reported():
+    section = feedback_section(_with_units(_record(["a", "b", "c"]), (0.5, 0.002, 0.001)))
+    assert "Warning: the extractor of unit collapsed at epoch 2" in section.texts[1]
+    assert "fell to 0.001 of that of the raw features" in section.texts[1]
 
 
 def test_confusion_counts():
@@ -134,21 +143,100 @@ def _with_agreement(record):
 
 
 def test_agreement_has_a_section():
-    page = render("t", _with_agreement(_record(["a", "b", "c"])))
-    assert "<h2>Agreement of capsules</h2>" in page
-    assert "<h2>Agreement" not in render("t", _record(["a", "b", "c"]))
+    section = agreement_section(_with_agreement(_record(["a", "b", "c"])))
+    assert section.title == "Agreement of capsules"
+    assert len(section.pictures) == 1
+    assert agreement_section(_record(["a", "b", "c"])) is None
 
 
-def test_runs_beside_each_other():
+@pytest.fixture
+def figure_of(monkeypatch):
+    """A function that calls a drawing function and returns its figure instead of the PNG."""
+
+    def draw(module, function, *arguments):
+        monkeypatch.setattr(module, "png", lambda figure: figure)
+        return getattr(module, function)(*arguments)
+
+    return draw
+
+
+def _texts(labels):
+    return [label.get_text() for label in labels]
+
+
+def test_confusion_matrix_shows_counts_names_and_shares_of_the_true_class(figure_of):
+    counts = np.array([[30, 10, 0], [0, 0, 0], [5, 0, 15]])  # no image of the second class
+    axes, colour_bar = figure_of(classes_section, "draw_confusion", counts, [EVIL, DOLLARS, "c"]).axes
+    assert _texts(axes.texts) == ["30", "10", "", "", "", "", "5", "", "15"]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0.25, 0, 0.75]])
+    assert axes.images[0].get_clim() == (0, 1)
+    assert {axes.texts[i].get_color() for i in (0, 8)} == {"white"}  # on dark cells
+    assert "white" not in {axes.texts[i].get_color() for i in (1, 6)}
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert _texts(labels) == [EVIL, DOLLARS, "c"]
+        assert not any(label.get_parse_math() for label in labels)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    assert colour_bar.get_ylabel() == "share of the true class"
+
+
+def test_confusion_matrix_of_many_classes_has_neither_counts_nor_names(figure_of):
+    axes, _ = figure_of(
+        classes_section, "draw_confusion", np.eye(41, dtype=int), [f"class {i}" for i in range(41)]
+    ).axes
+    assert not axes.texts
+    labels = _texts([*axes.get_xticklabels(), *axes.get_yticklabels()])
+    assert len(labels) < 30
+    assert not any("class" in label for label in labels)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Scores as of a network in float32, some beyond 1, with no image in the lowest bins."""
+    rng = np.random.default_rng(1)
+    scores = rng.uniform(0.2, 1.01, (2000, 10)).astype("float32")
+    return scores, np.where(rng.random(2000) < 0.8, scores.argmax(axis=1), rng.integers(0, 10, 2000))
+
+
+def test_calibration_by_a_loop_over_bins(scores):
+    """Confidence, accuracy and error of each bin from their definition."""
+    calibration = Calibration.from_scores(*scores, bins=15)
+    confidence, correct = np.minimum(scores[0].max(axis=1), 1).astype(float), scores[0].argmax(axis=1) == scores[1]
+    bin_of_image = np.minimum((confidence * 15).astype(int), 14)
+    members = [bin_of_image == i for i in range(15) if (bin_of_image == i).any()]
+    assert calibration.counts.sum() == 2000
+    assert calibration.counts[calibration.counts > 0].tolist() == [int(m.sum()) for m in members]
+    np.testing.assert_allclose(calibration.confidence, [confidence[m].mean() for m in members], rtol=1e-12)
+    np.testing.assert_allclose(calibration.accuracy, [correct[m].mean() for m in members], rtol=1e-12)
+    error = sum(m.sum() * abs(correct[m].mean() - confidence[m].mean()) for m in members) / 2000
+    assert calibration.expected_error == pytest.approx(error, rel=1e-12)
+
+
+def test_calibration_figure_shows_accuracy_confidence_and_counts(figure_of, scores):
+    calibration = Calibration.from_scores(*scores)
+    figure = figure_of(calibration_section, "draw_calibration", calibration)
+    diagram, histogram = figure.axes
+    occupied = np.flatnonzero(calibration.counts)
+    np.testing.assert_allclose([bar.get_height() for bar in diagram.patches], calibration.accuracy)
+    np.testing.assert_allclose([bar.get_center()[0] * 15 - 0.5 for bar in diagram.patches], occupied)
+    diagonal, points = diagram.lines
+    np.testing.assert_array_equal(diagonal.get_xydata(), [(0, 0), (1, 1)])
+    np.testing.assert_array_equal(points.get_xydata(), np.stack([calibration.confidence, calibration.accuracy], axis=1))
+    assert points.get_linestyle() == "None"
+    assert [bar.get_height() for bar in histogram.patches] == calibration.counts.tolist()
+    assert _texts(figure.legends[0].get_texts()) == ["Perfectly calibrated", "mean confidence of the bin", "accuracy"]
+    assert diagram.get_legend() is None  # it would cover bars
+
+
+def test_comparison_of_runs():
     """Results of every run; the class losses of those that logged them."""
     plain = _record(["a", "b", "c"])
     logged = dataclasses.replace(
         plain, metrics=[{**row, "class_loss": 0.5, "val_class_loss": 0.6} for row in plain.metrics]
     )
-    results, losses = comparison.sections({"one": plain, EVIL: logged, DOLLARS: logged})
+    results, losses = comparison_sections({"one": plain, EVIL: logged, DOLLARS: logged})
     assert [row[0] for row in results.table] == ["run", "one", EVIL, DOLLARS]
     assert results.table[1][1] == "50.00%"
     assert len(losses.pictures) == 1
     assert "1 of the runs logged no class loss" in losses.texts[1]
-    assert not re.search(r"<[^>]*onerror", page_of("t", [results, losses]))
-    assert not comparison.sections({"one": plain})[1].pictures
+    assert not re.search(r"<[^>]*onerror", render_page("t", [results, losses]))
+    assert not comparison_sections({"one": plain})[1].pictures

@@ -1,6 +1,6 @@
-"""Augmentation of training batches: pure functions of the images and of numbers given, so that runs repeat and resume.
+"""Augmentation chains: a base that makes the network's input, then any number of extras.
 
-A chain is one base, which makes the view that the network sees, and any extras after it, in the order given.
+All steps are ours, since Keras's random layers cannot be keyed by (seed, epoch, index), which exact resuming needs.
 """
 
 import math
@@ -10,54 +10,54 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from . import colour, mixing
-from .rand_augment import NUMBERS as RAND_AUGMENT_NUMBERS
+from .rand_augment import NUM_UNIFORMS as RAND_AUGMENT_UNIFORMS
 from .rand_augment import rand_augment
 from .views import Views
 from .warp import about_centre, warp
 
 
-def _plain(images, numbers, views):
+def _plain(images, uniforms, views):
     return views.test(images)
 
 
-def _affine(images, numbers, views, degrees=10.0, zoom=0.1, shift=0.1):
-    """Rotates, zooms and shifts each image a little about its centre; no flips, for digits have a way up.
+def _affine(images, uniforms, views, *, degrees=10.0, zoom=0.1, shift=0.1):
+    """Rotate, zoom and shift each image a little about its centre, without flips, as handwritten digits allow.
 
     Args:
         images: (batch, height, width, channels) float32.
-        numbers: (batch, 5), uniform in [0, 1); at 0.5 nothing changes.
-        views: what the network sees.
-        degrees: largest angle either way.
-        zoom: largest change of scale either way, for width and height by themselves.
-        shift: largest move either way, as a share of the size.
+        uniforms: (batch, 5), uniform in [0, 1); 0.5 leaves the image unchanged.
+        views: size of the network's input.
+        degrees: largest rotation to either side.
+        zoom: largest relative change of scale, drawn separately for width and height.
+        shift: largest shift to either side, as a fraction of the image's size.
 
     Returns:
-        The images, bilinear, zero beyond their edges.
+        (batch, *views.size, channels), resampled bilinearly, 0 beyond the image's edges.
     """
     images = views.test(images)
     height, width = views.size
-    angle, wider, higher, right, down = tf.unstack(2 * numbers - 1, axis=1)
-    angle = angle * (degrees * math.pi / 180)
-    a, b = tf.cos(angle) / (1 + zoom * wider), -tf.sin(angle) / (1 + zoom * higher)
-    d, e = tf.sin(angle) / (1 + zoom * wider), tf.cos(angle) / (1 + zoom * higher)
-    matrices = about_centre(views.size, a, b, d, e, right * shift * width, down * shift * height)
+    rotation, zoom_x, zoom_y, shift_x, shift_y = tf.unstack(2 * uniforms - 1, axis=1)
+    angle = rotation * (degrees * math.pi / 180)
+    a, b = tf.cos(angle) / (1 + zoom * zoom_x), -tf.sin(angle) / (1 + zoom * zoom_y)
+    d, e = tf.sin(angle) / (1 + zoom * zoom_x), tf.cos(angle) / (1 + zoom * zoom_y)
+    matrices = about_centre(views.size, a, b, d, e, shift_x * shift * width, shift_y * shift * height)
     return warp(images, matrices, views.size)
 
 
-def _crop_flip(images, numbers, views):
-    """The paper's "+": a random crop of the enlarged image, mirrored half of the time where classes allow it."""
-    top, left, mirrored = tf.unstack(numbers[:, :3], axis=1)
-    mirrored = tf.cast(mirrored < 0.5, tf.float32) if views.mirrors else tf.zeros_like(top)
-    return views.crop(images, top, left, mirrored)
+def _crop_flip(images, uniforms, views):
+    """Crop the enlarged images at random and mirror half of them where classes allow it: the paper's "+"."""
+    top, left, mirror = tf.unstack(uniforms[:, :3], axis=1)
+    mirror = tf.cast(mirror < 0.5, tf.float32) if views.mirrors else tf.zeros_like(top)
+    return views.crop(images, top, left, mirror)
 
 
-def _crop_flip_jitter(images, numbers, views, jitter=0.2):
-    """The paper's "++": "+" from a larger image, then brightness, contrast and saturation by up to 0.2 either way.
+def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
+    """Crop and flip at random, then change brightness, contrast and saturation by up to 20 %: the paper's "++".
 
-    Differs from the paper: it does not say what is jittered; hue is left alone here.
+    Differs from the paper: it does not say which colour properties it jitters; hue is left unchanged here.
     """
-    images = _crop_flip(images, numbers, views)
-    factors = 1 + jitter * (2 * numbers[:, 3:6] - 1)
+    images = _crop_flip(images, uniforms, views)
+    factors = 1 + jitter * (2 * uniforms[:, 3:6] - 1)
     images = colour.brightness(images, factors[:, 0])
     images = colour.contrast(images, factors[:, 1])
     return colour.saturation(images, factors[:, 2])
@@ -65,76 +65,83 @@ def _crop_flip_jitter(images, numbers, views, jitter=0.2):
 
 @dataclass(frozen=True)
 class _Step:
-    """A link of a chain: how many random numbers it takes for an image, and what it does to a batch."""
+    """A step of an augmentation chain.
 
-    numbers: int
-    apply: Callable  # (images, labels, numbers, views) -> images, labels
+    Attributes:
+        num_uniforms: random numbers that the step takes for each image.
+        apply: (images, labels, uniforms, views) -> images, labels.
+        mixes: whether the step mixes labels.
+    """
+
+    num_uniforms: int
+    apply: Callable
     mixes: bool = False
 
 
-def _base(function):
-    return lambda images, labels, numbers, views: (function(images, numbers, views), labels)
+def _base_step(num_uniforms, function):
+    return _Step(num_uniforms, lambda images, labels, uniforms, views: (function(images, uniforms, views), labels))
 
 
-def _of_pixels(function):
-    return lambda images, labels, numbers, views: (function(images, numbers), labels)
+def _pixel_step(num_uniforms, function):
+    return _Step(num_uniforms, lambda images, labels, uniforms, views: (function(images, uniforms), labels))
 
 
-def _of_both(function):
-    return lambda images, labels, numbers, views: function(images, labels, numbers)
+def _mixing_step(num_uniforms, function):
+    return _Step(num_uniforms, lambda images, labels, uniforms, views: function(images, labels, uniforms), mixes=True)
 
 
 STEPS = {
-    "none": _Step(0, _base(_plain)),
-    "affine": _Step(5, _base(_affine)),
-    "+": _Step(3, _base(_crop_flip)),
-    "++": _Step(6, _base(_crop_flip_jitter)),
-    "randaugment": _Step(RAND_AUGMENT_NUMBERS, _of_pixels(rand_augment)),
-    "erasing": _Step(mixing.ERASING_NUMBERS, _of_pixels(mixing.erasing)),
-    "mixup": _Step(mixing.MIXUP_NUMBERS, _of_both(mixing.mixup), mixes=True),
-    "cutmix": _Step(mixing.CUTMIX_NUMBERS, _of_both(mixing.cutmix), mixes=True),
+    "none": _base_step(0, _plain),
+    "affine": _base_step(5, _affine),
+    "+": _base_step(3, _crop_flip),
+    "++": _base_step(6, _crop_flip_jitter),
+    "randaugment": _pixel_step(RAND_AUGMENT_UNIFORMS, rand_augment),
+    "erasing": _pixel_step(mixing.ERASING_UNIFORMS, mixing.erasing),
+    "mixup": _mixing_step(mixing.MIXUP_UNIFORMS, mixing.mixup),
+    "cutmix": _mixing_step(mixing.CUTMIX_UNIFORMS, mixing.cutmix),
 }
 
 
 class Augmentation:
-    """A chain of augmentations for the batches of one data set.
+    """A chain of augmentation steps for the training batches of one data set.
 
     Args:
         names: a base ("none", "affine", "+", "++"), then any of "randaugment", "erasing", "mixup", "cutmix".
-        views: what the network sees of the images.
+        views: crops and size of the network's input.
         classes: number of classes.
 
     Attributes:
-        numbers: how many random numbers an image takes.
-        mixes: whether labels come out as rows (batch, classes) that sum to 1, mixed, rather than as integers.
+        num_uniforms: random numbers that the chain takes for each image.
+        mixes: whether labels come out as mixed rows (batch, classes) that sum to 1, rather than as integers.
     """
 
     def __init__(self, names, views: Views, classes: int):
         self.views, self.classes = views, classes
         self._steps = [STEPS[name] for name in names]
-        self.numbers = sum(step.numbers for step in self._steps)
+        self.num_uniforms = sum(step.num_uniforms for step in self._steps)
         self.mixes = mixes_labels(names)
 
-    def __call__(self, images, labels, numbers):
-        """Augments a batch.
+    def __call__(self, images, labels, uniforms):
+        """Augment a batch.
 
         Args:
             images: (batch, height, width, channels) float32 from 0 to 255, as stored.
             labels: (batch,) int32.
-            numbers: (batch, self.numbers), uniform in [0, 1).
+            uniforms: (batch, self.num_uniforms), uniform in [0, 1).
 
         Returns:
-            Images (batch, *views.size, channels) float32, and labels as they came or, if `mixes`, mixed rows.
+            Images (batch, *views.size, channels) float32, and the labels: unchanged, or (batch, classes) float32 if
+            `mixes`.
         """
         if self.mixes:
             labels = tf.one_hot(labels, self.classes)
         first = 0
         for step in self._steps:
-            images, labels = step.apply(images, labels, numbers[:, first : first + step.numbers], self.views)
-            first += step.numbers
+            images, labels = step.apply(images, labels, uniforms[:, first : first + step.num_uniforms], self.views)
+            first += step.num_uniforms
         return images, labels
 
 
 def mixes_labels(names) -> bool:
-    """Whether a chain mixes the labels of images."""
+    """Return whether an augmentation chain mixes the labels of images, as MixUp and CutMix do."""
     return any(STEPS[name].mixes for name in names)

@@ -1,6 +1,8 @@
-"""Augmentations that replace pixels by others: random erasing, CutMix and MixUp. The latter two mix labels too.
+"""Random erasing, CutMix and MixUp: augmentations that replace pixels, or mix two images and their labels.
 
-An image's partner is the one at the mirrored place of its batch; the order of a batch is random already.
+All three are ours: Keras's RandomErasing, CutMix and MixUp draw their numbers themselves, which cannot be keyed by
+(seed, epoch, index) for exact resuming. In CutMix and MixUp, image i of a batch is mixed with image n - 1 - i; the
+order of a training batch is random already.
 """
 
 import functools
@@ -8,64 +10,65 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-_ERASED_SHARE = 0.25  # of images
-_ERASED_AREA = (0.02, 1 / 3)
-_ERASED_ASPECT = 0.3  # to its inverse
+_ERASING_PROBABILITY = 0.25
+_ERASING_AREA = (0.02, 1 / 3)  # smallest and largest, as fractions of the image
+_ERASING_ASPECT = 0.3  # smallest aspect ratio; the largest is its inverse
 _MIXUP_ALPHA = 0.2
-ERASING_NUMBERS, CUTMIX_NUMBERS, MIXUP_NUMBERS = 5, 3, 1
+ERASING_UNIFORMS, CUTMIX_UNIFORMS, MIXUP_UNIFORMS = 5, 3, 1  # random numbers for each image
 
 
-def erasing(images, numbers):
-    """Random erasing: in a quarter of the images a rectangle takes the image's mean colour.
+def erasing(images, uniforms):
+    """Fill a random rectangle with the image's mean colour, in a quarter of the images: random erasing.
 
     Args:
         images: (batch, height, width, channels) float32.
-        numbers: (batch, ERASING_NUMBERS), uniform in [0, 1): whether, area, aspect, and the centre's y and x.
+        uniforms: (batch, ERASING_UNIFORMS), uniform in [0, 1), which decide on: erasing at all, area, aspect ratio,
+            the centre's y and x.
 
     Returns:
         Images of the same shape.
     """
-    whether, area, aspect, y, x = tf.unstack(numbers, axis=1)
-    area = _ERASED_AREA[0] + area * (_ERASED_AREA[1] - _ERASED_AREA[0])
-    ratio = tf.pow(_ERASED_ASPECT, 2 * aspect - 1)  # log-uniform
-    inside = _boxes(images.shape[1:3], y, x, tf.sqrt(area * ratio), tf.sqrt(area / ratio))
-    inside = tf.logical_and(inside, (whether < _ERASED_SHARE)[:, None, None])
+    chance, area, aspect, y, x = tf.unstack(uniforms, axis=1)
+    area = _ERASING_AREA[0] + area * (_ERASING_AREA[1] - _ERASING_AREA[0])
+    ratio = tf.pow(_ERASING_ASPECT, 2 * aspect - 1)  # log-uniform
+    inside = _rectangle_masks(images.shape[1:3], y, x, tf.sqrt(area * ratio), tf.sqrt(area / ratio))
+    inside = tf.logical_and(inside, (chance < _ERASING_PROBABILITY)[:, None, None])
     return tf.where(inside[..., None], tf.reduce_mean(images, axis=(1, 2), keepdims=True), images)
 
 
-def cutmix(images, labels, numbers):
-    """CutMix: a rectangle comes from the partner, and the same share of the label.
+def cutmix(images, labels, uniforms):
+    """Paste a rectangle of another image of the batch, and mix the labels in proportion to its area: CutMix.
 
     Args:
         images: (batch, height, width, channels) float32.
         labels: (batch, classes) float32, one-hot or mixed already.
-        numbers: (batch, CUTMIX_NUMBERS), uniform in [0, 1): the rectangle's area, its centre's y and x.
+        uniforms: (batch, CUTMIX_UNIFORMS), uniform in [0, 1): the rectangle's area, its centre's y and x.
 
     Returns:
         Images and labels of the same shapes.
     """
-    area, y, x = tf.unstack(numbers, axis=1)
+    area, y, x = tf.unstack(uniforms, axis=1)
     side = tf.sqrt(area)
-    inside = _boxes(images.shape[1:3], y, x, side, side)
-    share = tf.reduce_mean(tf.cast(inside, tf.float32), axis=(1, 2))[:, None]  # what lies beyond the edge is not there
+    inside = _rectangle_masks(images.shape[1:3], y, x, side, side)
+    share = tf.reduce_mean(tf.cast(inside, tf.float32), axis=(1, 2))[:, None]  # counts only pixels within the image
     return tf.where(inside[..., None], images[::-1], images), labels + share * (labels[::-1] - labels)
 
 
-def mixup(images, labels, numbers):
-    """MixUp: image and label are mixed with the partner's, the partner's share being Beta(0.2, 0.2).
+def mixup(images, labels, uniforms):
+    """Mix each image and label with another one of the batch, whose share is drawn from Beta(0.2, 0.2): MixUp.
 
     Args:
         images: (batch, height, width, channels) float32.
         labels: (batch, classes) float32, one-hot or mixed already.
-        numbers: (batch, MIXUP_NUMBERS), uniform in [0, 1).
+        uniforms: (batch, MIXUP_UNIFORMS), uniform in [0, 1).
 
     Returns:
         Images and labels of the same shapes.
     """
     table = tf.constant(_beta_quantiles())
-    place = numbers[:, 0] * (table.shape[0] - 1)
-    lower = tf.minimum(tf.cast(place, tf.int32), table.shape[0] - 2)
-    share = tf.gather(table, lower) + (place - tf.cast(lower, tf.float32)) * (
+    position = uniforms[:, 0] * (table.shape[0] - 1)
+    lower = tf.minimum(tf.cast(position, tf.int32), table.shape[0] - 2)
+    share = tf.gather(table, lower) + (position - tf.cast(lower, tf.float32)) * (
         tf.gather(table, lower + 1) - tf.gather(table, lower)
     )
     mixed = images + share[:, None, None, None] * (images[::-1] - images)
@@ -74,17 +77,19 @@ def mixup(images, labels, numbers):
 
 @functools.cache
 def _beta_quantiles():
-    """The inverse distribution function at 1,025 points: turns a uniform number into a Beta one."""
+    """Return the quantiles of Beta(0.2, 0.2) at 1,025 points, to transform uniform random numbers."""
     from scipy.stats import beta
 
     return beta.ppf(np.linspace(0, 1, 1025), _MIXUP_ALPHA, _MIXUP_ALPHA).astype("float32")
 
 
-def _boxes(size, y, x, height, width):
-    """Which pixels lie in each image's rectangle; all arguments but `size` are shares (batch,).
+def _rectangle_masks(size, y, x, height, width):
+    """Return masks (batch, *size) that are true within one rectangle for each image.
 
-    Returns:
-        (batch, *size) bool.
+    Args:
+        size: (height, width) of the images, in pixels.
+        y, x: (batch,) centres of the rectangles, as fractions of the images' height and width.
+        height, width: (batch,) sizes of the rectangles, as fractions of the images' height and width.
     """
     rows = tf.abs((tf.range(size[0], dtype=tf.float32) + 0.5) / size[0] - y[:, None]) <= height[:, None] / 2
     columns = tf.abs((tf.range(size[1], dtype=tf.float32) + 0.5) / size[1] - x[:, None]) <= width[:, None] / 2

@@ -1,7 +1,8 @@
-"""RandAugment: for each image, two operations drawn from a list, at one strength.
+"""RandAugment: two random operations for each image, drawn from a list, at one strength.
 
-Keras's own layer draws the same operations for a whole batch, from a generator that counts its calls; in a parallel
-pipeline its result depends on the order of the calls. Here everything follows from the numbers given.
+Ours: `keras.layers.RandAugment` draws the same operations for a whole batch from a generator that counts its calls, so
+that in a parallel pipeline its result depends on the order of the calls; here everything follows from numbers keyed by
+(seed, epoch, index), which exact resuming needs.
 """
 
 import math
@@ -13,34 +14,41 @@ from .warp import about_centre, warp
 
 _ROUNDS = 2
 _STRENGTH = 0.3  # magnitude 9 of 30
-NUMBERS = 2 * _ROUNDS  # an image: in each round, which operation, and how (its sign, which way)
+NUM_UNIFORMS = 2 * _ROUNDS  # for each image and round: one chooses the operation, one its direction
 
 
-def rand_augment(images, numbers):
-    """Applies two random operations to each image.
+def rand_augment(images, uniforms):
+    """Apply two random operations to each image, as RandAugment does.
 
     Args:
         images: (batch, height, width, channels) float32 from 0 to 255.
-        numbers: (batch, NUMBERS), uniform in [0, 1).
+        uniforms: (batch, NUM_UNIFORMS), uniform in [0, 1).
 
     Returns:
         Images of the same shape.
     """
+    shape = images.shape
     for round_ in range(_ROUNDS):
-        which = tf.cast(numbers[:, 2 * round_] * len(_OPERATIONS), tf.int32)
-        sign = tf.where(numbers[:, 2 * round_ + 1] < 0.5, -1.0, 1.0)
-        rows = tf.dynamic_partition(tf.range(tf.shape(images)[0]), which, len(_OPERATIONS))
-        parts = [
-            operation(tf.gather(images, own), tf.gather(sign, own))
-            for operation, own in zip(_OPERATIONS, rows, strict=True)
+        choice = tf.cast(uniforms[:, 2 * round_] * len(_OPERATIONS), tf.int32)
+        sign = tf.where(uniforms[:, 2 * round_ + 1] < 0.5, -1.0, 1.0)
+        # Each operation runs once, on the images that chose it.
+        groups = tf.dynamic_partition(tf.range(tf.shape(images)[0]), choice, len(_OPERATIONS))
+        results = [
+            operation(tf.gather(images, group), tf.gather(sign, group))
+            for operation, group in zip(_OPERATIONS, groups, strict=True)
         ]
-        shape = images.shape
-        images = tf.ensure_shape(tf.dynamic_stitch(rows, parts), shape)
+        images = tf.ensure_shape(tf.dynamic_stitch(groups, results), shape)
     return images
 
 
 def _geometric(linear=lambda s: (1.0, 0.0, 0.0, 1.0), shift=(0.0, 0.0)):
-    """A warp about the centre: `linear` gives (a, b, d, e) of a signed strength, `shift` shares of width and height."""
+    """Return an operation that warps images about their centre.
+
+    Args:
+        linear: function of the signed strength (batch,) that returns the matrix entries (a, b, d, e); see
+            `about_centre`.
+        shift: (right, down), as fractions of width and height at full strength.
+    """
 
     def operation(images, sign):
         size = images.shape[1:3]
@@ -56,7 +64,8 @@ def _rotation(strength):
     return tf.cos(angle), -tf.sin(angle), tf.sin(angle), tf.cos(angle)
 
 
-def _enhanced(function):
+def _enhancement(function):
+    """Return an operation that calls a colour function with a factor above or below 1."""
     return lambda images, sign: function(images, 1 + 0.9 * sign * _STRENGTH)
 
 
@@ -66,10 +75,10 @@ _OPERATIONS = (
     lambda images, sign: colour.equalize(images),
     lambda images, sign: colour.solarize(images, tf.ones_like(sign) * 256 * (1 - _STRENGTH)),
     lambda images, sign: colour.posterize(images, tf.ones_like(sign) * round(8 - 4 * _STRENGTH)),
-    _enhanced(colour.brightness),
-    _enhanced(colour.contrast),
-    _enhanced(colour.saturation),
-    _enhanced(colour.sharpness),
+    _enhancement(colour.brightness),
+    _enhancement(colour.contrast),
+    _enhancement(colour.saturation),
+    _enhancement(colour.sharpness),
     _geometric(_rotation),
     _geometric(lambda s: (1.0, 0.3 * s, 0.0, 1.0)),
     _geometric(lambda s: (1.0, 0.0, 0.3 * s, 1.0)),

@@ -1,4 +1,4 @@
-"""What of a stored image the network sees: the whole, a test crop, ten crops."""
+"""Crops of stored images that are the network's input: a random one, the central one, or ten."""
 
 from dataclasses import dataclass
 
@@ -6,76 +6,84 @@ import tensorflow as tf
 
 from .warp import crop_matrices, warp
 
-# How much a base augmentation enlarges an image before a crop is taken: 34 and 40 pixels for 32.
+# Factor by which a base augmentation enlarges images before it crops them: to 34 or 40 pixels for a crop of 32.
 ENLARGE = {"none": 1.0, "affine": 1.0, "+": 34 / 32, "++": 40 / 32}
-_TEN_CROP_ENLARGE = 36 / 32  # where the images were not enlarged in training
-_PLACES = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # of many crops: the middle and the corners
+_TEN_CROP_ENLARGE = 36 / 32  # for ten crops of images that were not enlarged in training
+_POSITIONS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # (top, left) of the centre and corner crops
 
 
 @dataclass(frozen=True)
 class Views:
-    """Sizes of a data set's images.
+    """Crops of a data set's images at the size of the network's input.
 
     Attributes:
-        size: (height, width) that the network sees.
-        enlarge: how much larger images are made before a crop of `size` is taken, in training and in testing alike.
-        mirrors: whether a mirrored image is still of its class; not so for digits.
+        size: (height, width) of the network's input.
+        enlarge: factor by which images are enlarged before a crop of `size` is taken, in training and in testing.
+        mirrors: whether a mirrored image still belongs to its class, which is not so for digits.
     """
 
     size: tuple[int, int]
     enlarge: float = 1.0
     mirrors: bool = True
 
-    def enlarged(self, enlarge=None) -> tuple[int, int]:
-        """(height, width) of the enlarged images, in whole pixels."""
-        return tuple(round(n * (enlarge or self.enlarge)) for n in self.size)
+    def enlarged_size(self, enlarge: float | None = None) -> tuple[int, int]:
+        """Return (height, width) of the enlarged images in whole pixels.
 
-    def crop(self, images, top, left, mirrored, enlarge=None):
-        """Crops of `size` of the enlarged images.
+        Args:
+            enlarge: replaces the attribute.
+        """
+        height, width = (round(n * (enlarge or self.enlarge)) for n in self.size)
+        return height, width
+
+    def crop(self, images, top, left, mirrored, enlarge: float | None = None):
+        """Return crops of `size` of the enlarged images, resampled from the stored images in one pass.
 
         Args:
             images: (batch, height, width, channels) float32, of any size.
-            top, left: (batch,) float32 from 0 to 1: where between the two edges the crop lies.
+            top, left: (batch,) float32, position of the crop: 0 at the top or left edge, 1 at the bottom or right.
             mirrored: (batch,) float32, 1 where the crop is mirrored, else 0.
-            enlarge: instead of the data set's own.
+            enlarge: replaces the attribute.
 
         Returns:
             (batch, *size, channels) float32.
         """
-        enlarged = self.enlarged(enlarge)
+        enlarged = self.enlarged_size(enlarge)
         room_y, room_x = (large - n for large, n in zip(enlarged, self.size, strict=True))
         top = tf.minimum(tf.floor(top * (room_y + 1)), room_y)
         left = tf.minimum(tf.floor(left * (room_x + 1)), room_x)
-        matrices = crop_matrices(tuple(images.shape[1:3]), enlarged, self.size, top, left, mirrored)
+        matrices = crop_matrices(tuple(images.shape[1:3]), enlarged, self.size, top=top, left=left, mirrored=mirrored)
         return warp(images, matrices, self.size, "NEAREST")
 
     def test(self, images):
-        """The deterministic test view: the middle crop of the enlarged images; the image itself where none is.
+        """Return the central crop of the enlarged images, which the network sees in evaluation.
 
         Args:
             images: (batch, height, width, channels) float32.
+
+        Returns:
+            (batch, *size, channels) float32: the images themselves if they have that size and are not to be enlarged.
         """
-        if tuple(images.shape[1:3]) == self.enlarged() == tuple(self.size):
+        if tuple(images.shape[1:3]) == self.enlarged_size() == tuple(self.size):
             return images
         middle = tf.fill((tf.shape(images)[0],), 0.5)
         return self.crop(images, middle, middle, tf.zeros_like(middle))
 
     @property
-    def count(self) -> int:
-        """How many views `many` gives."""
-        return len(_PLACES) * (2 if self.mirrors else 1)
+    def num_crops(self) -> int:
+        """Number of crops that `ten_crops` returns: 10, or 5 where images must not be mirrored."""
+        return len(_POSITIONS) * (2 if self.mirrors else 1)
 
-    def many(self, images) -> list:
-        """Ten views: the four corners and the middle, each also mirrored; five where a mirrored image is none.
+    def ten_crops(self, images) -> list:
+        """Return the central and the four corner crops, each also mirrored where classes allow it.
 
         Returns:
             List of (batch, *size, channels) float32.
         """
         enlarge = self.enlarge if self.enlarge > 1 else _TEN_CROP_ENLARGE
         ones = tf.ones((tf.shape(images)[0],))
-        mirrorings = (0.0, 1.0)[: self.count // len(_PLACES)]
+        mirrorings = (0.0, 1.0) if self.mirrors else (0.0,)
         return [
             self.crop(images, top * ones, left * ones, mirrored * ones, enlarge)
             for mirrored in mirrorings
-            for top, left in _PLACES
+            for top, left in _POSITIONS
         ]

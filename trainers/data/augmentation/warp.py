@@ -1,16 +1,22 @@
-"""One bilinear resampling for every geometric change: resize, crop, mirror, rotate, shift, shear, in a single pass."""
+"""Bilinear resampling of images by affine maps: resize, crop, mirror, rotate, shift and shear in a single pass.
+
+Built on the operation under `keras.ops.image.affine_transform`, which gives its output the size of its input, whereas
+a crop needs another size.
+"""
 
 import tensorflow as tf
 
 
 def warp(images, matrices, size, fill="CONSTANT"):
-    """Samples each image at an affine image of its pixel grid.
+    """Resample each image by an affine map of its pixel grid.
+
+        output(x, y) = image(a x + b y + c, d x + e y + f)
 
     Args:
         images: (batch, height, width, channels) float32.
-        matrices: (batch, 6) or (6,), (a, b, c, d, e, f): output pixel (x, y) shows (a x + b y + c, d x + e y + f).
+        matrices: (batch, 6) or (6,), the entries (a, b, c, d, e, f).
         size: (height, width) of the output.
-        fill: what lies beyond the edges: "CONSTANT" is 0, "NEAREST" the edge's pixel.
+        fill: pixels beyond the edges: "CONSTANT" is 0, "NEAREST" repeats the edge's pixel.
 
     Returns:
         (batch, *size, channels) float32.
@@ -27,11 +33,11 @@ def warp(images, matrices, size, fill="CONSTANT"):
     )
 
 
-def crop_matrices(stored, enlarged, size, top, left, mirrored):
-    """The matrices of "resize to `enlarged`, crop `size` at (top, left), mirror", three steps of tf.image.
+def crop_matrices(stored, enlarged, size, *, top, left, mirrored):
+    """Return the `warp` matrices that resize images to `enlarged`, crop `size` at (top, left), and mirror the crop.
 
     Args:
-        stored: (height, width) of the images as they are.
+        stored: (height, width) of the images.
         enlarged: (height, width) that they are resized to.
         size: (height, width) of the crop.
         top, left: (batch,) whole numbers, in pixels of the enlarged image.
@@ -42,7 +48,7 @@ def crop_matrices(stored, enlarged, size, top, left, mirrored):
     """
     scale_y, scale_x = stored[0] / enlarged[0], stored[1] / enlarged[1]
     sign = 1 - 2 * mirrored
-    # A mirrored crop's pixel x is the crop's pixel width - 1 - x. Pixel centres lie at halves.
+    # Pixel x of the mirrored crop is pixel width - 1 - x of the crop. Resizing maps pixel centres, which lie at + 0.5.
     c = (left + mirrored * (size[1] - 1) + 0.5) * scale_x - 0.5
     f = (top + 0.5) * scale_y - 0.5
     zero = tf.zeros_like(c)
@@ -50,12 +56,12 @@ def crop_matrices(stored, enlarged, size, top, left, mirrored):
 
 
 def about_centre(size, a, b, d, e, right=0.0, down=0.0):
-    """The matrices of a linear map about the image's centre, then a move.
+    """Return the `warp` matrices of a linear map about the image's centre, followed by a shift.
 
     Args:
         size: (height, width).
         a, b, d, e: (batch,), the linear map from output to input: (a x + b y, d x + e y).
-        right, down: (batch,) or numbers, pixels that the sampled point moves by.
+        right, down: (batch,) or numbers, shift of the sampled point in pixels.
 
     Returns:
         (batch, 6), for `warp`.

@@ -1,1 +1,1 @@
-"""Checked splits of images and the tf.data batches made from them."""
+"""Splits of images with labels, in memory or decoded on demand, and the tf.data batches made from them."""

@@ -1,7 +1,5 @@
-"""Images that stay encoded (JPEG, PNG, ...) until a batch wants them, or until all are decoded into memory."""
+"""Splits of encoded images (JPEG, PNG, ...), decoded for each batch or all at once into memory."""
 
-import functools
-import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,20 +8,25 @@ import numpy as np
 import tensorflow as tf
 
 from ...runs.errors import UserError
+from .decoding import crop_and_resize, decode_image
 from .split import Split
+
+_DECODE_BATCH = 64
 
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Encoded images with labels; serves like a `Split`, reading and decoding on demand.
+    """Encoded images with labels, which are read and decoded on demand.
+
+    Has the properties and methods of `Split`, its counterpart for decoded images.
 
     Attributes:
-        read: scalar tensor, an index -> the encoded image's bytes, a scalar string. Runs inside tf.data.
-        rows: (n,) the indices that are this split's.
+        read: function of a scalar index tensor that returns the encoded image, a scalar string; runs inside tf.data.
+        rows: (n,) the indices of this split's images, for `read`.
         labels: (n,) int32, from 0 to classes - 1.
-        size: (height, width) that images are brought to: the shorter side is resized, the middle cut out.
+        size: (height, width) of a decoded image; see `crop_and_resize`.
         channels: 1 or 3.
-        name_of: index -> what to call an image in a message.
+        name_of: function of an index that returns the image's name for error messages.
     """
 
     read: Callable
@@ -31,139 +34,92 @@ class EncodedSplit:
     labels: np.ndarray
     size: tuple[int, int]
     channels: int
-    name_of: Callable
+    name_of: Callable[[int], str]
 
     def __len__(self):
         return len(self.labels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of a decoded image."""
         return (*self.size, self.channels)
 
     def take(self, indices) -> "EncodedSplit":
+        """Return a split of the images at `indices`, without decoding any."""
         return EncodedSplit(self.read, self.rows[indices], self.labels[indices], self.size, self.channels, self.name_of)
 
-    def fetch(self):
-        """Function of indices (batch,) to images (batch, height, width, channels) uint8; runs inside tf.data."""
+    def reader(self) -> Callable:
+        """Return a function from indices (batch,) to images (batch, height, width, channels) uint8, for tf.data."""
         rows = tf.constant(self.rows, tf.int64)
 
-        def image(index):
-            return square(decode(self.read(rows[index]), self.channels, self.size), self.size)
+        def read_image(index):
+            return crop_and_resize(decode_image(self.read(rows[index]), self.channels, self.size), self.size)
 
         signature = tf.TensorSpec(self.shape, tf.uint8)
-        return lambda indices: tf.map_fn(image, indices, fn_output_signature=signature, parallel_iterations=16)
+        return lambda indices: tf.map_fn(read_image, indices, fn_output_signature=signature, parallel_iterations=16)
 
-    def names(self, indices) -> list:
-        """What to call images in a message."""
+    def image_names(self, indices) -> list[str]:
+        """Return the names of the images at `indices`, for error messages."""
         return [self.name_of(int(row)) for row in self.rows[indices]]
 
     def pixels(self, indices) -> np.ndarray:
-        """Decoded images, (len(indices), height, width, channels) uint8.
+        """Decode the images at `indices` to an array (len(indices), height, width, channels) uint8.
 
         Raises:
             UserError: one of them is corrupt; the message names it.
         """
-        return self.take(np.asarray(indices)).decoded().images
+        return self.take(np.asarray(indices)).decode().images
 
-    def decoded(self) -> Split:
-        """Decodes all images into memory.
+    def decode(self) -> Split:
+        """Decode all images into memory.
 
         Raises:
             UserError: some are corrupt; the message names them.
         """
-        fetch = self.fetch()
-        batches = tf.data.Dataset.range(len(self)).batch(64).map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
+        indices = tf.data.Dataset.range(len(self)).batch(_DECODE_BATCH)
+        batches = indices.map(self.reader(), num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
         images = np.empty((len(self), *self.shape), np.uint8)
-        with naming_corrupt(self):
-            for i, batch in enumerate(batches.prefetch(2).as_numpy_iterator()):
-                images[64 * i : 64 * i + 64] = batch
+        with corrupt_image_as_user_error(self):
+            for i, batch in enumerate(batches.as_numpy_iterator()):
+                images[_DECODE_BATCH * i : _DECODE_BATCH * (i + 1)] = batch
         return Split(images, self.labels)
 
-    def readable(self) -> np.ndarray:
-        """Indices of the images that can be read and decoded; decodes every one."""
-        fetch = self.fetch()
-        each = tf.data.Dataset.range(len(self)).map(
-            lambda index: (index, fetch(index[None])), num_parallel_calls=tf.data.AUTOTUNE
+    def readable_indices(self) -> np.ndarray:
+        """Decode every image, and return the indices of those that are not corrupt."""
+        read_images = self.reader()
+        images = tf.data.Dataset.range(len(self)).map(
+            lambda index: (index, read_images(index[None])), num_parallel_calls=tf.data.AUTOTUNE
         )
-        return np.array([index for index, _ in each.ignore_errors().as_numpy_iterator()], np.int64)
+        return np.array([index for index, _ in images.ignore_errors().as_numpy_iterator()], np.int64)
 
-    def refuse_corrupt(self):
-        """Reports the corrupt images, after something failed to read; decodes every one.
+    def raise_if_corrupt(self):
+        """Decode every image, and raise an error that names the corrupt ones if there are any.
 
         Raises:
-            UserError: naming them, if there are any.
+            UserError: some images cannot be read or decoded.
         """
-        if bad := self.names(np.setdiff1d(np.arange(len(self)), self.readable())):
+        if names := self.image_names(np.setdiff1d(np.arange(len(self)), self.readable_indices())):
             raise UserError(
-                f"{len(bad)} of {len(self):,} images cannot be decoded: {some(bad)}. Mend or remove them, or leave "
-                "them out by --corrupt_images=skip."
+                f"{len(names)} of {len(self):,} images cannot be decoded: {abbreviate(names)}. Repair or remove them, "
+                "or leave them out by --corrupt_images=skip."
             )
 
 
 @contextmanager
-def naming_corrupt(*splits):
-    """Turns TensorFlow's error about an image of these splits, met by a pipeline, into a `UserError` with its name."""
+def corrupt_image_as_user_error(*splits: Split | EncodedSplit):
+    """Turn TensorFlow's error about a corrupt image of these splits into a `UserError` that names the image.
+
+    A TensorFlow error with another cause is raised again as it is.
+    """
     try:
         yield
     except tf.errors.OpError:
         for split in splits:
-            split.refuse_corrupt()
+            split.raise_if_corrupt()
         raise
 
 
-def decode(data, channels: int, least=None):
-    """Decodes an image file: JPEG, PNG, BMP or the first frame of a GIF.
-
-    Args:
-        data: scalar string tensor.
-        channels: 1 or 3.
-        least: (height, width) that is enough: a JPEG file much larger is decoded at 1/2, 1/4 or 1/8 of its size, which
-            its format makes cheap. None decodes at full size.
-
-    Returns:
-        (height, width, channels) uint8.
-    """
-
-    def full():
-        return tf.io.decode_image(data, channels=channels, expand_animations=False)
-
-    def reduced():
-        shape = tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.float32)
-        room = tf.reduce_min(shape / tf.constant(least, tf.float32))
-        # Rounded down, so that what is decoded is never smaller than `least`.
-        power = tf.cast(tf.math.log(tf.clip_by_value(room, 1.0, 8.0)) / math.log(2) + 1e-4, tf.int32)
-        return tf.switch_case(power, [lambda r=r: tf.io.decode_jpeg(data, channels, ratio=r) for r in (1, 2, 4, 8)])
-
-    return full() if least is None else tf.cond(tf.io.is_jpeg(data), reduced, full)
-
-
-def square(image, size):
-    """Cuts out the largest middle part of the aspect of `size` and resizes it.
-
-    Args:
-        image: (height, width, channels) uint8.
-        size: (height, width).
-
-    Returns:
-        (*size, channels) uint8; bilinear, antialiased where it shrinks to less than half (it costs four times as much,
-        and below that a pixel between four others sees them all).
-    """
-    shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    scale = tf.reduce_min(shape / tf.constant(size, tf.float32))
-    part = tf.maximum(tf.cast(tf.round(scale * tf.constant(size, tf.float32)), tf.int32), 1)
-    part = tf.minimum(part, tf.shape(image)[:2])
-    corner = (tf.shape(image)[:2] - part) // 2
-    image = tf.slice(image, tf.concat([corner, [0]], 0), tf.concat([part, [-1]], 0))
-
-    def resized(antialias):
-        pixels = tf.image.resize(image, size, antialias=antialias)
-        return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
-
-    fits, halved = tf.reduce_all(tf.equal(part, size)), tf.reduce_any(part > 2 * tf.constant(size))
-    resize = functools.partial(tf.cond, halved, lambda: resized(True), lambda: resized(False))
-    return tf.cond(fits, lambda: tf.reshape(image, (*size, tf.shape(image)[2])), resize)
-
-
-def some(names, most: int = 5) -> str:
-    """A list of names for a message, the first few in full."""
-    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+def abbreviate(names, limit: int = 5) -> str:
+    """Return names as text for a message, of which only the first `limit` are spelt out."""
+    others = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(str, names[:limit])) + others

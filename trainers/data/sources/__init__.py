@@ -1,1 +1,1 @@
-"""Readers of data sets: folders of images, IDX files, TensorFlow Datasets, h-ImageNet."""
+"""Loaders of data sets: each returns a `SourceDataset` from scikit-learn, IDX files, a folder of images, or TFDS."""

@@ -1,4 +1,4 @@
-"""A folder of images: a folder for each class, of files that stay where they are."""
+"""Loader of image folders that hold one folder for each class."""
 
 import os
 from collections import defaultdict
@@ -7,82 +7,102 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from ...config.schema import Config
 from ...runs.errors import UserError
-from ..pipeline.encoded import EncodedSplit, decode, some
-from ..pipeline.split import stratified
-from .loaded import Loaded
-from .tfds import TEST_SHARE
+from ..pipeline.dataset import TEST_SHARE, AnySplit, SourceDataset, stratified_split
+from ..pipeline.decoding import decode_image
+from ..pipeline.encoded import EncodedSplit, abbreviate
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-_VALIDATION, _TEST = ("val", "validation"), "test"
+_VALIDATION, _TEST = ("val", "validation"), "test"  # names of the folders of splits
 
 
-def load_folder(config, size) -> Loaded:
-    """Loads FOLDER/CLASS/image.jpg, or FOLDER/train/CLASS/... with FOLDER/test/CLASS/... and FOLDER/val/CLASS/....
+def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
+    """Load a folder that has one folder of images for each class.
 
-    Without a test folder, the val folder is the test split; without either, a fixed fifth of the images is.
-    Symbolic links and whatever is no image file are left out, and counted.
+    The layout is FOLDER/CLASS/image.jpg, or FOLDER/train/CLASS/image.jpg with test and val folders beside train.
+    Without a test folder, the val folder is the test split; without either, a fixed fifth of the images is. Symbolic
+    links and files that are no images are left out, and counted in the result's `skipped`.
 
     Args:
         config: the run's `Config`: data_dir, classes_file.
-        size: (height, width) to bring images to; None takes the first image's, which all must then have.
+        size: (height, width) to crop and resize images to. None keeps the images' own size, which must be the same for
+            all.
 
     Raises:
-        UserError: there is no such folder, a class has no images, the splits' classes differ, or the file of class
-            names is wrong; each by its name.
+        UserError: the folder is missing, a class has no images, the splits' classes differ, or the file of class names
+            is wrong; the message names the folder or file.
     """
     if config.data_dir is None:
         raise UserError(f"--dataset={config.dataset} needs --data_dir=FOLDER, with a folder of images for each class.")
     root = Path(config.data_dir)
     if not root.is_dir():
         raise UserError(f"--data_dir={root}: there is no such folder.")
-    wanted = None if config.classes_file is None else read_classes(config.classes_file)
-    skipped = defaultdict(list)
-    if _is_folder(root / "train"):
-        parts = {"train": root / "train"}
-        held = [name for name in (*_VALIDATION, _TEST) if _is_folder(root / name)]
-        for name in held:
-            parts["test" if name == _TEST or _TEST not in held else "validation"] = root / name
+    skipped: dict[str, list[str]] = defaultdict(list)
+    folders = _split_folders(root)
+    if config.classes_file is None:
+        classes = _class_folders(folders["train"], skipped)
+        for folder in folders.values():
+            _refuse_other_classes(folder, classes)
     else:
-        parts = {"train": root}
-    classes = wanted or _class_folders(parts["train"], skipped)
-    splits = {part: _split(path, classes, size, wanted is not None, skipped) for part, path in parts.items()}
-    if len({split.size for split in splits.values()}) > 1:
-        raise UserError(f"{root}: images of different splits differ in size; say --image_size, such as 128.")
+        classes = read_class_names(config.classes_file)
+    encoded = {part: _load_split(folder, classes, size, skipped) for part, folder in folders.items()}
+    if len({split.size for split in encoded.values()}) > 1:
+        raise UserError(f"{root}: the images of its splits differ in size. Set --image_size, such as --image_size=128.")
+    splits: dict[str, AnySplit] = {**encoded}
     if "test" not in splits:
-        splits["train"], splits["test"] = stratified(splits["train"], TEST_SHARE)
-    return Loaded(tuple(classes), **splits, skipped=dict(skipped))
+        splits["train"], splits["test"] = stratified_split(splits["train"], TEST_SHARE)
+    validation = splits.get("validation")
+    return SourceDataset(tuple(classes), splits["train"], splits["test"], validation, skipped=dict(skipped))
 
 
-def read_classes(path) -> list:
-    """Reads a file of class names (WordNet ids, folder names), one a line; `#` begins a comment.
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Return the folders of the splits, or the root as the training split if it has no folder named train."""
+    if not _is_folder(root / "train"):
+        return {"train": root}
+    folders = {"train": root / "train"}
+    existing = [name for name in (*_VALIDATION, _TEST) if _is_folder(root / name)]
+    for name in existing:
+        folders["test" if name == _TEST or _TEST not in existing else "validation"] = root / name
+    return folders
+
+
+def read_class_names(path) -> list[str]:
+    """Read a file of class names (WordNet ids or folder names), one a line; `#` begins a comment.
 
     Raises:
-        UserError: it is missing, empty, or names a class twice; with the line.
+        UserError: the file is missing or empty, or a line is wrong; the message gives its number.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text file"
         raise UserError(f"--classes_file={path} cannot be read: {reason}.") from None
-    first = {}
+    first_lines: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         name = line.split("#")[0].strip()
         if not name:
             continue
-        if name in first:
-            raise UserError(f"--classes_file={path}: line {number} names {name} again, after line {first[name]}.")
+        if name in first_lines:
+            raise UserError(
+                f"--classes_file={path}: line {number} names {name} again, after line {first_lines[name]}. "
+                "Remove one of the two lines."
+            )
         if "/" in name or name in (".", ".."):
-            raise UserError(f"--classes_file={path}: line {number} is no folder's name: {name!r}.")
-        first[name] = number
-    if not first:
-        raise UserError(f"--classes_file={path} names no class: expected one a line.")
-    return list(first)
+            raise UserError(
+                f"--classes_file={path}: line {number} is no folder's name: {name!r}. Expected a class folder's name, "
+                "without the path to it."
+            )
+        first_lines[name] = number
+    if not first_lines:
+        raise UserError(f"--classes_file={path} names no class. Expected one class folder's name a line.")
+    return list(first_lines)
 
 
-def _class_folders(path, skipped):
+def _class_folders(path: Path, skipped: dict) -> list[str]:
+    """Return the names of the class folders in `path`, and add its other entries to `skipped`."""
     names = []
-    for entry in _entries(path):
+    for entry in _list_entries(path):
         if entry.is_symlink():
             skipped["symbolic link"].append(entry.path)
         elif entry.is_dir():
@@ -98,31 +118,40 @@ def _class_folders(path, skipped):
     return names
 
 
-def _is_folder(path):
+def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _split(path, classes, size, some_only, skipped) -> EncodedSplit:
-    """The images below one folder, in the order of class and file name."""
-    missing = [name for name in classes if not _is_folder(path / name)]
-    if missing:
-        raise UserError(f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {some(missing)}.")
-    if not some_only:
-        others = [e.name for e in _entries(path) if e.is_dir(follow_symlinks=False) and e.name not in set(classes)]
-        if others:
-            raise UserError(f"{path} has folders for classes without training images: {some(others)}.")
-    files, labels = [], []
+def _refuse_other_classes(path: Path, classes: list[str]):
+    folders = [entry.name for entry in _list_entries(path) if entry.is_dir(follow_symlinks=False)]
+    if others := [name for name in folders if name not in set(classes)]:
+        raise UserError(
+            f"{path} has folders for classes without training images: {abbreviate(others)}. Remove them, or add their "
+            "classes to the training images."
+        )
+
+
+def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedSplit:
+    """Return the images in the class folders of `path`, ordered by class and file name."""
+    if missing := [name for name in classes if not _is_folder(path / name)]:
+        raise UserError(
+            f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."
+        )
+    files: list[str] = []
+    labels: list[int] = []
     for label, name in enumerate(classes):
-        own, left_out = image_files(path / name)
-        for why, names in left_out.items():
-            skipped[why] += names
-        if not own:
-            raise UserError(f"The class folder {path / name} has no images ({', '.join(SUFFIXES)}).")
-        files += own
-        labels += [label] * len(own)
-    table = tf.constant(files)
+        class_files, other_files = list_image_files(path / name)
+        for reason, names in other_files.items():
+            skipped[reason] += names
+        if not class_files:
+            raise UserError(
+                f"The class folder {path / name} has no images. Expected files that end in {', '.join(SUFFIXES)}."
+            )
+        files += class_files
+        labels += [label] * len(class_files)
+    paths = tf.constant(files)
     return EncodedSplit(
-        read=lambda index: tf.io.read_file(table[index]),
+        read=lambda index: tf.io.read_file(paths[index]),
         rows=np.arange(len(files)),
         labels=np.array(labels, np.int32),
         size=size or _common_size(files),
@@ -131,49 +160,50 @@ def _split(path, classes, size, some_only, skipped) -> EncodedSplit:
     )
 
 
-def image_files(path) -> tuple[list, dict]:
-    """Image files of a class folder, by name; links, folders, pipes and other files are told of, never opened.
+def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
+    """List the image files of a class folder in the order of their names, without opening any file.
 
     Returns:
-        Paths, and why -> paths of what was left out.
+        Paths of the images, and reason -> paths of the entries that were left out: symbolic links, folders, pipes, and
+        files without the suffix of an image.
     """
-    found, left_out = [], defaultdict(list)
-    for entry in _entries(path):
+    files, skipped = [], defaultdict(list)
+    for entry in _list_entries(path):
         if entry.is_symlink():
-            left_out["symbolic link"].append(entry.path)
+            skipped["symbolic link"].append(entry.path)
         elif not entry.is_file():
-            left_out["folder within a class, or no regular file"].append(entry.path)
+            skipped["folder within a class, or no regular file"].append(entry.path)
         elif not entry.name.lower().endswith(SUFFIXES) or entry.name.startswith("."):
-            left_out["no image by its name"].append(entry.path)
+            skipped["no image by its name"].append(entry.path)
         else:
-            found.append(entry.path)
-    return found, left_out
+            files.append(entry.path)
+    return files, skipped
 
 
-def _entries(path):
+def _list_entries(path) -> list[os.DirEntry]:
     try:
         return sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"Cannot read the folder {path}: {error.strerror}.") from None
 
 
-def _common_size(files):
-    """The size that all images have.
+def _common_size(files: list[str]) -> tuple[int, int]:
+    """Return the size (height, width) of all images that can be decoded.
 
     Raises:
-        UserError: two differ, so a size must be said; or one cannot be decoded.
+        UserError: two images differ in size, or none can be decoded.
     """
-    shapes = tf.data.Dataset.from_tensor_slices(files).map(
-        lambda file: (file, tf.shape(decode(tf.io.read_file(file), 3))[:2]), num_parallel_calls=tf.data.AUTOTUNE
+    sizes = tf.data.Dataset.from_tensor_slices(files).map(
+        lambda file: (file, tf.shape(decode_image(tf.io.read_file(file), 3))[:2]), num_parallel_calls=tf.data.AUTOTUNE
     )
     first = None
-    for file, shape in shapes.ignore_errors().as_numpy_iterator():
-        first = shape if first is None else first
-        if not np.array_equal(shape, first):
+    for file, size in sizes.ignore_errors().as_numpy_iterator():
+        first = size if first is None else first
+        if not np.array_equal(size, first):
             raise UserError(
-                f"The images differ in size ({file.decode()} is {shape[0]}x{shape[1]}, others {first[0]}x{first[1]}): "
-                "say --image_size, such as --image_size=128."
+                f"The images differ in size ({file.decode()} is {size[0]}x{size[1]}, others {first[0]}x{first[1]}). "
+                "Set --image_size, such as --image_size=128."
             )
     if first is None:
-        raise UserError(f"None of the {len(files):,} images can be decoded, the first {files[0]}.")
-    return tuple(int(n) for n in first)
+        raise UserError(f"None of the {len(files):,} images can be decoded, the first of which is {files[0]}.")
+    return int(first[0]), int(first[1])

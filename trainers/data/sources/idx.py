@@ -1,4 +1,8 @@
-"""IDX files, the format of MNIST and Fashion-MNIST, plain or gzipped."""
+"""Reader of IDX files, the format of MNIST and Fashion-MNIST.
+
+Ours, since Keras, TFDS and scikit-learn read these data sets only from downloads of their own; this reader takes the
+user's files, and names a damaged one.
+"""
 
 import gzip
 import math
@@ -16,58 +20,65 @@ _CHUNK = 1 << 20
 
 
 def read_idx(path, ndim: int) -> np.ndarray:
-    """Reads an IDX file of unsigned bytes.
+    """Read an IDX file of unsigned bytes into an array, and refuse a truncated or damaged file.
+
+    Memory is allocated only for bytes that the file really holds, whatever its header says.
 
     Args:
-        path: the file; a name that ends in `.gz` is gunzipped.
+        path: the file; a name that ends in `.gz` is decompressed.
         ndim: expected dimensions, 3 for images (n, height, width), 1 for labels (n,).
 
     Returns:
         uint8 array.
 
     Raises:
-        UserError: the file is missing, empty, no IDX file of unsigned bytes, or its header promises another number of
-            bytes than the file holds. Memory is taken only for bytes that are really there.
+        UserError: the file is missing, empty, no IDX file of unsigned bytes, or its header gives another number of
+            bytes than the file holds.
     """
     path = Path(path)
+    compressed = path.suffix == ".gz"
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        with (gzip.open if compressed else open)(path, "rb") as file:
             shape = _read_header(path, file, ndim)
             count = math.prod(shape)
             if not count:
-                raise UserError(f"{path} promises no data: its header says {shape}.")
-            room = path.stat().st_size * (_DEFLATE_LIMIT if path.suffix == ".gz" else 1)
-            if count > room:
+                raise UserError(f"{path} is empty: its header gives the shape {shape}. Download the file again.")
+            if count > path.stat().st_size * (_DEFLATE_LIMIT if compressed else 1):
                 raise UserError(
-                    f"{path} is truncated: its header promises {count:,} bytes {shape}; it cannot hold them."
+                    f"{path} is truncated: its header promises {count:,} bytes {shape}, more than a file of its size "
+                    "can hold. Download the file again."
                 )
             data = _read_at_most(file, count + 1)
-    except OSError as error:  # gzip.BadGzipFile too
+    except OSError as error:  # also gzip.BadGzipFile
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from None
     except (EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged or truncated: {error}. Fetch it again.") from None
+        raise UserError(f"{path} is damaged or truncated: {error}. Download the file again.") from None
     if len(data) != count:
-        found = f"{len(data):,}" if len(data) < count else "more"
-        raise UserError(f"{path} is damaged: its header promises {count:,} bytes {shape}; it holds {found}.")
+        size = f"{len(data):,}" if len(data) < count else "more"
+        raise UserError(
+            f"{path} is damaged: its header promises {count:,} bytes {shape}, and the file holds {size}. "
+            "Download the file again."
+        )
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _read_header(path, file, ndim):
+def _read_header(path: Path, file, ndim: int) -> tuple[int, ...]:
+    """Read the magic number and return the shape that follows it."""
     magic = file.read(4)
     if not magic:
-        raise UserError(f"{path} is empty.")
+        raise UserError(f"{path} is empty. Download the file again.")
     if magic != bytes((0, 0, _UNSIGNED_BYTE, ndim)):
         raise UserError(
             f"{path} is no IDX file of unsigned bytes in {ndim} dimensions: "
-            f"it should begin with 0000080{ndim} (hexadecimal). Found {magic.hex()}."
+            f"expected 0000080{ndim} (hexadecimal) at its beginning. Found {magic.hex()}."
         )
     sizes = file.read(4 * ndim)
     if len(sizes) < 4 * ndim:
-        raise UserError(f"{path} is truncated: it ends within its header.")
+        raise UserError(f"{path} is truncated: it ends within its header. Download the file again.")
     return struct.unpack(f">{ndim}I", sizes)
 
 
-def _read_at_most(file, limit):
+def _read_at_most(file, limit: int) -> bytearray:
     data = bytearray()
     while len(data) < limit and (chunk := file.read(min(_CHUNK, limit - len(data)))):
         data += chunk

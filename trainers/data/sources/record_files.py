@@ -1,4 +1,8 @@
-"""Random access to TFRecord files: where each record lies, found once by walking the lengths."""
+"""Random access to the records of TFRecord files, from an index of their positions.
+
+Ours, since `tf.data.TFRecordDataset` reads in order only, and TFDS's random access needs another file format than the
+one it prepares by default.
+"""
 
 import hashlib
 import os
@@ -9,20 +13,22 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from ...runs.atomic_files import replacing
 from ...runs.errors import UserError
 
 # A record: its length (8 bytes), a checksum of that (4), the data, a checksum of that (4).
-_HEAD, _TAIL = 12, 4
+_HEAD_BYTES, _TAIL_BYTES = 12, 4
 
 
 @dataclass(frozen=True)
 class RecordFiles:
-    """The records of several TFRecord files, one after another.
+    """The records of several TFRecord files, numbered through all files.
 
     Attributes:
         files: the files' paths.
-        file: (n,) index of each record's file.
-        offset, length: (n,) where each record's data begins in its file, and its bytes.
+        file: (n,) index into `files` of each record's file.
+        offset: (n,) position of each record's data in its file, in bytes.
+        length: (n,) size of each record's data, in bytes.
     """
 
     files: tuple[str, ...]
@@ -31,27 +37,31 @@ class RecordFiles:
     length: np.ndarray
 
     @classmethod
-    def of(cls, name: str, paths) -> "RecordFiles":
-        """Indexes files; reads only the 8 bytes of each record's length.
+    def index_files(cls, name: str, paths) -> "RecordFiles":
+        """Find the position of every record, reading only the 8 bytes of each record's length.
+
+        Args:
+            name: of the data set, for error messages.
+            paths: the TFRecord files.
 
         Raises:
             UserError: a file is no TFRecord file, or is truncated.
         """
         files = tuple(str(path) for path in paths)
-        if wrong := [path for path in files if ".tfrecord" not in Path(path).name]:
+        if other_files := [path for path in files if ".tfrecord" not in Path(path).name]:
             raise UserError(
-                f"--dataset={name} is too large for memory and not in TFRecord files ({wrong[0]}): prepare it with "
-                "TFDS's default format, tfrecord, or say a larger --cache_gib."
+                f"--dataset={name} is too large for --cache_gib and not in TFRecord files ({other_files[0]}). "
+                "Prepare it in TFDS's default format, tfrecord, or set a larger --cache_gib."
             )
-        rows = [(i, *place) for i, path in enumerate(files) for place in _places(path)]
-        table = np.array(rows, np.int64).reshape(-1, 3)
-        return cls(files, table[:, 0], table[:, 1], table[:, 2])
+        rows = [(i, *position) for i, path in enumerate(files) for position in _record_positions(path)]
+        file, offset, length = np.array(rows, np.int64).reshape(-1, 3).T
+        return cls(files, file, offset, length)
 
     def __len__(self):
         return len(self.offset)
 
     def read(self, index):
-        """The bytes of a record; runs inside tf.data.
+        """Return the bytes of a record, within a tf.data pipeline.
 
         Args:
             index: scalar integer tensor.
@@ -70,49 +80,54 @@ class RecordFiles:
             os.close(handle)
 
     def name_of(self, index: int) -> str:
+        """Return the name of a record for error messages: its number within its file, and the file."""
         first = int(np.searchsorted(self.file, self.file[index]))
         return f"record {index - first} of {self.files[self.file[index]]}"
 
     def labels(self, label_of, folder: Path) -> np.ndarray:
-        """All records' labels. Reading them means reading everything once, so they are kept beside the data.
+        """Return the labels of all records, from a cache file beside the data where there is one.
+
+        Without the cache file every record is read once, and the file is written if the folder allows it.
 
         Args:
-            label_of: scalar tensor, an index -> its label; runs inside tf.data.
-            folder: where to keep them, if it can be written to.
+            label_of: function of a scalar index tensor that returns the record's label; runs inside tf.data.
+            folder: of the cache file.
 
         Returns:
             (n,) integers.
         """
         key = hashlib.sha256(repr((self.files, self.length.tolist())).encode()).hexdigest()[:16]
-        kept = folder / f"encapnet_labels_{key}.npy"
-        if kept.is_file():
-            return np.load(kept, allow_pickle=False)
+        cache = folder / f"encapnet_labels_{key}.npy"
+        if cache.is_file():
+            return np.load(cache, allow_pickle=False)
         print(f"Reading the labels of {len(self):,} records in {folder}, once ...", flush=True)
         indices = tf.data.Dataset.range(len(self))
-        each = indices.map(label_of, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
-        labels = np.concatenate(list(each.as_numpy_iterator()))
+        batches = indices.map(label_of, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
+        labels = np.concatenate(list(batches.as_numpy_iterator()))
         try:
-            temporary = kept.with_suffix(f".{os.getpid()}.npy")
-            np.save(temporary, labels)
-            os.replace(temporary, kept)
+            with replacing(cache) as temporary:
+                np.save(temporary, labels)
         except OSError as error:
-            print(f"They cannot be kept in {folder} ({error.strerror}) and will be read again next time.", flush=True)
+            print(
+                f"The labels cannot be cached in {folder} ({error.strerror}) and will be read again next time.",
+                flush=True,
+            )
         return labels
 
 
-def _places(path):
-    """(offset, length) of each record of a file."""
+def _record_positions(path: str) -> list[tuple[int, int]]:
+    """Return the (offset, length) of the data of each record in a TFRecord file."""
     try:
         with open(path, "rb") as file:
-            size, at, places = os.fstat(file.fileno()).st_size, 0, []
-            while at < size:
-                head = file.read(_HEAD)
-                length = struct.unpack("<Q", head[:8])[0] if len(head) == _HEAD else size
-                places.append((at + _HEAD, length))
-                at += _HEAD + length + _TAIL
-                file.seek(min(at, size))  # a damaged length can be more than a file may hold
+            size, record_start, positions = os.fstat(file.fileno()).st_size, 0, []
+            while record_start < size:
+                head = file.read(_HEAD_BYTES)
+                length = struct.unpack("<Q", head[:8])[0] if len(head) == _HEAD_BYTES else size
+                positions.append((record_start + _HEAD_BYTES, length))
+                record_start += _HEAD_BYTES + length + _TAIL_BYTES
+                file.seek(min(record_start, size))  # a damaged length may be more than a file position can hold
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    if at != size:
+    if record_start != size:
         raise UserError(f"{path} is truncated or no TFRecord file. Delete it and prepare the data set again.")
-    return places
+    return positions

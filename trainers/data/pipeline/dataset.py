@@ -1,0 +1,90 @@
+"""Data sets made of splits, before and after validation images are set aside."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...runs.errors import UserError
+from ..augmentation.views import Views
+from .encoded import EncodedSplit
+from .split import Split
+
+AnySplit = Split | EncodedSplit
+
+# A constant rather than the run's seed, so that runs of every seed validate and test on the same images.
+_SPLIT_SEED = 0
+TEST_SHARE = 0.2  # of the training images; the test split of a data set without one
+
+
+@dataclass(frozen=True)
+class SourceDataset:
+    """A data set as its files divide it, before validation images are set aside.
+
+    Attributes:
+        class_names: one per class, in the order of the labels.
+        train, test: a `Split` or an `EncodedSplit` each.
+        validation: likewise; None where the files have no validation split.
+        mirrors: whether a mirrored image still belongs to its class, which is not so for digits.
+        skipped: reason -> names of the files that were left out.
+    """
+
+    class_names: tuple[str, ...]
+    train: AnySplit
+    test: AnySplit
+    validation: AnySplit | None = None
+    mirrors: bool = True
+    skipped: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set of three splits, with the part of their images that the network sees.
+
+    The best epoch is chosen on the validation split; the test split is used once, at the end.
+
+    Attributes:
+        name: of the data set.
+        class_names: one per class, in the order of the labels.
+        train, validation, test: a `Split` or an `EncodedSplit` each.
+        views: crops and sizes of the network's input.
+        skipped: reason -> names of the files that were left out.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: AnySplit
+    validation: AnySplit
+    test: AnySplit
+    views: Views
+    skipped: dict = field(default_factory=dict)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the network's input."""
+        return (*self.views.size, self.train.shape[2])
+
+
+def stratified_split(split: AnySplit, share: float | int) -> tuple[AnySplit, AnySplit]:
+    """Divide a split at random but reproducibly in two, with every class in proportion.
+
+    Args:
+        split: images to divide.
+        share: fraction (float) or number (int) of the images that the second part gets.
+
+    Returns:
+        The two parts, each in the order of `split`.
+
+    Raises:
+        UserError: a class has too few images for the share.
+    """
+    from sklearn.model_selection import train_test_split
+
+    try:
+        first, second = train_test_split(
+            np.arange(len(split)), test_size=share, stratify=split.labels, random_state=_SPLIT_SEED
+        )
+    except ValueError as error:
+        raise UserError(
+            f"Cannot set aside {share} of {len(split)} images, every class in proportion: {error}"
+        ) from None
+    return split.take(np.sort(first)), split.take(np.sort(second))

@@ -1,0 +1,105 @@
+"""The report's sections on single classes: accuracy per class, confusion matrix, and the worst mistakes."""
+
+import base64
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from .figures import DARK, png
+from .page import Picture, Section
+from .run_record import RunRecord
+
+_MAX_CLASSES = 40  # that are listed by name; of more, only the hardest are, and a matrix has no room for names
+
+
+def class_accuracy_section(record: RunRecord) -> Section:
+    """Return the section on the accuracy of each class, or of the 40 hardest."""
+    counts, accuracy = record.predictions.confusion(), record.predictions.per_class()
+    order = np.argsort(np.nan_to_num(accuracy, nan=2.0), kind="stable")[:_MAX_CLASSES]  # classes without images last
+    rows = [
+        (record.class_names[i], f"{accuracy[i]:.2%} of {counts[i].sum():,}", f"predicted {counts[:, i].sum():,} times")
+        for i in order
+        if counts[i].sum()
+    ]
+    return Section("Accuracy per class", texts=["Test images, the hardest class first."], table=rows)
+
+
+def confusion_section(record: RunRecord) -> Section:
+    """Return the section with the confusion matrix of the test images."""
+    picture = draw_confusion(record.predictions.confusion(), record.class_names)
+    return Section(
+        "Confusion matrix",
+        texts=["Test images, counted by true class (row) and predicted class (column)."],
+        pictures=[Picture(picture, "Confusion matrix of the test images")],
+    )
+
+
+def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
+    """Draw a confusion matrix, with counts as text and the share of the true class as colour.
+
+    Counts and class names are left out where there are more than 40 classes.
+
+    Args:
+        counts: (true class, predicted class).
+        class_names: one per class.
+
+    Returns:
+        PNG, base64.
+    """
+    classes = len(counts)
+    show_names = classes <= _MAX_CLASSES
+    side = max(4.5, min(12.0, 0.55 * classes))
+    figure = Figure(figsize=(side + 1, side), layout="compressed")
+    axes = figure.subplots()
+    share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    display = ConfusionMatrixDisplay(share).plot(
+        ax=axes, cmap="Blues", include_values=show_names, im_kw={"vmin": 0, "vmax": 1}, colorbar=False
+    )
+    figure.colorbar(display.im_, ax=axes, shrink=0.8, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true")
+    if show_names:
+        axes.set_xticks(range(classes), class_names, rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(range(classes), class_names, parse_math=False)
+        # The display's own texts are the shares that it colours by.
+        for position, count in np.ndenumerate(counts):
+            text = display.text_[position]
+            text.set(text=str(count) if count else "", fontsize=8, color="white" if share[position] > 0.5 else DARK)
+    else:
+        for axis in (axes.xaxis, axes.yaxis):  # the display has a tick for every class
+            axis.set_major_locator(MaxNLocator(integer=True))
+            axis.set_major_formatter(ScalarFormatter())
+    return png(figure)
+
+
+def mistakes_section(record: RunRecord) -> Section:
+    """Return the section with the mistakes whose predicted class leads the true class most in score."""
+    predictions, names = record.predictions, record.class_names
+    if not predictions.errors:
+        return Section("Worst mistakes", texts=["There are none: every test image was classified correctly."])
+    pictures = []
+    for index, image in zip(predictions.worst, predictions.worst_images, strict=True):
+        true, predicted = int(predictions.labels[index]), int(predictions.predicted[index])
+        lengths = predictions.lengths[index]
+        caption = f"{names[predicted]} ({lengths[predicted]:.2f}), truly {names[true]} ({lengths[true]:.2f})"
+        pictures.append(Picture(_image_png(image), f"Test image {index}", caption))
+    return Section(
+        "Worst mistakes",
+        texts=[
+            f"{len(pictures)} of {predictions.errors} mistakes, most mistaken first: the predicted class, the true one "
+            "and their scores (lengths of their capsules; of networks without capsules probabilities)."
+        ],
+        pictures=pictures,
+        layout="gallery",
+    )
+
+
+def _image_png(pixels: np.ndarray) -> str:
+    """Return an image (height, width, 1 or 3) uint8 as a base64 PNG of the same size in pixels."""
+    rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    buffer = io.BytesIO()
+    imsave(buffer, rgb, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,65 @@
+"""The report's section on the feedback agreement units, which warns of a collapsed extractor."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from encapnet_tf.callbacks.collapse_watch import COLLAPSE_RATIO
+
+from .figures import png, style_epoch_axes
+from .page import Picture, Section
+from .run_record import RunRecord
+
+_RAW_DIVERGENCE = "_raw_divergence"  # suffix of a unit's name in metrics.jsonl
+_SMALLEST_DIVERGENCE = 1e-12  # keeps the ratio of divergences finite
+
+
+def feedback_section(record: RunRecord) -> Section | None:
+    """Return the section on the divergences of the feedback units, or None for a network without units."""
+    units = [key.removesuffix(_RAW_DIVERGENCE) for key in record.metrics[0] if key.endswith(_RAW_DIVERGENCE)]
+    if not units:
+        return None
+    texts = [
+        "Left: each feedback agreement unit's divergence in training. Middle and right: on validation images, the "
+        "divergence of the extracted features as a share of the divergence of the raw features, and the mean cost "
+        "between the extracted features of two images (dotted: between their raw features)."
+    ]
+    texts += [text for unit in units if (text := _collapse_warning(record.metrics, unit))]
+    picture = _draw_divergences(record.metrics, units)
+    return Section("Feedback agreement", texts=texts, pictures=[Picture(picture, "Divergences of the feedback units")])
+
+
+def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
+    """Return a warning if the extractor of a unit collapsed at some epoch."""
+    ratios = _divergence_ratios(metrics, unit)
+    collapse_epochs = [row["epoch"] for row, ratio in zip(metrics, ratios, strict=True) if ratio < COLLAPSE_RATIO]
+    if not collapse_epochs:
+        return None
+    return (
+        f"Warning: the extractor of {unit} collapsed at epoch {collapse_epochs[0]}: the divergence of the extracted "
+        f"features fell to {min(ratios):.1g} of that of the raw features, which still differ. From there on the unit "
+        "regularises little; --extractor_objective=adversarial works against a collapse."
+    )
+
+
+def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
+    """Return each epoch's divergence of the extracted features as a share of that of the raw features."""
+    return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
+
+
+def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
+    """Draw divergence, share of the raw divergence, and spread of each unit over the epochs, as a base64 PNG."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    divergence, share, spread = figure.subplots(1, 3)
+    epochs = [row["epoch"] for row in metrics]
+    for unit in units:
+        (line,) = divergence.plot(epochs, [row[unit] for row in metrics], label=unit)
+        colour = line.get_color()
+        share.plot(epochs, np.array(_divergence_ratios(metrics, unit)), color=colour)
+        spread.plot(epochs, [row[f"{unit}_spread"] for row in metrics], color=colour)
+        spread.plot(epochs, [row[f"{unit}_raw_spread"] for row in metrics], color=colour, linestyle=":")
+    share.set_yscale("log")
+    for axes, title in ((divergence, "divergence in training"), (share, "share of raw divergence"), (spread, "spread")):
+        axes.set_title(title)
+        style_epoch_axes(axes)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return png(figure)

@@ -1,0 +1,43 @@
+"""The report's section on accuracy under rotation, shift and adversarial attack."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..evaluation.robustness import DISTURBANCES
+from .figures import png, show_literally, style_axes
+from .page import Picture, Section
+from .run_record import RunRecord
+
+
+def robustness_section(record: RunRecord) -> Section | None:
+    """Return the section on accuracy under disturbances, or None if `encapnet evaluate` did not measure it."""
+    if not record.robustness:
+        return None
+    return Section(
+        "Robustness",
+        texts=[
+            "Accuracy on test images that were rotated, shifted, or changed by the fast gradient sign attack, against "
+            "the size of the disturbance. Networks were not trained on the attack."
+        ],
+        pictures=[Picture(_draw_accuracies(record.robustness), "Accuracy against the size of each disturbance")],
+    )
+
+
+def _draw_accuracies(curves: dict) -> str:
+    """Draw one plot for each disturbance with one line for each run, as a base64 PNG.
+
+    Args:
+        curves: name of a disturbance -> name of a run -> accuracies.
+    """
+    figure = Figure(figsize=(max(5, 3.6 * len(curves)), 3.8), layout="constrained")
+    plots = np.atleast_1d(figure.subplots(1, len(curves), sharey=True))
+    lines = {}  # by run, which has the same colour in every plot
+    for axes, (name, runs) in zip(plots, curves.items(), strict=True):
+        disturbance = DISTURBANCES[name]
+        for number, (run, accuracies) in enumerate(runs.items()):
+            (lines[run],) = axes.plot(disturbance.sizes, accuracies, marker="o", markersize=4, color=f"C{number}")
+        axes.set(xlabel=f"{disturbance.title} ({disturbance.unit})", ylim=(0, 1))
+        style_axes(axes)
+    plots[0].set_ylabel("test accuracy")
+    show_literally(figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=3, frameon=False))
+    return png(figure)

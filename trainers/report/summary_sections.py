@@ -1,0 +1,48 @@
+"""The report's tables of results and of settings."""
+
+from .page import Section
+from .run_record import RunRecord
+
+
+def result_section(record: RunRecord) -> Section:
+    """Return the section on a run's accuracy, size and training time."""
+    summary = record.summary
+    rows = [
+        (
+            "Test accuracy",
+            f"{summary['test_accuracy']:.2%} ({summary['test_errors']} errors in {summary['test_images']:,} images)",
+        ),
+        *_top_5_row(record),
+        (
+            "Validation accuracy",
+            f"{summary['validation_accuracy']:.2%} ({summary['validation_images']:,} images set aside from the "
+            "training images)",
+        ),
+        ("Best epoch", f"{summary['best_epoch']} of {summary['epochs']}, chosen by validation accuracy"),
+        ("Trainable parameters", f"{summary['parameters']:,}"),
+        (
+            "Training",
+            f"{summary['train_seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s, "
+            f"{summary['train_images']:,} images",
+        ),
+    ]
+    return Section("Result", table=rows)
+
+
+def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the row of the top-5 accuracy, or no row for data of up to five classes."""
+    classes = record.predictions.lengths.shape[1]
+    return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
+
+
+def settings_section(record: RunRecord) -> Section:
+    """Return the section on a run's configuration, command and versions."""
+    circumstances = {key: value for key, value in record.config.items() if key != "config"}
+    values = {**record.config["config"], **circumstances}
+    return Section("Settings", table=[(key, _as_text(value)) for key, value in values.items() if value is not None])
+
+
+def _as_text(value) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
