@@ -39,7 +39,9 @@ def main():
     )  # fmt: skip
     print((folder / "model_card.md").read_text(encoding="utf-8").split("## Artefacts")[1].strip())
 
-    version = max((folder / "saved_model").iterdir(), key=lambda path: int(path.name))  # the newest: each export adds a version
+    version = max(
+        (folder / "saved_model").iterdir(), key=lambda path: int(path.name)
+    )  # the newest: each export adds a version
     served = tf.saved_model.load(str(version))  # does not need encapnet_tf
     outputs = served.signatures["serve_uint8"](images=tf.constant(test_images[:5]))
     lengths = outputs["lengths"].numpy()

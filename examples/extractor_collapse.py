@@ -65,12 +65,15 @@ def main():
             ratio = [
                 d / r for d, r in zip(history[f"{unit}_divergence"], history[f"{unit}_raw_divergence"], strict=True)
             ]
-            relative_spread = [d / r for d, r in zip(history[f"{unit}_spread"], history[f"{unit}_raw_spread"], strict=True)]
+            relative_spread = [
+                d / r for d, r in zip(history[f"{unit}_spread"], history[f"{unit}_raw_spread"], strict=True)
+            ]
             label = objective if i == 0 else None
             share.plot(epochs, ratio, color=colour, alpha=0.8, label=label)
             spread.plot(epochs, relative_spread, color=colour, alpha=0.8, label=label)
             print(
-                f"{objective:12} {unit:22} divergence / raw {ratio[-1]:8.4f}   spread / raw {relative_spread[-1]:7.3f}   "
+                f"{objective:12} {unit:22} divergence / raw {ratio[-1]:8.4f}   "
+                f"spread / raw {relative_spread[-1]:7.3f}   "
                 f"{'collapsed at epoch ' + str(collapsed[unit]) if unit in collapsed else 'not collapsed'}"
             )
         print(f"{objective:12} training accuracy {history['accuracy'][-1]:.1%}", flush=True)

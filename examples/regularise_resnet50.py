@@ -3,8 +3,8 @@
     python examples/regularise_resnet50.py --weights=imagenet --images=FOLDER
 
 FOLDER has one folder of images for each class. Without `--images` the example uses enlarged digits of scikit-learn,
-which show the steps but teach the network little. `--weights=imagenet` downloads Keras's weights; without it the weights
-are random.
+which show the steps but teach the network little. `--weights=imagenet` downloads Keras's weights; the default is random
+weights.
 """
 
 import argparse

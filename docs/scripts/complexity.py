@@ -39,7 +39,14 @@ def layer() -> str:
     lower = keras.Input((8, 8, 256))
     routing_layer = DynamicRouting(2048, 16)
     routing_layer(lower)
-    rows = [("CapNet: every lower capsule to every higher capsule", _size(routing_layer.kernel), _lower(routing_layer) * 2048, 3)]
+    rows = [
+        (
+            "CapNet: every lower capsule to every higher capsule",
+            _size(routing_layer.kernel),
+            _lower(routing_layer) * 2048,
+            3,
+        )
+    ]
     for routing, text in (("master", "master branch"), ("master_aide", "master and aide branch")):
         capsules = CapConv2D(16, kernel_size=3, strides=2, routing=routing)
         capsules(lower)

@@ -69,7 +69,12 @@ def _steps():
         yield step, NONE, f"{seconds} s", f"{times[name] / 1e3:.2f} s"
     name = list(REFERENCE_SECONDS)[-1]  # the one with feedback units, whose peak memory was measured too
     peak = rows[name]["peak memory, GB"].split()
-    yield f"peak memory of a training step, {name}, {' '.join(peak[1:]).strip('()')}", NONE, f"{REFERENCE_PEAK_GB:.1f} GB", f"{peak[0]} GB"
+    yield (
+        f"peak memory of a training step, {name}, {' '.join(peak[1:]).strip('()')}",
+        NONE,
+        f"{REFERENCE_PEAK_GB:.1f} GB",
+        f"{peak[0]} GB",
+    )
     for name in ("EncapNet-18 master", "EncapNet-18 master/aide", "ResNet18"):
         yield f"training step, {name}, batch {rows[name]['batch']}", NONE, NONE, f"{times[name]:,.0f} ms"
 
