@@ -1,4 +1,6 @@
-"""Command that writes computed tables into the pages: python -m docs.scripts.generated
+"""Command that writes computed tables into the pages.
+
+python -m docs.scripts.generated
 
 A table stands between `<!-- generated: NAME -->` and `<!-- end -->`. A test checks that every page is up to date.
 """

@@ -2,7 +2,7 @@
 
 
 def table(header, rows) -> str:
-    """Return a Markdown table; integers get thousands separators.
+    """Return a Markdown table, with thousands separators in integers.
 
     Args:
         header: names of the columns.

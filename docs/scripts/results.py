@@ -17,7 +17,7 @@ TABLE_1, TABLE_3 = ("c", "a", "e", "f"), ("1", "4", "7", "c", "c2")  # the rows 
 
 
 def table() -> str:
-    """Return the table of the main results; every figure of this library is read from a file in results/."""
+    """Return the table of the main results, in which every figure of this library comes from a file in results/."""
     rows = [*_digits(), *_fashion_mnist(), *_rows("table1", TABLE_1), *_rows("table3", TABLE_3), *_steps(), *_attack()]
     return markdown.table(("measured", "paper", "released code", "this library"), rows)
 

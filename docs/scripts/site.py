@@ -39,7 +39,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Convert links between files of the repository to links between pages; remove links to other files."""
+    """Convert links between files of the repository to links between pages, and remove links to other files."""
     address = page.file.src_uri
     source = ROOT / outside_pages().get(address, f"docs/{address}")
     pages = {(ROOT / path).resolve(): name for name, path in outside_pages().items()}
