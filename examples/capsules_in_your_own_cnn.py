@@ -1,9 +1,9 @@
-"""Capsule layers in a network of your own: the end of a small CNN, with and without them.
+"""Small CNN that ends in capsule layers, compared with the same CNN that ends in a dense layer.
 
     python examples/capsules_in_your_own_cnn.py
 
-Both networks begin with the same convolution on scikit-learn's digits; one ends in capsules, the other in a dense
-layer. They are not of one size: it shows how, not which is better.
+Both networks begin with the same convolution and are trained on scikit-learn's digits. They differ in size: the example
+shows how to use the layers, not which network is better.
 """
 
 import argparse
@@ -16,13 +16,13 @@ import encapnet_tf as en
 
 
 def stem(inputs):
-    """The part that both share: your own layers."""
+    """Return the feature map of the layers that both networks begin with."""
     x = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(inputs)
     x = keras.layers.BatchNormalization()(x)
     return keras.layers.ReLU()(x)
 
 
-def plain():
+def plain_model():
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(64, 3, strides=2, padding="same", activation="relu")(stem(inputs))
     x = keras.layers.GlobalAveragePooling2D()(x)
@@ -31,8 +31,11 @@ def plain():
     return model
 
 
-def with_capsules():
-    """The stem's 32 channels are read as 16 capsules of 2 components; nothing has to be reshaped."""
+def capsule_model():
+    """Build the CNN with capsule layers.
+
+    The 32 channels of the stem are read as 16 capsules of 2 components; no reshape is needed.
+    """
     inputs = keras.Input((8, 8, 1))
     x = en.layers.CapConvModule(capsule_dim=4, num_capsules=16, depth=1, strides=2)(stem(inputs))
     x = en.layers.CapFC(num_capsules=10, capsule_dim=8)(x)
@@ -54,8 +57,8 @@ def main():
     if flags.quick:
         images, labels, test, test_labels = images[:64], labels[:64], test[:64], test_labels[:64]
     keras.utils.set_random_seed(0)
-    for model in (plain(), with_capsules()):
-        whole_batches = len(images) // 32 * 32  # another batch size would compile again
+    for model in (plain_model(), capsule_model()):
+        whole_batches = len(images) // 32 * 32  # a smaller last batch would be compiled again
         epochs = 1 if flags.quick else flags.epochs
         model.fit(images[:whole_batches], labels[:whole_batches], batch_size=32, epochs=epochs, verbose=0)
         _, accuracy = model.evaluate(test, test_labels, verbose=0)

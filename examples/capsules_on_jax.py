@@ -1,9 +1,9 @@
-"""Capsules on Keras's JAX backend.
+"""EncapNet trained on Keras's JAX backend.
 
     pip install jax
     python examples/capsules_on_jax.py
 
-The backend is chosen before Keras is imported; a KERAS_BACKEND that is set already holds.
+The backend must be chosen before Keras is imported. If the environment variable KERAS_BACKEND is set, it is kept.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main():
 
     digits = load_digits()
     images, labels = digits.images[..., None] / 16, digits.target
-    train = slice(0, 128 if flags.quick else 1408)  # whole batches
+    train = slice(0, 128 if flags.quick else 1408)  # full batches only
     test = slice(1408, None)
     keras.utils.set_random_seed(0)
     model = en.models.EncapNet(

@@ -1,8 +1,8 @@
-"""From a trained model to a served one: exports it, and asks the SavedModel as TF Serving would.
+"""Export of a trained model, and predictions with its SavedModel as TF Serving makes them.
 
     python examples/export_and_serve.py
 
-Needs the extra `export`. `encapnet export RUN` does the same with a run of `encapnet train`.
+Needs the extra `export`. `encapnet export RUN` exports a run of `encapnet train`.
 """
 
 import argparse
@@ -39,11 +39,13 @@ def main():
     )  # fmt: skip
     print((folder / "model_card.md").read_text(encoding="utf-8").split("## Artefacts")[1].strip())
 
-    version = max((folder / "saved_model").iterdir(), key=lambda path: int(path.name))  # each export adds one
-    served = tf.saved_model.load(str(version))  # needs none of our code
-    answer = served.signatures["serve_uint8"](images=tf.constant(test_images[:5]))
-    lengths = answer["lengths"].numpy()
-    print(f"served: {lengths.argmax(axis=1)}, true: {test_labels[:5]}")
+    version = max(
+        (folder / "saved_model").iterdir(), key=lambda path: int(path.name)
+    )  # the newest: each export adds a version
+    served = tf.saved_model.load(str(version))  # does not need encapnet_tf
+    outputs = served.signatures["serve_uint8"](images=tf.constant(test_images[:5]))
+    lengths = outputs["lengths"].numpy()
+    print(f"predicted: {lengths.argmax(axis=1)}, true: {test_labels[:5]}")
     print(f"largest difference from Keras: {np.abs(lengths - model.predict(test_images[:5], verbose=0)).max():.1e}")
 
 

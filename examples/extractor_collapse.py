@@ -1,12 +1,12 @@
-"""When does the extractor of a feedback agreement unit collapse?
+"""Experiment: when does the extractor of a feedback agreement unit collapse?
 
-Trains a small EncapNet with two units a module on scikit-learn's digits, once for each `extractor_objective`, and plots
-what `CollapseWatch` measures on images kept apart: the divergence that the extractor sees as a share of that of the
-features as they are, and the spread of its features.
+Trains a small EncapNet with two units in each module on scikit-learn's digits, once for each `extractor_objective`.
+Plots two measurements of `CollapseWatch` on held-out images, each relative to the raw features: the divergence of the
+extracted features, and their spread.
 
     python examples/extractor_collapse.py --figure=docs/extractor_collapse.png
 
-About three minutes on 2 cores.
+Takes about three minutes on 2 cores.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from sklearn.datasets import load_digits
 import encapnet_tf as en
 
 OBJECTIVES = {"minimize": "#d1622b", "adversarial": "#3b6fb6", "frozen": "#4d8a50"}
-KEPT_APART = 128
+HELD_OUT = 128  # images for CollapseWatch
 
 
 def train(objective, epochs, seed=0):
-    """Returns the history of one training, and the units that collapsed: name -> epoch."""
+    """Train one network and return its history and the units that collapsed (name -> epoch)."""
     keras.utils.set_random_seed(seed)
     digits = load_digits()
     images, labels = digits.images[..., None] / 16, digits.target
@@ -38,11 +38,11 @@ def train(objective, epochs, seed=0):
         feedback_options={"extractor_objective": objective},
     )
     model.compile(keras.optimizers.Adam(1e-3), en.losses.MarginLoss(), metrics=["accuracy"])
-    watch = en.callbacks.CollapseWatch(images[:KEPT_APART])
+    watch = en.callbacks.CollapseWatch(images[:HELD_OUT])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the collapse is what this shows
+        warnings.simplefilter("ignore")  # the callback warns of the collapse that this example is about
         history = model.fit(
-            images[KEPT_APART:], labels[KEPT_APART:], batch_size=64, epochs=epochs, verbose=0, callbacks=[watch]
+            images[HELD_OUT:], labels[HELD_OUT:], batch_size=64, epochs=epochs, verbose=0, callbacks=[watch]
         )
     return history.history, watch.collapsed
 
@@ -51,7 +51,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--figure", default="extractor_collapse.png")
-    parser.add_argument("--quick", action="store_true", help="two epochs, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="two epochs only")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.epochs = 2
@@ -65,18 +65,21 @@ def main():
             ratio = [
                 d / r for d, r in zip(history[f"{unit}_divergence"], history[f"{unit}_raw_divergence"], strict=True)
             ]
-            wide = [d / r for d, r in zip(history[f"{unit}_spread"], history[f"{unit}_raw_spread"], strict=True)]
+            relative_spread = [
+                d / r for d, r in zip(history[f"{unit}_spread"], history[f"{unit}_raw_spread"], strict=True)
+            ]
             label = objective if i == 0 else None
             share.plot(epochs, ratio, color=colour, alpha=0.8, label=label)
-            spread.plot(epochs, wide, color=colour, alpha=0.8, label=label)
+            spread.plot(epochs, relative_spread, color=colour, alpha=0.8, label=label)
             print(
-                f"{objective:12} {unit:22} divergence / raw {ratio[-1]:8.4f}   spread / raw {wide[-1]:7.3f}   "
+                f"{objective:12} {unit:22} divergence / raw {ratio[-1]:8.4f}   "
+                f"spread / raw {relative_spread[-1]:7.3f}   "
                 f"{'collapsed at epoch ' + str(collapsed[unit]) if unit in collapsed else 'not collapsed'}"
             )
         print(f"{objective:12} training accuracy {history['accuracy'][-1]:.1%}", flush=True)
-    share.axhline(0.01, color="#8a97a6", linestyle=":", label="counts as collapsed")
-    share.set(yscale="log", xlabel="epoch", title="divergence seen by the extractor / divergence of the features")
-    spread.set(yscale="log", xlabel="epoch", title="spread of the extracted features / spread of the features")
+    share.axhline(0.01, color="#8a97a6", linestyle=":", label="threshold of CollapseWatch")
+    share.set(yscale="log", xlabel="epoch", title="divergence of extracted features / of raw features")
+    spread.set(yscale="log", xlabel="epoch", title="spread of extracted features / of raw features")
     for axes in (share, spread):
         axes.grid(alpha=0.3)
         axes.title.set_size(9)

@@ -1,10 +1,10 @@
-"""The feedback agreement regulariser on ResNet50: put on by layer names, trained with, taken off, saved.
+"""ResNet50 trained with the feedback agreement regulariser, attached by layer names and removed before saving.
 
     python examples/regularise_resnet50.py --weights=imagenet --images=FOLDER
 
-FOLDER has a folder of images for each class. Without it the digits of scikit-learn are enlarged, which shows the steps
-and teaches the network little. `--weights=imagenet` downloads Keras's weights; without it the network begins from
-nothing.
+FOLDER has one folder of images for each class. Without `--images` the example uses enlarged digits of scikit-learn,
+which show the steps but teach the network little. `--weights=imagenet` downloads Keras's weights; the default is random
+weights.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from sklearn.datasets import load_digits
 
 import encapnet_tf as en
 
-# (later layer, earlier layer): the unit asks the later one to be able to tell the earlier one. The sizes may differ by
-# a stride of 2 at most.
+# (higher layer, lower layer): the features of the lower one must be recoverable from the higher one. Their sizes may
+# differ by a stride of 2 at most.
 PAIRS = [("conv3_block4_out", "conv2_block3_out"), ("conv4_block6_out", "conv3_block4_out")]
 
 
 def enlarged_digits(size, count):
-    """(count, size, size, 3) images with pixels from 0 to 255, and their labels."""
+    """Return images (count, size, size, 3), with pixels from 0 to 255, and their labels."""
     digits = load_digits()
     images = digits.images[:count, ..., None].repeat(3, axis=-1) * (255 / 16)
     return np.asarray(keras.ops.image.resize(images.astype("float32"), (size, size))), digits.target[:count]
@@ -29,12 +29,12 @@ def enlarged_digits(size, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", choices=("imagenet",), help="Begin with Keras's weights (a download).")
-    parser.add_argument("--images", help="Folder with a folder of images for each class.")
-    parser.add_argument("--size", type=int, default=64, help="Pixels a side.")
+    parser.add_argument("--weights", choices=("imagenet",), help="Start from Keras's weights (a download).")
+    parser.add_argument("--images", help="Folder with one folder of images for each class.")
+    parser.add_argument("--size", type=int, default=64, help="Height and width of the images in pixels.")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--out", default="resnet50.keras", help="Where to save the network without its units.")
-    parser.add_argument("--quick", action="store_true", help="a step on a few tiny images, not compiled")
+    parser.add_argument("--quick", action="store_true", help="one step on a few tiny images, not compiled")
     flags = parser.parse_args()
     size, count, batch = (32, 4, 4) if flags.quick else (flags.size, 512, 32)
 
@@ -60,13 +60,13 @@ def main():
         run_eagerly=flags.quick,
     )
     history = model.fit(**fit, epochs=flags.epochs, verbose=0).history
-    for name, values in history.items():  # each unit's divergence is there under its own name
+    for name, values in history.items():  # the divergence of each unit is logged under its name
         print(f"{name:50} {values[-1]:.4f}")
 
     served = en.strip_feedback(model)
     served.save(flags.out)
     units = model.count_params() - served.count_params()
-    print(f"{flags.out}: {served.count_params():,} parameters; the units' {units:,} are gone")
+    print(f"{flags.out}: {served.count_params():,} parameters, without the {units:,} of the units")
 
 
 if __name__ == "__main__":

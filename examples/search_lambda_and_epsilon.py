@@ -1,8 +1,8 @@
-"""A search of lambda and epsilon in Python, with any KerasTuner tuner and data of your own.
+"""Search of lambda and epsilon in Python, with a KerasTuner tuner and your own data.
 
     python examples/search_lambda_and_epsilon.py
 
-`encapnet tune` does the same from the command line, and more: workers, resuming, a report. Needs the extra `tune`.
+Needs the extra `tune`. `encapnet tune` searches from the command line, with several workers, resuming and a report.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main():
     model = hypermodel.build(best)
     hypermodel.fit(best, model, images, labels, batch_size=64, epochs=epochs, verbose=0)
     _, accuracy, *_ = model.evaluate(test_images, test_labels, verbose=0)
-    print(f"the best, trained again: test accuracy {accuracy:.2%}")
+    print(f"best settings, trained again: test accuracy {accuracy:.2%}")
 
 
 if __name__ == "__main__":

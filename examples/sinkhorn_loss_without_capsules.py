@@ -1,9 +1,9 @@
-"""A Sinkhorn loss without capsules: a small generator learns a set of points.
+"""Generator of points trained with the Sinkhorn loss, without capsules.
 
     python examples/sinkhorn_loss_without_capsules.py
 
-Noise goes in, points come out; the loss compares each batch of points with a batch of the data as two clouds, so nobody
-has to say which noise should become which point.
+The generator maps noise to points. The loss compares each batch of points with a batch of the data as two point clouds,
+so no pairing of noise and data is needed.
 """
 
 import argparse
@@ -17,7 +17,7 @@ BATCH = 256
 
 
 def two_moons(count, random):
-    """(count, 2) points on two half circles."""
+    """Return points (count, 2) on two interleaved half circles, with noise."""
     angle, side = random.uniform(0, np.pi, count), random.integers(0, 2, count)
     x = np.where(side, np.cos(angle), 1 - np.cos(angle))
     y = np.where(side, np.sin(angle), 0.5 - np.sin(angle))
@@ -39,13 +39,13 @@ def main():
     loss = en.losses.SinkhornLoss(epsilon=0.05, iterations=20, cost="sqeuclidean")
     generator.compile(keras.optimizers.Adam(3e-3), loss)
 
-    fresh_noise, fresh = random.normal(size=(BATCH, 2)).astype("float32"), two_moons(BATCH, random)
-    before = float(loss(fresh, generator(fresh_noise)))
+    new_noise, new_points = random.normal(size=(BATCH, 2)).astype("float32"), two_moons(BATCH, random)
+    before = float(loss(new_points, generator(new_noise)))
     generator.fit(noise, points, batch_size=BATCH, epochs=2 if flags.quick else flags.epochs, verbose=0)
-    after = float(loss(fresh, generator(fresh_noise)))
-    between = float(loss(fresh, two_moons(BATCH, random)))
-    print(f"divergence from fresh data: {before:.4f} before, {after:.4f} after training")
-    print(f"of two batches of the data: {between:.4f}, what a perfect generator would reach")
+    after = float(loss(new_points, generator(new_noise)))
+    optimum = float(loss(new_points, two_moons(BATCH, random)))
+    print(f"divergence from new data: {before:.4f} before, {after:.4f} after training")
+    print(f"divergence between two batches of the data, which a perfect generator would reach: {optimum:.4f}")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the documentation is made with: the site's hook, tables and figures computed from the code."""
+"""Scripts of the documentation: the hooks of the website, and the tables and figures computed from the code."""

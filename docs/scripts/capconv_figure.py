@@ -1,4 +1,4 @@
-"""The README's figure: a capConv layer, drawn from a layer that is built, and measured training steps.
+"""Command that draws the README's figure: the parts of a capConv layer, and measured times of training steps.
 
 python -m docs.scripts.capconv_figure [FILE]
 """
@@ -39,7 +39,7 @@ def main(path):
 
 
 def _structure(axes):
-    """The layer's parts with the shapes of their kernels."""
+    """Draw the parts of a capConv layer with the shapes of their kernels."""
     inputs = keras.Input((8, 8, 256))
     layer = CapConv2D(16, kernel_size=3, strides=2)
     output = layer(inputs)
@@ -81,7 +81,7 @@ def _structure(axes):
 
 
 def _times(axes):
-    """Milliseconds of a training step for each image, from results/step.json."""
+    """Draw bars of the time of a training step for each image, from results/step.json."""
     tables = json.loads((ROOT / "results" / "step.json").read_text(encoding="utf-8"))["tables"]
     rows = {row["network"]: row for table in tables for row in table["rows"]}
     names = list(STEPS)[::-1]

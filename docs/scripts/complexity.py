@@ -1,4 +1,4 @@
-"""The paper's complexity argument (section 3.1) as tables, counted from the models themselves."""
+"""Tables of parameters and operations (section 3.1 of the paper), counted from the models of this library."""
 
 import math
 
@@ -11,7 +11,7 @@ from encapnet_tf.layers import CapConv2D, DynamicRouting, EMRouting
 
 
 def networks() -> str:
-    """The six-layer networks of Table 1 and EncapNet-18: parameters, multiply-adds and routing terms."""
+    """Return the table of parameters, multiply-adds and routing terms of the six-layer networks and EncapNet-18."""
     models = {
         "CapNet, dynamic routing (Table 1 a)": en.models.CapNet(),
         "CapNet, EM routing (b)": en.models.CapNet(routing="em"),
@@ -21,41 +21,48 @@ def networks() -> str:
         "EncapNet-18, master": en.models.EncapNet18(routing="master"),
         "EncapNet-18, master/aide": en.models.EncapNet18(),
     }
-    header = ("network", "parameters", "multiply-adds an image", "routing terms an image")
+    header = ("network", "parameters", "multiply-adds for each image", "routing terms for each image")
     return table(header, [(name, *_counts(model)) for name, model in models.items()])
 
 
 def _counts(model):
     routing = [layer for layer in model.layers if isinstance(layer, (DynamicRouting, EMRouting))]
-    mapped = sum(_lower(layer) * math.prod(layer.kernel.shape[1:]) for layer in routing)
+    mapping = sum(_lower(layer) * math.prod(layer.kernel.shape[1:]) for layer in routing)
     terms = sum(_lower(layer) * layer.num_capsules * layer.iterations for layer in routing)
     terms += sum(_coefficients(layer) for layer in model.layers if isinstance(layer, CapConv2D))
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return parameters, forward_flops(model) // 2 + mapped, terms
+    return parameters, forward_flops(model) // 2 + mapping, terms
 
 
 def layer() -> str:
-    """One layer from 32 x 8 x 8 capsules of dimension 8 to capsules of dimension 16: the paper's own example."""
+    """Return the table of the paper's example: one layer from 32 x 8 x 8 capsules of dim 8 to capsules of dim 16."""
     lower = keras.Input((8, 8, 256))
-    routed = DynamicRouting(2048, 16)
-    routed(lower)
-    rows = [("CapNet: every lower capsule to every higher one", _size(routed.kernel), _lower(routed) * 2048, 3)]
+    routing_layer = DynamicRouting(2048, 16)
+    routing_layer(lower)
+    rows = [
+        (
+            "CapNet: every lower capsule to every higher capsule",
+            _size(routing_layer.kernel),
+            _lower(routing_layer) * 2048,
+            3,
+        )
+    ]
     for routing, text in (("master", "master branch"), ("master_aide", "master and aide branch")):
         capsules = CapConv2D(16, kernel_size=3, strides=2, routing=routing)
         capsules(lower)
         kernels = [capsules.master.kernel] + ([capsules.aide.kernel] if routing == "master_aide" else [])
         rows.append((f"capConv: {text}", sum(map(_size, kernels)), _coefficients(capsules), 1))
-    return table(("mapping", "its parameters", "coefficients an image", "rounds"), rows)
+    return table(("mapping", "parameters", "coefficients for each image", "routing rounds"), rows)
 
 
 def _lower(layer) -> int:
-    """Lower capsules of a layer with iterative routing, at all positions."""
+    """Return the number of lower capsules, at all positions, of a layer with iterative routing."""
     shape = layer.input[0].shape if isinstance(layer.input, (list, tuple)) else layer.input.shape
     return math.prod(shape[1:]) // layer.kernel.shape[1]
 
 
 def _coefficients(layer) -> int:
-    """m1 and m2 of a capConv layer: one each for every capsule and position."""
+    """Return the number of coefficients m1 and m2 of a capConv layer: one each for every capsule and position."""
     height, width = layer.output.shape[1:3]
     return 2 * layer.num_capsules * height * width if layer.routing == "master_aide" else 0
 

@@ -1,4 +1,4 @@
-"""Extension of the API reference's reader, griffe: examples in docstrings become code blocks."""
+"""Extension of griffe, which reads docstrings for the API reference: shows their examples as code blocks."""
 
 import re
 
@@ -8,7 +8,7 @@ _EXAMPLE = re.compile(r"^Example:\n\n(>>> .*)\Z", re.M | re.S)
 
 
 class Examples(griffe.Extension):
-    """Fences what follows "Example:" at the end of a docstring."""
+    """Extension that turns the text after "Example:" at the end of a docstring into a fenced code block."""
 
     def on_instance(self, *, obj, **kwargs):
         if obj.docstring:

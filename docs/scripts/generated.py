@@ -1,6 +1,8 @@
-"""Writes the tables that are computed into the pages that show them: python -m docs.scripts.generated
+"""Command that writes computed tables into the pages.
 
-A place for one is `<!-- generated: NAME -->` ... `<!-- end -->`; a test compares what stands there.
+python -m docs.scripts.generated
+
+A table stands between `<!-- generated: NAME -->` and `<!-- end -->`. A test checks that every page is up to date.
 """
 
 import re
@@ -9,18 +11,18 @@ from pathlib import Path
 from docs.scripts import complexity, results
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = {"networks": complexity.networks, "layer": complexity.layer, "results": results.table}
+TABLES = {"networks": complexity.networks, "layer": complexity.layer, "results": results.table}
 PAGES = ("README.md", "docs/theory.md")
-_PLACE = re.compile(r"(<!-- generated: (\w+) -->).*?(<!-- end -->)", re.S)
+_TABLE = re.compile(r"(<!-- generated: (\w+) -->).*?(<!-- end -->)", re.S)
 
 
-def filled(text: str) -> str:
-    """A page's text with its tables computed anew."""
-    return _PLACE.sub(lambda match: f"{match[1]}\n\n{BLOCKS[match[2]]()}\n\n{match[3]}", text)
+def update_tables(text: str) -> str:
+    """Return the text of a page with all generated tables recomputed."""
+    return _TABLE.sub(lambda match: f"{match[1]}\n\n{TABLES[match[2]]()}\n\n{match[3]}", text)
 
 
 if __name__ == "__main__":
     for page in PAGES:
         path = ROOT / page
-        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(update_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
         print(path)

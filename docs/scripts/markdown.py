@@ -1,11 +1,11 @@
-"""Markdown tables: written, and read."""
+"""Writer and reader of Markdown tables."""
 
 
 def table(header, rows) -> str:
-    """A Markdown table; whole numbers get their thousands separated.
+    """Return a Markdown table, with thousands separators in integers.
 
     Args:
-        header: the columns' names.
+        header: names of the columns.
         rows: sequences of cells.
     """
     lines = [header, ["---"] * len(header), *([_cell(cell) for cell in row] for row in rows)]
@@ -17,7 +17,11 @@ def _cell(value) -> str:
 
 
 def read(text: str, first_column: str) -> list[dict[str, str]]:
-    """The rows of the first table whose first column has a name, as dictionaries.
+    """Return the rows of a Markdown table as dictionaries from column name to cell text.
+
+    Args:
+        text: text of a page.
+        first_column: name of the first column, which selects the table.
 
     Raises:
         ValueError: there is no such table.

@@ -1,4 +1,4 @@
-"""The README's table of results, read from results/; the paper's and its release's figures beside ours."""
+"""The README's table of results: figures of the paper, of its released code and of this library (from results/)."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from docs.scripts import markdown
 RESULTS = Path(__file__).parents[2] / "results"
 NONE = "–"
 PAPER_SECONDS = {"PlainCNN same_shape": 0.026, "EncapNet-6 master": 0.039, "EncapNet-6 master/aide": 0.061}  # Table 1
-TABLE_1, TABLE_3 = ("c", "a", "e", "f"), ("1", "4", "7", "c", "c2")  # rows shown
+TABLE_1, TABLE_3 = ("c", "a", "e", "f"), ("1", "4", "7", "c", "c2")  # the rows to show
 
 
 def table() -> str:
-    """What was measured, in a few rows; every figure of ours stands in a file of results/."""
+    """Return the table of the main results, in which every figure of this library comes from a file in results/."""
     rows = [*_digits(), *_fashion_mnist(), *_rows("table1", TABLE_1), *_rows("table3", TABLE_3), *_steps(), *_attack()]
-    return markdown.table(("what", "paper", "its release", "here"), rows)
+    return markdown.table(("measured", "paper", "released code", "this library"), rows)
 
 
 def _percent(text) -> float:
@@ -32,27 +32,27 @@ def _section(title) -> str:
 
 
 def _digits():
-    seeds = markdown.read(_section("digits"), "seed")
+    seeds = markdown.read(_section("Digits"), "seed")
     accuracies = [_percent(row["test accuracy"]) for row in seeds]
     time = statistics.median(int(row["training"].removesuffix(" s")) for row in seeds)
     spread = f"{min(accuracies):.1f} to {max(accuracies):.1f}, {len(seeds)} seeds"
     here = f"{statistics.mean(accuracies):.1f} % ({spread}), {time:.0f} s of training"
-    yield "digits, `encapnet train`, test accuracy", NONE, NONE, here
+    yield "test accuracy on digits, `encapnet train`", NONE, NONE, here
 
 
 def _fashion_mnist():
     row = markdown.read(_section("Fashion-MNIST"), "network")[0]
     here = f"{row['test accuracy']}, {row['training']} of training"
-    yield "Fashion-MNIST, 3 epochs, test accuracy", NONE, NONE, here
+    yield "test accuracy on Fashion-MNIST, 3 epochs", NONE, NONE, here
 
 
 def _rows(table, names):
-    """Errors of an ablation: the paper's are on CIFAR-10, ours on the digits."""
+    """Yield the errors of an ablation: the paper's on CIFAR-10, this library's on the digits."""
     ours = {row["row"]: row for row in markdown.read((RESULTS / f"{table}_digits.md").read_text("utf-8"), "row")}
     for row in TABLES[table]:
         if row.name.split("/")[1] in names:
-            found, number = ours[row.name], row.name.replace("table", "Table ").replace("/", " row ")
-            here = f"digits: {found['error, %']} % (seeds: {found['runs']}, epochs: {found['epochs']})"
+            digits, number = ours[row.name], row.name.replace("table", "Table ").replace("/", " row ")
+            here = f"digits: {digits['error, %']} % (seeds: {digits['runs']}, epochs: {digits['epochs']})"
             paper = re.sub(r"[.\d]+", r"\g<0> %", row.paper)
             yield f"error, {number}: {row.about}", f"CIFAR-10: {paper}", NONE, here
 
@@ -63,12 +63,18 @@ def _steps():
     cnn, *ours = PAPER_SECONDS
     for name in ours:
         paper, here = (f"{of[name] / of[cnn]:.2f}" for of in (PAPER_SECONDS, times))
-        yield f"training step, {name}, in steps of the plain CNN of its shape", paper, NONE, here
+        yield f"training step, {name}, relative to a plain CNN of the same shape", paper, NONE, here
     for name, seconds in REFERENCE_SECONDS.items():
         step = f"training step, {name}, batch {rows[name]['batch']}, same machine"
         yield step, NONE, f"{seconds} s", f"{times[name] / 1e3:.2f} s"
+    name = list(REFERENCE_SECONDS)[-1]  # the one with feedback units, whose peak memory was measured too
     peak = rows[name]["peak memory, GB"].split()
-    yield f"its peak memory {' '.join(peak[1:])}", NONE, f"{REFERENCE_PEAK_GB:.1f} GB", f"{peak[0]} GB"
+    yield (
+        f"peak memory of a training step, {name}, {' '.join(peak[1:]).strip('()')}",
+        NONE,
+        f"{REFERENCE_PEAK_GB:.1f} GB",
+        f"{peak[0]} GB",
+    )
     for name in ("EncapNet-18 master", "EncapNet-18 master/aide", "ResNet18"):
         yield f"training step, {name}, batch {rows[name]['batch']}", NONE, NONE, f"{times[name]:,.0f} ms"
 
@@ -77,4 +83,4 @@ def _attack():
     text = (RESULTS / "robustness.md").read_text(encoding="utf-8")
     rows = {row["attack, grey levels of 255"]: row for row in markdown.read(text, "attack, grey levels of 255")}
     here = f"{rows['EncapNet-6 master/aide']['32']} %; plain CNN {rows['plain CNN, cross entropy']['32']} %"
-    yield "digits attacked with 32 grey levels (one gradient step), EncapNet-6, accuracy", NONE, NONE, here
+    yield "accuracy on digits under attack (one gradient step of 32 grey levels), EncapNet-6", NONE, NONE, here

@@ -1,4 +1,4 @@
-"""MkDocs's hook: brings in the pages from outside of docs/, and turns ```math blocks into MathML, without a network."""
+"""Hooks for MkDocs that add the pages outside of docs/ to the website and convert ```math blocks to MathML."""
 
 import re
 from pathlib import Path
@@ -11,40 +11,40 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Files of the site that lie outside of docs/: address in the site -> path from the checkout's root."""
+    """Return the pages of the website that lie outside of docs/: address in the website -> path in the repository."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
-    own = [path.relative_to(ROOT).as_posix() for path in results]
-    same = ("examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md", *own)
-    return {"index.md": "README.md"} | {name: name for name in same}
+    paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+    paths += [path.relative_to(ROOT).as_posix() for path in results]
+    return {"index.md": "README.md"} | {path: path for path in paths}
 
 
 def on_config(config):
-    """Gives ```math blocks, which GitHub shows too, to `mathml`."""
+    """Register `mathml` as the formatter of ```math blocks, which GitHub shows as equations too."""
     fence = {"name": "math", "class": "math", "format": mathml}
     config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]
     return config
 
 
 def mathml(source, language, css_class, options, md, **kwargs):
-    """The MathML of a block of LaTeX; every browser of today shows it by itself."""
-    spaced = source.replace("\\tag", "\\qquad\\tag")  # the number stands beside the equation
-    return f'<p class="{css_class}">{convert(spaced, display="block")}</p>'
+    """Convert a block of LaTeX to MathML, which browsers show without JavaScript."""
+    latex = source.replace("\\tag", "\\qquad\\tag")  # space between the equation and its number
+    return f'<p class="{css_class}">{convert(latex, display="block")}</p>'
 
 
 def on_files(files, config):
-    """Adds the pages from outside of docs/."""
+    """Add the pages outside of docs/ to the website."""
     for address, path in outside_pages().items():
         files.append(File.generated(config, address, abs_src_path=str(ROOT / path)))
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Turns links between files of the checkout into links between pages; a file that is no page loses its link."""
+    """Convert links between files of the repository to links between pages, and remove links to other files."""
     address = page.file.src_uri
     source = ROOT / outside_pages().get(address, f"docs/{address}")
     pages = {(ROOT / path).resolve(): name for name, path in outside_pages().items()}
 
-    def in_site(match):
+    def page_link(match):
         image, text, target, anchor = match.groups()
         path = (source.parent / target).resolve()
         name = pages.get(path)
@@ -54,4 +54,4 @@ def on_page_markdown(markdown, page, config, files):
             return text
         return f"{image}[{text}]({'../' * address.count('/')}{name}{anchor or ''})"
 
-    return _LINK.sub(in_site, markdown)
+    return _LINK.sub(page_link, markdown)

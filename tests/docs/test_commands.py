@@ -1,4 +1,4 @@
-"""Every command that a page shows could be typed: its flags parse, its files, modules and extras exist. None is run."""
+"""Tests that every command on the pages is valid: its flags parse, its files, modules and extras exist. None is run."""
 
 import configparser
 import importlib.util
@@ -17,13 +17,13 @@ PAGES = pages()
 
 
 def shell_lines(page):
-    """The lines of a page's shell blocks, continued ones joined."""
+    """Return the lines of a page's shell blocks, with continued lines joined."""
     text = "\n".join(blocks(PAGES[page], "sh")).replace("\\\n", " ")
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def commands(page):
-    """(words, whether it stands in a block) of each command of a page, in its shell blocks and in its prose."""
+    """Yield (words, in_block) of each command of a page, in its shell blocks and in its prose."""
     for line in shell_lines(page):
         words = shlex.split(line, comments=True)
         yield from ((part.split("\0"), True) for part in re.split("\0(?:&&|;)\0", "\0".join(words)) if part)
@@ -32,24 +32,27 @@ def commands(page):
             yield shlex.split(code.replace("; ", " ; ").split(" ; ")[0]), False
 
 
-def filled(word):
-    """Placeholders become values: $s, and a single capital letter after =."""
+def fill_placeholders(word):
+    """Replace placeholders by values: shell variables, and a single capital letter after =."""
     return re.sub(r"=[A-Z]$", "=1", re.sub(r"\$\w+", "1", word))
 
 
 def parse(words):
-    """Arguments of an `encapnet` command as the command line parses them, refused choices included."""
-    args = cli._parse([filled(word) for word in words])
+    """Parse the arguments of an `encapnet` command as the command line does, and check its choices."""
+    args = cli._parse([fill_placeholders(word) for word in words])
     if args.verb == "train":
         resolve(args.recipe or DEFAULT_RECIPE, given_flags(args))
     return args
 
 
 def refusal(words, in_block):
-    """Why the command line refuses a command, or None; a verb that is only mentioned needs no arguments."""
-    mentioned = not in_block and not any(word.startswith("-") for word in words)
+    """Return the reason why the command line refuses a command, or None.
+
+    A verb that the prose only mentions needs no arguments.
+    """
+    is_mention = not in_block and not any(word.startswith("-") for word in words)
     try:
-        parse([*words[:3], "--help"] if mentioned else words)
+        parse([*words[:3], "--help"] if is_mention else words)
     except SystemExit as status:
         return None if status.code == 0 else f"exit status {status.code}"
     except UserError as error:
@@ -59,10 +62,10 @@ def refusal(words, in_block):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_encapnet(page):
-    typed = [(words, block) for words, block in commands(page) if words[0] == "encapnet"]
-    whole = [(words, block) for words, block in typed if not any(word.endswith("=...") for word in words)]
-    refused = {" ".join(words): refusal(words, block) for words, block in whole}
-    assert {line: reason for line, reason in refused.items() if reason} == {}
+    calls = [(words, in_block) for words, in_block in commands(page) if words[0] == "encapnet"]
+    complete = [(words, in_block) for words, in_block in calls if not any(word.endswith("=...") for word in words)]
+    reasons = {" ".join(words): refusal(words, in_block) for words, in_block in complete}
+    assert {line: reason for line, reason in reasons.items() if reason} == {}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -75,20 +78,20 @@ def test_modules_scripts_and_extras(page):
             assert importlib.util.find_spec(words[2].replace(".NAME", "")), line
         elif re.match(r"python \S+\.py", line):
             assert (ROOT / words[1]).exists(), line
-        elif line.startswith("pip install") and (named := re.search(r"(?:\.|encapnet_tf)\[([\w,]+)\]", line)):
-            assert set(named[1].split(",")) <= set(extras["options.extras_require"]), line
+        elif line.startswith("pip install") and (extra := re.search(r"(?:\.|encapnet_tf)\[([\w,]+)\]", line)):
+            assert set(extra[1].split(",")) <= set(extras["options.extras_require"]), line
 
 
 def test_commands_are_found():
-    found = [(words, in_block) for page in PAGES for words, in_block in commands(page)]
-    assert sum(words[0] == "encapnet" and in_block for words, in_block in found) > 20
-    assert sum(words[0] == "encapnet" and not in_block for words, in_block in found) > 20
+    calls = [(words, in_block) for page in PAGES for words, in_block in commands(page)]
+    assert sum(words[0] == "encapnet" and in_block for words, in_block in calls) > 20
+    assert sum(words[0] == "encapnet" and not in_block for words, in_block in calls) > 20
 
 
 @pytest.mark.parametrize(
     "line", ["encapnet train --epoch=3", "encapnet train --epochs=x", "encapnet trian", "encapnet train --routing=self"]
 )
-def test_a_wrong_command_is_seen(line):
+def test_a_wrong_command_is_refused(line):
     with pytest.raises((SystemExit, UserError)):
         parse(shlex.split(line))
 

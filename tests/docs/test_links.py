@@ -1,13 +1,17 @@
-"""Every link leads somewhere: files and headings by looking, addresses on the web by their form."""
+"""Tests that the links and paths on the pages lead to files and headings that exist.
+
+Of a web address only the form is checked.
+"""
 
 import re
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.docs.pages import ROOT, pages, prose
+from tests.docs.pages import ROOT, inline_code, pages, prose
 
 PAGES = pages()
+_PATH = re.compile(r"(?:encapnet_tf|trainers|export|tests|benchmarks|docs|examples|results)/[\w./-]*")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -16,13 +20,13 @@ def links(text):
 
 
 def anchors(text):
-    """The headings of a page as GitHub and MkDocs name them."""
+    """Return the anchors that GitHub and MkDocs make of the headings of a page."""
     titles = re.findall(r"^#+ (.+)$", prose(text), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
-def wrong(page, target):
-    """Why a link of a page leads nowhere, or None."""
+def fault(page, target):
+    """Return the reason why a link of a page is broken, or None."""
     if re.match(r"\w+:", target):
         address = urlsplit(target)
         return None if address.scheme == "https" and "." in address.netloc else "no https address"
@@ -37,12 +41,25 @@ def wrong(page, target):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links(page):
-    found = {target: wrong(page, target) for target in links(PAGES[page])}
-    assert {target: reason for target, reason in found.items() if reason} == {}
+    reasons = {target: fault(page, target) for target in links(PAGES[page])}
+    assert {target: reason for target, reason in reasons.items() if reason} == {}
 
 
-def test_there_are_links_to_look_at():
+def paths(text):
+    """Return the paths of the repository in the inline code of a page, placeholders and patterns excepted."""
+    words = (code.split()[-1] for code in inline_code(text))
+    return [word for word in words if _PATH.fullmatch(word) and not re.search(r"[A-Z]{3,}\b|my_|\*", word)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_paths(page):
+    """Pages name files and folders that exist; the changelog may name old ones."""
+    assert [path for path in paths(PAGES[page]) if not (ROOT / path).exists()] == []
+
+
+def test_links_and_paths_are_found():
     assert sum(len(links(text)) for text in PAGES.values()) > 30
+    assert {"trainers/data/augmentation/", "tests/data"} <= set(paths(PAGES["README.md"]))
 
 
 @pytest.mark.parametrize(
@@ -56,5 +73,5 @@ def test_there_are_links_to_look_at():
         ("https://keras.io/api/", None),
     ],
 )
-def test_a_wrong_link_is_seen(target, reason):
-    assert wrong("README.md", target) == reason
+def test_a_broken_link_is_reported(target, reason):
+    assert fault("README.md", target) == reason

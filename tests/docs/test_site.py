@@ -1,4 +1,4 @@
-"""The documentation's site builds without a network, and its pages load nothing from one."""
+"""Tests that the website of the documentation builds, and loads, without a network."""
 
 import os
 import re
@@ -16,12 +16,13 @@ from tests.docs.pages import ROOT
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
-    nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    process = subprocess.run(command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True)
+    no_network = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    process = subprocess.run(command, cwd=ROOT, env={**os.environ, **no_network}, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout + process.stderr
     return folder
 
 
+@pytest.mark.ci
 def test_nothing_is_loaded_from_a_network(site):
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
@@ -29,6 +30,7 @@ def test_nothing_is_loaded_from_a_network(site):
         assert not re.search(r'<link[^>]*rel="?(?:stylesheet|preconnect)"?[^>]*href="?(?:https?:)?//', text), page
 
 
+@pytest.mark.ci
 def test_equations_are_mathml(site):
     text = (site / "theory" / "index.html").read_text(encoding="utf-8")
     assert text.count("<math") >= 12
@@ -36,6 +38,7 @@ def test_equations_are_mathml(site):
     assert "\\frac" not in text
 
 
+@pytest.mark.ci
 def test_everything_public_has_its_reference(site):
     modules = (en, en.layers, en.models, en.losses, en.callbacks, en.optimizers, en.ops, en.interop)
     for module in modules:
@@ -43,7 +46,7 @@ def test_everything_public_has_its_reference(site):
         documented = {name.rsplit(".", 1)[-1] for name in re.findall(r'id="(encapnet_tf\.[\w.]+)"', text)}
         public = getattr(module, "__all__", ["load_official_state_dict"])
         assert [name for name in public if callable(getattr(module, name)) and name not in documented] == []
-        assert "<blockquote>" not in text, "an example that is no code block"
+        assert "<blockquote>" not in text, "an example is not a code block"
 
 
 def test_citation():
