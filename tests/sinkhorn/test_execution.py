@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from encapnet_tf.ops.transport import sinkhorn, sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn, sinkhorn_divergence
 from tests.sinkhorn import reference
 from tests.sinkhorn.autodiff import relative_error, value_and_gradients
 from tests.sinkhorn.problems import COSTS, cost_scale, problem

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encapnet_tf.ops.transport import sinkhorn, sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn, sinkhorn_divergence
 from tests.sinkhorn import reference
 from tests.sinkhorn.autodiff import value_and_gradients
 from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
-from encapnet_tf.ops.transport import sinkhorn, sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn, sinkhorn_divergence
 from tests.sinkhorn import reference
 from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encapnet_tf.ops import SinkhornResult, sinkhorn_plan
-from encapnet_tf.ops.transport import sinkhorn
+from encapnet_tf.ops import sinkhorn
 from tests.sinkhorn import reference
 from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
 
