@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from encapnet_tf.ops import sinkhorn_plan
-from encapnet_tf.ops import sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn_divergence, sinkhorn_plan
 from tests.sinkhorn import reference
 from tests.sinkhorn.autodiff import directional, random_direction, value_and_gradients
 from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from encapnet_tf.ops import sinkhorn_plan
-from encapnet_tf.ops import sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn_divergence, sinkhorn_plan
 from tests.sinkhorn import eq9, reference
 from tests.sinkhorn.autodiff import relative_error, value_and_gradients
 from tests.sinkhorn.problems import COSTS, cost_scale, problem

@@ -9,8 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encapnet_tf.ops import SinkhornResult, sinkhorn_plan
-from encapnet_tf.ops import sinkhorn
+from encapnet_tf.ops import SinkhornResult, sinkhorn, sinkhorn_plan
 from tests.sinkhorn import reference
 from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
 
@@ -79,7 +78,7 @@ def test_float32_plan_stays_a_plan_at_any_epsilon(kind, epsilon):
 @pytest.fixture
 def blocks(monkeypatch):
     """How many blocks of steps were made, as a list of their sizes."""
-    module, made = sys.modules["encapnet_tf.ops.transport.sinkhorn"], []
+    module, made = sys.modules["encapnet_tf.ops.transport.solvers"], []
     block = module._relaxed_block
     monkeypatch.setattr(module, "_relaxed_block", lambda *args: (made.append(args[4]), block(*args))[1])
     return made

@@ -15,10 +15,14 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-2}
 LOWERINGS = {
     "public": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides),
     "public, training": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides, training=True),
-    "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal(x, kernel, GROUPS, strides),
-    "depthwise": lambda x, kernel, strides: lowerings.depthwise(x, kernel, GROUPS, strides),
-    "products": lambda x, kernel, strides: lowerings.convolution(x, kernel, GROUPS, strides, lowerings.multiply_add),
-    "matmuls": lambda x, kernel, strides: lowerings.convolution(x, kernel, GROUPS, strides, lowerings.matmuls),
+    "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal_convolution(x, kernel, GROUPS, strides),
+    "depthwise": lambda x, kernel, strides: lowerings.depthwise_convolution(x, kernel, GROUPS, strides),
+    "products": lambda x, kernel, strides: lowerings.grouped_tap_convolution(
+        x, kernel, GROUPS, strides, lowerings.multiply_add
+    ),
+    "matmuls": lambda x, kernel, strides: lowerings.grouped_tap_convolution(
+        x, kernel, GROUPS, strides, lowerings.matmul_per_group
+    ),
 }
 
 

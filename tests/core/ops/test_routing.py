@@ -132,7 +132,7 @@ def test_pieces_and_recomputation_change_nothing(monkeypatch, rescale):
     given = [tf.constant(x, "float32") for x in (*problem(outputs=7), np.linspace(-1, 1, 7), np.linspace(1, -1, 7))]
     results = []
     for piece, recompute in ((2**22, False), (150, True)):
-        monkeypatch.setattr(importlib.import_module("encapnet_tf.ops.routing.em_routing"), "_PIECE", piece)
+        monkeypatch.setattr(importlib.import_module("encapnet_tf.ops.routing.em_routing"), "_VOTES_PER_PIECE", piece)
         with tf.GradientTape() as tape:
             tape.watch(given)
             mu, a = en.ops.em_routing(*given, rescale=rescale, inverse_temperature=2.0, recompute=recompute)

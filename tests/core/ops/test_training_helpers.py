@@ -208,10 +208,10 @@ def test_training_step_is_compiled_in_parts_and_inference_is_not(tmp_path):
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
 def test_helpers_keep_to_float32(dtype):
     with tf.Graph().as_default():
-        assert acceleration.jitted_helpers(True, tf.zeros((2, 3, 3, 4))) is not None
-        assert acceleration.jitted_helpers(True, tf.zeros((2, 3, 3, 4), dtype)) is None
-        assert acceleration.jitted_helpers(False, tf.zeros((2, 3, 3, 4))) is None
-    assert acceleration.jitted_helpers(True, tf.zeros((2, 3, 3, 4))) is None  # eagerly: compiling would not pay
+        assert acceleration.accelerates(True, tf.zeros((2, 3, 3, 4)))
+        assert not acceleration.accelerates(True, tf.zeros((2, 3, 3, 4), dtype))
+        assert not acceleration.accelerates(False, tf.zeros((2, 3, 3, 4)))
+    assert not acceleration.accelerates(True, tf.zeros((2, 3, 3, 4)))  # eagerly: compiling would not pay
 
 
 def test_kernels_that_do_not_fit_the_transposed_convolution_raise():

@@ -1,0 +1,1 @@
+"""What follows a convolution: batch normalisation, ReLU and squash."""
