@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from encapnet_tf.ops import sinkhorn_divergence
 from tests.sinkhorn import reference
-from tests.sinkhorn.autodiff import value_and_gradients
-from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem, value_and_gradients
 
 # With an offset of 1000 the directions differ by less than float32 resolves: the cosine has nothing to compare.
 RESOLVED = [(kind, cost) for kind in KINDS for cost in COSTS if (kind, cost) != ("offset", "cosine")]

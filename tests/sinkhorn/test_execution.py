@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from encapnet_tf.ops import sinkhorn, sinkhorn_divergence
 from tests.sinkhorn import reference
-from tests.sinkhorn.autodiff import relative_error, value_and_gradients
-from tests.sinkhorn.problems import COSTS, cost_scale, problem
+from tests.sinkhorn.problems import COSTS, cost_scale, problem, relative_error, value_and_gradients
 
 
 @pytest.mark.parametrize(

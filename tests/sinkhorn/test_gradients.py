@@ -5,8 +5,15 @@ import pytest
 
 from encapnet_tf.ops import sinkhorn_divergence, sinkhorn_plan
 from tests.sinkhorn import reference
-from tests.sinkhorn.autodiff import directional, random_direction, value_and_gradients
-from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
+from tests.sinkhorn.problems import (
+    COSTS,
+    KINDS,
+    cost_scale,
+    directional,
+    problem,
+    random_direction,
+    value_and_gradients,
+)
 
 # Where |x - y| has no gradient there is nothing to compare it with.
 SMOOTH = [

@@ -9,9 +9,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encapnet_tf.ops import SinkhornResult, sinkhorn, sinkhorn_plan
-from tests.sinkhorn import reference
-from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
+from encapnet_tf.ops import SinkhornResult, sinkhorn, sinkhorn_divergence, sinkhorn_plan
+from tests.sinkhorn import eq9, reference
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem, relative_error, value_and_gradients
 
 
 def numpy(result):
@@ -175,3 +175,64 @@ def test_a_constant_in_the_cost_changes_only_the_potentials():
     np.testing.assert_allclose(shifted.plan, plain.plan, rtol=1e-9)
     sums = shifted.potential_x + shifted.potential_y.mean() - plain.potential_x - plain.potential_y.mean()
     np.testing.assert_allclose(sums, 5, rtol=1e-9)
+
+
+# solver="plain" makes exactly the steps of Eq. 9, and "fast" converges to the same plan.
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10, 20])
+@pytest.mark.parametrize("cost", COSTS)
+def test_plan_of_the_plain_solver(cost, steps):
+    matrix = reference.cost_matrix(*problem("gaussian"), cost)
+    epsilon = 0.2 * matrix.mean()
+    plan = sinkhorn_plan(np.float32(matrix), epsilon, steps, solver="plain")
+    np.testing.assert_allclose(plan, eq9.plan(matrix, epsilon, steps), rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("debias", [True, False])
+@pytest.mark.parametrize("differentiate_plan", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 10, 20])
+@pytest.mark.parametrize("cost", COSTS)
+def test_value_and_gradients_of_the_plain_solver(cost, steps, differentiate_plan, debias):
+    x, y = problem("gaussian", size=5, features=3)
+    options = {"cost": cost, "differentiate_plan": differentiate_plan, "debias": debias}
+    epsilon = 0.3 * cost_scale(x, y, cost)
+    value, gradients = value_and_gradients(x, y, epsilon=epsilon, iterations=steps, solver="plain", **options)
+    x, y = np.float64(x), np.float64(y)
+    assert value == pytest.approx(eq9.divergence(x, y, epsilon, steps, **options), rel=1e-5)
+    assert relative_error(gradients, eq9.gradients(x, y, epsilon, steps, **options)) < 1e-4
+
+
+def test_one_step_more_or_less_exceeds_the_tolerances():
+    """One step more or less is far outside the tolerances above."""
+    x, y = (np.float64(points) for points in problem("gaussian", size=5, features=3))
+    for cost in COSTS:
+        epsilon = 0.3 * cost_scale(x, y, cost)
+        nine, ten = (eq9.divergence(x, y, epsilon, steps, cost) for steps in (1, 2))
+        assert abs(nine / ten - 1) > 1e-3
+
+
+@pytest.mark.parametrize("differentiate_plan", [True, False])
+@pytest.mark.parametrize("value", ["sharp", "dual"])
+@pytest.mark.parametrize("cost", COSTS)
+def test_fast_equals_plain_where_both_have_converged(cost, value, differentiate_plan):
+    x, y = problem("gaussian")
+    options = {"epsilon": 0.5 * cost_scale(x, y, cost), "cost": cost, "value": value, "iterations": 60}
+    (fast, fast_gradients), (plain, plain_gradients) = (
+        value_and_gradients(x, y, differentiate_plan=differentiate_plan, solver=solver, **options)
+        for solver in ("fast", "plain")
+    )
+    assert fast == pytest.approx(plain, rel=1e-5)
+    assert relative_error(fast_gradients, plain_gradients) < 1e-4
+
+
+def test_the_dual_value_of_plain_is_that_of_its_potentials():
+    x, y = problem("gaussian")
+    matrix = reference.cost_matrix(x, y, "cosine")
+    kernel, v = np.exp(-matrix / 0.4), np.ones(len(matrix))
+    for _ in range(3):
+        u = len(matrix) / (kernel @ v)
+        v = len(matrix) / (kernel.T @ u)
+    expected = 0.4 * (np.log(u).mean() + np.log(v).mean())
+    ours = float(sinkhorn_divergence(x, y, 0.4, 3, debias=False, value="dual", solver="plain"))
+    assert ours == pytest.approx(expected, rel=1e-5)

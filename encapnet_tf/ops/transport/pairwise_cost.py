@@ -8,8 +8,8 @@ from encapnet_tf.ops.precision import at_least_float32
 
 COSTS = ("cosine", "euclidean", "sqeuclidean")
 
-# The Gram form |x|^2 + |y|^2 - 2 x.y has rounding errors of about this share of |x|^2 + |y|^2. Squared distances below it
-# count as 0, so that a point's distance to its copy is exactly 0 and not the root of a rounding error.
+# The Gram form |x|^2 + |y|^2 - 2 x.y has rounding errors of about this share of |x|^2 + |y|^2. Squared distances below
+# it count as 0, so that a point's distance to its copy is exactly 0 and not the root of a rounding error.
 _ROUNDING = {"float32": 2e-6, "float64": 4e-15}
 _SMALLEST_NORM = 1e-8  # a shorter row has no direction
 

@@ -4,8 +4,8 @@ At the solution, with the sparsity D_ij = -log(B^2 P_ij),
 
     d<P, Q> / dQ_ij = P_ij (1 - (D_ij - alpha_i - beta_j))
 
-alpha + beta is the part of D that the fixed marginals cancel: the projection of D, under P, on the sums of one number per
-row and one per column. (D = (Q - f - g) / epsilon, so the projection of Q / epsilon would do, but D is small at any
+alpha + beta is the part of D that the fixed marginals cancel: the projection of D, under P, on the sums of one number
+per row and one per column. (D = (Q - f - g) / epsilon, so Q / epsilon could be projected instead, but D is small at any
 epsilon.)
 """
 
