@@ -75,6 +75,15 @@ KINDS = {
 }
 
 
+def paired(rows, choices):
+    """Return (*row, choice) for each row, with the choices in turn along all axes: each pair of values occurs.
+
+    The rows are a product of two axes, such as kinds of sets and costs; the choice is that of the sum of the indices.
+    """
+    firsts, seconds = (list(dict.fromkeys(row[axis] for row in rows)) for axis in (0, 1))
+    return [(*row, choices[(firsts.index(row[0]) + seconds.index(row[1])) % len(choices)]) for row in rows]
+
+
 def problem(kind, size=12, features=4, seed=0):
     """Two float32 sets (size, features) of a kind; float32, so that every solver is given the very same points."""
     x, y = KINDS[kind](np.random.default_rng(seed), size, features)

@@ -12,11 +12,9 @@ from tests.sinkhorn.problems import COSTS, cost_scale, problem, relative_error, 
 @pytest.mark.parametrize(
     "options",
     [
-        {"cost": "cosine"},
         {"cost": "euclidean", "differentiate_plan": True, "iterations": 60},
-        {"cost": "sqeuclidean", "value": "dual", "iterations": 3},
+        {"cost": "sqeuclidean", "value": "dual", "debias": False, "iterations": 3, "relative_epsilon": True},
         {"cost": "cosine", "solver": "plain", "differentiate_plan": True},
-        {"cost": "euclidean", "debias": False, "relative_epsilon": True},
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
@@ -41,13 +39,12 @@ def test_jit_stays_finite_at_tiny_epsilon():
     x, y = problem("clustered")
     jitted = tf.function(lambda x, y: sinkhorn_divergence(x, y, 1e-6, 60, "sqeuclidean"), jit_compile=True)
     assert np.isfinite(float(jitted(x, y)))
-    same = tf.function(lambda x: sinkhorn_divergence(x, x, 1e-6, 60, "sqeuclidean"), jit_compile=True)
-    assert abs(float(same(x))) < 1e-5
+    assert abs(float(jitted(x, x))) < 1e-5
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"iterations": 60}, {"solver": "plain"}, {"differentiate_plan": True}, {"debias": False}],
+    [{}, {"iterations": 60, "differentiate_plan": True}, {"solver": "plain", "debias": False}],
     ids=str,
 )
 def test_unknown_batch(options):

@@ -18,13 +18,16 @@ def numpy(result):
     return SinkhornResult(*(np.asarray(part) for part in result))
 
 
+converged = tf.function(lambda matrix, epsilon: sinkhorn(matrix, epsilon, iterations=300))
+
+
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_plan_and_marginals(kind, cost):
     x, y = problem(kind)
     matrix = reference.cost_matrix(x, y, cost)
     epsilon = 0.3 * cost_scale(x, y, cost)
-    result = numpy(sinkhorn(matrix, epsilon, iterations=300))  # float64, so what is left is the solver's error
+    result = numpy(converged(tf.constant(matrix), tf.constant(epsilon)))  # float64, so the error is the solver's
     np.testing.assert_allclose(result.plan.sum(0), 1 / len(matrix), atol=1e-12)  # the last step is the columns'
     np.testing.assert_allclose(result.plan.sum(1), 1 / len(matrix), atol=1e-5)
     _, _, plan = reference.solve(matrix, epsilon)
@@ -191,7 +194,7 @@ def test_plan_of_the_plain_solver(cost, steps):
 
 @pytest.mark.parametrize("debias", [True, False])
 @pytest.mark.parametrize("differentiate_plan", [True, False])
-@pytest.mark.parametrize("steps", [1, 2, 10, 20])
+@pytest.mark.parametrize("steps", [1, 2, 15])
 @pytest.mark.parametrize("cost", COSTS)
 def test_value_and_gradients_of_the_plain_solver(cost, steps, differentiate_plan, debias):
     x, y = problem("gaussian", size=5, features=3)
@@ -212,8 +215,7 @@ def test_one_step_more_or_less_exceeds_the_tolerances():
         assert abs(nine / ten - 1) > 1e-3
 
 
-@pytest.mark.parametrize("differentiate_plan", [True, False])
-@pytest.mark.parametrize("value", ["sharp", "dual"])
+@pytest.mark.parametrize(("value", "differentiate_plan"), [("sharp", True), ("sharp", False), ("dual", False)])
 @pytest.mark.parametrize("cost", COSTS)
 def test_fast_equals_plain_where_both_have_converged(cost, value, differentiate_plan):
     x, y = problem("gaussian")

@@ -37,11 +37,14 @@ def expected_output(x, kernel, strides):
     return numpy_reference.convolve(x, np.transpose(kernel, (3, 2, 0, 1)), 0.0, GROUPS, strides)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("dims", [(1, 2), (2, 2), (2, 4), (4, 4), (8, 8), (8, 16), (16, 16), (5, 3)])
+DIMS = [(1, 2), (2, 2), (2, 4), (4, 4), (8, 8), (8, 16), (16, 16), (5, 3)]
+
+
+@pytest.mark.parametrize("dims", DIMS)
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_values(rng, kernel_size, strides, dims, dtype):
+def test_values(rng, kernel_size, strides, dims):
+    dtype = list(TOLERANCE)[(kernel_size // 2 + strides + DIMS.index(dims)) % len(TOLERANCE)]  # in turn
     x, kernel = (values.astype(dtype) for values in inputs(rng, kernel_size, *dims))
     expected = expected_output(x, kernel, strides)
     for name, lowering in LOWERINGS.items():
