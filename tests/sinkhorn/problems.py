@@ -85,19 +85,19 @@ def paired(rows, choices):
 
 
 def problem(kind, size=12, features=4, seed=0):
-    """Two float32 sets (size, features) of a kind; float32, so that every solver is given the very same points."""
+    """Return two sets (size, features) of a kind, in float32, so that every solver starts from equal points."""
     x, y = KINDS[kind](np.random.default_rng(seed), size, features)
     return np.float32(x), np.float32(y)
 
 
 def cost_scale(x, y, cost):
-    """What a cost is measured against: the mean of Q, or 1 where there is nothing to transport."""
+    """Return the scale for errors of a cost: the mean of Q, or 1 where there is nothing to transport."""
     mean = float(np.mean(cost_matrix(x, y, cost)))
     return mean if mean > 1e-6 else 1.0
 
 
 def value_and_gradients(x, y, function=en.ops.sinkhorn_divergence, **options):
-    """The value, and its gradients with respect to x and y stacked into (2, size, features)."""
+    """Return the value, and its gradients with respect to x and y stacked into (2, size, features)."""
     x, y = tf.constant(x), tf.constant(y)
     with tf.GradientTape() as tape:
         tape.watch([x, y])
@@ -106,7 +106,7 @@ def value_and_gradients(x, y, function=en.ops.sinkhorn_divergence, **options):
 
 
 def directional(function, x, y, direction, step=1e-5):
-    """Central difference of function(x, y) along `direction`, stacked as above."""
+    """Return the central difference of function(x, y) along `direction`, of shape (2, size, features)."""
     (up_x, up_y), (down_x, down_y) = np.stack([x, y]) + step * direction, np.stack([x, y]) - step * direction
     return (float(function(up_x, up_y)) - float(function(down_x, down_y))) / (2 * step)
 
@@ -117,5 +117,5 @@ def random_direction(shape, seed=1):
 
 
 def relative_error(ours, reference):
-    """In the Frobenius norm."""
+    """Return the relative error in the Frobenius norm."""
     return np.linalg.norm(np.float64(ours) - reference) / np.linalg.norm(reference)

@@ -1,4 +1,4 @@
-"""Wrong arguments are told by name, with what was received."""
+"""Errors for wrong arguments: they name the argument and what was received."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The same figures however it is run: under XLA, in a graph with an unknown batch, in other precisions."""
+"""Results do not depend on the execution: under XLA, in a graph with an unknown batch, in other precisions."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.sinkhorn.problems import COSTS, cost_scale, problem, relative_error, 
 @pytest.mark.parametrize(
     "options",
     [
-        {"cost": "euclidean", "differentiate_plan": True, "iterations": 60},
+        {"cost": "euclidean", "differentiate_plan": True, "iterations": 25},
         {"cost": "sqeuclidean", "value": "dual", "debias": False, "iterations": 3, "relative_epsilon": True},
         {"cost": "cosine", "solver": "plain", "differentiate_plan": True},
     ],
@@ -58,7 +58,7 @@ def test_unknown_batch(options):
 
 
 def test_unknown_batch_of_one_side():
-    """A layer between that forgets the batch size (a reshape to -1) does not make the sets unequal."""
+    """A reshape to -1 makes one batch size unknown, which does not make the sets unequal."""
     x, y = problem("gaussian")
     forgets = tf.function(
         lambda x, y: sinkhorn_divergence(x, y, 0.3),

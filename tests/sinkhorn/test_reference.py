@@ -1,4 +1,4 @@
-"""The reference that the other tests lean on is itself right."""
+"""Checks of the NumPy reference that the other tests compare with."""
 
 import numpy as np
 import pytest

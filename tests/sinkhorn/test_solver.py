@@ -1,6 +1,5 @@
 """`sinkhorn` and `sinkhorn_plan`: plans, potentials, marginals and their convergence."""
 
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encapnet_tf.ops import SinkhornResult, sinkhorn, sinkhorn_divergence, sinkhorn_plan
+from encapnet_tf.ops.transport import solvers
 from tests.sinkhorn import eq9, reference
 from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem, relative_error, value_and_gradients
 
@@ -80,15 +80,14 @@ def test_float32_plan_stays_a_plan_at_any_epsilon(kind, epsilon):
 
 @pytest.fixture
 def blocks(monkeypatch):
-    """How many blocks of steps were made, as a list of their sizes."""
-    module, made = sys.modules["encapnet_tf.ops.transport.solvers"], []
-    block = module._relaxed_block
-    monkeypatch.setattr(module, "_relaxed_block", lambda *args: (made.append(args[4]), block(*args))[1])
-    return made
+    """Sizes of the blocks of over-relaxed steps that the fast solver runs, a list that grows."""
+    sizes, relaxed_block = [], solvers._relaxed_block
+    monkeypatch.setattr(solvers, "_relaxed_block", lambda *args: (sizes.append(args[4]), relaxed_block(*args))[1])
+    return sizes
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_fast_stops_where_nothing_moves_any_more(blocks, dtype):
+def test_fast_stops_once_converged(blocks, dtype):
     matrix = reference.cost_matrix(*problem("gaussian"), "cosine").astype(dtype)
     result = numpy(sinkhorn(matrix, 0.3, iterations=5000))
     assert sum(blocks) < 300, "it ends long before"
@@ -97,19 +96,19 @@ def test_fast_stops_where_nothing_moves_any_more(blocks, dtype):
     np.testing.assert_allclose(result.plan, plan, atol=accuracy * plan.max())
 
 
-def test_fast_does_not_stop_while_it_moves(blocks):
+def test_fast_does_not_stop_before_it_has_converged(blocks):
     matrix = np.float32(reference.cost_matrix(*problem("gaussian", size=48, features=8), "sqeuclidean"))
     errors = []
     for iterations in (200, 1000):  # converges slowly: Eq. 9 takes tens of thousands of steps
         blocks.clear()
         errors.append(float(sinkhorn(matrix, 0.005 * matrix.mean(), iterations).marginal_error))
-        assert sum(blocks) == iterations - 5, "all but the first four and the last are made here"
+        assert sum(blocks) == iterations - 5, "all but the first four and the last run in these blocks"
     assert errors[1] < 0.5 * errors[0]
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 5, 6, 7, 33])
 def test_every_number_of_iterations_ends_with_exact_columns(iterations):
-    """The solver works in blocks: their borders must not cost a step."""
+    """The solver works in blocks of steps, whose boundaries must not lose one."""
     matrix = reference.cost_matrix(*problem("uniform", size=9), "euclidean")
     result = numpy(sinkhorn(matrix, 0.1, iterations))
     np.testing.assert_allclose(result.plan.sum(0), 1 / 9, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""Compiled parts of a TensorFlow training step, and portable graphs that contain none of them."""
+"""Compiled parts of a TensorFlow training step, and portable graphs without them."""
 
 from encapnet_tf.ops.acceleration.compilation import accelerates, run_compiled
 from encapnet_tf.ops.acceleration.portability import portable, portable_runtime

@@ -3,7 +3,7 @@
 import contextlib
 import contextvars
 
-_RUNTIME = contextvars.ContextVar("runtime", default=None)
+_RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime", default=None)
 
 
 @contextlib.contextmanager
@@ -25,5 +25,5 @@ def portable(runtime: str = "tensorflow"):
 
 
 def portable_runtime() -> str | None:
-    """Return the runtime given to the enclosing `portable` context, or None outside of one."""
+    """Return the runtime of the enclosing `portable` context, or None outside of one."""
     return _RUNTIME.get()

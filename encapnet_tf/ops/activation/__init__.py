@@ -1,1 +1,1 @@
-"""What follows a convolution: batch normalisation, ReLU and squash."""
+"""Activation of capsule maps: batch normalisation, ReLU and squash."""

@@ -59,12 +59,15 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
 
 
 def _fused_batch_norm(x, gamma, beta, epsilon):
-    """Run TensorFlow's kernel, which on a CPU reserves the mean and the biased variance for its gradient."""
+    """Run TensorFlow's fused batch normalisation in training mode.
+
+    On a CPU, what it reserves for the gradient is the mean and the biased variance.
+    """
     return tf.raw_ops.FusedBatchNormV3(
         x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
     )
 
 
 def _relu_squash_gradient_of_scaled(x, scale, shift, dy, capsule_dim):
-    """Return the gradient of ReLU and squash with respect to their input, x * scale + shift."""
+    """Return the gradient of squash(relu(z)) with respect to z = x * scale + shift, from the output's gradient dy."""
     return relu_squash_gradient(x * scale + shift, dy, capsule_dim)

@@ -33,7 +33,7 @@ def relu_squash_body(x, capsule_dim):
 
 
 def relu_squash_gradient(x, dy, capsule_dim):
-    """Return the gradient of `relu_squash_body` with respect to x, from the gradient dy of its output.
+    """Return the gradient of squash(relu(x)) with respect to x, from the gradient dy of the output.
 
     With r = relu(x), v = h(|r|^2) r and h' = dh / d|r|^2,
 

@@ -22,7 +22,7 @@ _NO_TABLE = "no table in results/"
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """A convolution as the tables see it.
+    """Properties of a convolution that decide its lowering.
 
     Attributes:
         size: side of the kernel; 0 where it is not square.
@@ -51,7 +51,7 @@ class Convolution:
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
-        """Describe the convolution of a map with a kernel."""
+        """Return the properties of the convolution of a map with a kernel."""
         runtime = portable_runtime()
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
@@ -74,10 +74,10 @@ class Convolution:
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """Whether one matrix product for each tap of a dense kernel is the fastest.
+        """Whether the output map has up to 36 positions and the kernel many taps and at least 128 channels.
 
-        Convolution kernels split their work by position, of which there are few here, and multiply the zeros around the
-        map too: up to half of all products.
+        One matrix product per tap is then the fastest. Convolution kernels split their work by position, of which there
+        are few, and multiply the zeros around the map too: up to half of all products.
         """
         many_taps = self.size >= 5 or (self.size == 3 and self.strides > 1)
         return many_taps and self.positions <= 36 and min(self.channels_in, self.channels_out) >= 128
@@ -93,7 +93,10 @@ def _prefers_native(runtime) -> bool:
 
 
 class Row(NamedTuple):
-    """One row of a table: the lowering, called with (x, kernel, convolution), that serves where the condition holds."""
+    """Row of a table: a condition, the lowering to use where it holds, and the file with the measurements.
+
+    The lowering is called with (x, kernel, convolution), in `DOUBLING` with the output size after that.
+    """
 
     condition: Callable[[Convolution], bool]
     lowering: Callable
@@ -101,13 +104,13 @@ class Row(NamedTuple):
 
 
 def convolve(x, kernel, groups, strides, training):
-    """Convolve with the lowering that the tables choose."""
+    """Convolve with the lowering that was measured to be the fastest for such shapes."""
     convolution = Convolution.of(x, kernel, groups, strides, training)
     return _first_match(DENSE if groups == 1 else GROUPED, convolution)(x, kernel, convolution)
 
 
 def convolve_doubling(x, kernel, groups, output_size, training):
-    """Convolve a map with zeros inserted between its pixels, with the lowering that the table chooses.
+    """Convolve a map with zeros inserted between its pixels, with the fastest lowering.
 
     Args:
         x, kernel, groups, training: as in `convolve`; the kernel is 3x3.

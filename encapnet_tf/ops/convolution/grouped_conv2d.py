@@ -38,7 +38,7 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
 
 
 def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool = False):
-    """Convolve, transposed and 3x3, to the input's size or twice that: the generator of a feedback unit (section 3.2).
+    """Apply a transposed 3x3 convolution that keeps or doubles the map's size: a feedback unit's generator (sec. 3.2).
 
     Equals the convolution of a map in which a zero follows each row (and column) where the size doubles. The kernel is
     that convolution's. (PyTorch's `ConvTranspose2d` flips its kernel; `interop` converts it.)

@@ -68,7 +68,7 @@ def narrow_convolution(x, kernel, strides):
 
 
 def grouped_tap_convolution(x, kernel, groups, strides, contract):
-    """Convolve by the sum over taps of the shifted input times the tap's matrix."""
+    """Convolve by a sum over kernel positions of the shifted input times the matrix at that position."""
     output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
@@ -80,9 +80,9 @@ def grouped_tap_convolution(x, kernel, groups, strides, contract):
 
 
 def doubling_tap_convolution(x, kernel, groups, output_size, contract):
-    """Convolve, with a 3x3 kernel, a map with a zero inserted after each pixel: a transposed convolution of stride 2.
+    """Apply a transposed 3x3 convolution of stride 2, without forming the zeros between the pixels.
 
-    The zeros are never formed. Output rows (and columns) of even number meet only the kernel's middle row, those of odd
+    Output rows (and columns) of even number meet only the kernel's middle row, those of odd
     number its two other rows: four maps of the input's size, which are interleaved.
 
     Args:
@@ -108,7 +108,7 @@ def doubling_tap_convolution(x, kernel, groups, output_size, contract):
 
 
 def multiply_add(taps, groups):
-    """Contract the taps of small capsules by elementwise products and sums, which XLA fuses into one pass.
+    """Multiply the taps of small capsules elementwise and sum the products, which XLA fuses into one pass.
 
     Args:
         taps: (input map, matrix of shape (group_in, groups * group_out)) of each tap.
@@ -132,7 +132,11 @@ def multiply_add(taps, groups):
 
 
 def matmul_per_group(taps, groups):
-    """Contract the taps of large capsules by one matrix product per group and tap; arguments as `multiply_add`."""
+    """Multiply the taps of large capsules by one matrix product per group and tap, and sum the products.
+
+    Args:
+        taps, groups: as in `multiply_add`.
+    """
     total = 0.0
     for x, matrix in taps:
         group_in, filters = matrix.shape

@@ -46,7 +46,10 @@ def strided_convolution(x, kernel, strides):
 
 
 def tap_convolution(x, kernel, strides):
-    """Convolve as `tap_products.tap_convolution`; input patches are recomputed in the backward pass, not kept."""
+    """Convolve by one matrix product per tap, and recompute the input patches in the backward pass.
+
+    Arguments as in `tap_products.tap_convolution`.
+    """
     size, map_size = kernel.shape[0], tuple(x.shape[1:3])
     taps = tap_products.taps(map_size, size, strides)
     where = {"size": size, "strides": strides}
@@ -104,7 +107,9 @@ def multiply_add_convolution(x, kernel, groups, strides):
 
 
 def doubling_convolution(x, kernel, groups, output_size):
-    """Convolve as `lowerings.doubling_tap_convolution` for small capsules, forward and backward in compiled passes.
+    """Apply a transposed 3x3 convolution of stride 2 to maps of small capsules, in compiled passes.
+
+    Arguments as in `lowerings.doubling_tap_convolution`.
 
     The adjoint, and the kernel's gradient, are those of a convolution of stride 2 with the transposed kernel.
     """
@@ -201,5 +206,5 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Return the map of each component of the capsules, every capsule `times` times in a row."""
+    """Return the map of each component of the capsules, with every capsule repeated `times` times."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

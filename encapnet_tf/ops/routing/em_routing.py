@@ -102,12 +102,18 @@ def em_routing(
 
 
 def _sum_over_inputs(u, w, mu, weight):
-    """Return sum_i R_ij a_i (v_{j|i} - mu_j)^2, (batch, outputs, components)."""
+    """Return the votes' weighted squared deviations from mu, summed over the input capsules.
+
+    sum_i R_ij a_i (v_{j|i} - mu_j)^2    (batch, outputs, components)
+    """
     return K.sum(weight[..., None] * K.square(votes(u, w) - mu[:, None, None]), axis=(1, 2))
 
 
 def _sum_over_components(u, w, mu, weight):
-    """Return sum_d weight_jd (v_{j|i} - mu_jd)^2, (batch, inputs, positions, outputs)."""
+    """Return the votes' weighted squared deviations from mu, summed over the components of a capsule.
+
+    sum_d weight_jd (v_{j|i} - mu_jd)^2    (batch, inputs, positions, outputs)
+    """
     return K.sum(weight[:, None, None] * K.square(votes(u, w) - mu[:, None, None]), axis=-1)
 
 
@@ -140,6 +146,6 @@ def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
 
 
 def _count_pieces(u, w):
-    """Return the number of pieces that the votes are formed in; one where the number of positions is unknown."""
+    """Return the number of pieces in which the votes are formed: one where the number of positions is unknown."""
     inputs, positions = u.shape[1:3]
     return math.ceil(inputs * (positions or 1) * w.shape[2] * w.shape[3] / _VOTES_PER_PIECE)

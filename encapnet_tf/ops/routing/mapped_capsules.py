@@ -50,7 +50,7 @@ def fold_bias(capsules, kernel, bias):
 
 
 def votes(capsules, kernel):
-    """Return the votes of capsules and a kernel that `fold_bias` has prepared: one matrix product per input capsule."""
+    """Return the votes from capsules and a kernel that `fold_bias` has returned, by one matrix product per capsule."""
     groups, input_dim, num_capsules, capsule_dim = kernel.shape
     flat = K.matmul(capsules, K.reshape(kernel, (groups, input_dim, num_capsules * capsule_dim)))
     return K.reshape(flat, (*K.shape(flat)[:-1], num_capsules, capsule_dim))

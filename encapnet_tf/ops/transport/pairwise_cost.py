@@ -84,7 +84,7 @@ def _normalise(x):
 
 
 def cost_between(x, y, cost):
-    """Return the `pairwise_cost` of points that `prepare` has returned."""
+    """Return the cost between two sets of points that `prepare` has returned."""
     if cost == "cosine":
         return K.relu(1.0 - K.matmul(x, K.transpose(y)))
     squared = _squared_distances(x, y)
@@ -92,7 +92,7 @@ def cost_between(x, y, cost):
 
 
 def cost_within(x, cost, both_sides=False):
-    """Return the `self_cost` of points that `prepare` has returned."""
+    """Return the cost between a set of points, which `prepare` has returned, and itself."""
     matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost)
     mask = 1.0 - K.eye(K.shape(x)[0], dtype=matrix.dtype)
     if cost == "cosine":

@@ -16,7 +16,7 @@ _SYMMETRIC_WEIGHTS = (1 / 1.854, 1 / 1.146)  # as in the symmetric solver
 
 
 def slope_of_cost(plan, iterations, initial_beta=None):
-    """Return d<P, Q> / dQ, with alpha and beta from alternating means.
+    """Return the gradient of the transport cost <P, Q> with respect to Q, by alternating means for alpha and beta.
 
     Args:
         plan: P, (B, B).
@@ -40,7 +40,7 @@ def slope_of_cost(plan, iterations, initial_beta=None):
 
 
 def slope_of_self_cost(plan):
-    """Return d<P, Q> / dQ for the transport of a set onto itself, and alpha, (B, 1), which equals beta."""
+    """Return the gradient of a set's transport cost onto itself with respect to Q, and alpha = beta, (B, 1)."""
     rows = K.maximum(K.sum(plan, axis=1, keepdims=True), 1e-30)
     sparsity = _sparsity(plan)
     row_means = K.sum(plan * sparsity, axis=1, keepdims=True) / rows
@@ -51,6 +51,6 @@ def slope_of_self_cost(plan):
 
 
 def _sparsity(plan):
-    """Return D = -log(B^2 P), cut off where the plan is next to 0."""
+    """Return D = -log(B^2 P), cut off where the plan P is next to 0."""
     size = K.cast(K.shape(plan)[0], plan.dtype)
     return -K.log(K.maximum(K.square(size) * plan, 1e-26))

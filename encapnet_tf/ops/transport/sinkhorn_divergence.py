@@ -87,13 +87,13 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Return `amount`, with the gradient sum <slope, dQ> over the cost matrices (the envelope theorem)."""
+    """Return `amount` with the gradients `slopes` with respect to the cost matrices (the envelope theorem)."""
     zeros = [K.sum(K.stop_gradient(slope) * (q - K.stop_gradient(q))) for slope, q in zip(slopes, costs, strict=True)]
     return K.stop_gradient(amount) + sum(zeros)
 
 
 def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value, relative_epsilon):
-    """Return W of the cost matrix between two sets, and the list of its one gradient with respect to that matrix."""
+    """Return the transport cost of a cost matrix, and its gradient with respect to the matrix in a list."""
     epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
     plan, f, g = solve_fast(between, epsilon, iterations)
     amount = K.mean(f) + K.mean(g) if value == "dual" else K.sum(plan * between)
@@ -104,7 +104,7 @@ def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value
 def _debiased_value_and_slopes(
     between, within_x, within_y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon
 ):
-    """Return S of three cost matrices, and the list of its gradients with respect to them.
+    """Return the Sinkhorn divergence of three cost matrices, and its gradients with respect to them in a list.
 
     The gradient with respect to a set's cost with itself is taken through one side of the symmetric matrix, and counted
     twice.
@@ -128,7 +128,7 @@ def _debiased_value_and_slopes(
 
 
 def _plain_divergence(x, y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
-    """Return the divergence from exactly `iterations` steps of Eq. 9 for each of the three problems."""
+    """Return the Sinkhorn divergence after exactly `iterations` steps of Eq. 9 for each of the three problems."""
     x, y = prepare(x, y, cost)
     between = cost_between(x, y, cost)
     epsilon = absolute_epsilon(between, epsilon, relative_epsilon)

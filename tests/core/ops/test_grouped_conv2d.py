@@ -104,8 +104,8 @@ def test_gradients(rng, kernel_size, strides, dims):
         with tf.GradientTape() as tape:
             tape.watch(ours)
             loss = tf.reduce_sum(lowering(*ours, strides) * cotangent)
-        for gradient, wanted in zip(tape.gradient(loss, ours), expected, strict=True):
-            np.testing.assert_allclose(gradient, wanted, atol=1e-11, err_msg=name)
+        for gradient, reference in zip(tape.gradient(loss, ours), expected, strict=True):
+            np.testing.assert_allclose(gradient, reference, atol=1e-11, err_msg=name)
 
 
 @pytest.mark.parametrize("dims", [(2, 2), (8, 8)])
@@ -137,7 +137,7 @@ def test_layer_adds_its_bias(rng):
 
 
 @pytest.mark.parametrize(
-    ("x_shape", "kernel_shape", "groups", "told"),
+    ("x_shape", "kernel_shape", "groups", "message"),
     [
         ((1, 5, 8), (3, 3, 2, 8), 4, "batch, height, width"),
         ((1, 5, 5, 8), (3, 3, 8), 1, "batch, height, width"),
@@ -148,13 +148,13 @@ def test_layer_adds_its_bias(rng):
         ((1, 5, 5, 8), (3, 4, 2, 8), 4, "odd"),
     ],
 )
-def test_wrong_tensors_raise(x_shape, kernel_shape, groups, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_tensors_raise(x_shape, kernel_shape, groups, message):
+    with pytest.raises(ValueError, match=message):
         en.ops.grouped_conv2d(np.ones(x_shape), np.ones(kernel_shape), groups)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"filters": 0}, "filters"),
         ({"filters": 2.0}, "filters"),
@@ -164,8 +164,8 @@ def test_wrong_tensors_raise(x_shape, kernel_shape, groups, told):
         ({"filters": 6, "groups": 4}, "groups"),
     ],
 )
-def test_wrong_arguments_raise(changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_arguments_raise(changes, message):
+    with pytest.raises(ValueError, match=message):
         en.layers.GroupedConv2D(**{"filters": 8, **changes})
 
 

@@ -1,4 +1,4 @@
-"""A dense convolution as products of the taps that meet the map, and where it is chosen."""
+"""Dense convolution by one matrix product per tap: values, gradients, and the shapes it is chosen for."""
 
 import numpy as np
 import pytest
