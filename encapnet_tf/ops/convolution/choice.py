@@ -15,9 +15,9 @@ from keras import backend
 from encapnet_tf.ops.acceleration import accelerates, portable_runtime, run_compiled
 from encapnet_tf.ops.convolution import lowerings, tap_products
 
-_DENSE = "results/dense_conv.md"
-_GROUPED = "results/grouped_conv.md"
-_NO_TABLE = "no table in results/"
+_DENSE_RESULTS = "results/dense_conv.md"
+_GROUPED_RESULTS = "results/grouped_conv.md"
+_NO_RESULTS = "no table in results/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ def _tap_products_in_inference(x, kernel, c):
     return tap_products.tap_convolution(x, kernel, c.strides)
 
 
-def _padding_recomputed(x, kernel, c):
+def _recompute_padding(x, kernel, c):
     return _tensorflow_kernels().strided_convolution(x, kernel, c.strides)
 
 
@@ -157,7 +157,7 @@ def _grouped_kernel_of_litert(x, kernel, c):
     return _tensorflow_kernels().grouped_convolution(x, kernel, c.strides)
 
 
-def _subsampled(x, kernel, c):
+def _subsample_first(x, kernel, c):
     x = x[:, :: c.strides, :: c.strides]
     c = replace(c, strides=1)
     return _first_match(GROUPED, c)(x, kernel, c)
@@ -193,7 +193,7 @@ def _doubling_matmul_per_tap(x, kernel, c, output_size):
     return run_compiled(lowerings.doubling_tap_convolution, (x, kernel), c.training, **options)
 
 
-def _zeros_inserted(x, kernel, c, output_size):
+def _insert_zeros(x, kernel, c, output_size):
     x = lowerings.insert_zeros(lowerings.insert_zeros(x, 1, output_size[0]), 2, output_size[1])
     return convolve(x, kernel, c.groups, 1, c.training)
 
@@ -203,48 +203,48 @@ def _otherwise(_):
 
 
 DENSE = (
-    Row(lambda c: c.prefers_native, _native, _NO_TABLE),
+    Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
     # Few filters leave the vectors of a convolution kernel empty: one matrix product, then shifts.
-    Row(lambda c: c.accelerated and c.channels_out <= 2 and c.strides <= 2, _narrow, _DENSE),
-    Row(lambda c: c.accelerated and c.is_wide_on_a_small_map, _tap_products_in_training, _DENSE),
+    Row(lambda c: c.accelerated and c.channels_out <= 2 and c.strides <= 2, _narrow, _DENSE_RESULTS),
+    Row(lambda c: c.accelerated and c.is_wide_on_a_small_map, _tap_products_in_training, _DENSE_RESULTS),
     # With strides, cutting the patches out costs too much where it is not compiled. Exported graphs keep Conv2D.
     Row(
         lambda c: c.is_wide_on_a_small_map and c.strides == 1 and not c.training and c.runtime is None,
         _tap_products_in_inference,
-        _DENSE,
+        _DENSE_RESULTS,
     ),
     # On large maps the padded copy is recomputed for the gradient: keeping it costs memory. On smaller ones recomputing
     # costs more than it saves.
     Row(
         lambda c: c.accelerated and c.size > 1 and c.strides > 1 and c.image_entries >= 2**15,
-        _padding_recomputed,
-        _DENSE,
+        _recompute_padding,
+        _DENSE_RESULTS,
     ),
-    Row(_otherwise, _native, _DENSE),
+    Row(_otherwise, _native, _DENSE_RESULTS),
 )
 
 GROUPED = (
-    Row(lambda c: c.prefers_native, _native, _NO_TABLE),
-    Row(lambda c: c.runtime == "litert", _grouped_kernel_of_litert, _NO_TABLE),
+    Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
+    Row(lambda c: c.runtime == "litert", _grouped_kernel_of_litert, _NO_RESULTS),
     # The pixels that a strided 1x1 kernel skips are dropped first.
-    Row(lambda c: c.size == 1 and c.strides > 1, _subsampled, _NO_TABLE),
+    Row(lambda c: c.size == 1 and c.strides > 1, _subsample_first, _NO_RESULTS),
     # Large 1x1 matrices keep a matrix product busy.
-    Row(lambda c: c.size == 1 and c.matrix_entries >= 64, _matmul_per_group, _GROUPED),
+    Row(lambda c: c.size == 1 and c.matrix_entries >= 64, _matmul_per_group, _GROUPED_RESULTS),
     # One output for many components. A depthwise convolution makes a share of each output for each component: here one.
-    Row(lambda c: c.size == 3 and c.channels_out == 1 and c.channels_in >= 8, _depthwise, _GROUPED),
+    Row(lambda c: c.size == 3 and c.channels_out == 1 and c.channels_in >= 8, _depthwise, _GROUPED_RESULTS),
     # Memory bounds small matrices: one compiled pass over it.
     Row(
         lambda c: c.accelerated and c.size in (1, 3) and c.strides <= 2 and c.matrix_entries <= 64,
         _multiply_add_in_one_pass,
-        _GROUPED,
+        _GROUPED_RESULTS,
     ),
-    Row(lambda c: c.accelerated and c.size == 3 and c.strides <= 2, _matmul_per_tap, _GROUPED),
-    Row(lambda c: c.size == 1, _block_diagonal, _GROUPED),
-    Row(_otherwise, _depthwise, _GROUPED),
+    Row(lambda c: c.accelerated and c.size == 3 and c.strides <= 2, _matmul_per_tap, _GROUPED_RESULTS),
+    Row(lambda c: c.size == 1, _block_diagonal, _GROUPED_RESULTS),
+    Row(_otherwise, _depthwise, _GROUPED_RESULTS),
 )
 
 DOUBLING = (
-    Row(lambda c: c.accelerated and c.groups > 1 and c.matrix_entries <= 64, _doubling_multiply_add, _GROUPED),
-    Row(lambda c: c.accelerated and c.groups > 1, _doubling_matmul_per_tap, _GROUPED),
-    Row(_otherwise, _zeros_inserted, _GROUPED),
+    Row(lambda c: c.accelerated and c.groups > 1 and c.matrix_entries <= 64, _doubling_multiply_add, _GROUPED_RESULTS),
+    Row(lambda c: c.accelerated and c.groups > 1, _doubling_matmul_per_tap, _GROUPED_RESULTS),
+    Row(_otherwise, _insert_zeros, _GROUPED_RESULTS),
 )

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import encapnet_tf as en
-from encapnet_tf.ops.convolution import lowerings
+from encapnet_tf.ops.convolution import choice, lowerings
 from tests.core.ops import numpy_reference
 
 GROUPS = 3
@@ -180,3 +180,37 @@ def test_other_channels_than_built_for_raise():
     layer.build((None, 5, 5, 8))
     with pytest.raises(ValueError, match="axis -1"):
         layer(np.ones((1, 5, 5, 4)))
+
+
+CHOICES = [
+    # Of the dense table.
+    ({"channels_out": 2}, choice._narrow),
+    ({"channels_out": 2, "accelerated": False}, choice._native),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 36}, choice._tap_products_in_training),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 37}, choice._native),
+    ({"size": 5, "channels_in": 127, "channels_out": 128, "positions": 36}, choice._native),
+    ({"strides": 2, "image_entries": 2**15}, choice._recompute_padding),
+    ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
+    # Of the grouped table.
+    ({"groups": 4, "prefers_native": True}, choice._native),
+    ({"groups": 4, "runtime": "litert"}, choice._grouped_kernel_of_litert),
+    ({"groups": 4, "size": 1, "strides": 2}, choice._subsample_first),
+    ({"groups": 4, "size": 1, "channels_in": 8, "channels_out": 8}, choice._matmul_per_group),
+    ({"groups": 4, "size": 1, "channels_in": 7, "channels_out": 9}, choice._multiply_add_in_one_pass),
+    ({"groups": 4, "size": 1, "channels_in": 7, "channels_out": 9, "accelerated": False}, choice._block_diagonal),
+    ({"groups": 4, "channels_in": 8, "channels_out": 1}, choice._depthwise),
+    ({"groups": 4, "channels_in": 8, "channels_out": 8}, choice._multiply_add_in_one_pass),
+    ({"groups": 4, "channels_in": 8, "channels_out": 9}, choice._matmul_per_tap),
+    ({"groups": 4, "channels_in": 8, "channels_out": 9, "accelerated": False}, choice._depthwise),
+    ({"groups": 4, "size": 5}, choice._depthwise),
+]
+
+
+@pytest.mark.parametrize(("properties", "lowering"), CHOICES)
+def test_choice_of_lowering(properties, lowering):
+    """Each row of the tables, on both sides of its thresholds, in the graph of a training step."""
+    ordinary = {"size": 3, "strides": 1, "groups": 1, "channels_in": 4, "channels_out": 4, "positions": 64}
+    ordinary |= {"image_entries": 256, "training": True, "accelerated": True, "runtime": None, "prefers_native": False}
+    convolution = choice.Convolution(**ordinary | properties)
+    table = choice.DENSE if convolution.groups == 1 else choice.GROUPED
+    assert next(row.lowering for row in table if row.condition(convolution)) is lowering
