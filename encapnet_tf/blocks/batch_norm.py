@@ -2,7 +2,7 @@
 
 import keras
 
-from encapnet_tf.ops.acceleration import jitted_helpers
+from encapnet_tf.ops.activation.batch_norm import fused_kernels
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -33,10 +33,10 @@ class BatchNorm(keras.layers.BatchNormalization):
         return self.moved(helpers.batch_norm(inputs, self.gamma.value, self.beta.value, self.epsilon))
 
     def helpers(self, inputs, training):
-        """`jitted_helpers` where they can do this normalisation, or None."""
+        """`fused_kernels` where they can do this normalisation, or None."""
         plain = self.synchronized or self.renorm or not (self.center and self.scale)
         fits = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.trainable
-        return jitted_helpers(training, inputs) if fits and not plain else None
+        return fused_kernels(inputs, training) if fits and not plain else None
 
     def moved(self, results):
         """Moves the statistics towards the batch's.

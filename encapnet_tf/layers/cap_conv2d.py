@@ -9,7 +9,7 @@ from encapnet_tf.arguments import odd_int, one_of, whole_number
 from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 from encapnet_tf.blocks.other_capsules_conv2d import OtherCapsulesConv2D
-from encapnet_tf.ops.acceleration import compiled
+from encapnet_tf.ops.acceleration import run_compiled
 from encapnet_tf.ops.convolution.lowerings import block_diagonal_kernel
 
 ROUTINGS = ("master", "master_aide")
@@ -202,10 +202,10 @@ class CapConv2D(keras.layers.Layer):
                 ops.grouped_conv2d(aide, of_aide, capsules, training=fast),
             ]
             tensors = (*sources, m1.bias, m2.bias, master, aide)
-            return compiled(_weighted_by_both, tensors, (self.capsule_dim,), fast)
+            return run_compiled(_weighted_by_both, tensors, fast, capsule_dim=self.capsule_dim)
         of_m1, of_m2 = (master, aide) if self.coefficients == "own" else (aide, master)
         tensors = (m1(of_m1, training=training), m2(of_m2, training=training), master, aide)
-        return compiled(_weighted, tensors, (self.capsule_dim,), fast)
+        return run_compiled(_weighted, tensors, fast, capsule_dim=self.capsule_dim)
 
     def _check_shortcut(self, shape, expected):
         if len(shape) != len(expected) or any(

@@ -8,7 +8,7 @@ from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.blocks import generator_extractor as feedback_parts
 from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.keras_private import PerReplicaLosses
-from encapnet_tf.ops.replicas import gathered
+from encapnet_tf.ops.replicas import all_gather
 from encapnet_tf.ops.transport.pairwise_cost import COSTS, self_cost
 from encapnet_tf.ops.transport.sinkhorn import check_arguments
 
@@ -190,7 +190,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         generated = self._extract(self._generate(higher, training), training)
         lower = self._extract(lower, training)
         if training and self.sync_replicas:
-            generated, lower = gathered(generated), gathered(lower)
+            generated, lower = all_gather(generated), all_gather(lower)
         return self._compare(generated, lower, training)
 
     def diagnose(self, higher, lower):

@@ -1,11 +1,12 @@
-"""Pure functions on tensors, written in `keras.ops`: they run on every Keras backend."""
+"""Pure functions on tensors, written in `keras.ops` to run on every Keras backend."""
 
+from encapnet_tf.ops.activation.relu_squash import relu_squash
 from encapnet_tf.ops.capsules import merge_capsules, split_capsules
 from encapnet_tf.ops.convolution.grouped_conv2d import grouped_conv2d, grouped_conv2d_transpose
 from encapnet_tf.ops.routing.dynamic_routing import dynamic_routing
 from encapnet_tf.ops.routing.em_routing import em_routing
 from encapnet_tf.ops.routing.mapped_capsules import mapped_capsules
-from encapnet_tf.ops.squash import capsule_length, relu_squash, squash
+from encapnet_tf.ops.squash import capsule_length, squash
 from encapnet_tf.ops.transport.pairwise_cost import pairwise_cost
 from encapnet_tf.ops.transport.sinkhorn import SinkhornResult, sinkhorn, sinkhorn_plan
 from encapnet_tf.ops.transport.sinkhorn_divergence import sinkhorn_divergence

@@ -1,17 +1,20 @@
-"""Capsules are channels: channel = capsule * capsule_dim + component."""
+"""Layout of capsules in channels: channel = capsule * capsule_dim + component."""
 
-from keras import ops
+from keras import ops as K
 
 
 def split_capsules(x, capsule_dim: int):
-    """Gives capsules an axis of their own: (..., num_capsules * capsule_dim) -> (..., num_capsules, capsule_dim).
+    """Reshape channels to capsules: (..., num_capsules * capsule_dim) -> (..., num_capsules, capsule_dim).
 
     Args:
         x: tensor whose last axis is capsule-major channels.
         capsule_dim: components of a capsule; must divide the number of channels.
 
     Returns:
-        The same values, shape (..., num_capsules, capsule_dim).
+        The values of `x`, shape (..., num_capsules, capsule_dim).
+
+    Raises:
+        ValueError: `capsule_dim` does not divide the channels.
 
     Example:
 
@@ -21,18 +24,21 @@ def split_capsules(x, capsule_dim: int):
     """
     channels = x.shape[-1]
     if channels % capsule_dim:
-        raise ValueError(f"{channels} channels cannot be read as capsules of {capsule_dim} components each.")
-    return ops.reshape(x, (*ops.shape(x)[:-1], channels // capsule_dim, capsule_dim))
+        raise ValueError(
+            f"{channels} channels cannot be split into capsules of {capsule_dim} components each. "
+            "capsule_dim must divide the number of channels."
+        )
+    return K.reshape(x, (*K.shape(x)[:-1], channels // capsule_dim, capsule_dim))
 
 
 def merge_capsules(x):
-    """Undoes `split_capsules`: (..., num_capsules, capsule_dim) -> (..., num_capsules * capsule_dim).
+    """Reshape capsules to channels: (..., num_capsules, capsule_dim) -> (..., num_capsules * capsule_dim).
 
     Args:
         x: tensor of shape (..., num_capsules, capsule_dim).
 
     Returns:
-        The same values with capsule-major channels.
+        The values of `x`, with capsule-major channels on the last axis.
 
     Example:
 
@@ -40,4 +46,4 @@ def merge_capsules(x):
     >>> tuple(merge_capsules(np.zeros((2, 8, 8, 16, 4))).shape)
     (2, 8, 8, 64)
     """
-    return ops.reshape(x, (*ops.shape(x)[:-2], x.shape[-2] * x.shape[-1]))
+    return K.reshape(x, (*K.shape(x)[:-2], x.shape[-2] * x.shape[-1]))

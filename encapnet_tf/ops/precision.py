@@ -1,11 +1,11 @@
-"""Norms, costs and transport plans are computed in at least float32."""
+"""Precision of norms, costs and transport plans: at least float32."""
 
-import keras
-from keras import ops
+from keras import backend
+from keras import ops as K
 
 
 def at_least_float32(x):
-    """`x` as a tensor, half precision raised to float32; float64 stays."""
-    x = ops.convert_to_tensor(x)
-    half = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
-    return ops.cast(x, "float32") if half else x
+    """Return `x` as a tensor, with float16 and bfloat16 cast to float32; float64 stays float64."""
+    x = K.convert_to_tensor(x)
+    is_half = backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
+    return K.cast(x, "float32") if is_half else x

@@ -1,20 +1,22 @@
-"""What the replicas of a training step know of one another."""
+"""Communication between the replicas of a training step."""
 
-import keras
+from keras import backend
 
 
-def gathered(x):
-    """All replicas' rows, in the replicas' order; its gradient goes back to the replica that a row came from.
+def all_gather(x):
+    """Concatenate the rows of all replicas, in the replicas' order.
+
+    The gradient of a row flows back to the replica that the row came from.
 
     Args:
-        x: (batch, ...), a replica's share of a batch.
+        x: (batch, ...), one replica's share of the global batch.
 
     Returns:
-        (batch of all replicas, ...); `x` itself outside of a step that several replicas share, and on other backends
-        than TensorFlow, where a step sees the whole batch.
+        (global batch, ...). It is `x` itself outside of a step that several replicas share, and on backends other than
+        TensorFlow, where a step sees the whole batch.
     """
-    if keras.backend.backend() != "tensorflow":
+    if backend.backend() != "tensorflow":
         return x
-    from encapnet_tf.ops import on_tensorflow
+    from encapnet_tf.ops.acceleration import on_tensorflow
 
-    return on_tensorflow.gathered(x)
+    return on_tensorflow.all_gather(x)

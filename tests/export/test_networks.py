@@ -14,7 +14,7 @@ from encapnet_tf.trainers.data.augmentation.views import Views
 from encapnet_tf.trainers.runs.errors import UserError
 
 import encapnet_tf as en
-from encapnet_tf.ops import on_tensorflow
+from encapnet_tf.ops.acceleration import on_tensorflow
 
 pixels = {"input_shape": (8, 8, 1), "classes": 4, "include_rescaling": True}
 

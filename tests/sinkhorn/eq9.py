@@ -1,5 +1,8 @@
-"""Eqs. 7 to 11 step for step in NumPy, as golden/README.md states them. Holomorphic, so that an imaginary step of 1e-30
-gives their derivatives to the last digit, through all the iterations."""
+"""Reference of the plain solver: Eqs. 7 to 11 step for step in NumPy, as golden/README.md states them.
+
+All functions are holomorphic, so that an imaginary step of 1e-30 gives their derivatives to the last digit, through all
+the iterations.
+"""
 
 import numpy as np
 
@@ -48,7 +51,7 @@ def gradients(x, y, *arguments, **options):
     stacked = np.stack([x, y]).astype(complex)
     result = np.zeros(stacked.shape)
     for index in np.ndindex(stacked.shape):
-        moved = stacked.copy()
-        moved[index] += 1e-30j
-        result[index] = divergence(*moved, *arguments, **options).imag / 1e-30
+        shifted = stacked.copy()
+        shifted[index] += 1e-30j
+        result[index] = divergence(*shifted, *arguments, **options).imag / 1e-30
     return result

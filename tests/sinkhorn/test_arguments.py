@@ -1,4 +1,4 @@
-"""Wrong arguments are told by name, with what was received."""
+"""Errors for wrong arguments: they name the argument and what was received."""
 
 import math
 
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from encapnet_tf.losses import SinkhornLoss
-from encapnet_tf.ops import sinkhorn_plan
-from encapnet_tf.ops.transport import sinkhorn, sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn, sinkhorn_divergence, sinkhorn_plan
 
 WRONG = [
     ({"epsilon": 0}, r"epsilon must be a positive number.*epsilon=0"),

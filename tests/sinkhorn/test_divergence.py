@@ -1,21 +1,20 @@
-"""What a divergence of sets must satisfy: symmetry, no divergence from itself, order, place and scale of the points."""
+"""Properties of the divergence: symmetry, 0 from a set to itself, invariance to order, offset and scale."""
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encapnet_tf.ops.transport import sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn_divergence
 from tests.sinkhorn import reference
-from tests.sinkhorn.autodiff import value_and_gradients
-from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, paired, problem, value_and_gradients
 
 # With an offset of 1000 the directions differ by less than float32 resolves: the cosine has nothing to compare.
 RESOLVED = [(kind, cost) for kind in KINDS for cost in COSTS if (kind, cost) != ("offset", "cosine")]
 
 
-@pytest.mark.parametrize("value", ["sharp", "dual"])
-@pytest.mark.parametrize(("kind", "cost"), RESOLVED)
+@pytest.mark.parametrize(("kind", "cost", "value"), paired(RESOLVED, ["sharp", "dual"]))
 def test_values(kind, cost, value):
     """The converged float32 value is the reference's."""
     x, y = problem(kind)
@@ -38,8 +37,7 @@ def test_without_debias_it_is_transport_alone_and_once(cost):
         assert ours == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("debias", [True, False])
-@pytest.mark.parametrize(("kind", "cost"), RESOLVED)
+@pytest.mark.parametrize(("kind", "cost", "debias"), paired(RESOLVED, [True, False]))
 def test_symmetry(kind, cost, debias):
     """S(x, y) = S(y, x), once the iterations, which treat rows and columns in turn, have converged."""
     x, y = problem(kind)
@@ -53,7 +51,7 @@ def test_symmetry(kind, cost, debias):
 @pytest.mark.parametrize("kind", ["identical", "permuted"])
 def test_no_divergence_from_itself(kind, cost, epsilon):
     """At the default number of iterations; the gradient vanishes too."""
-    for size, value in ((1, "sharp"), (2, "dual"), (40, "sharp"), (40, "dual")):
+    for size, value in ((1, "sharp"), (40, "dual")) if kind == "identical" else ((2, "dual"), (40, "sharp")):
         x, y = problem(kind, size)
         scale = cost_scale(x, y, cost)
         divergence, gradients = value_and_gradients(x, y, epsilon=epsilon * scale, cost=cost, value=value)
@@ -75,7 +73,7 @@ def test_no_divergence_between_sets_of_zeros():
     assert float(sinkhorn_divergence(x, x)) == pytest.approx(0, abs=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     kind=st.sampled_from(list(KINDS)),
     cost=st.sampled_from(COSTS),
@@ -89,7 +87,7 @@ def test_never_negative(kind, cost, value, epsilon, seed):
     assert float(sinkhorn_divergence(x, y, epsilon * scale, 60, cost, value=value)) >= -1e-6 * max(scale, 1e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     kind=st.sampled_from(["gaussian", "clustered", "zero_rows"]), cost=st.sampled_from(COSTS), seed=st.integers(0, 9)
 )
@@ -105,7 +103,7 @@ def test_the_order_of_the_points_does_not_matter(kind, cost, seed):
 
 @pytest.mark.parametrize("cost", ["euclidean", "sqeuclidean"])
 def test_a_common_offset_does_not_matter(cost):
-    """float32 rounds points near 1000, so the reference is given the very points that are compared."""
+    """float32 rounds points near 1000, so the offset is subtracted from the rounded points."""
     x, y = problem("offset")
     centred = np.float64(x) - 1000, np.float64(y) - 1000
     scale = cost_scale(*centred, cost)
@@ -114,7 +112,7 @@ def test_a_common_offset_does_not_matter(cost):
     assert near > 0.1 * scale
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(factor=st.floats(1e-3, 1e3), cost=st.sampled_from(["euclidean", "sqeuclidean"]))
 def test_scaling(factor, cost):
     """W(s Q, s epsilon) = s W(Q, epsilon), and a relative epsilon scales by itself."""
@@ -129,7 +127,7 @@ def test_scaling(factor, cost):
 
 @pytest.mark.parametrize("solver", ["fast", "plain"])
 def test_relative_epsilon_is_a_share_of_the_mean_cost(solver):
-    """Held fixed in the gradient: value and gradients are those of the same epsilon given absolutely."""
+    """It takes no gradient: value and gradients equal those of the absolute epsilon of the same size."""
     x, y = problem("gaussian")
     epsilon = 0.3 * reference.cost_matrix(x, y, "euclidean").mean()
     options = {"cost": "euclidean", "solver": solver, "differentiate_plan": True}
@@ -153,12 +151,18 @@ def test_diracs(cost, value, solver):
         np.testing.assert_allclose(gradients[0], 2 * slope, rtol=1e-4, atol=1e-6)
 
 
+both_values = tf.function(
+    lambda x, y, epsilon: [
+        sinkhorn_divergence(x, y, epsilon, 60, "sqeuclidean", value=value) for value in ("sharp", "dual")
+    ]
+)
+
+
 @settings(max_examples=20, deadline=None)
 @given(shift=st.floats(0.1, 3), epsilon=st.floats(0.5, 5))
-def test_two_points_moved_apart(shift, epsilon):
-    """x = (0, 0), (1, 0), moved upwards by h: each cost grows by h^2, so W does, at any plan."""
+def test_two_shifted_points(shift, epsilon):
+    """x = (0, 0), (1, 0), shifted upwards by h: each cost grows by h^2, so W does, at any plan."""
     x = np.array([[0.0, 0.0], [1.0, 0.0]])
     y = x + [0.0, shift]
-    for value in ("sharp", "dual"):
-        ours = float(sinkhorn_divergence(x, y, epsilon, 60, "sqeuclidean", value=value))
-        assert ours == pytest.approx(2 * shift**2, abs=1e-5)
+    for ours in both_values(x, y, tf.constant(epsilon, "float64")):
+        assert float(ours) == pytest.approx(2 * shift**2, abs=1e-5)

@@ -1,23 +1,20 @@
-"""The same figures however it is run: under XLA, in a graph with an unknown batch, in other precisions."""
+"""Results do not depend on the execution: under XLA, in a graph with an unknown batch, in other precisions."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from encapnet_tf.ops.transport import sinkhorn, sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn, sinkhorn_divergence
 from tests.sinkhorn import reference
-from tests.sinkhorn.autodiff import relative_error, value_and_gradients
-from tests.sinkhorn.problems import COSTS, cost_scale, problem
+from tests.sinkhorn.problems import COSTS, cost_scale, problem, relative_error, value_and_gradients
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"cost": "cosine"},
-        {"cost": "euclidean", "differentiate_plan": True, "iterations": 60},
-        {"cost": "sqeuclidean", "value": "dual", "iterations": 3},
+        {"cost": "euclidean", "differentiate_plan": True, "iterations": 25},
+        {"cost": "sqeuclidean", "value": "dual", "debias": False, "iterations": 3, "relative_epsilon": True},
         {"cost": "cosine", "solver": "plain", "differentiate_plan": True},
-        {"cost": "euclidean", "debias": False, "relative_epsilon": True},
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
@@ -42,13 +39,12 @@ def test_jit_stays_finite_at_tiny_epsilon():
     x, y = problem("clustered")
     jitted = tf.function(lambda x, y: sinkhorn_divergence(x, y, 1e-6, 60, "sqeuclidean"), jit_compile=True)
     assert np.isfinite(float(jitted(x, y)))
-    same = tf.function(lambda x: sinkhorn_divergence(x, x, 1e-6, 60, "sqeuclidean"), jit_compile=True)
-    assert abs(float(same(x))) < 1e-5
+    assert abs(float(jitted(x, x))) < 1e-5
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"iterations": 60}, {"solver": "plain"}, {"differentiate_plan": True}, {"debias": False}],
+    [{}, {"iterations": 60, "differentiate_plan": True}, {"solver": "plain", "debias": False}],
     ids=str,
 )
 def test_unknown_batch(options):
@@ -62,7 +58,7 @@ def test_unknown_batch(options):
 
 
 def test_unknown_batch_of_one_side():
-    """A layer between that forgets the batch size (a reshape to -1) does not make the sets unequal."""
+    """A reshape to -1 makes one batch size unknown, which does not make the sets unequal."""
     x, y = problem("gaussian")
     forgets = tf.function(
         lambda x, y: sinkhorn_divergence(x, y, 0.3),

@@ -7,8 +7,7 @@ import tensorflow as tf
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.transport.pairwise_cost import pairwise_cost, self_cost
 from tests.sinkhorn import reference
-from tests.sinkhorn.autodiff import value_and_gradients
-from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem, value_and_gradients
 
 
 @pytest.mark.parametrize("cost", COSTS)

@@ -1,11 +1,10 @@
-"""The reference that the other tests lean on is itself right."""
+"""Checks of the NumPy reference that the other tests compare with."""
 
 import numpy as np
 import pytest
 
 from tests.sinkhorn import reference
-from tests.sinkhorn.autodiff import directional, random_direction, relative_error
-from tests.sinkhorn.problems import COSTS, cost_scale, problem
+from tests.sinkhorn.problems import COSTS, cost_scale, directional, problem, random_direction, relative_error
 
 
 @pytest.mark.parametrize("cost", COSTS)

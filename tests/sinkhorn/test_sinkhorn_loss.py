@@ -17,7 +17,7 @@ def _seeded():
 def mover(**options):
     """A model that can shift, turn and stretch points of the plane."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, kernel_initializer="identity")])
-    model.compile(keras.optimizers.Adam(0.05), SinkhornLoss(epsilon=0.1, cost="sqeuclidean"), **options)
+    model.compile(keras.optimizers.Adam(0.08), SinkhornLoss(epsilon=0.1, cost="sqeuclidean"), **options)
     return model
 
 
@@ -26,19 +26,27 @@ def points(rng, size):
 
 
 def test_a_model_learns_to_move_points():
-    """Onto a set shifted by (3, -1), without being told which point goes where."""
+    """Onto a set shifted by (3, -1), without a target for each point."""
     rng = np.random.default_rng(0)
     model = mover()
     x, y = points(rng, 256), points(rng, 256) + [3.0, -1.0]
-    history = model.fit(x, y, batch_size=64, epochs=40, verbose=0).history["loss"]
+    history = model.fit(x, y, batch_size=64, epochs=25, verbose=0).history["loss"]
     assert history[-1] < 0.1 * history[0]
     np.testing.assert_allclose(model.predict(x, verbose=0).mean(0), [3, -1], atol=0.3)
 
 
-@pytest.mark.parametrize("how", [{"jit_compile": True}, {"jit_compile": False}, {"run_eagerly": True}], ids=str)
-def test_the_logged_loss_is_the_divergence(how):
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param({"jit_compile": True}, marks=pytest.mark.ci),
+        {"jit_compile": False},
+        {"run_eagerly": True},
+    ],
+    ids=str,
+)
+def test_the_logged_loss_is_the_divergence(mode):
     x, y = problem("gaussian", 12, 2)
-    model = mover(**how)
+    model = mover(**mode)
     expected = float(en.ops.sinkhorn_divergence(model(x), y, 0.1, cost="sqeuclidean"))
     logs = model.fit(x, y, batch_size=12, verbose=0, shuffle=False).history
     assert logs["loss"] == pytest.approx([expected], rel=1e-4)
@@ -118,15 +126,15 @@ def test_config_round_trip():
         "value": "dual",
         "solver": "plain",
         "relative_epsilon": True,
-        "name": "moved",
+        "name": "transport",
     }
     loss = SinkhornLoss(**options)
     config = loss.get_config()
     assert {key: config[key] for key in options} == options
     assert SinkhornLoss.from_config(config).get_config() == config
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert isinstance(again, SinkhornLoss)
-    assert again.get_config() == config
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert isinstance(copy, SinkhornLoss)
+    assert copy.get_config() == config
 
 
 def test_sample_weights_are_refused():

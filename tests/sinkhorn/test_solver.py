@@ -1,6 +1,5 @@
 """`sinkhorn` and `sinkhorn_plan`: plans, potentials, marginals and their convergence."""
 
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -9,14 +8,17 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encapnet_tf.ops import SinkhornResult, sinkhorn_plan
-from encapnet_tf.ops.transport import sinkhorn
-from tests.sinkhorn import reference
-from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem
+from encapnet_tf.ops import SinkhornResult, sinkhorn, sinkhorn_divergence, sinkhorn_plan
+from encapnet_tf.ops.transport import solvers
+from tests.sinkhorn import eq9, reference
+from tests.sinkhorn.problems import COSTS, KINDS, cost_scale, problem, relative_error, value_and_gradients
 
 
 def numpy(result):
     return SinkhornResult(*(np.asarray(part) for part in result))
+
+
+converged = tf.function(lambda matrix, epsilon: sinkhorn(matrix, epsilon, iterations=300))
 
 
 @pytest.mark.parametrize("cost", COSTS)
@@ -25,7 +27,7 @@ def test_plan_and_marginals(kind, cost):
     x, y = problem(kind)
     matrix = reference.cost_matrix(x, y, cost)
     epsilon = 0.3 * cost_scale(x, y, cost)
-    result = numpy(sinkhorn(matrix, epsilon, iterations=300))  # float64, so what is left is the solver's error
+    result = numpy(converged(tf.constant(matrix), tf.constant(epsilon)))  # float64, so the error is the solver's
     np.testing.assert_allclose(result.plan.sum(0), 1 / len(matrix), atol=1e-12)  # the last step is the columns'
     np.testing.assert_allclose(result.plan.sum(1), 1 / len(matrix), atol=1e-5)
     _, _, plan = reference.solve(matrix, epsilon)
@@ -78,15 +80,14 @@ def test_float32_plan_stays_a_plan_at_any_epsilon(kind, epsilon):
 
 @pytest.fixture
 def blocks(monkeypatch):
-    """How many blocks of steps were made, as a list of their sizes."""
-    module, made = sys.modules["encapnet_tf.ops.transport.sinkhorn"], []
-    block = module._relaxed_block
-    monkeypatch.setattr(module, "_relaxed_block", lambda *args: (made.append(args[4]), block(*args))[1])
-    return made
+    """Sizes of the blocks of over-relaxed steps that the fast solver runs, a list that grows."""
+    sizes, relaxed_block = [], solvers._relaxed_block
+    monkeypatch.setattr(solvers, "_relaxed_block", lambda *args: (sizes.append(args[4]), relaxed_block(*args))[1])
+    return sizes
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_fast_stops_where_nothing_moves_any_more(blocks, dtype):
+def test_fast_stops_once_converged(blocks, dtype):
     matrix = reference.cost_matrix(*problem("gaussian"), "cosine").astype(dtype)
     result = numpy(sinkhorn(matrix, 0.3, iterations=5000))
     assert sum(blocks) < 300, "it ends long before"
@@ -95,19 +96,19 @@ def test_fast_stops_where_nothing_moves_any_more(blocks, dtype):
     np.testing.assert_allclose(result.plan, plan, atol=accuracy * plan.max())
 
 
-def test_fast_does_not_stop_while_it_moves(blocks):
+def test_fast_does_not_stop_before_it_has_converged(blocks):
     matrix = np.float32(reference.cost_matrix(*problem("gaussian", size=48, features=8), "sqeuclidean"))
     errors = []
     for iterations in (200, 1000):  # converges slowly: Eq. 9 takes tens of thousands of steps
         blocks.clear()
         errors.append(float(sinkhorn(matrix, 0.005 * matrix.mean(), iterations).marginal_error))
-        assert sum(blocks) == iterations - 5, "all but the first four and the last are made here"
+        assert sum(blocks) == iterations - 5, "all but the first four and the last run in these blocks"
     assert errors[1] < 0.5 * errors[0]
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 5, 6, 7, 33])
 def test_every_number_of_iterations_ends_with_exact_columns(iterations):
-    """The solver works in blocks: their borders must not cost a step."""
+    """The solver works in blocks of steps, whose boundaries must not lose one."""
     matrix = reference.cost_matrix(*problem("uniform", size=9), "euclidean")
     result = numpy(sinkhorn(matrix, 0.1, iterations))
     np.testing.assert_allclose(result.plan.sum(0), 1 / 9, rtol=1e-12)
@@ -176,3 +177,63 @@ def test_a_constant_in_the_cost_changes_only_the_potentials():
     np.testing.assert_allclose(shifted.plan, plain.plan, rtol=1e-9)
     sums = shifted.potential_x + shifted.potential_y.mean() - plain.potential_x - plain.potential_y.mean()
     np.testing.assert_allclose(sums, 5, rtol=1e-9)
+
+
+# solver="plain" makes exactly the steps of Eq. 9, and "fast" converges to the same plan.
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10, 20])
+@pytest.mark.parametrize("cost", COSTS)
+def test_plan_of_the_plain_solver(cost, steps):
+    matrix = reference.cost_matrix(*problem("gaussian"), cost)
+    epsilon = 0.2 * matrix.mean()
+    plan = sinkhorn_plan(np.float32(matrix), epsilon, steps, solver="plain")
+    np.testing.assert_allclose(plan, eq9.plan(matrix, epsilon, steps), rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("debias", [True, False])
+@pytest.mark.parametrize("differentiate_plan", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 15])
+@pytest.mark.parametrize("cost", COSTS)
+def test_value_and_gradients_of_the_plain_solver(cost, steps, differentiate_plan, debias):
+    x, y = problem("gaussian", size=5, features=3)
+    options = {"cost": cost, "differentiate_plan": differentiate_plan, "debias": debias}
+    epsilon = 0.3 * cost_scale(x, y, cost)
+    value, gradients = value_and_gradients(x, y, epsilon=epsilon, iterations=steps, solver="plain", **options)
+    x, y = np.float64(x), np.float64(y)
+    assert value == pytest.approx(eq9.divergence(x, y, epsilon, steps, **options), rel=1e-5)
+    assert relative_error(gradients, eq9.gradients(x, y, epsilon, steps, **options)) < 1e-4
+
+
+def test_one_step_more_or_less_exceeds_the_tolerances():
+    """One step more or less is far outside the tolerances above."""
+    x, y = (np.float64(points) for points in problem("gaussian", size=5, features=3))
+    for cost in COSTS:
+        epsilon = 0.3 * cost_scale(x, y, cost)
+        nine, ten = (eq9.divergence(x, y, epsilon, steps, cost) for steps in (1, 2))
+        assert abs(nine / ten - 1) > 1e-3
+
+
+@pytest.mark.parametrize(("value", "differentiate_plan"), [("sharp", True), ("sharp", False), ("dual", False)])
+@pytest.mark.parametrize("cost", COSTS)
+def test_fast_equals_plain_where_both_have_converged(cost, value, differentiate_plan):
+    x, y = problem("gaussian")
+    options = {"epsilon": 0.5 * cost_scale(x, y, cost), "cost": cost, "value": value, "iterations": 60}
+    (fast, fast_gradients), (plain, plain_gradients) = (
+        value_and_gradients(x, y, differentiate_plan=differentiate_plan, solver=solver, **options)
+        for solver in ("fast", "plain")
+    )
+    assert fast == pytest.approx(plain, rel=1e-5)
+    assert relative_error(fast_gradients, plain_gradients) < 1e-4
+
+
+def test_the_dual_value_of_plain_is_that_of_its_potentials():
+    x, y = problem("gaussian")
+    matrix = reference.cost_matrix(x, y, "cosine")
+    kernel, v = np.exp(-matrix / 0.4), np.ones(len(matrix))
+    for _ in range(3):
+        u = len(matrix) / (kernel @ v)
+        v = len(matrix) / (kernel.T @ u)
+    expected = 0.4 * (np.log(u).mean() + np.log(v).mean())
+    ours = float(sinkhorn_divergence(x, y, 0.4, 3, debias=False, value="dual", solver="plain"))
+    assert ours == pytest.approx(expected, rel=1e-5)

@@ -1,1 +1,1 @@
-"""Grouped and dense convolution, and the ways to compute them."""
+"""Convolutions grouped by capsule, and the choice of their lowering."""

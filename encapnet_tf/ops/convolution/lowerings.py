@@ -1,73 +1,97 @@
-"""Ways to compute a convolution grouped by capsule, and its transpose; `grouped_conv2d` chooses among them.
+"""Lowerings: ways to compute a convolution grouped by capsule, and its transpose, in `keras.ops`.
 
-All take x (batch, height, width, groups * group_in), unpadded, and the canonical kernel (kernel_height, kernel_width,
-group_in, groups * group_out). Those that work tap by tap (a tap is one kernel position) differ only in how they
-`contract` the taps of an output map.
+All take x (batch, height, width, groups * group_in), unpadded, and a kernel (kernel_height, kernel_width, group_in,
+groups * group_out), and pad `kernel // 2` zeros on each side. Some work tap by tap, where a tap is one kernel position;
+they take a function `contract` that multiplies each tap's input map by the tap's matrix and sums the products.
 """
 
 import numpy as np
-from keras import ops
+from keras import ops as K
 
-_UNROLLED = 4  # components that `multiply_add` writes out; beyond, a sum over them is as fast and compiles sooner
+# Most components of a capsule that `multiply_add` writes out one by one. For more, a reduction is as fast and compiles
+# sooner.
+_UNROLLED_COMPONENTS = 4
 
 
-def native(x, kernel, strides):
-    """The backend's own convolution, grouped or dense; it reads the number of groups off the kernel."""
+def native_convolution(x, kernel, strides):
+    """Convolve with the backend's own kernel, grouped or dense, which infers the groups from the kernel's shape."""
     if strides == 1:  # "same" is symmetric then, and no padded copy is made
-        return ops.conv(x, kernel, 1, padding="same", data_format="channels_last")
-    return ops.conv(_pad(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
+        return K.conv(x, kernel, 1, padding="same", data_format="channels_last")
+    return K.conv(_pad(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
 
-def block_diagonal(x, kernel, groups, strides):
-    """Dense convolution whose kernel is zero between groups: `groups` times the work, in the fastest kernel."""
-    return native(x, block_diagonal_kernel(kernel, groups), strides)
+def block_diagonal_convolution(x, kernel, groups, strides):
+    """Convolve with a dense kernel that is zero between groups: `groups` times the work, in the fastest kernel."""
+    return native_convolution(x, block_diagonal_kernel(kernel, groups), strides)
 
 
 def block_diagonal_kernel(kernel, groups):
-    """A grouped kernel as a dense one, (kernel_height, kernel_width, groups * group_in, groups * group_out)."""
+    """Return a grouped kernel as a dense one, with zeros between the groups.
+
+    Returns:
+        (kernel_height, kernel_width, groups * group_in, groups * group_out).
+    """
     height, width, group_in, filters = kernel.shape
-    blocks = ops.reshape(kernel, (height, width, 1, group_in, groups, filters // groups))
-    own = ops.convert_to_tensor(np.eye(groups).reshape(1, 1, groups, 1, groups, 1), kernel.dtype)  # a constant
-    return ops.reshape(blocks * own, (height, width, groups * group_in, filters))
+    blocks = K.reshape(kernel, (height, width, 1, group_in, groups, filters // groups))
+    # The mask is a constant of NumPy, so that graphs hold no operation that makes it.
+    mask = K.convert_to_tensor(np.eye(groups).reshape(1, 1, groups, 1, groups, 1), kernel.dtype)
+    return K.reshape(blocks * mask, (height, width, groups * group_in, filters))
 
 
-def depthwise(x, kernel, groups, strides):
-    """Each input channel makes its share of every output of its group; the shares are then added up."""
+def depthwise_convolution(x, kernel, groups, strides):
+    """Convolve depthwise, then sum: each input channel contributes to every output of its group."""
     height, width, group_in, filters = kernel.shape
     group_out = filters // groups
-    shares = ops.transpose(ops.reshape(kernel, (height, width, group_in, groups, group_out)), (0, 1, 3, 2, 4))
-    shares = ops.reshape(shares, (height, width, groups * group_in, group_out))
-    y = ops.depthwise_conv(_pad(x, kernel), shares, strides, padding="valid", data_format="channels_last")
+    by_channel = K.transpose(K.reshape(kernel, (height, width, group_in, groups, group_out)), (0, 1, 3, 2, 4))
+    by_channel = K.reshape(by_channel, (height, width, groups * group_in, group_out))
+    y = K.depthwise_conv(_pad(x, kernel), by_channel, strides, padding="valid", data_format="channels_last")
     if group_in == 1:
         return y
-    lead = ops.shape(y)[:3]
-    return ops.reshape(ops.sum(ops.reshape(y, (*lead, groups, group_in, group_out)), axis=-2), (*lead, filters))
+    lead = K.shape(y)[:3]
+    return K.reshape(K.sum(K.reshape(y, (*lead, groups, group_in, group_out)), axis=-2), (*lead, filters))
 
 
-def convolution(x, kernel, groups, strides, contract):
-    """The sum over taps of the shifted map times the tap's matrix."""
-    rows, columns = (-(-size // strides) for size in x.shape[1:3])
+def narrow_convolution(x, kernel, strides):
+    """Convolve to very few filters: one matrix product for all taps at every pixel, then shifts and a sum."""
+    height, width, channels, filters = kernel.shape
+    matrix = K.reshape(K.transpose(kernel, (2, 0, 1, 3)), (channels, height * width * filters))
+    products = K.reshape(K.matmul(x, matrix), (-1, *x.shape[1:3], height * width * filters))
+    output_size = [-(-size // strides) for size in x.shape[1:3]]
+    products = _pad(products, kernel)
+    total = 0.0
+    for row in range(height):
+        for column in range(width):
+            first = (row * width + column) * filters
+            shifted = _shift(products, row, column, strides, output_size)
+            total = total + shifted[..., first : first + filters]
+    return total
+
+
+def grouped_tap_convolution(x, kernel, groups, strides, contract):
+    """Convolve by a sum over kernel positions of the shifted input times the matrix at that position."""
+    output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
-        (x[:, a : a + rows * strides : strides, c : c + columns * strides : strides], kernel[a, c])
-        for a in range(kernel.shape[0])
-        for c in range(kernel.shape[1])
+        (_shift(x, row, column, strides, output_size), kernel[row, column])
+        for row in range(kernel.shape[0])
+        for column in range(kernel.shape[1])
     ]
-    return contract([(part[:, :rows, :columns], matrix) for part, matrix in taps], groups)
+    return contract(taps, groups)
 
 
-def doubling_convolution(x, kernel, groups, size, contract):
-    """3x3 convolution of a map with zeros put between its pixels, without the zeros: a transpose of stride 2.
+def doubling_tap_convolution(x, kernel, groups, output_size, contract):
+    """Apply a transposed 3x3 convolution of stride 2, without forming the zeros between the pixels.
 
-    Output rows (and columns) of even number see the kernel's middle row, those of odd number its two others: four
-    smaller maps, interleaved.
+    Output rows (and columns) of even number meet only the kernel's middle row, those of odd
+    number its two other rows: four maps of the input's size, which are interleaved.
 
     Args:
-        size: (height, width) of the output; each is twice the input's or 1 less.
+        x, kernel, groups, contract: as everywhere in this module.
+        output_size: (height, width) of the output; each is twice the input's or 1 less.
     """
     height, width = x.shape[1:3]
-    batch, filters = ops.shape(x)[0], kernel.shape[-1]
-    x = ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    batch, filters = K.shape(x)[0], kernel.shape[-1]
+    x = K.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
     even, odd = ((1, 0),), ((0, 0), (2, 1))  # (kernel row, shift of the input) of each tap
     maps = [
         [
@@ -79,65 +103,73 @@ def doubling_convolution(x, kernel, groups, size, contract):
         ]
         for row_taps in (even, odd)
     ]
-    y = ops.stack([ops.stack(row, axis=3) for row in maps], axis=2)  # (batch, height, 2, width, 2, filters)
-    return ops.reshape(y, (batch, 2 * height, 2 * width, filters))[:, : size[0], : size[1]]
-
-
-def narrow_convolution(x, kernel, strides):
-    """Dense convolution to very few filters: the products of all taps at every pixel first, then shifted and added."""
-    height, width, channels, filters = kernel.shape
-    matrix = ops.reshape(ops.transpose(kernel, (2, 0, 1, 3)), (channels, height * width * filters))
-    products = ops.reshape(ops.matmul(x, matrix), (-1, *x.shape[1:3], height * width * filters))
-    rows, columns = (-(-size // strides) for size in x.shape[1:3])
-    products = _pad(products, kernel)
-    total = 0.0
-    for a in range(height):
-        for c in range(width):
-            tap = (a * width + c) * filters
-            total = (
-                total
-                + products[
-                    :, a : a + rows * strides : strides, c : c + columns * strides : strides, tap : tap + filters
-                ][:, :rows, :columns]
-            )
-    return total
+    y = K.stack([K.stack(row, axis=3) for row in maps], axis=2)  # (batch, height, 2, width, 2, filters)
+    return K.reshape(y, (batch, 2 * height, 2 * width, filters))[:, : output_size[0], : output_size[1]]
 
 
 def multiply_add(taps, groups):
-    """Contraction for small capsules: plain products and sums, which a compiler fuses into one pass."""
+    """Multiply the taps of small capsules elementwise and sum the products, which XLA fuses into one pass.
+
+    Args:
+        taps: (input map, matrix of shape (group_in, groups * group_out)) of each tap.
+        groups: number of groups.
+
+    Returns:
+        The sum over taps, (batch, height, width, groups * group_out).
+    """
     total = 0.0
     for x, matrix in taps:
         group_in, filters = matrix.shape
-        lead = (ops.shape(x)[0], *x.shape[1:3])
-        x = ops.reshape(x, (*lead, groups, group_in, 1))
-        matrix = ops.reshape(matrix, (group_in, groups, filters // groups))
-        if group_in > _UNROLLED:
-            total = total + ops.sum(x * ops.transpose(matrix, (1, 0, 2)), axis=-2)
+        lead = (K.shape(x)[0], *x.shape[1:3])
+        x = K.reshape(x, (*lead, groups, group_in, 1))
+        matrix = K.reshape(matrix, (group_in, groups, filters // groups))
+        if group_in > _UNROLLED_COMPONENTS:
+            total = total + K.sum(x * K.transpose(matrix, (1, 0, 2)), axis=-2)
             continue
         for i in range(group_in):
             total = total + x[:, :, :, :, i] * matrix[i]
-    return ops.reshape(total, (*lead, filters))
+    return K.reshape(total, (*lead, filters))
 
 
-def matmuls(taps, groups):
-    """Contraction for large capsules: one matrix product a group and tap."""
+def matmul_per_group(taps, groups):
+    """Multiply the taps of large capsules by one matrix product per group and tap, and sum the products.
+
+    Args:
+        taps, groups: as in `multiply_add`.
+    """
     total = 0.0
     for x, matrix in taps:
         group_in, filters = matrix.shape
-        rows = ops.transpose(ops.reshape(x, (-1, groups, group_in)), (1, 0, 2))
-        matrix = ops.reshape(matrix, (group_in, groups, filters // groups))
-        total = total + ops.matmul(rows, ops.transpose(matrix, (1, 0, 2)))
-    lead = (ops.shape(x)[0], *x.shape[1:3]) if None not in x.shape[1:3] else ops.shape(x)[:3]
-    return ops.reshape(ops.transpose(total, (1, 0, 2)), (*lead, filters))
+        rows = K.transpose(K.reshape(x, (-1, groups, group_in)), (1, 0, 2))
+        matrix = K.reshape(matrix, (group_in, groups, filters // groups))
+        total = total + K.matmul(rows, K.transpose(matrix, (1, 0, 2)))
+    lead = (K.shape(x)[0], *x.shape[1:3]) if None not in x.shape[1:3] else K.shape(x)[:3]
+    return K.reshape(K.transpose(total, (1, 0, 2)), (*lead, filters))
 
 
 def transposed_kernel(kernel, groups):
-    """The kernel that takes an output's gradient back to the input: turned round, input and output exchanged."""
+    """Return the kernel that maps an output's gradient back to the input: flipped, inputs and outputs exchanged."""
     height, width, group_in, filters = kernel.shape
-    blocks = ops.reshape(ops.flip(kernel, axis=(0, 1)), (height, width, group_in, groups, filters // groups))
-    return ops.reshape(ops.transpose(blocks, (0, 1, 4, 3, 2)), (height, width, filters // groups, groups * group_in))
+    blocks = K.reshape(K.flip(kernel, axis=(0, 1)), (height, width, group_in, groups, filters // groups))
+    return K.reshape(K.transpose(blocks, (0, 1, 4, 3, 2)), (height, width, filters // groups, groups * group_in))
+
+
+def insert_zeros(x, axis, size):
+    """Insert a zero after each entry of axis 1 or 2, and cut the axis to `size` entries."""
+    pairs = K.stack([x, K.zeros_like(x)], axis=axis + 1)
+    shape = list(K.shape(x))
+    shape[axis] = 2 * x.shape[axis]
+    x = K.reshape(pairs, shape)
+    return x[:, :size] if axis == 1 else x[:, :, :size]
+
+
+def _shift(padded, row, column, strides, output_size):
+    """Return the part of a padded map that one tap meets, at (row, column) of the kernel."""
+    rows, columns = output_size
+    part = padded[:, row : row + rows * strides : strides, column : column + columns * strides : strides]
+    return part[:, :rows, :columns]
 
 
 def _pad(x, kernel):
     rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
-    return ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x
+    return K.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x

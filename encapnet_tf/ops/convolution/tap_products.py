@@ -1,90 +1,112 @@
-"""Dense convolution on a small map: for each tap of the kernel a matrix product with the pixels it meets.
+"""Dense convolution of a small map: for each tap of the kernel, one matrix product with the pixels that the tap meets.
 
-A 5x5 kernel on a map of 4x4 meets zeros around the map with half of its taps. Here only the others are multiplied. A
-tap is one kernel position; a region is a pair of slices, of rows and columns.
+A tap is one kernel position. On a map of 4x4, half of the products of a 5x5 kernel are with the zeros around the
+map; here only those with pixels are computed.
 """
 
-from keras import ops
+from typing import NamedTuple
+
+from keras import ops as K
 
 
-def convolution(x, kernel, strides):
-    """`grouped_conv2d` of one group: the tap's pixels times the tap's matrix, put where they belong and added up.
+def tap_convolution(x, kernel, strides):
+    """Convolve by the sum over taps of each tap's input patch times the tap's matrix, added at its output patch.
 
     Args:
         x: (batch, height, width, channels), height and width known.
         kernel: (size, size, channels, filters), size odd.
         strides: step in both directions.
+
+    Returns:
+        (batch, ceil(height / strides), ceil(width / strides), filters); `size // 2` zeros pad each side.
     """
     size, map_size = kernel.shape[0], tuple(x.shape[1:3])
-    matrices = ops.unstack(tap_matrices(kernel))
-    used = [matrices[tap] for tap in taps(map_size, size, strides)]
-    parts = [product(pixels, matrix) for pixels, matrix in zip(seen(x, size, strides), used, strict=True)]
-    return placed(*parts, (map_size, size, strides))
+    matrices = K.unstack(tap_matrices(kernel))
+    products = [
+        multiply_pixels(patch, matrices[tap])
+        for tap, patch in zip(taps(map_size, size, strides), input_patches(x, size, strides), strict=True)
+    ]
+    return scatter_sum(products, map_size, size, strides)
 
 
 def taps(map_size, size, strides):
-    """The numbers of the taps, row by row, that meet the map anywhere."""
-    return [tap for tap, _, _ in _regions(map_size, size, strides)]
+    """Return the numbers, row by row, of the kernel's taps that meet a pixel of the map."""
+    return [region.tap for region in _regions(map_size, size, strides)]
 
 
-def seen(x, size, strides):
-    """For each of these taps the pixels it meets."""
-    return [x[:, rows, columns] for _, (rows, columns), _ in _regions(x.shape[1:3], size, strides)]
+def input_patches(x, size, strides):
+    """Return, for each tap that meets the map, the part of the input that the tap meets."""
+    return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 
 
-def served(y, map_size, size, strides):
-    """For each of these taps the output positions it meets them from."""
-    return [y[:, rows, columns] for _, _, (rows, columns) in _regions(map_size, size, strides)]
+def output_patches(y, map_size, size, strides):
+    """Return, for each tap that meets the map, the part of the output that the tap contributes to."""
+    return [y[:, region.output_rows, region.output_columns] for region in _regions(map_size, size, strides)]
 
 
-def placed(*arguments):
-    """The sum of all taps' shares, each at the output positions that `served` takes.
+def scatter_sum(patches, map_size, size, strides):
+    """Return the output map in which each tap's patch is added at the tap's output positions.
 
     Args:
-        *arguments: the shares, then (map_size, size, strides).
+        patches: for each tap that meets the map, a tensor of the shape that `output_patches` returns.
+        map_size: (height, width) of the input.
+        size: side of the kernel.
+        strides: step in both directions.
     """
-    *parts, (map_size, size, strides) = arguments
     height, width = (-(-n // strides) for n in map_size)
     total = 0.0
-    for part, (_, _, (rows, columns)) in zip(parts, _regions(map_size, size, strides), strict=True):
+    for patch, region in zip(patches, _regions(map_size, size, strides), strict=True):
+        rows, columns = region.output_rows, region.output_columns
         margins = ((rows.start, height - rows.stop), (columns.start, width - columns.stop))
-        total = total + ops.pad(part, ((0, 0), *margins, (0, 0)))
+        total = total + K.pad(patch, ((0, 0), *margins, (0, 0)))
     return total
 
 
 def tap_matrices(kernel):
-    """(taps, channels, filters)."""
-    return ops.reshape(kernel, (-1, *kernel.shape[2:]))
+    """Reshape a kernel to one matrix per tap: (taps, channels, filters)."""
+    return K.reshape(kernel, (-1, *kernel.shape[2:]))
 
 
-def product(x, matrix, transposed=False):
-    """Every pixel of (batch, rows, columns, channels) times a matrix, or its transpose, as one product."""
-    matrix = ops.transpose(matrix) if transposed else matrix
-    return ops.reshape(ops.matmul(pixels(x), matrix), (-1, *x.shape[1:3], matrix.shape[1]))
+def multiply_pixels(x, matrix):
+    """Multiply every pixel of a map (batch, rows, columns, channels) by a matrix (channels, filters)."""
+    return K.reshape(K.matmul(flatten_pixels(x), matrix), (-1, *x.shape[1:3], matrix.shape[1]))
 
 
-def pixels(x):
-    """(batch * rows * columns, channels)."""
-    return ops.reshape(x, (-1, x.shape[-1]))
+def flatten_pixels(x):
+    """Reshape a map to one row per pixel: (batch * rows * columns, channels)."""
+    return K.reshape(x, (-1, x.shape[-1]))
+
+
+class _Region(NamedTuple):
+    """A tap that meets the map, with slices of the input that it meets and of the output that it contributes to."""
+
+    tap: int
+    input_rows: slice
+    input_columns: slice
+    output_rows: slice
+    output_columns: slice
 
 
 def _regions(map_size, size, strides):
-    """(tap, region of the input, region of the output) of each tap that meets the map."""
+    """Return the `_Region` of each tap that meets a pixel of the map, row by row."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
-        (a * size + c, (seen_rows, seen_columns), (from_rows, from_columns))
-        for a, seen_rows, from_rows in rows
-        for c, seen_columns, from_columns in columns
+        _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
+        for row, input_rows, output_rows in rows
+        for column, input_columns, output_columns in columns
     ]
 
 
 def _overlaps(length, size, strides):
-    """Along one axis: (tap, pixels it meets, output positions it meets them from)."""
-    found = []
+    """Return (tap, slice of the input, slice of the output) of each tap that meets the map along one axis.
+
+    Output position i meets pixel i * strides + shift, where shift = tap - size // 2.
+    """
+    overlaps = []
     for tap in range(size):
-        shift = tap - size // 2  # output i meets pixel i * strides + shift
+        shift = tap - size // 2
         first, last = max(0, -(shift // strides)), min(-(-length // strides) - 1, (length - 1 - shift) // strides)
         if first <= last:
-            pixels_met = slice(first * strides + shift, last * strides + shift + 1, strides)
-            found.append((tap, pixels_met, slice(first, last + 1)))
-    return found
+            pixels = slice(first * strides + shift, last * strides + shift + 1, strides)
+            overlaps.append((tap, pixels, slice(first, last + 1)))
+    return overlaps

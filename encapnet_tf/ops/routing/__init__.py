@@ -1,1 +1,1 @@
-"""Dynamic and EM routing of capsules."""
+"""Routing of lower capsules to higher ones: votes, dynamic routing and EM routing."""

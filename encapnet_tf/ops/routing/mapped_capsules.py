@@ -1,55 +1,56 @@
-"""Mapped activations: what every lower capsule says of every higher one."""
+"""Votes of the lower capsules for the higher ones: the mapped activations of the paper."""
 
-from keras import ops
+from keras import ops as K
 
 from encapnet_tf.ops.precision import at_least_float32
 
 
-def homogeneous(capsules, kernel, bias):
-    """The mapping with its bias as one more input component, which is always 1: (u, 1) and (W, b) stacked.
-
-    Args:
-        capsules: (batch, num_input_capsules, positions, input_dim).
-        kernel: (num_input_capsules, input_dim, num_capsules, capsule_dim).
-        bias: (num_input_capsules, num_capsules, capsule_dim).
-
-    Returns:
-        (batch, num_input_capsules, positions, input_dim + 1) and
-        (num_input_capsules, input_dim + 1, num_capsules, capsule_dim), in at least float32.
-    """
-    capsules, kernel, bias = map(at_least_float32, (capsules, kernel, bias))
-    capsules = ops.concatenate([capsules, ops.ones_like(capsules[..., :1])], axis=-1)
-    return capsules, ops.concatenate([kernel, bias[:, None]], axis=1)
-
-
 def mapped_capsules(capsules, kernel, bias):
-    """Maps every lower capsule into the space of every higher one: v_{j|i} = W_ij u_i + b_ij (section 2.1).
+    """Return the votes of the lower capsules for the higher ones (section 2.1).
 
-    Positions share the matrices of their capsule (Fig. 1b: a 1x1 convolution grouped by capsule). This is the tensor
-    that fills a memory, num_capsules * capsule_dim numbers for each input capsule: the routing functions never hold it
-    whole.
+        v_{j|i} = W_ij u_i + b_ij
+
+    The positions of a capsule share its matrices (Fig. 1b: a 1x1 convolution grouped by capsule). The votes need much
+    memory, num_capsules * capsule_dim numbers for each input capsule, so the routing functions never hold all of them.
 
     Args:
-        capsules: (batch, num_input_capsules, positions, input_dim).
-        kernel: (num_input_capsules, input_dim, num_capsules, capsule_dim).
-        bias: (num_input_capsules, num_capsules, capsule_dim).
+        capsules: u, (batch, num_input_capsules, positions, input_dim).
+        kernel: W, (num_input_capsules, input_dim, num_capsules, capsule_dim).
+        bias: b, (num_input_capsules, num_capsules, capsule_dim).
 
     Returns:
-        (batch, num_input_capsules, positions, num_capsules, capsule_dim), in at least float32.
+        v, (batch, num_input_capsules, positions, num_capsules, capsule_dim), in at least float32.
 
     Example:
 
     >>> import numpy as np
     >>> u, kernel, bias = np.ones((2, 4, 9, 6)), np.ones((4, 6, 5, 8)), np.ones((4, 5, 8))
-    >>> mapped = mapped_capsules(u, kernel, bias)
-    >>> tuple(mapped.shape), float(mapped[0, 0, 0, 0, 0])
+    >>> votes = mapped_capsules(u, kernel, bias)
+    >>> tuple(votes.shape), float(votes[0, 0, 0, 0, 0])
     ((2, 4, 9, 5, 8), 7.0)
     """
-    return mapped(*homogeneous(capsules, kernel, bias))
+    return votes(*fold_bias(capsules, kernel, bias))
 
 
-def mapped(capsules, kernel):
-    """`mapped_capsules` of homogeneous capsules and kernel: one matrix product a capsule."""
+def fold_bias(capsules, kernel, bias):
+    """Append a component 1 to the capsules and the bias to the kernel, so that W u alone is the vote.
+
+    Args:
+        capsules: (batch, num_input_capsules, positions, input_dim).
+        kernel: (num_input_capsules, input_dim, num_capsules, capsule_dim).
+        bias: (num_input_capsules, num_capsules, capsule_dim).
+
+    Returns:
+        Capsules (batch, num_input_capsules, positions, input_dim + 1) and kernel
+        (num_input_capsules, input_dim + 1, num_capsules, capsule_dim), in at least float32.
+    """
+    capsules, kernel, bias = map(at_least_float32, (capsules, kernel, bias))
+    capsules = K.concatenate([capsules, K.ones_like(capsules[..., :1])], axis=-1)
+    return capsules, K.concatenate([kernel, bias[:, None]], axis=1)
+
+
+def votes(capsules, kernel):
+    """Return the votes from capsules and a kernel that `fold_bias` has returned, by one matrix product per capsule."""
     groups, input_dim, num_capsules, capsule_dim = kernel.shape
-    flat = ops.matmul(capsules, ops.reshape(kernel, (groups, input_dim, num_capsules * capsule_dim)))
-    return ops.reshape(flat, (*ops.shape(flat)[:-1], num_capsules, capsule_dim))
+    flat = K.matmul(capsules, K.reshape(kernel, (groups, input_dim, num_capsules * capsule_dim)))
+    return K.reshape(flat, (*K.shape(flat)[:-1], num_capsules, capsule_dim))

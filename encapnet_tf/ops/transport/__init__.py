@@ -1,1 +1,1 @@
-"""Optimal transport: costs, Sinkhorn iterations, the Sinkhorn divergence."""
+"""Optimal transport: ground costs, Sinkhorn iterations and the Sinkhorn divergence."""

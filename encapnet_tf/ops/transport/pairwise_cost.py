@@ -1,21 +1,21 @@
-"""Ground costs between two sets of points: Q of Eqs. 7 to 9, and its value between a set and itself."""
+"""Ground costs between two sets of points, Q of Eqs. 7 to 9, and between a set and itself."""
 
-import keras
-from keras import ops
+from keras import backend
+from keras import ops as K
 
 from encapnet_tf.arguments import one_of
 from encapnet_tf.ops.precision import at_least_float32
 
 COSTS = ("cosine", "euclidean", "sqeuclidean")
 
-# |x|^2 + |y|^2 - 2xy cannot tell squared distances below this share of |x|^2 + |y|^2 from 0 (a few rounding errors), so
-# they are 0: a point's distance to its copy is exactly 0, not the square root of a rounding error.
+# The Gram form |x|^2 + |y|^2 - 2 x.y has rounding errors of about this share of |x|^2 + |y|^2. Squared distances below
+# it count as 0, so that a point's distance to its copy is exactly 0 and not the root of a rounding error.
 _ROUNDING = {"float32": 2e-6, "float64": 4e-15}
-_SMALLEST_NORM = 1e-8  # a row shorter than this has no direction
+_SMALLEST_NORM = 1e-8  # a shorter row has no direction
 
 
 def pairwise_cost(x, y, cost: str = "cosine"):
-    """Cost of moving each point of one set to each point of another.
+    """Return the cost of moving each point of one set to each point of another.
 
     - "cosine": 1 - cos(x_i, y_j), in [0, 2]; a row of zeros (common after ReLU) costs 1 to everything, itself included,
     - "euclidean": |x_i - y_j|, with gradient 0 where the distance is 0,
@@ -40,28 +40,28 @@ def pairwise_cost(x, y, cost: str = "cosine"):
     >>> print(np.asarray(pairwise_cost(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0], [3.0, 4.0]]), "euclidean")))
     [[5. 0.]]
     """
-    x, y = prepared(x, y, cost)
-    return between(x, y, cost)
+    x, y = prepare(x, y, cost)
+    return cost_between(x, y, cost)
 
 
 def self_cost(x, cost: str = "cosine", both_sides: bool = False):
-    """Cost between a set and itself, exactly 0 on the diagonal.
+    """Return the cost of moving each point of a set to each other point of the set, exactly 0 on the diagonal.
 
-    The matrix is symmetric, so a symmetric plan's gradient is twice that through one side; the other is held fixed.
+    The matrix is symmetric, so the gradient of a symmetric plan's cost is twice the gradient through one side.
 
     Args:
         x: (n, features).
         cost: as in `pairwise_cost`. With the cosine, a row of zeros keeps its cost of 1 to itself.
-        both_sides: whether the gradient flows through both sides.
+        both_sides: whether the gradient flows through both sides, or through one with the other held fixed.
 
     Returns:
         (n, n).
     """
-    return within(prepared(x, x, cost)[0], cost, both_sides)
+    return cost_within(prepare(x, x, cost)[0], cost, both_sides)
 
 
-def prepared(x, y, cost):
-    """What a cost looks at, of two sets: with the cosine the points' directions; in at least float32.
+def prepare(x, y, cost):
+    """Return two sets in at least float32, with the cosine cost scaled to unit length.
 
     Raises:
         ValueError: as `pairwise_cost`.
@@ -73,43 +73,44 @@ def prepared(x, y, cost):
             "Costs are between two sets of points, (n, features) and (m, features). "
             f"Received: shapes {tuple(x.shape)} and {tuple(y.shape)}."
         )
-    return (_direction(x), _direction(y)) if cost == "cosine" else (x, y)
+    return (_normalise(x), _normalise(y)) if cost == "cosine" else (x, y)
 
 
-def _direction(x):
-    """Rows of length 1; rows of zeros stay, with gradient 0."""
-    squared = ops.sum(ops.square(x), axis=1, keepdims=True)
-    zero = squared <= _SMALLEST_NORM**2
-    return x * ops.where(zero, 0.0, ops.rsqrt(ops.where(zero, 1.0, squared)))
+def _normalise(x):
+    """Scale rows to length 1; rows of zeros stay 0, with gradient 0."""
+    squared = K.sum(K.square(x), axis=1, keepdims=True)
+    is_zero = squared <= _SMALLEST_NORM**2
+    return x * K.where(is_zero, 0.0, K.rsqrt(K.where(is_zero, 1.0, squared)))
 
 
-def between(x, y, cost):
-    """`pairwise_cost` of `prepared` points."""
+def cost_between(x, y, cost):
+    """Return the cost between two sets of points that `prepare` has returned."""
     if cost == "cosine":
-        return ops.relu(1.0 - ops.matmul(x, ops.transpose(y)))
+        return K.relu(1.0 - K.matmul(x, K.transpose(y)))
     squared = _squared_distances(x, y)
-    return squared if cost == "sqeuclidean" else _finite_sqrt(squared)
+    return squared if cost == "sqeuclidean" else _sqrt_with_finite_gradient(squared)
 
 
-def within(x, cost, both_sides=False):
-    """`self_cost` of `prepared` points."""
-    matrix = between(x, x if both_sides else ops.stop_gradient(x), cost)
-    off_diagonal = 1.0 - ops.eye(ops.shape(x)[0], dtype=matrix.dtype)
+def cost_within(x, cost, both_sides=False):
+    """Return the cost between a set of points, which `prepare` has returned, and itself."""
+    matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost)
+    mask = 1.0 - K.eye(K.shape(x)[0], dtype=matrix.dtype)
     if cost == "cosine":
-        zero = ops.logical_not(ops.any(x, axis=1, keepdims=True))
-        off_diagonal = ops.maximum(off_diagonal, ops.cast(zero, matrix.dtype))
-    return matrix * off_diagonal
+        is_zero = K.logical_not(K.any(x, axis=1, keepdims=True))
+        mask = K.maximum(mask, K.cast(is_zero, matrix.dtype))
+    return matrix * mask
 
 
 def _squared_distances(x, y):
-    centre = ops.stop_gradient((ops.mean(x, axis=0) + ops.mean(y, axis=0)) / 2)
+    centre = K.stop_gradient((K.mean(x, axis=0) + K.mean(y, axis=0)) / 2)
     x, y = x - centre, y - centre
-    norms = ops.sum(ops.square(x), axis=1)[:, None] + ops.sum(ops.square(y), axis=1)[None, :]
-    squared = norms - 2.0 * ops.matmul(x, ops.transpose(y))
-    rounding = _ROUNDING[keras.backend.standardize_dtype(x.dtype)]
-    return ops.where(squared > rounding * norms, squared, 0.0)
+    norms = K.sum(K.square(x), axis=1)[:, None] + K.sum(K.square(y), axis=1)[None, :]
+    squared = norms - 2.0 * K.matmul(x, K.transpose(y))
+    rounding = _ROUNDING[backend.standardize_dtype(x.dtype)]
+    return K.where(squared > rounding * norms, squared, 0.0)
 
 
-def _finite_sqrt(x):
-    positive = x > 0
-    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1.0)), 0.0)
+def _sqrt_with_finite_gradient(x):
+    """Return the square root, with gradient 0 at 0."""
+    is_positive = x > 0
+    return K.where(is_positive, K.sqrt(K.where(is_positive, x, 1.0)), 0.0)

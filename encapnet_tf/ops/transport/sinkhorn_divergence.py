@@ -1,23 +1,16 @@
 """The Sinkhorn divergence of two sets of points, Eq. 11 of the paper."""
 
-from keras import ops
+from keras import ops as K
 
 from encapnet_tf.arguments import one_of
-from encapnet_tf.ops.acceleration import compiled
+from encapnet_tf.ops.acceleration import run_compiled
 from encapnet_tf.ops.precision import at_least_float32
-from encapnet_tf.ops.transport.pairwise_cost import between, prepared, within
-from encapnet_tf.ops.transport.sinkhorn import (
-    absolute_epsilon,
-    alternating_solution,
-    check_arguments,
-    plain_solution,
-    symmetric_solution,
-)
+from encapnet_tf.ops.transport.pairwise_cost import cost_between, cost_within, prepare
+from encapnet_tf.ops.transport.plan_gradient import slope_of_cost, slope_of_self_cost
+from encapnet_tf.ops.transport.sinkhorn import absolute_epsilon, check_arguments
+from encapnet_tf.ops.transport.solvers import solve_fast, solve_plain, solve_symmetric
 
 VALUES = ("sharp", "dual")
-
-_ADJOINT_STEPS = 12
-_ADJOINT_WEIGHTS = (1 / 1.854, 1 / 1.146)
 
 
 def sinkhorn_divergence(
@@ -33,24 +26,26 @@ def sinkhorn_divergence(
     relative_epsilon: bool = False,
     training: bool = False,
 ):
-    """Sinkhorn divergence 2 W(x, y) - W(x, x) - W(y, y) of two sets of points (Eq. 11).
+    """Return the Sinkhorn divergence of two sets of points (Eq. 11).
 
-    W is the transport cost under the entropic plan P of Eq. 10: <P, Q>, "sharp" as in the paper and its release, or
-    mean f + mean g, "dual". GeomLoss, OTT and POT give half of the "dual" divergence.
+        S(x, y) = 2 W(x, y) - W(x, x) - W(y, y)
+
+    W is the transport cost under the entropic plan P of Eq. 10. "sharp" is <P, Q>, as in the paper and its release;
+    "dual" is mean f + mean g. GeomLoss, OTT and POT return half of the "dual" divergence.
 
     Args:
         x: (B, features), the generated set u'.
         y: (B, features), as many points.
         epsilon: regularisation strength, in units of the cost.
-        iterations: L, Sinkhorn iterations between x and y; at most so many, see `sinkhorn`.
+        iterations: L, the number of Sinkhorn iterations between x and y; see `sinkhorn`.
         cost: Q, "cosine", "euclidean" or "sqeuclidean"; see `pairwise_cost`.
         debias: False returns W(x, y) alone, once.
-        differentiate_plan: whether the "sharp" value's gradient includes that through P. The paper found it slightly
-            better without. The "dual" value's exact gradient never needs it.
+        differentiate_plan: whether the gradient of the "sharp" value includes the gradient through P. The paper found
+            it slightly better without. The exact gradient of the "dual" value never needs it.
         value: "sharp" or "dual".
         solver: "fast", or "plain": exactly L steps of Eq. 9 for each of the three problems.
-        relative_epsilon: whether epsilon is a share of the mean cost between x and y (held fixed in the gradient).
-        training: whether a gradient will be taken; a hint for speed, never of the values.
+        relative_epsilon: whether epsilon is a share of the mean cost between x and y, which takes no gradient.
+        training: whether a gradient will be taken; changes speed and memory, never values.
 
     Returns:
         A scalar; float32, or float64 for float64 input.
@@ -62,7 +57,7 @@ def sinkhorn_divergence(
 
     >>> import numpy as np
     >>> points = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
-    >>> bool(abs(sinkhorn_divergence(points, points[::-1], 0.1)) < 1e-5)  # the same set in another order
+    >>> bool(abs(sinkhorn_divergence(points, points[::-1], 0.1)) < 1e-5)  # equal sets, in another order
     True
     """
     check_arguments(epsilon, iterations, solver)
@@ -70,115 +65,81 @@ def sinkhorn_divergence(
     x, y = at_least_float32(x), at_least_float32(y)
     if None not in (x.shape[0], y.shape[0]) and x.shape[0] != y.shape[0]:
         raise ValueError(f"The sets must have as many points. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")
-    options = (iterations, differentiate_plan, value, relative_epsilon)
-    training = training and not hasattr(epsilon, "dtype")  # what is compiled takes it as a number
+    options = {
+        "epsilon": epsilon,
+        "iterations": iterations,
+        "differentiate_plan": differentiate_plan,
+        "value": value,
+        "relative_epsilon": relative_epsilon,
+    }
+    training = training and not hasattr(epsilon, "dtype")  # a compiled function takes epsilon as a constant
     if solver == "plain":
-        return compiled(_plain_divergence, (x, y), (epsilon, *options, cost, debias), training)
-    x, y = prepared(x, y, cost)
-    costs = [between(x, y, cost)]
+        return run_compiled(_plain_divergence, (x, y), training, cost=cost, debias=debias, **options)
+    x, y = prepare(x, y, cost)
+    costs = [cost_between(x, y, cost)]
     if debias:
-        costs += [within(x, cost), within(y, cost)]
-    # Only this part is compiled: it does not depend on the number of features, so units of one batch size share it.
-    amount, slopes = compiled(_solved, [ops.stop_gradient(q) for q in costs], ((epsilon, *options),), training)
-    changes = [ops.sum(slope * (q - ops.stop_gradient(q))) for slope, q in zip(slopes, costs, strict=True)]
-    return amount + sum(changes)  # the envelope theorem, with nothing but stop_gradient: the changes are 0
+        costs += [cost_within(x, cost), cost_within(y, cost)]
+    # Only this part is compiled. It does not depend on the number of features, so that all feedback units of one batch
+    # size share it.
+    body = _debiased_value_and_slopes if debias else _value_and_slopes
+    amount, slopes = run_compiled(body, [K.stop_gradient(q) for q in costs], training, **options)
+    return _attach_gradients(amount, slopes, costs)
 
 
-def _solved(*arguments):
-    """Value of the divergence and its slope with respect to each cost matrix: between, of x, of y.
+def _attach_gradients(amount, slopes, costs):
+    """Return `amount` with the gradients `slopes` with respect to the cost matrices (the envelope theorem)."""
+    zeros = [K.sum(K.stop_gradient(slope) * (q - K.stop_gradient(q))) for slope, q in zip(slopes, costs, strict=True)]
+    return K.stop_gradient(amount) + sum(zeros)
 
-    The two symmetric problems come first: y's own potentials are a good start for the one between.
 
-    Args:
-        *arguments: one cost matrix or three, then (epsilon, iterations, differentiate_plan, value, relative_epsilon).
+def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value, relative_epsilon):
+    """Return the transport cost of a cost matrix, and its gradient with respect to the matrix in a list."""
+    epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
+    plan, f, g = solve_fast(between, epsilon, iterations)
+    amount = K.mean(f) + K.mean(g) if value == "dual" else K.sum(plan * between)
+    slope = slope_of_cost(plan, iterations) if differentiate_plan and value == "sharp" else plan
+    return K.stop_gradient(amount), [K.stop_gradient(slope)]
+
+
+def _debiased_value_and_slopes(
+    between, within_x, within_y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon
+):
+    """Return the Sinkhorn divergence of three cost matrices, and its gradients with respect to them in a list.
+
+    The gradient with respect to a set's cost with itself is taken through one side of the symmetric matrix, and counted
+    twice.
     """
-    of_both, *own, (epsilon, iterations, differentiate_plan, value, relative_epsilon) = arguments
-    epsilon = absolute_epsilon(of_both, epsilon, relative_epsilon)
+    epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
     through_plan = differentiate_plan and value == "sharp"
-    amounts, slopes, start, adjoint_start = [], [], None, None
-    for matrix in own:
-        plan, start = symmetric_solution(matrix, epsilon)
+    amounts, slopes, potential, adjoint = [], [], None, None
+    for matrix in (within_x, within_y):
+        plan, potential = solve_symmetric(matrix, epsilon)
         slope = plan
         if through_plan:
-            adjoint_start = _symmetric_adjoint(plan)
-            slope = _slope(plan, adjoint_start, ops.transpose(adjoint_start))
-        amounts.append(2.0 * ops.mean(start) if value == "dual" else ops.sum(plan * matrix))
-        slopes.append(-2.0 * slope)  # through one side of a symmetric matrix, counted twice
-    plan, f, g = alternating_solution(of_both, epsilon, iterations, start)
-    slope = _slope(plan, *_adjoint(plan, iterations, adjoint_start)) if through_plan else plan
-    amount = ops.mean(f) + ops.mean(g) if value == "dual" else ops.sum(plan * of_both)
-    if not own:
-        return ops.stop_gradient(amount), [ops.stop_gradient(slope)]
+            slope, adjoint = slope_of_self_cost(plan)
+        amounts.append(2.0 * K.mean(potential) if value == "dual" else K.sum(plan * matrix))
+        slopes.append(-2.0 * slope)
+    # y's potentials, and their adjoint, are good starts for the problem between x and y.
+    plan, f, g = solve_fast(between, epsilon, iterations, initial_g=potential)
+    slope = slope_of_cost(plan, iterations, initial_beta=adjoint) if through_plan else plan
+    amount = K.mean(f) + K.mean(g) if value == "dual" else K.sum(plan * between)
     slopes = [2.0 * slope, *slopes]
-    return ops.stop_gradient(2.0 * amount - amounts[0] - amounts[1]), [ops.stop_gradient(part) for part in slopes]
+    return K.stop_gradient(2.0 * amount - amounts[0] - amounts[1]), [K.stop_gradient(part) for part in slopes]
 
 
-def _plain_divergence(x, y, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
-    """With exactly `iterations` steps of Eq. 9 for each of the three problems."""
-    x, y = prepared(x, y, cost)
-    costs = between(x, y, cost)
-    epsilon = absolute_epsilon(costs, epsilon, relative_epsilon)
+def _plain_divergence(x, y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
+    """Return the Sinkhorn divergence after exactly `iterations` steps of Eq. 9 for each of the three problems."""
+    x, y = prepare(x, y, cost)
+    between = cost_between(x, y, cost)
+    epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
 
-    def term(matrix):
-        fixed = matrix if differentiate_plan else ops.stop_gradient(matrix)
-        plan, f, g = plain_solution(fixed, epsilon, iterations)
+    def transport_cost(matrix):
+        plan, f, g = solve_plain(matrix if differentiate_plan else K.stop_gradient(matrix), epsilon, iterations)
         if value == "dual":
-            return _with_gradient(ops.mean(f) + ops.mean(g), plan, matrix)
-        return ops.sum(plan * matrix)
+            return _attach_gradients(K.mean(f) + K.mean(g), [plan], [matrix])
+        return K.sum(plan * matrix)
 
     if not debias:
-        return term(costs)
-    of_x, of_y = (term(within(points, cost, both_sides=True)) for points in (x, y))
-    return 2.0 * term(costs) - of_x - of_y
-
-
-def _with_gradient(amount, slope, cost):
-    """`amount` in value, <slope, dQ> in gradient: the envelope theorem, with nothing but stop_gradient."""
-    amount, slope = ops.stop_gradient(amount), ops.stop_gradient(slope)
-    return amount + ops.sum(slope * (cost - ops.stop_gradient(cost)))
-
-
-def _slope(plan, alpha, beta):
-    """d<P, Q>/dQ at the solution, with the change of P: P * (1 - (D - alpha_i - beta_j)), D = -log(B^2 P).
-
-    alpha + beta is what the marginals hold fixed: D's projection, under P, on the sums of a number for each row and one
-    for each column.
-    (D is (Q - f - g) / epsilon, so the projection of Q / epsilon leaves the same; but D is small at any epsilon.)
-    """
-    return plan * (1.0 - (_sparsity(plan) - alpha - beta))
-
-
-def _sparsity(plan):
-    """D = -log(B^2 P), cut off where the plan is next to nothing."""
-    size = ops.cast(ops.shape(plan)[0], plan.dtype)
-    return -ops.log(ops.maximum(ops.square(size) * plan, 1e-26))
-
-
-def _adjoint(plan, iterations, start):
-    """alpha (B, 1) and beta (1, B) of `_slope`, by alternating means.
-
-    The means are over P's own rows and columns: where the plan has not converged, 1 / B in their place would diverge.
-    """
-    weighted = plan * _sparsity(plan)
-    rows, columns = (ops.maximum(ops.sum(plan, axis=axis, keepdims=True), 1e-30) for axis in (1, 0))
-    of_rows, of_columns = (
-        ops.sum(weighted, axis=1, keepdims=True) / rows,
-        ops.sum(weighted, axis=0, keepdims=True) / columns,
-    )
-
-    def step(_, potentials):
-        alpha = of_rows - ops.matmul(plan, ops.transpose(potentials[1])) / rows
-        return alpha, of_columns - ops.matmul(ops.transpose(alpha), plan) / columns
-
-    beta = ops.zeros_like(columns) if start is None else ops.transpose(start)
-    return ops.fori_loop(0, iterations, step, (ops.zeros_like(rows), beta))
-
-
-def _symmetric_adjoint(plan):
-    """`_adjoint` where x is y: alpha = beta, (B, 1), by the two over-relaxed steps of the symmetric solver."""
-    rows = ops.maximum(ops.sum(plan, axis=1, keepdims=True), 1e-30)
-    of_rows = ops.sum(plan * _sparsity(plan), axis=1, keepdims=True) / rows
-    alpha = ops.zeros_like(of_rows)
-    for i in range(_ADJOINT_STEPS):
-        alpha = alpha + _ADJOINT_WEIGHTS[i % 2] * (of_rows - ops.matmul(plan, alpha) / rows - alpha)
-    return alpha
+        return transport_cost(between)
+    within_x, within_y = (transport_cost(cost_within(points, cost, both_sides=True)) for points in (x, y))
+    return 2.0 * transport_cost(between) - within_x - within_y

@@ -1,4 +1,4 @@
-"""The released network in evaluation mode, once more: plain float64 NumPy, written from the paper and its state dicts.
+"""The released network in evaluation mode, in plain float64 NumPy, written from the paper and its state dicts.
 
 Shares no code with the package. Feature maps are (batch, height, width, channels), capsule-major; `state` maps the
 release's names to arrays in PyTorch's layout, convolution kernels (out, in / groups, height, width).
@@ -22,8 +22,8 @@ def convolve(x, weight, bias, groups=1, stride=1):
             patch = padded[:, top : top + kernel_height, left : left + kernel_width, :]
             for g in range(groups):
                 mine = slice(g * group_out, (g + 1) * group_out)
-                seen = patch[..., g * group_in : (g + 1) * group_in]
-                y[:, row, column, mine] = np.einsum("bhwi,oihw->bo", seen, weight[mine])
+                group_patch = patch[..., g * group_in : (g + 1) * group_in]
+                y[:, row, column, mine] = np.einsum("bhwi,oihw->bo", group_patch, weight[mine])
     return y + np.float64(bias)
 
 

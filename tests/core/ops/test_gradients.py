@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import encapnet_tf as en
-from tests.core.conformance.rows import LAYERS_AND_MODELS, MODELS, enliven, named, under_xla
+from tests.core.conformance.rows import LAYERS_AND_MODELS, MODELS, enliven, named
 
 
 def gradient_function(row, layer):
@@ -38,7 +38,7 @@ def test_gradient(row):
     assert finite(step(tf.zeros_like(x)))
     _, of_input, *in_training = step(x)
 
-    # In training a batch normalisation takes out whatever the bias before it adds, so a bias is asked for its gradient
+    # In training a batch normalisation takes out whatever the bias before it adds, so the gradient of a bias is taken
     # in evaluation, where the running statistics stand still.
     enliven(layer, x)
     _, _, *in_evaluation = step(x, training=False)
@@ -50,7 +50,18 @@ def test_gradient(row):
         assert np.abs(gradient).max() > 1e-6, weight.path
 
 
-@pytest.mark.parametrize("row", under_xla(LAYERS_AND_MODELS))
+# Under XLA the default suite takes one row of each kind of arithmetic; continuous integration takes all.
+REPRESENTATIVE = ("cap_conv_both", "dynamic_routing", "em_routing")
+
+
+def rows_under_xla(rows):
+    """Return parameters for tests that compile: representative rows unmarked, the others `ci` or `slow`."""
+    marks = {row.name: [] if row.name in REPRESENTATIVE else [pytest.mark.ci] for row in rows}
+    marks |= {row.name: [pytest.mark.slow] for row in rows if row.slow_xla}
+    return [pytest.param(row, id=row.name, marks=marks[row.name]) for row in rows]
+
+
+@pytest.mark.parametrize("row", rows_under_xla(LAYERS_AND_MODELS))
 def test_gradient_under_xla(row):
     layer = row.factory()
     step = gradient_function(row, layer)
@@ -67,7 +78,7 @@ def test_gradient_under_xla(row):
     assert finite(compiled(tf.zeros_like(x)))
 
 
-@pytest.mark.parametrize("row", under_xla(MODELS))
+@pytest.mark.parametrize("row", rows_under_xla(MODELS))
 def test_jit_compiled_training_step(row):
     """`fit` under XLA: the same loss, weights and predictions after one step as without."""
     x, y = row.input(), np.arange(3) % row.factory.args[1]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import encapnet_tf as en
-from encapnet_tf.ops.convolution import lowerings
+from encapnet_tf.ops.convolution import choice, lowerings
 from tests.core.ops import numpy_reference
 
 GROUPS = 3
@@ -15,10 +15,14 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-2}
 LOWERINGS = {
     "public": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides),
     "public, training": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides, training=True),
-    "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal(x, kernel, GROUPS, strides),
-    "depthwise": lambda x, kernel, strides: lowerings.depthwise(x, kernel, GROUPS, strides),
-    "products": lambda x, kernel, strides: lowerings.convolution(x, kernel, GROUPS, strides, lowerings.multiply_add),
-    "matmuls": lambda x, kernel, strides: lowerings.convolution(x, kernel, GROUPS, strides, lowerings.matmuls),
+    "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal_convolution(x, kernel, GROUPS, strides),
+    "depthwise": lambda x, kernel, strides: lowerings.depthwise_convolution(x, kernel, GROUPS, strides),
+    "products": lambda x, kernel, strides: lowerings.grouped_tap_convolution(
+        x, kernel, GROUPS, strides, lowerings.multiply_add
+    ),
+    "matmuls": lambda x, kernel, strides: lowerings.grouped_tap_convolution(
+        x, kernel, GROUPS, strides, lowerings.matmul_per_group
+    ),
 }
 
 
@@ -33,11 +37,14 @@ def expected_output(x, kernel, strides):
     return numpy_reference.convolve(x, np.transpose(kernel, (3, 2, 0, 1)), 0.0, GROUPS, strides)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("dims", [(1, 2), (2, 2), (2, 4), (4, 4), (8, 8), (8, 16), (16, 16), (5, 3)])
+DIMS = [(1, 2), (2, 2), (2, 4), (4, 4), (8, 8), (8, 16), (16, 16), (5, 3)]
+
+
+@pytest.mark.parametrize("dims", DIMS)
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_values(rng, kernel_size, strides, dims, dtype):
+def test_values(rng, kernel_size, strides, dims):
+    dtype = list(TOLERANCE)[(kernel_size // 2 + strides + DIMS.index(dims)) % len(TOLERANCE)]  # in turn
     x, kernel = (values.astype(dtype) for values in inputs(rng, kernel_size, *dims))
     expected = expected_output(x, kernel, strides)
     for name, lowering in LOWERINGS.items():
@@ -97,8 +104,8 @@ def test_gradients(rng, kernel_size, strides, dims):
         with tf.GradientTape() as tape:
             tape.watch(ours)
             loss = tf.reduce_sum(lowering(*ours, strides) * cotangent)
-        for gradient, wanted in zip(tape.gradient(loss, ours), expected, strict=True):
-            np.testing.assert_allclose(gradient, wanted, atol=1e-11, err_msg=name)
+        for gradient, reference in zip(tape.gradient(loss, ours), expected, strict=True):
+            np.testing.assert_allclose(gradient, reference, atol=1e-11, err_msg=name)
 
 
 @pytest.mark.parametrize("dims", [(2, 2), (8, 8)])
@@ -130,7 +137,7 @@ def test_layer_adds_its_bias(rng):
 
 
 @pytest.mark.parametrize(
-    ("x_shape", "kernel_shape", "groups", "told"),
+    ("x_shape", "kernel_shape", "groups", "message"),
     [
         ((1, 5, 8), (3, 3, 2, 8), 4, "batch, height, width"),
         ((1, 5, 5, 8), (3, 3, 8), 1, "batch, height, width"),
@@ -141,13 +148,13 @@ def test_layer_adds_its_bias(rng):
         ((1, 5, 5, 8), (3, 4, 2, 8), 4, "odd"),
     ],
 )
-def test_wrong_tensors_raise(x_shape, kernel_shape, groups, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_tensors_raise(x_shape, kernel_shape, groups, message):
+    with pytest.raises(ValueError, match=message):
         en.ops.grouped_conv2d(np.ones(x_shape), np.ones(kernel_shape), groups)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"filters": 0}, "filters"),
         ({"filters": 2.0}, "filters"),
@@ -157,8 +164,8 @@ def test_wrong_tensors_raise(x_shape, kernel_shape, groups, told):
         ({"filters": 6, "groups": 4}, "groups"),
     ],
 )
-def test_wrong_arguments_raise(changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_arguments_raise(changes, message):
+    with pytest.raises(ValueError, match=message):
         en.layers.GroupedConv2D(**{"filters": 8, **changes})
 
 
@@ -173,3 +180,37 @@ def test_other_channels_than_built_for_raise():
     layer.build((None, 5, 5, 8))
     with pytest.raises(ValueError, match="axis -1"):
         layer(np.ones((1, 5, 5, 4)))
+
+
+CHOICES = [
+    # Of the dense table.
+    ({"channels_out": 2}, choice._narrow),
+    ({"channels_out": 2, "accelerated": False}, choice._native),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 36}, choice._tap_products_in_training),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 37}, choice._native),
+    ({"size": 5, "channels_in": 127, "channels_out": 128, "positions": 36}, choice._native),
+    ({"strides": 2, "image_entries": 2**15}, choice._recompute_padding),
+    ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
+    # Of the grouped table.
+    ({"groups": 4, "prefers_native": True}, choice._native),
+    ({"groups": 4, "runtime": "litert"}, choice._grouped_kernel_of_litert),
+    ({"groups": 4, "size": 1, "strides": 2}, choice._subsample_first),
+    ({"groups": 4, "size": 1, "channels_in": 8, "channels_out": 8}, choice._matmul_per_group),
+    ({"groups": 4, "size": 1, "channels_in": 7, "channels_out": 9}, choice._multiply_add_in_one_pass),
+    ({"groups": 4, "size": 1, "channels_in": 7, "channels_out": 9, "accelerated": False}, choice._block_diagonal),
+    ({"groups": 4, "channels_in": 8, "channels_out": 1}, choice._depthwise),
+    ({"groups": 4, "channels_in": 8, "channels_out": 8}, choice._multiply_add_in_one_pass),
+    ({"groups": 4, "channels_in": 8, "channels_out": 9}, choice._matmul_per_tap),
+    ({"groups": 4, "channels_in": 8, "channels_out": 9, "accelerated": False}, choice._depthwise),
+    ({"groups": 4, "size": 5}, choice._depthwise),
+]
+
+
+@pytest.mark.parametrize(("properties", "lowering"), CHOICES)
+def test_choice_of_lowering(properties, lowering):
+    """Each row of the tables, on both sides of its thresholds, in the graph of a training step."""
+    ordinary = {"size": 3, "strides": 1, "groups": 1, "channels_in": 4, "channels_out": 4, "positions": 64}
+    ordinary |= {"image_entries": 256, "training": True, "accelerated": True, "runtime": None, "prefers_native": False}
+    convolution = choice.Convolution(**ordinary | properties)
+    table = choice.DENSE if convolution.groups == 1 else choice.GROUPED
+    assert next(row.lowering for row in table if row.condition(convolution)) is lowering

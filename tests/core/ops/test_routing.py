@@ -55,7 +55,7 @@ def test_weights_of_another_size_are_refused():
         en.interop.load_official_state_dict(layer, {"W.weight": file["w/W.weight"], "W.bias": np.zeros(7)})
 
 
-# The published equations, on mapped activations that do stand in memory.
+# The published equations, with all votes in memory.
 
 
 def problem(seed=0, batch=2, inputs=2, positions=6, input_dim=3, outputs=4, dim=5, scale=1.0):
@@ -129,15 +129,15 @@ def test_em_routing_is_the_published_one(iterations, recompute):
 @pytest.mark.parametrize("rescale", [False, True])
 def test_pieces_and_recomputation_change_nothing(monkeypatch, rescale):
     """Values and gradients in one piece, and in pieces that do not divide the capsules."""
-    given = [tf.constant(x, "float32") for x in (*problem(outputs=7), np.linspace(-1, 1, 7), np.linspace(1, -1, 7))]
+    tensors = [tf.constant(x, "float32") for x in (*problem(outputs=7), np.linspace(-1, 1, 7), np.linspace(1, -1, 7))]
     results = []
     for piece, recompute in ((2**22, False), (150, True)):
-        monkeypatch.setattr(importlib.import_module("encapnet_tf.ops.routing.em_routing"), "_PIECE", piece)
+        monkeypatch.setattr(importlib.import_module("encapnet_tf.ops.routing.em_routing"), "_VOTES_PER_PIECE", piece)
         with tf.GradientTape() as tape:
-            tape.watch(given)
-            mu, a = en.ops.em_routing(*given, rescale=rescale, inverse_temperature=2.0, recompute=recompute)
+            tape.watch(tensors)
+            mu, a = en.ops.em_routing(*tensors, rescale=rescale, inverse_temperature=2.0, recompute=recompute)
             loss = tf.reduce_sum(mu**2) + tf.reduce_sum(a * tf.range(7.0))
-        results.append([mu, a, *tape.gradient(loss, given)])
+        results.append([mu, a, *tape.gradient(loss, tensors)])
     for one, pieces in zip(*results, strict=True):
         assert np.abs(one).max() > 1e-4
         assert error(pieces, one) < 1e-4
@@ -165,7 +165,7 @@ def test_the_gradient_of_em_is_that_of_finite_differences():
 
 EXTREMES = {
     "zeros": lambda u: u * 0,
-    "all alike": lambda u: u * 0 + 1,
+    "all equal": lambda u: u * 0 + 1,
     "tiny": lambda u: u * 1e-6,
     "large": lambda u: u * 1e4,
     "one of them far away": lambda u: np.where(np.arange(u.shape[2])[:, None] == 0, 1e3, u),
@@ -176,14 +176,14 @@ EXTREMES = {
 @pytest.mark.parametrize("name", EXTREMES)
 def test_em_routing_in_float32_at_extremes(name, rescale):
     capsules, activations, kernel, bias = problem(dim=16)
-    given = [tf.constant(x, "float32") for x in (EXTREMES[name](capsules), activations, kernel, bias * 0)]
+    tensors = [tf.constant(x, "float32") for x in (EXTREMES[name](capsules), activations, kernel, bias * 0)]
     with tf.GradientTape() as tape:
-        tape.watch(given)
-        mu, a = en.ops.em_routing(*given, np.zeros(4, "float32"), np.zeros(4, "float32"), rescale=rescale)
+        tape.watch(tensors)
+        mu, a = en.ops.em_routing(*tensors, np.zeros(4, "float32"), np.zeros(4, "float32"), rescale=rescale)
         loss = tf.reduce_sum(mu) + tf.reduce_sum(a)
     assert np.isfinite(mu).all()
     assert np.isfinite(a).all()
-    assert all(np.isfinite(g).all() for g in tape.gradient(loss, given))
+    assert all(np.isfinite(g).all() for g in tape.gradient(loss, tensors))
 
 
 def test_em_routing_with_no_active_input():
@@ -230,7 +230,7 @@ def test_a_map_and_its_capsules_are_the_same_input():
 
 
 @pytest.mark.parametrize(
-    ("shape", "options", "told"),
+    ("shape", "options", "message"),
     [
         ((2, 3, 2, 7), {}, "multiple of 4"),
         ((2, 7, 2), {}, "multiple of 4"),
@@ -243,12 +243,12 @@ def test_a_map_and_its_capsules_are_the_same_input():
     ids=str,
 )
 @pytest.mark.parametrize("kind", [en.layers.DynamicRouting, en.layers.EMRouting])
-def test_wrong_input_is_told(kind, shape, options, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_input_raises(kind, shape, options, message):
+    with pytest.raises(ValueError, match=message):
         kind(**{"num_capsules": 3, "capsule_dim": 4, "num_input_capsules": 4, **options}).build(shape)
 
 
-def test_wrong_choices_are_told():
+def test_wrong_choices_raise():
     with pytest.raises(ValueError, match="softmax_over must be one of 'output', 'input'"):
         en.layers.DynamicRouting(3, 4, softmax_over="both")
     for value in (0, -1.0, float("nan"), float("inf")):
@@ -259,7 +259,7 @@ def test_wrong_choices_are_told():
         layer(np.ones((2, 3, 2, 8)), np.ones((2, 3, 2, 8)))
 
 
-def test_the_mapped_activations_of_dynamic_routing_never_stand_in_memory():
+def test_dynamic_routing_never_holds_all_votes():
     """No tensor of the routing's graph, forward or gradient, is as large as they are."""
     layer = en.layers.DynamicRouting(64, 16, num_input_capsules=4)
     layer.build((2, 8, 8, 16))

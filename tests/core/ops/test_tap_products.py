@@ -1,4 +1,4 @@
-"""A dense convolution as products of the taps that meet the map, and where it is chosen."""
+"""Dense convolution by one matrix product per tap: values, gradients, and the shapes it is chosen for."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_values_and_gradients(rng, size, strides, map_size):
     x, kernel = tf.constant(x), tf.constant(kernel)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, kernel])
-        y = tap_products.convolution(x, kernel, strides)
+        y = tap_products.tap_convolution(x, kernel, strides)
         value = tf.reduce_sum(y * tf.sin(y))
         padded = tf.pad(x, [[0, 0], [size // 2] * 2, [size // 2] * 2, [0, 0]])
         y_dense = tf.nn.conv2d(padded, kernel, strides, "VALID")
@@ -34,7 +34,10 @@ def test_values_and_gradients(rng, size, strides, map_size):
 def test_taps_that_meet_no_pixel_are_left_out():
     assert len(tap_products.taps((4, 4), 5, 1)) == 25
     assert len(tap_products.taps((2, 1), 5, 1)) == 3
-    assert sum(part.shape[1] * part.shape[2] for part in tap_products.seen(np.zeros((1, 4, 4, 1)), 5, 1)) == 14 * 14
+    assert (
+        sum(part.shape[1] * part.shape[2] for part in tap_products.input_patches(np.zeros((1, 4, 4, 1)), 5, 1))
+        == 14 * 14
+    )
 
 
 @pytest.mark.parametrize(("size", "strides", "map_size", "chosen"), [

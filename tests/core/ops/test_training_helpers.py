@@ -1,4 +1,4 @@
-"""The fast path of a training step on TensorFlow against the plain bodies: same values, same gradients, no trace."""
+"""Compiled parts of a TensorFlow training step: values and gradients of the plain operations; none in inference."""
 
 import keras
 import numpy as np
@@ -72,9 +72,7 @@ def test_narrow_convolution(rng, strides):
     assert_same(lambda x, k: en.ops.grouped_conv2d(x, k, 1, strides, training=True), (x, kernel))
 
 
-@pytest.mark.parametrize(
-    ("kernel_size", "strides", "size"), [(5, 1, (4, 3)), (3, 2, (4, 5)), (7, 2, (8, 7)), (5, 2, (5, 6)), (9, 1, (2, 3))]
-)
+@pytest.mark.parametrize(("kernel_size", "strides", "size"), [(5, 1, (4, 3)), (3, 2, (4, 5)), (7, 2, (3, 2))])
 def test_convolution_by_taps(rng, kernel_size, strides, size):
     x = rng.normal(size=(2, *size, 128)).astype("float32")
     kernel = rng.normal(size=(kernel_size, kernel_size, 128, 130)).astype("float32")
@@ -100,7 +98,7 @@ def test_relu_squash_of_a_nan_is_a_nan(rng):
     assert np.isfinite(y[..., 2:]).all()
 
 
-def test_capsule_activation_moves_its_statistics_alike(rng):
+def test_capsule_activation_updates_its_statistics_as_in_eager_mode(rng):
     x = rng.normal(2.0, 3.0, size=(5, 3, 4, 8)).astype("float32")
     weights = []
     for in_graph in (True, False):
@@ -144,10 +142,10 @@ def test_strided_convolution_of_a_large_map_keeps_no_padded_copy(rng, kernel_siz
     assert_same(lambda x, k: en.ops.grouped_conv2d(x, k, 1, 2, training=True), (x, kernel))
 
 
-@pytest.mark.parametrize("options", [{}, {"debias": False}, {"solver": "plain"}, {"differentiate_plan": True}], ids=str)
+@pytest.mark.parametrize("options", [{"debias": False}, {"solver": "plain"}, {"differentiate_plan": True}], ids=str)
 def test_sinkhorn_divergence(rng, options):
     x, y = (rng.normal(size=(6, 3)).astype("float32") for _ in range(2))
-    assert_same(lambda x, y: en.ops.sinkhorn_divergence(x, y, 0.5, training=True, **options), (x, y))
+    assert_same(lambda x, y: en.ops.sinkhorn_divergence(x, y, 0.5, 6, training=True, **options), (x, y))
 
 
 def test_batch_norm_is_keras_batch_normalization(rng):
@@ -163,8 +161,10 @@ def test_batch_norm_is_keras_batch_normalization(rng):
             np.testing.assert_allclose(u, v, atol=2e-5)
 
 
-@pytest.mark.parametrize("routing", ["master", "master_aide"])
-@pytest.mark.parametrize("coefficients", ["own", "cross", "both"])
+@pytest.mark.parametrize(
+    ("routing", "coefficients"),
+    [("master", "own"), ("master_aide", "cross"), ("master_aide", "both")],
+)
 def test_type1_layer_with_its_shortcut(rng, routing, coefficients):
     """Every weight's gradient, in a graph and eagerly: the merged kernel, the joint coefficients, the shortcut."""
     layer = en.layers.CapConv2D(4, 4, 3, 2, routing, coefficients, shortcut_convolution=True)
@@ -184,16 +184,19 @@ def test_type1_layer_with_its_shortcut(rng, routing, coefficients):
 
 
 def compiled_functions(graph):
-    """Names of the functions in a graph, nested ones too, that XLA is told to compile."""
+    """Return the names of a graph's functions, nested ones too, that XLA has to compile."""
     library = graph.as_graph_def().library.function
     return [f.signature.name for f in library if f.attr["_XlaMustCompile"].b]
 
 
 def test_training_step_is_compiled_in_parts_and_inference_is_not(tmp_path):
-    model = en.models.EncapNet((8, 8, 1), 3, (1, 1), (2, 4), (1, 2), num_capsules=4, feedback="two")
+    inputs = keras.Input((4, 4, 4))
+    higher = en.layers.CapConv2D(4, 2, 3, 2)(inputs)
+    higher = en.layers.FeedbackAgreement(num_capsules=2)([higher, inputs])
+    model = keras.Model(inputs, en.layers.CapFC(3, 4)(higher))
     graphs = {
         training: tf.function(lambda x, t=training: model(x, training=t)).get_concrete_function(
-            tf.TensorSpec((None, 8, 8, 1))
+            tf.TensorSpec((None, 4, 4, 4))
         )
         for training in (True, False)
     }
@@ -206,12 +209,12 @@ def test_training_step_is_compiled_in_parts_and_inference_is_not(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
-def test_helpers_keep_to_float32(dtype):
+def test_only_float32_in_a_training_graph_is_accelerated(dtype):
     with tf.Graph().as_default():
-        assert acceleration.jitted_helpers(True, tf.zeros((2, 3, 3, 4))) is not None
-        assert acceleration.jitted_helpers(True, tf.zeros((2, 3, 3, 4), dtype)) is None
-        assert acceleration.jitted_helpers(False, tf.zeros((2, 3, 3, 4))) is None
-    assert acceleration.jitted_helpers(True, tf.zeros((2, 3, 3, 4))) is None  # eagerly: compiling would not pay
+        assert acceleration.accelerates(True, tf.zeros((2, 3, 3, 4)))
+        assert not acceleration.accelerates(True, tf.zeros((2, 3, 3, 4), dtype))
+        assert not acceleration.accelerates(False, tf.zeros((2, 3, 3, 4)))
+    assert not acceleration.accelerates(True, tf.zeros((2, 3, 3, 4)))  # eagerly: compiling would not pay
 
 
 def test_kernels_that_do_not_fit_the_transposed_convolution_raise():

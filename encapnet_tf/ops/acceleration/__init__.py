@@ -1,0 +1,6 @@
+"""Compiled parts of a TensorFlow training step, and portable graphs without them."""
+
+from encapnet_tf.ops.acceleration.compilation import accelerates, run_compiled
+from encapnet_tf.ops.acceleration.portability import portable, portable_runtime
+
+__all__ = ["accelerates", "portable", "portable_runtime", "run_compiled"]

@@ -1,0 +1,43 @@
+"""Compilation of parts of a training step by XLA, where TensorFlow gains from it."""
+
+from keras import backend
+
+
+def accelerates(training, *tensors) -> bool:
+    """Return whether TensorFlow's compiled functions are to be used in place of plain `keras.ops`.
+
+    They are used in the graph of a training step on TensorFlow, on a CPU, in float32 and on maps of known size. They
+    are never used in inference, so no saved or exported model contains one. Other backends and GPUs compile the plain
+    operations themselves, and in an eager call compiling would cost more than it saves.
+
+    Args:
+        training: whether a gradient will be taken.
+        *tensors: the inputs of the operation.
+    """
+    if not training or backend.backend() != "tensorflow":
+        return False
+    if any(backend.standardize_dtype(x.dtype) != "float32" or None in tuple(x.shape)[1:] for x in tensors):
+        return False
+    from encapnet_tf.ops.acceleration import on_tensorflow
+
+    return on_tensorflow.traces_for_cpu()
+
+
+def run_compiled(body, tensors, training, /, *, gradient=None, **options):
+    """Return `body(*tensors, **options)`, compiled by XLA in a training step that gains from it.
+
+    The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
+
+    Args:
+        body: function at module level, written in `keras.ops`.
+        tensors: its tensors.
+        training: whether a gradient will be taken; changes speed and memory, never values.
+        gradient: function at module level of the tensors, the gradients of the outputs and `options`, which returns the
+            gradients of the tensors; None differentiates `body`.
+        **options: its other arguments, hashable.
+    """
+    if not accelerates(training, *tensors):
+        return body(*tensors, **options)
+    from encapnet_tf.ops.acceleration import on_tensorflow
+
+    return on_tensorflow.compile_with_gradient(body, gradient, **options)(*tensors)

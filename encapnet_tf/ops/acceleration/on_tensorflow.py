@@ -1,0 +1,88 @@
+"""TensorFlow's own tools: compilation by XLA, gradients that recompute, communication between replicas.
+
+TensorFlow runs a graph operation by operation, and each is a pass over memory. On a CPU most operations of an EncapNet
+are bound by memory, so XLA compiles chains of them, each chain as a function of its own. Dense convolutions stay
+outside: they are several times faster without XLA.
+"""
+
+import functools
+
+import tensorflow as tf
+
+
+def has_gpu() -> bool:
+    """Return whether TensorFlow sees a GPU."""
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def traces_for_cpu() -> bool:
+    """Return whether TensorFlow is tracing a graph on a machine without a GPU."""
+    return not tf.executing_eagerly() and not has_gpu()
+
+
+def all_gather(x):
+    """Concatenate the rows of all replicas, or return `x` where there is one replica."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return x
+    return context.all_gather(x, axis=0)
+
+
+@functools.cache
+def compile_with_xla(body, **options):
+    """Return the function of tensors `body(*tensors, **options)`, compiled by XLA.
+
+    Args:
+        body: function at module level of tensors, or of lists of tensors.
+        **options: its other arguments, hashable.
+    """
+    return _compile(lambda *tensors: body(*tensors, **options))
+
+
+@functools.cache
+def compile_vjp(body, **options):
+    """Return the vector-Jacobian product of `body` with respect to its tensors, compiled by XLA.
+
+    Args:
+        body: function at module level.
+        **options: its arguments that are no tensors, hashable.
+
+    Returns:
+        Function of the list of `body`'s tensors and the list of its outputs' gradients; it returns the tensors'
+        gradients.
+    """
+
+    def vjp(tensors, output_gradients):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            outputs = tf.nest.flatten(body(*tensors, **options))
+        return tape.gradient(outputs, tensors, output_gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    return _compile(vjp)
+
+
+def compile_with_gradient(body, gradient=None, **options):
+    """Return `body` compiled by XLA, with a gradient that keeps only the tensors and recomputes the rest.
+
+    TensorFlow's own gradient of a compiled function would keep every intermediate tensor in memory.
+
+    Args:
+        body, gradient, **options: as in `run_compiled`.
+    """
+
+    @tf.custom_gradient
+    def forward(*tensors):
+        def backward(*output_gradients):
+            if gradient is None:
+                return compile_vjp(body, **options)(list(tensors), list(output_gradients))
+            return compile_with_xla(gradient, **options)(*tensors, *output_gradients)
+
+        return compile_with_xla(body, **options)(*tensors), backward
+
+    return lambda *tensors: forward(*map(tf.convert_to_tensor, tensors))
+
+
+def _compile(function):
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    # Variables are passed by value: a compiled function that captures one would be bound to it.
+    return lambda *arguments: compiled(*tf.nest.map_structure(tf.convert_to_tensor, arguments))

@@ -1,0 +1,29 @@
+"""Portable graphs: operations that run on any machine, for models that are exported."""
+
+import contextlib
+import contextvars
+
+_RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime", default=None)
+
+
+@contextlib.contextmanager
+def portable(runtime: str = "tensorflow"):
+    """Choose operations that run on any machine while graphs are traced inside this context.
+
+    Outside of it, operations are chosen for the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
+    grouped convolution is the fastest, but XLA has to compile it.
+
+    Args:
+        runtime: the runtime of the exported graph: "tensorflow", or "litert", which has a fast grouped convolution of
+            its own.
+    """
+    token = _RUNTIME.set(runtime)
+    try:
+        yield
+    finally:
+        _RUNTIME.reset(token)
+
+
+def portable_runtime() -> str | None:
+    """Return the runtime of the enclosing `portable` context, or None outside of one."""
+    return _RUNTIME.get()

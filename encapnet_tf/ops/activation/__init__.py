@@ -1,0 +1,1 @@
+"""Activation of capsule maps: batch normalisation, ReLU and squash."""

@@ -1,0 +1,50 @@
+"""ReLU, then squash, of a capsule feature map."""
+
+from keras import ops as K
+
+from encapnet_tf.ops.acceleration import run_compiled
+from encapnet_tf.ops.capsules import merge_capsules, split_capsules
+from encapnet_tf.ops.squash import EPSILON, squash
+
+
+def relu_squash(x, capsule_dim: int, training: bool = False):
+    """Apply ReLU, then squash, to a capsule feature map: the end of a capConv layer.
+
+    Args:
+        x: (..., num_capsules * capsule_dim), capsule-major.
+        capsule_dim: components of a capsule.
+        training: whether a gradient will be taken; changes speed and memory, never values.
+
+    Returns:
+        Tensor of the shape and dtype of `x`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> print(np.round(np.asarray(relu_squash(np.array([[3.0, 4.0, -3.0, 4.0]]), capsule_dim=2)), 4))
+    [[0.5769 0.7692 0.     0.9412]]
+    """
+    return run_compiled(relu_squash_body, (x,), training, gradient=relu_squash_gradient, capsule_dim=capsule_dim)
+
+
+def relu_squash_body(x, capsule_dim):
+    """Apply ReLU, then squash, in plain operations."""
+    return merge_capsules(squash(K.relu(split_capsules(x, capsule_dim))))
+
+
+def relu_squash_gradient(x, dy, capsule_dim):
+    """Return the gradient of squash(relu(x)) with respect to x, from the gradient dy of the output.
+
+    With r = relu(x), v = h(|r|^2) r and h' = dh / d|r|^2,
+
+        dr = h dy + 2 h' <r, dy> r,    dx = dr where x > 0, else 0
+    """
+    x, dy = split_capsules(x, capsule_dim), split_capsules(dy, capsule_dim)
+    r = K.relu(x)
+    squared = K.sum(K.square(r), axis=-1, keepdims=True)
+    projection = K.sum(r * dy, axis=-1, keepdims=True)
+    length, shrink = K.sqrt(squared + EPSILON), 1.0 / (1.0 + squared)
+    h = length * shrink
+    h_slope = (0.5 / length - h) * shrink
+    dr = dy * h + r * (2.0 * h_slope * projection)
+    return merge_capsules(K.where(x > 0, dr, 0.0))

@@ -1,0 +1,250 @@
+"""The choice of lowering for a convolution: tables of (condition, lowering, where it was measured).
+
+The first row whose condition holds decides. Thresholds stand in the conditions and nowhere else. TensorFlow has no
+gradient kernel for grouped convolutions on a CPU: Keras has XLA compile `Conv2D(groups=32)`, which then runs tens to
+hundreds of times slower than the lowerings below.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from keras import backend
+
+from encapnet_tf.ops.acceleration import accelerates, portable_runtime, run_compiled
+from encapnet_tf.ops.convolution import lowerings, tap_products
+
+_DENSE_RESULTS = "results/dense_conv.md"
+_GROUPED_RESULTS = "results/grouped_conv.md"
+_NO_RESULTS = "no table in results/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """Properties of a convolution that decide its lowering.
+
+    Attributes:
+        size: side of the kernel; 0 where it is not square.
+        strides: step in both directions.
+        groups: number of groups; 1 is dense.
+        channels_in, channels_out: of one group.
+        positions: of the output map; infinite where unknown.
+        image_entries: numbers in the input map of one image; infinite where unknown.
+        training: whether a gradient will be taken.
+        accelerated: whether TensorFlow's compiled functions are to be used, see `accelerates`.
+        runtime: what the graph is exported for ("tensorflow" or "litert"); None where it runs on this machine.
+        prefers_native: whether the backend's own grouped convolution is the fastest.
+    """
+
+    size: int
+    strides: int
+    groups: int
+    channels_in: int
+    channels_out: int
+    positions: float
+    image_entries: float
+    training: bool
+    accelerated: bool
+    runtime: str | None
+    prefers_native: bool
+
+    @classmethod
+    def of(cls, x, kernel, groups, strides, training):
+        """Return the properties of the convolution of a map with a kernel."""
+        runtime = portable_runtime()
+        return cls(
+            size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
+            strides=strides,
+            groups=groups,
+            channels_in=kernel.shape[2],
+            channels_out=kernel.shape[3] // groups,
+            positions=math.prod(math.inf if n is None else -(-n // strides) for n in x.shape[1:3]),
+            image_entries=math.prod(math.inf if n is None else n for n in x.shape[1:]),
+            training=bool(training),
+            accelerated=accelerates(training, x, kernel),
+            runtime=runtime,
+            prefers_native=_prefers_native(runtime),
+        )
+
+    @property
+    def matrix_entries(self) -> int:
+        """Entries of one group's matrix, at one position of the kernel."""
+        return self.channels_in * self.channels_out
+
+    @property
+    def is_wide_on_a_small_map(self) -> bool:
+        """Whether the output map has up to 36 positions and the kernel many taps and at least 128 channels.
+
+        One matrix product per tap is then the fastest. Convolution kernels split their work by position, of which there
+        are few, and multiply the zeros around the map too: up to half of all products.
+        """
+        many_taps = self.size >= 5 or (self.size == 3 and self.strides > 1)
+        return many_taps and self.positions <= 36 and min(self.channels_in, self.channels_out) >= 128
+
+
+def _prefers_native(runtime) -> bool:
+    """Return whether the backend's own grouped convolution is the fastest: everywhere but on TensorFlow's CPUs."""
+    if backend.backend() != "tensorflow":
+        return True
+    from encapnet_tf.ops.acceleration import on_tensorflow
+
+    return runtime is None and on_tensorflow.has_gpu()
+
+
+class Row(NamedTuple):
+    """Row of a table: a condition, the lowering to use where it holds, and the file with the measurements.
+
+    The lowering is called with (x, kernel, convolution), in `DOUBLING` with the output size after that.
+    """
+
+    condition: Callable[[Convolution], bool]
+    lowering: Callable
+    measured_in: str
+
+
+def convolve(x, kernel, groups, strides, training):
+    """Convolve with the lowering that was measured to be the fastest for such shapes."""
+    convolution = Convolution.of(x, kernel, groups, strides, training)
+    return _first_match(DENSE if groups == 1 else GROUPED, convolution)(x, kernel, convolution)
+
+
+def convolve_doubling(x, kernel, groups, output_size, training):
+    """Convolve a map with zeros inserted between its pixels, with the fastest lowering.
+
+    Args:
+        x, kernel, groups, training: as in `convolve`; the kernel is 3x3.
+        output_size: (height, width), each twice the input's or 1 less.
+    """
+    convolution = Convolution.of(x, kernel, groups, 1, training)
+    return _first_match(DOUBLING, convolution)(x, kernel, convolution, output_size)
+
+
+def _first_match(table, convolution):
+    return next(row.lowering for row in table if row.condition(convolution))
+
+
+def _tensorflow_kernels():
+    from encapnet_tf.ops.convolution import on_tensorflow
+
+    return on_tensorflow
+
+
+# The lowerings of the tables, with one signature.
+
+
+def _native(x, kernel, c):
+    return lowerings.native_convolution(x, kernel, c.strides)
+
+
+def _narrow(x, kernel, c):
+    return run_compiled(lowerings.narrow_convolution, (x, kernel), c.training, strides=c.strides)
+
+
+def _tap_products_in_training(x, kernel, c):
+    return _tensorflow_kernels().tap_convolution(x, kernel, c.strides)
+
+
+def _tap_products_in_inference(x, kernel, c):
+    return tap_products.tap_convolution(x, kernel, c.strides)
+
+
+def _recompute_padding(x, kernel, c):
+    return _tensorflow_kernels().strided_convolution(x, kernel, c.strides)
+
+
+def _grouped_kernel_of_litert(x, kernel, c):
+    return _tensorflow_kernels().grouped_convolution(x, kernel, c.strides)
+
+
+def _subsample_first(x, kernel, c):
+    x = x[:, :: c.strides, :: c.strides]
+    c = replace(c, strides=1)
+    return _first_match(GROUPED, c)(x, kernel, c)
+
+
+def _matmul_per_group(x, kernel, c):
+    return lowerings.matmul_per_group([(x, kernel[0, 0])], c.groups)
+
+
+def _multiply_add_in_one_pass(x, kernel, c):
+    return _tensorflow_kernels().multiply_add_convolution(x, kernel, c.groups, c.strides)
+
+
+def _matmul_per_tap(x, kernel, c):
+    options = {"groups": c.groups, "strides": c.strides, "contract": lowerings.matmul_per_group}
+    return run_compiled(lowerings.grouped_tap_convolution, (x, kernel), c.training, **options)
+
+
+def _block_diagonal(x, kernel, c):
+    return lowerings.block_diagonal_convolution(x, kernel, c.groups, c.strides)
+
+
+def _depthwise(x, kernel, c):
+    return lowerings.depthwise_convolution(x, kernel, c.groups, c.strides)
+
+
+def _doubling_multiply_add(x, kernel, c, output_size):
+    return _tensorflow_kernels().doubling_convolution(x, kernel, c.groups, output_size)
+
+
+def _doubling_matmul_per_tap(x, kernel, c, output_size):
+    options = {"groups": c.groups, "output_size": output_size, "contract": lowerings.matmul_per_group}
+    return run_compiled(lowerings.doubling_tap_convolution, (x, kernel), c.training, **options)
+
+
+def _insert_zeros(x, kernel, c, output_size):
+    x = lowerings.insert_zeros(lowerings.insert_zeros(x, 1, output_size[0]), 2, output_size[1])
+    return convolve(x, kernel, c.groups, 1, c.training)
+
+
+def _otherwise(_):
+    return True
+
+
+DENSE = (
+    Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
+    # Few filters leave the vectors of a convolution kernel empty: one matrix product, then shifts.
+    Row(lambda c: c.accelerated and c.channels_out <= 2 and c.strides <= 2, _narrow, _DENSE_RESULTS),
+    Row(lambda c: c.accelerated and c.is_wide_on_a_small_map, _tap_products_in_training, _DENSE_RESULTS),
+    # With strides, cutting the patches out costs too much where it is not compiled. Exported graphs keep Conv2D.
+    Row(
+        lambda c: c.is_wide_on_a_small_map and c.strides == 1 and not c.training and c.runtime is None,
+        _tap_products_in_inference,
+        _DENSE_RESULTS,
+    ),
+    # On large maps the padded copy is recomputed for the gradient: keeping it costs memory. On smaller ones recomputing
+    # costs more than it saves.
+    Row(
+        lambda c: c.accelerated and c.size > 1 and c.strides > 1 and c.image_entries >= 2**15,
+        _recompute_padding,
+        _DENSE_RESULTS,
+    ),
+    Row(_otherwise, _native, _DENSE_RESULTS),
+)
+
+GROUPED = (
+    Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
+    Row(lambda c: c.runtime == "litert", _grouped_kernel_of_litert, _NO_RESULTS),
+    # The pixels that a strided 1x1 kernel skips are dropped first.
+    Row(lambda c: c.size == 1 and c.strides > 1, _subsample_first, _NO_RESULTS),
+    # Large 1x1 matrices keep a matrix product busy.
+    Row(lambda c: c.size == 1 and c.matrix_entries >= 64, _matmul_per_group, _GROUPED_RESULTS),
+    # One output for many components. A depthwise convolution makes a share of each output for each component: here one.
+    Row(lambda c: c.size == 3 and c.channels_out == 1 and c.channels_in >= 8, _depthwise, _GROUPED_RESULTS),
+    # Memory bounds small matrices: one compiled pass over it.
+    Row(
+        lambda c: c.accelerated and c.size in (1, 3) and c.strides <= 2 and c.matrix_entries <= 64,
+        _multiply_add_in_one_pass,
+        _GROUPED_RESULTS,
+    ),
+    Row(lambda c: c.accelerated and c.size == 3 and c.strides <= 2, _matmul_per_tap, _GROUPED_RESULTS),
+    Row(lambda c: c.size == 1, _block_diagonal, _GROUPED_RESULTS),
+    Row(_otherwise, _depthwise, _GROUPED_RESULTS),
+)
+
+DOUBLING = (
+    Row(lambda c: c.accelerated and c.groups > 1 and c.matrix_entries <= 64, _doubling_multiply_add, _GROUPED_RESULTS),
+    Row(lambda c: c.accelerated and c.groups > 1, _doubling_matmul_per_tap, _GROUPED_RESULTS),
+    Row(_otherwise, _insert_zeros, _GROUPED_RESULTS),
+)

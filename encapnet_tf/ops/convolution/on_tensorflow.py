@@ -1,0 +1,210 @@
+"""Convolutions of a TensorFlow training step, with gradients that keep less in memory or run in faster kernels."""
+
+import tensorflow as tf
+from keras import ops as K
+
+from encapnet_tf.ops.acceleration.on_tensorflow import compile_vjp, compile_with_xla
+from encapnet_tf.ops.convolution import lowerings, tap_products
+
+
+def grouped_convolution(x, kernel, strides):
+    """Convolve with TensorFlow's own operation, which infers the groups from the kernel's shape.
+
+    Keras's convolution would have XLA compile it.
+    """
+    margins = [(size // 2, size // 2) for size in kernel.shape[:2]]
+    return tf.nn.conv2d(x, kernel, strides, [(0, 0), *margins, (0, 0)])
+
+
+def strided_convolution(x, kernel, strides):
+    """Convolve, dense, a padded copy of `x` that is recomputed in the backward pass, not kept.
+
+    TensorFlow's convolution can pad by itself, but its gradient kernels that do take up to twice as long.
+
+    Args:
+        x: (batch, height, width, channels).
+        kernel: (size, size, channels, filters).
+        strides: step in both directions.
+    """
+    margin = kernel.shape[0] // 2
+    pad, crop = compile_with_xla(_pad, margin=margin), compile_with_xla(_crop, margin=margin)
+    options = {"strides": [1, strides, strides, 1], "padding": "VALID"}
+
+    @tf.custom_gradient
+    def forward(x, kernel):
+        def backward(dy):
+            padded = pad(x)
+            dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(padded), filter=kernel, out_backprop=dy, **options)
+            dkernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=padded, filter_sizes=tf.shape(kernel), out_backprop=dy, **options
+            )
+            return crop(dx), dkernel
+
+        return tf.raw_ops.Conv2D(input=pad(x), filter=kernel, **options), backward
+
+    return forward(x, tf.convert_to_tensor(kernel))
+
+
+def tap_convolution(x, kernel, strides):
+    """Convolve by one matrix product per tap, and recompute the input patches in the backward pass.
+
+    Arguments as in `tap_products.tap_convolution`.
+    """
+    size, map_size = kernel.shape[0], tuple(x.shape[1:3])
+    taps = tap_products.taps(map_size, size, strides)
+    where = {"size": size, "strides": strides}
+    input_patches = compile_with_xla(tap_products.input_patches, **where)
+    input_patches_vjp = compile_vjp(tap_products.input_patches, **where)
+    output_patches = compile_with_xla(tap_products.output_patches, map_size=map_size, **where)
+    scatter_sum = compile_with_xla(tap_products.scatter_sum, map_size=map_size, **where)
+
+    @tf.custom_gradient
+    def forward(x, kernel):
+        matrices = tf.unstack(tap_products.tap_matrices(kernel))
+
+        def backward(dy):
+            dpatches, dmatrices = [], [tf.zeros_like(matrix) for matrix in matrices]
+            for tap, patch, dproduct in zip(taps, input_patches(x), output_patches(dy), strict=True):
+                dpatches.append(tap_products.multiply_pixels(dproduct, tf.transpose(matrices[tap])))
+                rows, drows = tap_products.flatten_pixels(patch), tap_products.flatten_pixels(dproduct)
+                dmatrices[tap] = tf.matmul(rows, drows, transpose_a=True)
+            (dx,) = input_patches_vjp([x], dpatches)
+            return dx, tf.reshape(tf.stack(dmatrices), kernel.shape)
+
+        products = [
+            tap_products.multiply_pixels(patch, matrices[tap])
+            for tap, patch in zip(taps, input_patches(x), strict=True)
+        ]
+        return scatter_sum(products), backward
+
+    return forward(x, tf.convert_to_tensor(kernel))
+
+
+def multiply_add_convolution(x, kernel, groups, strides):
+    """Convolve maps of small capsules by products and sums, forward and backward each in one compiled pass.
+
+    Args:
+        x: (batch, height, width, groups * group_in), height and width known.
+        kernel: (size, size, group_in, groups * group_out), size 1 with strides 1, or size 3 with strides 1 or 2.
+        groups: number of groups.
+        strides: step in both directions.
+    """
+
+    @tf.custom_gradient
+    def forward(x, kernel):
+        def backward(dy):
+            if strides == 1:
+                input_gradient = compile_with_xla(_input_gradient, groups=groups)
+            else:
+                size = tuple(x.shape[1:3])
+                input_gradient = compile_with_xla(_input_gradient_of_strided, groups=groups, output_size=size)
+            dkernel = _kernel_gradient(x, dy, kernel_shape=kernel.shape, groups=groups, strides=strides)
+            return input_gradient(dy, kernel), dkernel
+
+        return compile_with_xla(_multiply_add, groups=groups, strides=strides)(x, kernel), backward
+
+    return forward(x, tf.convert_to_tensor(kernel))
+
+
+def doubling_convolution(x, kernel, groups, output_size):
+    """Apply a transposed 3x3 convolution of stride 2 to maps of small capsules, in compiled passes.
+
+    Arguments as in `lowerings.doubling_tap_convolution`.
+
+    The adjoint, and the kernel's gradient, are those of a convolution of stride 2 with the transposed kernel.
+    """
+
+    @tf.custom_gradient
+    def forward(x, kernel):
+        def backward(dy):
+            transposed = lowerings.transposed_kernel(kernel, groups)
+            dx = compile_with_xla(_multiply_add, groups=groups, strides=2)(dy, transposed)
+            dtransposed = _kernel_gradient(dy, x, kernel_shape=transposed.shape, groups=groups, strides=2)
+            return dx, lowerings.transposed_kernel(dtransposed, groups)
+
+        y = compile_with_xla(_multiply_add_doubling, groups=groups, output_size=tuple(output_size))(x, kernel)
+        return y, backward
+
+    return forward(x, tf.convert_to_tensor(kernel))
+
+
+def _multiply_add(x, kernel, groups, strides):
+    return lowerings.grouped_tap_convolution(x, kernel, groups, strides, lowerings.multiply_add)
+
+
+def _multiply_add_doubling(x, kernel, groups, output_size):
+    return lowerings.doubling_tap_convolution(x, kernel, groups, output_size, lowerings.multiply_add)
+
+
+def _input_gradient(dy, kernel, groups):
+    """Return the input's gradient of a grouped convolution with strides 1."""
+    return _multiply_add(dy, lowerings.transposed_kernel(kernel, groups), groups, 1)
+
+
+def _input_gradient_of_strided(dy, kernel, groups, output_size):
+    """Return the input's gradient, of size `output_size`, of a grouped 3x3 convolution with strides 2."""
+    return _multiply_add_doubling(dy, lowerings.transposed_kernel(kernel, groups), groups, output_size)
+
+
+def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
+    """Return the kernel's gradient of a grouped convolution with a 1x1 or 3x3 kernel.
+
+    A 1x1 kernel's gradient is the diagonal blocks of one dense matrix product, so fast that the other blocks do not
+    matter. A 3x3 kernel's comes from TensorFlow's depthwise gradient kernel, which XLA has none as fast as, for one
+    component of the capsules at a time. That kernel is the fastest where each channel has one output, so for small
+    capsules all of x is paired with one component of dy; for larger ones one component of x with all of dy.
+    """
+    size, _, group_in, filters = kernel_shape
+    group_out = filters // groups
+    if size == 1:
+        x, dy = tf.reshape(x, (-1, groups * group_in)), tf.reshape(dy, (-1, filters))
+        product = tf.reshape(tf.matmul(x, dy, transpose_a=True), (groups, group_in, groups, group_out))
+        return tf.reshape(tf.einsum("gigo->igo", product), kernel_shape)
+    if group_in <= 2:
+        channels, padded = groups * group_in, _pad(x, size // 2)
+        components = compile_with_xla(_repeat_components, capsule_dim=group_out, times=group_in)(dy)
+        gradients = [_depthwise_kernel_gradient(padded, part, size, channels, strides) for part in components]
+        gradient = tf.reshape(tf.stack(gradients, axis=-1), (size, size, groups, group_in, group_out))
+        return tf.reshape(tf.transpose(gradient, (0, 1, 3, 2, 4)), kernel_shape)
+    if strides == 1 and group_out < group_in:  # dy has fewer components than x, so the two change places
+        transposed_shape = (size, size, group_out, groups * group_in)
+        gradient = _kernel_gradient_by_components(dy, x, kernel_shape=transposed_shape, groups=groups, strides=1)
+        return lowerings.transposed_kernel(gradient, groups)
+    return _kernel_gradient_by_components(x, dy, kernel_shape=kernel_shape, groups=groups, strides=strides)
+
+
+def _kernel_gradient_by_components(x, dy, *, kernel_shape, groups, strides):
+    """Return the kernel's gradient of a grouped convolution, from one component of x's capsules at a time."""
+    size, _, group_in, _ = kernel_shape
+    components = compile_with_xla(_pad_components, capsule_dim=group_in, margin=size // 2)(x)
+    gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in components]
+    return tf.reshape(tf.stack(gradients, axis=2), kernel_shape)
+
+
+def _depthwise_kernel_gradient(padded, dy, size, channels, strides):
+    return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+        input=padded,
+        filter_sizes=(size, size, channels, dy.shape[-1] // channels),
+        out_backprop=dy,
+        strides=(1, strides, strides, 1),
+        padding="VALID",
+    )
+
+
+def _pad(x, margin):
+    return K.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+
+
+def _crop(x, margin):
+    return x[:, margin:-margin, margin:-margin]
+
+
+def _pad_components(x, capsule_dim, margin):
+    """Return the padded map of each component of the capsules: (batch, height, width, num_capsules)."""
+    x = _pad(x, margin)
+    return [x[..., i::capsule_dim] for i in range(capsule_dim)]
+
+
+def _repeat_components(x, capsule_dim, times):
+    """Return the map of each component of the capsules, with every capsule repeated `times` times."""
+    return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]
