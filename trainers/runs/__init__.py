@@ -1,0 +1,1 @@
+"""Run folders: their files, locks, atomic writing, and user errors."""
