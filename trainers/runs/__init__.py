@@ -1,1 +1,1 @@
-"""Run folders: their files, locks, atomic writing, and user errors."""
+"""Run folders: atomic files, the lock, the names of a run's files, and errors that the user can mend."""
