@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..config.recipes import RECIPES, resolve
-from ..config.schema import NETWORK_SETTINGS, Config
+from ..config.schema import Config, network_settings
 from ..fitting.stop_signal import StopSignal
 from ..runs.atomic_files import set_aside
 from ..runs.errors import UserError, reason
@@ -41,7 +41,7 @@ def _configuration(row, recipe, flags, seed):
     base = RECIPES[recipe].config
     model = row.settings.get("model", base.model)
     kept = {name: getattr(base, name) for name in row.keep}
-    mine = {name: value for name, value in flags.items() if name not in NETWORK_SETTINGS or takes(model, name)}
+    mine = {name: value for name, value in flags.items() if name not in network_settings() or takes(model, name)}
     return resolve(recipe, {**kept, **row.settings, **mine, "seed": seed})
 
 

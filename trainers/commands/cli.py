@@ -12,7 +12,7 @@ from ..runs.errors import UserError
 VERBS = {
     "train": "Train a capsule network; with no flags, on scikit-learn's digits.",
     "evaluate": "Evaluate a finished run's saved model.",
-    "tune": "Search lambda, epsilon and other settings with KerasTuner, on one machine or several.",
+    "tune": "Search feedback_weight, epsilon and other settings with KerasTuner, on one machine or several.",
     "ablate": "Run the rows of one of the paper's tables; goes on where it stopped.",
     "report": "Write finished runs' report.html anew, and a page that compares several.",
     "data": "Look at a data set, prepare one, build h-ImageNet, find the hardest classes.",
