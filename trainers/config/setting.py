@@ -100,7 +100,7 @@ class Kind:
     is_list: bool = False
 
 
-KINDS = {
+KINDS: dict[Any, Kind] = {
     str: Kind("text", str, str),
     bool: Kind("switch (true or false)", _switch, bool),
     int: Kind("whole number", int, int),
@@ -169,10 +169,7 @@ def _from_json(field, value):
     kind = kind_of(field)
     if value is None and field.default is None:
         return None
-    if kind.is_list:
-        expected = (list, "a list")
-    else:
-        expected = {str: (str, "text"), bool: (bool, "true or false")}.get(kind.item, (object, ""))
-    if not isinstance(value, expected[0]):
-        raise UserError(f"--{field.name}={value}: expected {expected[1]}.")
+    for json_type, expected in ((list, "a list"), (str, "text"), (bool, "true or false")):
+        if json_type is (list if kind.is_list else kind.item) and not isinstance(value, json_type):
+            raise UserError(f"--{field.name}={value}: expected {expected}.")
     return tuple(value) if kind.is_list else value

@@ -1,7 +1,7 @@
 """The network of a configuration: which builder makes it, with which arguments, and how it is compiled."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -11,7 +11,7 @@ from encapnet_tf.losses.class_loss import ClassLoss
 from ..config.schema import Config, network_settings, settings
 from ..runs.errors import UserError
 
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "encapnet": models.EncapNet,
     "encapnet6": models.EncapNet6,
     "encapnet18": models.EncapNet18,

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from ..config.recipes import override
 from ..config.schema import Config, settings
@@ -34,18 +35,21 @@ class Axis:
     @property
     def logarithmic(self) -> bool:
         """True if the range is sampled logarithmically."""
-        return self.values is None and self.low > 0 and self.high / self.low >= _LOGARITHMIC_FROM
+        if self.low is None or self.high is None or self.low <= 0:
+            return False
+        return self.high / self.low >= _LOGARITHMIC_FROM
 
-    def grid(self, points: int | None) -> tuple:
+    def grid(self, points: int) -> tuple:
         """Return the listed values, or `points` values over the range, both ends included and duplicates left out."""
         if self.values is not None:
             return self.values
+        low, high = cast(float, self.low), cast(float, self.high)
         fractions = [i / (points - 1) for i in range(points)]
         if self.logarithmic:
-            values = [self.low * (self.high / self.low) ** fraction for fraction in fractions]
+            values = [low * (high / low) ** fraction for fraction in fractions]
         else:
-            values = [self.low + (self.high - self.low) * fraction for fraction in fractions]
-        values = [round(value) if isinstance(self.low, int) else _four_digits(value) for value in values]
+            values = [low + (high - low) * fraction for fraction in fractions]
+        values = [round(value) if isinstance(low, int) else _four_digits(value) for value in values]
         return tuple(dict.fromkeys(values))
 
     def declare(self, hp, points: int | None = None):
@@ -55,7 +59,9 @@ class Axis:
             hp: the hyper-parameters of a trial.
             points: values of a range in a grid search; None leaves ranges continuous.
         """
-        if self.values is not None or points is not None:
+        if self.values is not None:
+            return hp.Choice(self.name, list(self.values))
+        if points is not None:
             return hp.Choice(self.name, list(self.grid(points)))
         number = hp.Int if isinstance(self.low, int) else hp.Float
         return number(self.name, self.low, self.high, sampling="log" if self.logarithmic else "linear")
@@ -141,7 +147,7 @@ class Space:
         """
         overrides = {}
         for name, value in values.items():
-            setting = _setting(name)
+            setting = _setting_of_axis(name)
             if name == setting.metadata["search"].per_module:
                 value = (value,) * (len(getattr(base, setting.name) or ()) or _MODULES)
             elif kind_of(setting).is_list:
@@ -169,7 +175,7 @@ class Space:
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
         """Return why some or all trials ignore the axis and what would help, or None if every trial uses it."""
-        setting = _setting(axis.name)
+        setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
                 return f"--model={model} has no setting {setting.name}, so", "Choose another --model"
@@ -191,7 +197,17 @@ def _four_digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _setting(name: str) -> dataclasses.Field | None:
+def _setting_of_axis(name: str) -> dataclasses.Field:
+    """Return the setting that an axis varies. The file of a plan may name one that this version does not know."""
+    setting = _find_setting(name)
+    if setting is None:
+        raise UserError(
+            f"The search varies {name}, which is no setting. Expected the plan of this version of the package."
+        )
+    return setting
+
+
+def _find_setting(name: str) -> dataclasses.Field | None:
     """Return the setting that has this name, alias or axis; None if there is none."""
     for setting in settings():
         search = setting.metadata["search"]
@@ -201,7 +217,7 @@ def _setting(name: str) -> dataclasses.Field | None:
 
 
 def _axis(name, choice) -> Axis:
-    setting = _setting(name)
+    setting = _find_setting(name)
     if setting is None or setting.metadata["search"].refusal:
         raise UserError(_refusal(name, setting))
     search, kind = setting.metadata["search"], kind_of(setting)
