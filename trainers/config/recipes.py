@@ -10,7 +10,7 @@ DEFAULT_RECIPE = "digits"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Configuration to start from, with a sentence about it.
+    """Named configuration to start from.
 
     Attributes:
         config: the configuration.

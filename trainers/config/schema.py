@@ -26,9 +26,9 @@ _SEVERAL_DEVICES = {"strategy": ("auto", "mirrored", "multi_worker")}
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run computes.
+    """Configuration of a run: data, network, feedback units, loss, optimizer, schedule and devices.
 
-    Each field is a setting: its marks say which arguments it becomes and how it may be searched (see `setting`). A
+    Each field is a setting, whose marks say which argument it becomes and how it may be searched: see `setting`. A
     network setting that is None keeps the default of the network's builder.
     """
 

@@ -16,13 +16,14 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")
 
 @dataclass(frozen=True)
 class Search:
-    """How a hyper-parameter search may vary a setting.
+    """Rules of a hyper-parameter search for one setting.
 
     Attributes:
-        usual: what is searched if the user gives no range: (low, high) or a list of values. None: the setting's
-            choices; a setting without choices then needs a range from the user.
+        usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices
+            is then searched only over a range that the user gives.
         alias: second name of the setting in `--search`.
-        per_module: name of the search axis whose one number sets every module of a setting with one number per module.
+        per_module: name of the axis of a setting that is a list with one number per module. The searched number is
+            repeated for every module.
         refusal: why the setting cannot be searched, as the end of "... cannot be searched, because".
     """
 
@@ -44,7 +45,9 @@ def setting(
     used_with: dict[str, tuple] | None = None,
     search: Search = Search(),
 ) -> Any:
-    """Return a dataclass field for a setting. The field's annotation says of which kind its values are: see `KINDS`.
+    """Return a dataclass field for a setting of the configuration.
+
+    The field's annotation, one of `KINDS` or its union with None, says how values are parsed and checked.
 
     Args:
         help: help text of its flag.
@@ -85,7 +88,7 @@ def _words(text):
 
 @dataclass(frozen=True)
 class Kind:
-    """Kind of a setting's values.
+    """Type of a setting's values, with the parser of its flag.
 
     Attributes:
         name: what a command-line error calls a value.
@@ -111,7 +114,7 @@ KINDS: dict[Any, Kind] = {
 
 
 def kind_of(field: dataclasses.Field) -> Kind:
-    """Return the kind of a setting's values, from the field's annotation."""
+    """Return the type of a setting's values, as its annotation says."""
     if isinstance(field.type, UnionType):
         (annotation,) = (part for part in get_args(field.type) if part is not NoneType)
         return KINDS[annotation]
@@ -119,7 +122,7 @@ def kind_of(field: dataclasses.Field) -> Kind:
 
 
 def check(field: dataclasses.Field, value) -> None:
-    """Raise an error if a setting does not take a value.
+    """Raise an error if a value is not allowed for a setting.
 
     Raises:
         UserError: the value is of another kind, none of the choices, or out of bounds.

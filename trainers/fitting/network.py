@@ -25,7 +25,7 @@ _WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
 
 def takes(model: str, setting: str) -> bool:
-    """Return whether the builder of a network has the argument that a network setting is passed as."""
+    """Return whether the builder of a network takes a setting as an argument."""
     if (model, setting) == ("resnet20", "width"):  # ResNet20's width is a number of channels, the setting names a shape
         return False
     parameters = inspect.signature(_BUILDERS[model]).parameters
@@ -50,8 +50,8 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
         arguments |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
     if config.bias_stddev:
         arguments["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
-    if foreign := [name for name in arguments if not takes(config.model, name)]:
-        raise UserError(f"--model={config.model} has no setting {', '.join(foreign)}.")
+    if unknown := [name for name in arguments if not takes(config.model, name)]:
+        raise UserError(f"--model={config.model} has no setting {', '.join(unknown)}.")
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
@@ -112,12 +112,12 @@ def compile_model(
         metrics=[accuracy(name="accuracy"), ClassLoss(loss)],
         jit_compile={"auto": "auto", "true": True, "false": False}[config.jit_compile],
     )
-    needed: list[keras.callbacks.Callback] = []
+    extra_callbacks: list[keras.callbacks.Callback] = []
     if config.loss == "spread":
-        needed.append(callbacks.SpreadMarginSchedule())
+        extra_callbacks.append(callbacks.SpreadMarginSchedule())
     if config.ema:  # the averaged weights are validated and saved, not the last ones
-        needed.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    return needed
+        extra_callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    return extra_callbacks
 
 
 def _optimizer(config, steps_per_epoch):

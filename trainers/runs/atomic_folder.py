@@ -25,15 +25,15 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Return the path of a file of this folder."""
+        """Return the path of a file in the folder."""
         return self.path / name
 
     def locked(self) -> AbstractContextManager[None]:
-        """Return a context manager that holds the folder's lock: see `locked`."""
+        """Return a context manager that locks the folder for one writing process."""
         return locked(self.file(self.lock_file))
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
-        """Return a context manager that replaces a file of this folder atomically: see `atomic_files.replacing`."""
+        """Return a context manager that yields a temporary path and then replaces a file of the folder atomically."""
         return replacing(self.file(name))
 
     def write_text(self, name: str, text: str) -> None:

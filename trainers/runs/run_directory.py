@@ -12,7 +12,9 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class RunDirectory(AtomicFolder):
-    """Folder of a run. It is never overwritten, and `summary_file` is written last: with it the run is complete.
+    """Folder of one run: its configuration, metrics, models, predictions, report and summary.
+
+    A run is never overwritten. Its summary is written last, so a run with a summary is complete.
 
     Args:
         path: an existing folder; `create` makes a new one.
@@ -81,7 +83,7 @@ class RunDirectory(AtomicFolder):
 
     @property
     def is_complete(self) -> bool:
-        """True once the run has written its last file."""
+        """True once the run has its summary, which is written last."""
         return self.file(self.summary_file).is_file()
 
     @classmethod

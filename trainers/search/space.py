@@ -75,7 +75,7 @@ class Space:
 
     @classmethod
     def of(cls, ranges: Mapping) -> "Space":
-        """Return a space of ranges by name.
+        """Return the space of some settings with their ranges or values.
 
         Args:
             ranges: name of a setting (or its alias "lambda", or "depth") -> (low, high), a list of values, or None for
