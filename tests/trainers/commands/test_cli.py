@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import encapnet_tf as en
-from tests.trainers.conftest import TINY
+from tests.trainers.commands.command import TINY
 from tests.trainers.data.idx_files import write_fashion_mnist
 from tests.trainers.data.image_files import write_folder
 
@@ -29,8 +29,8 @@ def read_json_lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_train_writes_a_whole_run(finished_run):
-    path, output = finished_run.path, finished_run.stdout
+def test_train_writes_a_whole_run(trained_run):
+    path, output = trained_run.path, trained_run.stdout
     assert {
         "config.json",
         "metrics.jsonl",
@@ -61,8 +61,8 @@ def test_train_writes_a_whole_run(finished_run):
     assert all(p.stat().st_mtime_ns <= last for p in path.iterdir() if p.is_file()), "the summary is written last"
 
 
-def test_agreement_is_recorded(finished_run):
-    rows = read_json_lines(finished_run.path / "agreement.jsonl")
+def test_agreement_is_recorded(trained_run):
+    rows = read_json_lines(trained_run.path / "agreement.jsonl")
     assert {row["epoch"] for row in rows} == {1, 2}
     assert {(row["layer"], row["branch"]) for row in rows} == {
         ("module1_type1", "master"),
@@ -72,33 +72,33 @@ def test_agreement_is_recorded(finished_run):
         assert sum(row["share"]) == pytest.approx(1)
 
 
-def test_saved_models_load_with_their_loss_and_optimizer(finished_run):
+def test_saved_models_load_with_their_loss_and_optimizer(trained_run):
     for name in ("best.keras", "final.keras"):
-        model = en.load_model(finished_run.path / name)
+        model = en.load_model(trained_run.path / name)
         model.run_eagerly = True  # one batch is not worth compiling
         logged = model.train_on_batch(np.zeros((4, 8, 8, 1)), np.zeros(4), return_dict=True)
         assert logged["class_loss"] == pytest.approx(logged["loss"])
 
 
-def test_evaluate_compares_with_the_summary(finished_run, encapnet, tmp_path):
-    accuracy = read_json(finished_run.path / "summary.json")["test_accuracy"]
-    result = encapnet("evaluate", finished_run.path)
+def test_evaluate_compares_with_the_summary(trained_run, encapnet, tmp_path):
+    accuracy = read_json(trained_run.path / "summary.json")["test_accuracy"]
+    result = encapnet("evaluate", trained_run.path)
     assert result.status == 0, result.stderr
     assert f"test accuracy        {accuracy:.2%}" in result.stdout
     assert "the same" in result.stdout
 
-    summary = read_json(finished_run.path / "summary.json")
+    summary = read_json(trained_run.path / "summary.json")
     for name in ("config.json", "best.keras"):
-        (tmp_path / name).write_bytes((finished_run.path / name).read_bytes())
+        (tmp_path / name).write_bytes((trained_run.path / name).read_bytes())
     (tmp_path / "summary.json").write_text(json.dumps(summary | {"test_errors": summary["test_errors"] + 1}))
     result = encapnet("evaluate", tmp_path)
     assert result.status == 1
     assert "The run reported" in result.stderr, "the summary's figure is compared, not repeated"
 
 
-def test_evaluate_compares_runs_under_disturbance(finished_run, encapnet, tmp_path):
+def test_evaluate_compares_runs_under_disturbance(trained_run, encapnet, tmp_path):
     for name in ("one", "other"):
-        shutil.copytree(finished_run.path, tmp_path / name)
+        shutil.copytree(trained_run.path, tmp_path / name)
     result = encapnet("evaluate", "one", "other", "--shifts", "--fgsm", "--images=10", "--crops=10")
     assert result.status == 0, result.stderr
     for text in (" 5 crops", "top-5 accuracy", "calibration error", "Shift (share", "Fast gradient sign"):
@@ -122,8 +122,8 @@ def test_data_check_draws_what_training_sees(encapnet, tmp_path):
     assert not list(tmp_path.glob("runs*"))
 
 
-def test_hardest_classes_of_a_run(finished_run, encapnet, tmp_path):
-    result = encapnet("data", "hardest", f"--model={finished_run.path}", "--classes=3", "--out=hard.txt")
+def test_hardest_classes_of_a_run(trained_run, encapnet, tmp_path):
+    result = encapnet("data", "hardest", f"--model={trained_run.path}", "--classes=3", "--out=hard.txt")
     assert result.status == 0, result.stderr
     lines = (tmp_path / "hard.txt").read_text().splitlines()
     accuracies = [float(line.split("#")[1]) for line in lines]
@@ -154,13 +154,13 @@ def test_a_run_with_units_every_augmentation_and_averaged_weights(encapnet, tmp_
     assert "the same" in result.stdout
 
 
-def test_reports_are_written_again_and_runs_are_compared(finished_run, encapnet, tmp_path):
+def test_reports_are_written_again_and_runs_are_compared(trained_run, encapnet, tmp_path):
     for name in ("tiny", "other"):
-        shutil.copytree(finished_run.path, tmp_path / name)
+        shutil.copytree(trained_run.path, tmp_path / name)
         (tmp_path / name / "report.html").unlink()
     result = encapnet("report", "tiny", "tiny")
     assert result.status == 0, result.stderr
-    assert (tmp_path / "tiny" / "report.html").read_text() == (finished_run.path / "report.html").read_text()
+    assert (tmp_path / "tiny" / "report.html").read_text() == (trained_run.path / "report.html").read_text()
     assert not (tmp_path / "comparison.html").exists(), "a run is not compared with itself"
 
     result = encapnet("report", "tiny", "other", "--out=page.html")
