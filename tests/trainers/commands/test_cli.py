@@ -96,6 +96,7 @@ def test_evaluate_compares_with_the_summary(trained_run, encapnet, tmp_path):
     assert "The run reported" in result.stderr, "the summary's figure is compared, not repeated"
 
 
+@pytest.mark.ci
 def test_evaluate_compares_runs_under_disturbance(trained_run, encapnet, tmp_path):
     for name in ("one", "other"):
         shutil.copytree(trained_run.path, tmp_path / name)
