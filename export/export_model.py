@@ -11,7 +11,7 @@ import encapnet_tf
 from ..trainers.data.augmentation.views import Views
 from ..trainers.evaluation.calibration import Calibration
 from ..trainers.runs.errors import UserError
-from ..trainers.runs.versions import installed
+from ..trainers.runs.run_directory import package_versions
 from .artefacts.documents import model_card, parity_table, write_serving_files
 from .artefacts.export_folder import Draft, ExportFolder
 from .artefacts.inference import inference_model, unit_names
@@ -166,7 +166,7 @@ def _metadata(model, inference, preprocessing, class_names, draft, parity, sourc
     seen = list(inference.inputs[0].shape[1:])
     trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
     scores = lengths.min() >= 0 and lengths.max() <= 1
-    versions = installed("keras", "tensorflow", "numpy", "ai-edge-litert")
+    versions = package_versions("keras", "tensorflow", "numpy", "ai-edge-litert")
     return {
         "name": draft.target.name,
         "version": draft.version,

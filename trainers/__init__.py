@@ -1,1 +1,1 @@
-"""Training: configuration, data, run folders, and the verbs of the `encapnet` command. Imports only the core."""
+"""The `encapnet` command except for exports: configuration, data, training, evaluation, reports and searches."""

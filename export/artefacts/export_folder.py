@@ -1,6 +1,5 @@
 """The folder of an export: what is made goes into a draft beside it, and takes its place whole or not at all."""
 
-import json
 import os
 import re
 import secrets
@@ -8,6 +7,7 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...trainers.runs.atomic_folder import AtomicFolder
 from ...trainers.runs.errors import UserError
 from .lite import VARIANTS
 
@@ -71,7 +71,7 @@ class ExportFolder:
             shutil.rmtree(path, ignore_errors=True)
 
 
-class Draft:
+class Draft(AtomicFolder):
     """An export in the making.
 
     Attributes:
@@ -80,10 +80,8 @@ class Draft:
     """
 
     def __init__(self, target: ExportFolder, path: Path, version: int):
-        self.target, self.path, self.version = target, path, version
-
-    def file(self, name: str) -> Path:
-        return self.path / name
+        super().__init__(path)
+        self.target, self.version = target, version
 
     @property
     def saved_model(self) -> Path:
@@ -91,9 +89,6 @@ class Draft:
 
     def lite(self, variant: str) -> Path:
         return self.path / f"{self.target.name}{VARIANTS[variant]}.tflite"
-
-    def write_json(self, name: str, value):
-        self.file(name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
     def publish(self):
         """Moves everything into place, the new version of the SavedModel last: a server may be watching."""

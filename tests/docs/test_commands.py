@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 from encapnet_tf.trainers.commands import cli
-from encapnet_tf.trainers.config.flags import DEFAULT_RECIPE, given_flags
+from encapnet_tf.trainers.config.flags import DEFAULT_RECIPE, flag_values
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.runs.errors import UserError
 
@@ -41,7 +41,7 @@ def parse(words):
     """Parse the arguments of an `encapnet` command as the command line does, and check its choices."""
     args = cli._parse([fill_placeholders(word) for word in words])
     if args.verb == "train":
-        resolve(args.recipe or DEFAULT_RECIPE, given_flags(args))
+        resolve(args.recipe or DEFAULT_RECIPE, flag_values(args))
     return args
 
 

@@ -5,11 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..config.recipes import RECIPES, resolve
-from ..config.schema import NETWORK_SETTINGS, Config
+from ..config.schema import Config, network_settings
 from ..fitting.stop_signal import StopSignal
+from ..runs.atomic_files import set_aside
 from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
 from .rows import FAILURE_FILE, SHARED_RUN_FILE, Row
+
+_UNFINISHED = "-unfinished"  # suffix of the folder of an interrupted run
 
 
 def plan(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[tuple[Row, int, Config]]:
@@ -38,7 +41,7 @@ def _configuration(row, recipe, flags, seed):
     base = RECIPES[recipe].config
     model = row.settings.get("model", base.model)
     kept = {name: getattr(base, name) for name in row.keep}
-    mine = {name: value for name, value in flags.items() if name not in NETWORK_SETTINGS or takes(model, name)}
+    mine = {name: value for name, value in flags.items() if name not in network_settings() or takes(model, name)}
     return resolve(recipe, {**kept, **row.settings, **mine, "seed": seed})
 
 
@@ -83,11 +86,11 @@ def _state(place, config) -> str | None:
     if (place / SHARED_RUN_FILE).exists():
         shared = place.parent.parent / RunDirectory(place).read_json(SHARED_RUN_FILE, "run")["run"]
         if (state := _state(shared, config)) is None:
-            _move_aside(place)
+            set_aside(place, _UNFINISHED)
         return state
     if not (place / RunDirectory.config_file).exists():
         if place.exists():
-            _move_aside(place)
+            set_aside(place, _UNFINISHED)
         return None
     found = Config.from_json(RunDirectory(place).read_json(RunDirectory.config_file, "config")["config"])
     if other := [name for name, value in config.__dict__.items() if getattr(found, name) != value]:
@@ -98,16 +101,8 @@ def _state(place, config) -> str | None:
         return "failed"
     if (place / RunDirectory.summary_file).exists():
         return "done"
-    _move_aside(place)
+    set_aside(place, _UNFINISHED)
     return None
-
-
-def _move_aside(place):
-    """An unfinished run is kept under another name."""
-    number = 1
-    while (aside := place.with_name(f"{place.name}-unfinished{number}")).exists():
-        number += 1
-    place.rename(aside)
 
 
 def _run(place, config, same) -> str:

@@ -1,1 +1,1 @@
-"""The `encapnet` command: argument parser and verbs."""
+"""The `encapnet` command: the argument parser and one module per verb."""

@@ -1,8 +1,11 @@
-"""The `encapnet` command: one verb, one module; each verb has its own flags and help."""
+"""The `encapnet` command line: the verbs, their argument parsers, error messages and exit statuses."""
 
+import argparse
 import difflib
 import importlib
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 from absl import app
 from absl.flags import argparse_flags
@@ -12,46 +15,51 @@ from ..runs.errors import UserError
 VERBS = {
     "train": "Train a capsule network; with no flags, on scikit-learn's digits.",
     "evaluate": "Evaluate a finished run's saved model.",
-    "tune": "Search lambda, epsilon and other settings with KerasTuner, on one machine or several.",
-    "ablate": "Run the rows of one of the paper's tables; goes on where it stopped.",
-    "report": "Write finished runs' report.html anew, and a page that compares several.",
-    "data": "Look at a data set, prepare one, build h-ImageNet, find the hardest classes.",
-    "export": "Make a finished run a SavedModel and TFLite files, proved equal to it, and what a server needs.",
-    "predict": "Classify image files by a run, by an export or by a server.",
+    "tune": "Search feedback_weight, epsilon and other settings with KerasTuner, on one machine or several.",
+    "ablate": "Run the rows of one of the paper's tables; resumes an interrupted table.",
+    "report": "Write the report.html of finished runs again, and a page that compares several.",
+    "data": "Inspect or prepare a data set, build h-ImageNet, find the hardest classes.",
+    "export": "Export a finished run as SavedModel and TFLite files, verified against it, with serving files.",
+    "predict": "Classify image files with a run, an export or a server.",
 }
-# Where a verb's module has another name.
+# Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`.
 _MODULES = {"export": "...export.commands.export", "predict": "...export.commands.predict"}
 
 
 class _Parser(argparse_flags.ArgumentParser):
+    """Argument parser that takes no abbreviated flags, and names the nearest flag in its errors."""
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs, allow_abbrev=False)
 
-    def error(self, message):
-        """One message, with the flag that was probably meant; exit status 2."""
+    def error(self, message: str) -> NoReturn:
+        """Print an error in one message and exit with status 2."""
         flag = message.removeprefix("unrecognized arguments: ").split("=")[0].split()[0]
         if near := difflib.get_close_matches(flag, self._option_string_actions, n=1):
             message += f" (did you mean {near[0]}?)"
         self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
 
 
-def _parse(argv):
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the parsed arguments of a command line whose first entry is the program."""
     parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, export.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
-        verb = verbs.add_parser(name, help=help, description=help, inherited_absl_flags=None)
-        if name not in argv:  # another verb's module is not needed, the exports' least of all
+        verb_parser = verbs.add_parser(name, help=help, description=help, inherited_absl_flags=None)
+        if name not in argv:  # only the typed verb's module is imported, because the exports' need further packages
             continue
         module = importlib.import_module(_MODULES.get(name, f".{name}"), __package__)
-        verb.set_defaults(parser=verb, main=module.main)
-        module.add_arguments(verb)  # an action of a verb sets its own parser and main
+        # Set before the verb adds its arguments, so that a verb with actions can set another main for each of them.
+        verb_parser.set_defaults(parser=verb_parser, main=module.main)
+        module.add_arguments(verb_parser)
     args, unknown = parser.parse_known_args(argv[1:])
     if unknown:  # reported by the verb's parser, which knows the verb's flags
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return args
 
 
-def _run(args):
+def _run(args: argparse.Namespace) -> int:
+    """Run a verb and return the exit status of the command."""
     try:
         args.main(args)
     except UserError as error:
@@ -63,6 +71,6 @@ def _run(args):
     return 0
 
 
-def main():
-    """Entry point of the console script."""
+def main() -> None:
+    """Run the command and exit: the entry point of the console script."""
     app.run(_run, flags_parser=_parse)

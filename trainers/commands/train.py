@@ -27,7 +27,7 @@ def main(args):
         if args.run_dir is not None:
             raise UserError("--resume goes on in the run's own folder: leave --run_dir out.")
         unfinished = RunDirectory.unfinished(args.resume)
-        recipe, given = flags.asked_for(args)
+        recipe, given = flags.recipe_and_settings(args)
         done = train(resume.configuration(unfinished, recipe, given), resume=unfinished)
     if done is None:
         return

@@ -145,7 +145,7 @@ def plan(args) -> Plan:
 def _asks(args) -> bool:
     """Whether any flag says what to search, so that a resumed search must be the same."""
     own = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
-    return any(value is not None for value in own) or bool(config_file.given_flags(args))
+    return any(value is not None for value in own) or bool(config_file.flag_values(args))
 
 
 def _recipe(args) -> str:

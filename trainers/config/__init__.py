@@ -1,1 +1,1 @@
-"""The configuration of a run: schema, command-line flags made from it, recipes."""
+"""The configuration of a run: settings, the schema, flags and files that override it, recipes to start from."""

@@ -1,22 +1,29 @@
-"""Recipes: named starting points. A flag given on the command line overrides the recipe's setting."""
+"""Recipes: named configurations to start from, and how other settings override them."""
 
 from dataclasses import dataclass, replace
 
 from ..runs.errors import UserError
-from .schema import AUGMENT_BASES, NETWORK_SETTINGS, Config
+from .schema import AUGMENT_BASES, Config, network_settings
+
+DEFAULT_RECIPE = "digits"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A configuration and what to expect of it (command, hardware, time, result)."""
+    """Named configuration to start from.
+
+    Attributes:
+        config: the configuration.
+        about: its command, and the hardware, time and result to expect.
+    """
 
     config: Config
     about: str
 
 
-# The paper's settings (section 5). EncapNet-18 with both skips, both sources of the coefficients and two feedback units
-# a module; Adam, L2 in the gradient, a tenth of the rate after 200, 300 and 400 epochs. The biases' N(0, 1) is the
-# release's.
+# The paper's settings (section 5): EncapNet-18 with both skips, coefficients from both branches and two feedback units
+# in each module; Adam with L2 in the gradient; the learning rate divided by 10 after 200, 300 and 400 epochs. The
+# initial biases from N(0, 1) are the release's.
 _PAPER = Config(
     model="encapnet18",
     routing=("master_aide",),
@@ -34,7 +41,7 @@ _PAPER = Config(
     epochs=600,
     batch_size=128,
 )
-_NOT_RUN = "Not run to its end here: 600 epochs of the full network want a GPU."
+_NOT_RUN = "Not run to its end here: 600 epochs of the full network need a GPU."
 
 
 def _paper(recipe, dataset, augment, about, **settings) -> Recipe:
@@ -121,18 +128,15 @@ RECIPES = {
             ema=0.999,
             epochs=100,
         ),
-        "`encapnet train --recipe=cifar10_modern`: today's training for accuracy sooner, not the paper's: AdamW, a "
-        "warm-up and a cosine, averaged weights, RandAugment, no feedback units. The same flags go with any recipe. "
-        "Not run to its end here: it wants a GPU.",
+        "`encapnet train --recipe=cifar10_modern`: modern training that needs fewer epochs than the paper's: AdamW, a "
+        "warm-up and a cosine, averaged weights, RandAugment, no feedback units. The same flags work with any recipe. "
+        "Not run to its end here: it needs a GPU.",
     ),
 }
 
 
 def resolve(recipe: str, overrides: dict) -> Config:
-    """The configuration of a recipe with some settings overridden.
-
-    Choosing another network drops the recipe's settings of its own network. Extra augmentations without a base are
-    added to the recipe's base.
+    """Return a recipe's configuration with some settings overridden: see `override`.
 
     Args:
         recipe: name of a recipe.
@@ -147,11 +151,13 @@ def resolve(recipe: str, overrides: dict) -> Config:
 
 
 def override(base: Config, overrides: dict) -> Config:
-    """A configuration with some settings changed. Another network drops the base's own network settings; extra
-    augmentations alone are added to the base's.
+    """Return a configuration with some settings replaced.
+
+    Choosing another network resets the network settings to that network's defaults. Extra augmentations without a base
+    are added to the configuration's base.
 
     Args:
-        base: the configuration.
+        base: the configuration; it is not changed.
         overrides: setting -> value.
 
     Raises:
@@ -159,8 +165,8 @@ def override(base: Config, overrides: dict) -> Config:
     """
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
-        values.update(dict.fromkeys(NETWORK_SETTINGS))
+        values.update(dict.fromkeys(network_settings()))
     augment = overrides.get("augment")
     if augment and not set(augment) & set(AUGMENT_BASES):
         overrides = {**overrides, "augment": (base.augment[0], *augment)}
-    return Config(**{**values, **overrides})
+    return replace(base, **{**values, **overrides})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runs.atomic_files import replacing
+from ..runs.atomic_files import replacing, set_aside
 
 _HEAD = b"encapnet checkpoint 1 "  # then the SHA-256 of what follows, a newline, and an .npz file
 
@@ -106,8 +106,7 @@ class Checkpoints:
                 _check_best_model(checkpoint.state, _best_model_of(path))
                 return path, checkpoint
             except Damaged as reason:
-                aside = path.with_suffix(".damaged")
-                os.replace(path, aside)
+                aside = set_aside(path, ".damaged")
                 told(f"{path} is damaged ({reason}); it is now {aside.name}, and the one before it is used.")
         return None
 

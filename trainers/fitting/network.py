@@ -1,16 +1,17 @@
-"""From a configuration to a compiled model."""
+"""The network of a configuration: which builder makes it, with which arguments, and how it is compiled."""
 
 import inspect
+from collections.abc import Callable, Sequence
 
 import keras
 
 from encapnet_tf import callbacks, losses, models, optimizers
 from encapnet_tf.losses.class_loss import ClassLoss
 
-from ..config.schema import NETWORK_SETTINGS
+from ..config.schema import Config, network_settings, settings
 from ..runs.errors import UserError
 
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "encapnet": models.EncapNet,
     "encapnet6": models.EncapNet6,
     "encapnet18": models.EncapNet18,
@@ -20,45 +21,41 @@ _BUILDERS = {
     "resnet18": models.ResNet18,
     "resnet20": models.ResNet20,
 }
-_WARM_UP_SHARE = 0.05
+_WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
 
 def takes(model: str, setting: str) -> bool:
-    """Whether a network has a setting of `NETWORK_SETTINGS`."""
-    if (model, setting) == ("resnet20", "width"):  # a number of channels there, the name of a shape here
+    """Return whether the builder of a network takes a setting as an argument."""
+    if (model, setting) == ("resnet20", "width"):  # ResNet20's width is a number of channels, the setting names a shape
         return False
     parameters = inspect.signature(_BUILDERS[model]).parameters
-    if "options" in parameters:  # which go to EncapNet
+    if "options" in parameters:  # a builder that passes its options to EncapNet
         parameters = inspect.signature(models.EncapNet).parameters
     return setting in parameters
 
 
-def build(config, image_shape, classes: int):
-    """Builds the configuration's network; pixels from 0 to 255 go in, its first layer rescales them.
+def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Model:
+    """Build the network of a configuration. Its first layer rescales pixels from 0 to 255.
 
     Args:
-        config: the run's `Config`.
+        config: the run's configuration.
         image_shape: (height, width, channels).
         classes: number of classes.
 
     Raises:
-        UserError: the settings do not make a network.
+        UserError: the network does not have one of the settings, or its builder refuses a value.
     """
-    builder = _BUILDERS[config.model]
-    options = {name: getattr(config, name) for name in NETWORK_SETTINGS if getattr(config, name) is not None}
-    for name in ("routing", "coefficients"):
-        if len(options.get(name, ())) == 1:
-            options[name] = options[name][0]
+    arguments = _network_arguments(config)
     if config.feedback != "none":
-        options |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
+        arguments |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
     if config.bias_stddev:
-        options["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
-    if foreign := [name for name in options if not takes(config.model, name)]:
-        raise UserError(f"--model={config.model} has no setting {', '.join(foreign)}.")
+        arguments["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
+    if unknown := [name for name in arguments if not takes(config.model, name)]:
+        raise UserError(f"--model={config.model} has no setting {', '.join(unknown)}.")
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
-        model = builder(image_shape, classes, include_rescaling=True, **options)
+        model = _BUILDERS[config.model](image_shape, classes, include_rescaling=True, **arguments)
     except ValueError as error:
         raise UserError(f"These settings make no network: {error}") from None
     finally:
@@ -67,55 +64,60 @@ def build(config, image_shape, classes: int):
     return model
 
 
-def feedback_options(config) -> dict:
-    """The arguments of the configuration's `layers.FeedbackAgreement` units."""
-    names = (
-        "epsilon",
-        "iterations",
-        "cost",
-        "debias",
-        "differentiate_plan",
-        "divergence",
-        "extractor_objective",
-        "sync_replicas",
-    )
-    options = {"weight": config.feedback_weight, **{name: getattr(config, name) for name in names}}
-    if config.generator is not None:
-        options["generator"] = config.generator
-    if config.extractor == "none":
-        options["extractor"] = None
-    return options
+def _network_arguments(config) -> dict:
+    values = {name: getattr(config, name) for name in network_settings()}
+    arguments = {name: value for name, value in values.items() if value is not None}
+    # A builder takes one choice for all modules as a string.
+    for name, value in arguments.items():
+        if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], str):
+            arguments[name] = value[0]
+    return arguments
 
 
-def compile_model(model, config, steps_per_epoch: int, mixed_labels: bool = False) -> list:
-    """Compiles the model for the configuration.
+def feedback_options(config: Config) -> dict:
+    """Return the arguments of a configuration's `layers.FeedbackAgreement` units."""
+    values = {field.metadata["unit_argument"]: getattr(config, field.name) for field in settings()}
+    return {
+        argument: None if value == "none" else value
+        for argument, value in values.items()
+        if argument is not None and value is not None
+    }
+
+
+def compile_model(
+    model: keras.Model, config: Config, steps_per_epoch: int, mixed_labels: bool = False
+) -> list[keras.callbacks.Callback]:
+    """Compile a network with the loss, optimizer and metrics of a configuration.
 
     Args:
         model: the network.
-        config: the run's `Config`.
-        steps_per_epoch: for the learning rate's schedule.
-        mixed_labels: whether labels come as rows (batch, classes).
+        config: the run's configuration.
+        steps_per_epoch: training steps in an epoch, for the learning rate schedule.
+        mixed_labels: whether labels are distributions (batch, classes) rather than integers (batch,).
 
     Returns:
-        The callbacks that its loss and its optimizer need.
+        The callbacks that the loss and the optimizer need during training.
     """
-    metrics, crossentropy = keras.metrics, keras.losses.SparseCategoricalCrossentropy
-    if mixed_labels:
-        crossentropy = keras.losses.CategoricalCrossentropy
-    loss, schedules = {
-        "margin": lambda: (losses.MarginLoss(), []),
-        "spread": lambda: (losses.SpreadLoss(0.2), [callbacks.SpreadMarginSchedule()]),
-        "crossentropy": lambda: (crossentropy(), []),
+    crossentropy = keras.losses.CategoricalCrossentropy if mixed_labels else keras.losses.SparseCategoricalCrossentropy
+    accuracy = keras.metrics.CategoricalAccuracy if mixed_labels else keras.metrics.SparseCategoricalAccuracy
+    loss = {
+        "margin": losses.MarginLoss,
+        "spread": lambda: losses.SpreadLoss(0.2),
+        "crossentropy": crossentropy,
     }[config.loss]()
-    accuracy = metrics.CategoricalAccuracy if mixed_labels else metrics.SparseCategoricalAccuracy
-    # The loss that is logged has the feedback units' terms in it; this is the class loss alone.
-    alone = ClassLoss(loss)
-    jit = {"auto": "auto", "true": True, "false": False}[config.jit_compile]
     model.compile(
-        _optimizer(config, steps_per_epoch), loss, metrics=[accuracy(name="accuracy"), alone], jit_compile=jit
+        _optimizer(config, steps_per_epoch),
+        loss,
+        # The logged loss includes the feedback units' terms, so the loss of the classes is a metric of its own.
+        metrics=[accuracy(name="accuracy"), ClassLoss(loss)],
+        jit_compile={"auto": "auto", "true": True, "false": False}[config.jit_compile],
     )
-    # Validation, the best model and the final one are of the averaged weights.
-    return [*schedules, *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.ema else [])]
+    extra_callbacks: list[keras.callbacks.Callback] = []
+    if config.loss == "spread":
+        extra_callbacks.append(callbacks.SpreadMarginSchedule())
+    if config.ema:  # the averaged weights are validated and saved, not the last ones
+        extra_callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    return extra_callbacks
 
 
 def _optimizer(config, steps_per_epoch):
@@ -127,7 +129,9 @@ def _optimizer(config, steps_per_epoch):
         options["gradient_accumulation_steps"] = config.accumulate_steps
     if config.optimizer == "adamw":
         if config.l2:
-            raise UserError(f"--l2={config.l2} goes with --optimizer=adam; adamw has --weight_decay.")
+            raise UserError(
+                f"--l2={config.l2} goes with --optimizer=adam. Choose that optimizer, or use --weight_decay of adamw."
+            )
         return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **options)
     return optimizers.AdamL2(rate, config.l2, **options) if config.l2 else keras.optimizers.Adam(rate, **options)
 
@@ -139,7 +143,8 @@ def _learning_rate(config, steps_per_epoch):
         warm_up = max(1, int(_WARM_UP_SHARE * steps))
         return schedules.CosineDecay(0.0, max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up)
     if config.schedule == "step":
-        # The first step after a milestone is number milestone * steps_per_epoch; a boundary still has the old rate.
+        # Step milestone * steps_per_epoch is the first one with the smaller rate. PiecewiseConstantDecay keeps the old
+        # rate at a boundary itself, hence - 1.
         boundaries = [epochs * steps_per_epoch - 1 for epochs in config.milestones]
         return schedules.PiecewiseConstantDecay(boundaries, [rate * 0.1**i for i in range(len(boundaries) + 1)])
     return rate

@@ -10,10 +10,9 @@ from datetime import datetime
 from ..config.recipes import RECIPES
 from ..config.schema import Config
 from ..evaluation.predictions import PREDICT_BATCH
-from ..runs.atomic_files import remove_leftovers
+from ..runs.atomic_files import remove_temporary_files
 from ..runs.errors import UserError
-from ..runs.run_directory import RunDirectory
-from ..runs.versions import installed
+from ..runs.run_directory import RunDirectory, package_versions
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
@@ -100,7 +99,7 @@ def _describe(run, config, resumed):
         return
     for folder in (run.path, run.file(RunDirectory.checkpoints_folder)):
         if folder.is_dir():
-            remove_leftovers(folder)
+            remove_temporary_files(folder)
     told = run.read_json(RunDirectory.config_file)
     now = _circumstances()
     if told.get("versions") != now["versions"]:
@@ -159,7 +158,7 @@ def _circumstances() -> dict:
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **installed(*_PACKAGES)},
+        "versions": {"python": platform.python_version(), **package_versions(*_PACKAGES)},
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "machine": f"{platform.machine()}, {platform.system()}",
     }

@@ -1,8 +1,9 @@
-"""Files that are whole, and on the disk, before they take their name."""
+"""Atomic writes and renames: a reader finds the old file or the complete new one, never a part."""
 
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,15 +11,14 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
 @contextmanager
-def replacing(path: Path):
-    """Gives the path of a temporary sibling to write to; it takes the name when the block ends well.
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to, and rename the written file to `path` when the block succeeds.
 
-    It is flushed to the disk before it is renamed, and the folder after, so that a machine that loses power has the old
-    file or the new one.
+    The file is flushed to disk before the rename and its folder after, so a power failure leaves the old file or the
+    new one. If the block raises, the temporary file is removed and `path` stays as it was.
     """
-    temporary = path.with_name(
-        f".{secrets.token_hex(4)}-{path.name}"
-    )  # keeps the suffix: Keras reads the format off it
+    # The whole name is kept, because Keras takes the file format from the suffix.
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         _flush(temporary)
@@ -28,11 +28,27 @@ def replacing(path: Path):
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path):
-    """Removes what a process that was killed left of its temporary files. Nobody else may be writing here."""
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder. No other process may be writing there."""
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name):
             path.unlink()
+
+
+def set_aside(path: Path, suffix: str, folder: Path | None = None) -> Path:
+    """Rename a damaged or unfinished file or folder to an unused name, and return its new path.
+
+    Args:
+        path: the file or folder.
+        suffix: added to the name, before the lowest number that makes it unused: seed0 -> seed0-unfinished1.
+        folder: folder to move it into, created if needed. Default: the folder that it is in.
+    """
+    folder = path.parent if folder is None else folder
+    folder.mkdir(exist_ok=True)
+    number = 1
+    while (aside := folder / f"{path.name}{suffix}{number}").exists():
+        number += 1
+    return path.rename(aside)
 
 
 def _flush(path):

@@ -1,12 +1,12 @@
-"""The one exception the command line turns into a message and an exit status; the reason that any other gives."""
+"""The exception that the command line turns into a message and an exit status."""
 
 
 class UserError(Exception):
-    """Something the user can mend: printed as one message, without a traceback.
+    """Error that the user can mend. The command prints its message without a traceback.
 
     Args:
         message: what happened, what was expected, how to fix it.
-        status: exit status of the command: 2 for wrong input, 1 for work that failed.
+        status: exit status of the command: 2 for wrong input, 1 for work that failed, 130 for an interruption.
     """
 
     def __init__(self, message: str, status: int = 2):
@@ -15,5 +15,5 @@ class UserError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an exception's text, 300 characters at most; its kind where it has no text."""
+    """Return the first line of an exception's message, up to 300 characters, or the exception's type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,7 +1,8 @@
-"""The folder of a run: created once, never overwritten, every file whole or absent."""
+"""The folder of a run: the names of its files, and how a run is created, opened and resumed."""
 
 import re
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .atomic_folder import AtomicFolder
@@ -11,7 +12,9 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class RunDirectory(AtomicFolder):
-    """The folder of a run and the names of its files. summary.json is written last, so its presence means that the run is complete.
+    """Folder of one run: its configuration, metrics, models, predictions, report and summary.
+
+    A run is never overwritten. Its summary is written last, so a run with a summary is complete.
 
     Args:
         path: an existing folder; `create` makes a new one.
@@ -29,11 +32,11 @@ class RunDirectory(AtomicFolder):
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
 
     @classmethod
-    def create(cls, recipe: str, path=None) -> "RunDirectory":
-        """Makes the folder `path`, or `runs/<recipe>/<time>`.
+    def create(cls, recipe: str, path: str | Path | None = None) -> "RunDirectory":
+        """Create the folder of a new run: `path`, or `runs/<recipe>/<time>`.
 
         Raises:
-            UserError: the folder exists already, its name is not allowed, or it cannot be made.
+            UserError: the folder exists already, its name is not allowed, or it cannot be created.
         """
         if path is not None:
             path = Path(path)
@@ -47,50 +50,55 @@ class RunDirectory(AtomicFolder):
                 try:
                     _make(parent / name)
                     return cls(parent / name)
-                except _Exists:
+                except _ExistsError:
                     continue
-        raise UserError(f"There are too many runs named {now} in {parent}.")
+        raise UserError(f"{parent} already has 99 runs of this second, {now}. Name a folder with --run_dir.")
 
     @classmethod
-    def open(cls, path) -> "RunDirectory":
-        """Opens a complete run.
+    def open(cls, path: str | Path) -> "RunDirectory":
+        """Open a complete run.
 
         Raises:
-            UserError: there is no run in this folder, or it did not finish.
+            UserError: there is no run in this folder, or the run did not finish.
         """
         run = cls._with_configuration(path)
-        if not (run.path / cls.summary_file).is_file():
+        if not run.is_complete:
             raise UserError(
-                f"The run at {path} did not finish: it has no {cls.summary_file}. `encapnet train --resume={path}` "
-                "goes on with it."
+                f"The run at {path} did not finish: it has no {cls.summary_file}. Resume it with "
+                f"`encapnet train --resume={path}`."
             )
         return run
 
     @classmethod
-    def unfinished(cls, path) -> "RunDirectory":
-        """Opens a run that was cut off.
+    def unfinished(cls, path: str | Path) -> "RunDirectory":
+        """Open an interrupted run, to resume it.
 
         Raises:
-            UserError: there is no run in this folder, or it is complete.
+            UserError: there is no run in this folder, or the run is complete.
         """
         run = cls._with_configuration(path)
-        if (run.path / cls.summary_file).is_file():
-            raise UserError(f"The run at {path} is complete: there is nothing to go on with.")
+        if run.is_complete:
+            raise UserError(f"The run at {path} is complete: there is nothing to resume.")
         return run
+
+    @property
+    def is_complete(self) -> bool:
+        """True once the run has its summary, which is written last."""
+        return self.file(self.summary_file).is_file()
 
     @classmethod
     def _with_configuration(cls, path):
         run = cls(path)
-        if not (run.path / cls.config_file).is_file():
+        if not run.file(cls.config_file).is_file():
             raise UserError(
-                f"There is no run at {path}: no {cls.config_file} in it. A run is a folder that `encapnet train` made, "
-                "such as runs/digits/20261122-182440."
+                f"There is no run at {path}: the folder has no {cls.config_file}. Expected a folder that `encapnet "
+                "train` wrote, such as runs/digits/20261122-182440."
             )
         return run
 
 
-class _Exists(UserError):
-    pass
+class _ExistsError(UserError):
+    """Error of a run folder that exists already."""
 
 
 def _check_name(name):
@@ -101,8 +109,22 @@ def _check_name(name):
 def _make(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir()  # exclusive: of two processes, one gets it
+        path.mkdir()  # fails if the folder exists, so two processes never share a run
     except OSError as error:
         if isinstance(error, FileExistsError) and path.parent.is_dir():
-            raise _Exists(f"{path} exists already; runs are never overwritten. Choose another --run_dir.") from None
-        raise UserError(f"Cannot make the run folder {path}: {error.strerror}.") from None
+            raise _ExistsError(
+                f"{path} exists already, and runs are never overwritten. Choose another --run_dir."
+            ) from None
+        raise UserError(f"Cannot create the run folder {path}: {error.strerror}.") from None
+
+
+def package_versions(*packages: str) -> dict[str, str | None]:
+    """Return the installed version of each package, and None for a package that is not installed."""
+    return {package: _version(package) for package in packages}
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+from ..runs.atomic_files import set_aside
 from ..runs.run_directory import RunDirectory
 
 DAMAGED = "damaged"
@@ -28,19 +29,11 @@ def set_aside_damaged(out: Path) -> list[str]:
     found = []
     for place in sorted(out.glob(TRIALS)):
         if wrong := _wrong_with_trial(place):
-            found.append(f"{wrong}; moved to {_moved(place, out)}, the trial is run again")
+            found.append(f"{wrong}; moved to {set_aside(place, '-', out / DAMAGED)}, the trial is run again")
     oracle = out / ORACLE_FILE
     if oracle.exists() and (wrong := _wrong_with_json(oracle, _ORACLE_KEYS)):
-        found.append(f"{wrong}; moved to {_moved(oracle, out)}, its trials are kept")
+        found.append(f"{wrong}; moved to {set_aside(oracle, '-', out / DAMAGED)}, its trials are kept")
     return found
-
-
-def _moved(place, out) -> Path:
-    number = 1
-    while (aside := out / DAMAGED / f"{place.name}-{number}").exists():
-        number += 1
-    aside.parent.mkdir(exist_ok=True)
-    return place.rename(aside)
 
 
 def _wrong_with_trial(place) -> str | None:

@@ -1,34 +1,20 @@
-"""What a search varies: settings of the configuration, each over a range or a list of values."""
+"""The search space: settings of the configuration, each with a range or a list of values to try."""
 
+import dataclasses
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
 
 from ..config.recipes import override
 from ..config.schema import Config, settings
+from ..config.setting import kind_of
+from ..fitting.network import takes
 from ..runs.errors import UserError
 
-# What is searched where nothing else is said: lambda and epsilon of the feedback units.
-DEFAULT = ("feedback_weight", "epsilon")
-DEPTH = "depth"  # not a setting of its own: that many type II layers in every module
-_ALIASES = {"lambda": "feedback_weight"}
-_RANGES = {
-    "feedback_weight": (0.01, 10.0),
-    "epsilon": (0.01, 10.0),
-    "iterations": (5, 50),
-    "learning_rate": (1e-4, 1e-2),
-    DEPTH: (0, 3),
-    "feedback": ["half", "same", "two"],
-    "routing": ["master", "master_aide"],
-}
-_MODULES = 4  # of the networks whose depths the configuration leaves to themselves
-_OF_THE_UNITS = {"feedback_weight", "epsilon", "iterations", "cost"}
-# Trials share the images, the devices and the length, and neither save checkpoints nor record how capsules agree.
-_NOT_SEARCHED = {
-    *("recipe", "dataset", "data_dir", "classes_file", "image_size", "corrupt_images", "cache_gib", "flip"),
-    *("validation_fraction", "train_limit", "epochs", "seed", "strategy", "replicas", "deterministic"),
-    *("checkpoint_steps", "keep_checkpoints", "routing_epochs"),
-}
-_LOG_FROM = 10  # a range over so many times its beginning is searched logarithmically
+DEFAULT = ("feedback_weight", "epsilon")  # what is searched if the user names no setting
+_MODULES = 4  # of a network whose depths are left to its builder
+_LOGARITHMIC_FROM = 10  # ratio of a range's ends from which on it is sampled logarithmically
 
 
 @dataclass(frozen=True)
@@ -36,9 +22,9 @@ class Axis:
     """One searched setting: a range from `low` to `high`, or a list of `values`.
 
     Attributes:
-        name: the setting, or "depth".
-        low, high: ends of the range, both of them in it; whole numbers where the setting is one.
-        values: what it may be instead, or None.
+        name: the setting, or "depth", the number of type II layers in every module.
+        low, high: ends of the range, both included; integers for a setting of whole numbers.
+        values: the values to try instead of a range, or None.
     """
 
     name: str
@@ -48,23 +34,34 @@ class Axis:
 
     @property
     def logarithmic(self) -> bool:
-        return self.values is None and self.low > 0 and self.high / self.low >= _LOG_FROM
+        """True if the range is sampled logarithmically."""
+        if self.low is None or self.high is None or self.low <= 0:
+            return False
+        return self.high / self.low >= _LOGARITHMIC_FROM
 
     def grid(self, points: int) -> tuple:
-        """The values of a grid: those listed, or that many over the range, ends included."""
+        """Return the listed values, or `points` values over the range, both ends included and duplicates left out."""
         if self.values is not None:
             return self.values
-        steps = [i / (points - 1) for i in range(points)]
+        low, high = cast(float, self.low), cast(float, self.high)
+        fractions = [i / (points - 1) for i in range(points)]
         if self.logarithmic:
-            found = [self.low * (self.high / self.low) ** step for step in steps]
+            values = [low * (high / low) ** fraction for fraction in fractions]
         else:
-            found = [self.low + (self.high - self.low) * step for step in steps]
-        found = [round(value) if isinstance(self.low, int) else rounded(value) for value in found]
-        return tuple(dict.fromkeys(found))
+            values = [low + (high - low) * fraction for fraction in fractions]
+        values = [round(value) if isinstance(low, int) else _four_digits(value) for value in values]
+        return tuple(dict.fromkeys(values))
 
     def declare(self, hp, points: int | None = None):
-        """Asks KerasTuner's `HyperParameters` for a value; of a grid with `points` values a range."""
-        if self.values is not None or points is not None:
+        """Declare the axis on KerasTuner's `HyperParameters` and return its value there.
+
+        Args:
+            hp: the hyper-parameters of a trial.
+            points: values of a range in a grid search; None leaves ranges continuous.
+        """
+        if self.values is not None:
+            return hp.Choice(self.name, list(self.values))
+        if points is not None:
             return hp.Choice(self.name, list(self.grid(points)))
         number = hp.Int if isinstance(self.low, int) else hp.Float
         return number(self.name, self.low, self.high, sampling="log" if self.logarithmic else "linear")
@@ -72,21 +69,22 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """The searched settings, an `Axis` each."""
+    """The searched settings, one `Axis` each."""
 
     axes: tuple[Axis, ...]
 
     @classmethod
-    def of(cls, ranges: dict) -> "Space":
-        """Makes a space of ranges by name.
+    def of(cls, ranges: Mapping) -> "Space":
+        """Return the space of some settings with their ranges or values.
 
         Args:
-            ranges: setting (or "lambda", or "depth") -> (low, high), a list of values, or None for its usual range.
+            ranges: name of a setting (or its alias "lambda", or "depth") -> (low, high), a list of values, or None for
+                its usual range or values.
 
         Raises:
-            UserError: a name cannot be searched, or a range is none.
+            UserError: a setting cannot be searched or is named twice, or a range is empty.
         """
-        axes = tuple(_axis(_ALIASES.get(name, name), wanted) for name, wanted in ranges.items())
+        axes = tuple(_axis(name, choice) for name, choice in ranges.items())
         names = [axis.name for axis in axes]
         if len(set(names)) < len(names):
             raise UserError(f"--search={','.join(names)}: expected each setting once.")
@@ -94,31 +92,32 @@ class Space:
 
     @classmethod
     def parse(cls, text: str) -> "Space":
-        """Reads "lambda,epsilon=0.01:1,cost=cosine/euclidean".
+        """Return the space that `--search` describes: "feedback_weight,epsilon=0.01:1,cost=cosine/euclidean".
 
         Raises:
-            UserError: it says something else.
+            UserError: the text is malformed, or names a setting that cannot be searched.
         """
-        ranges = {}
+        ranges: dict[str, tuple | list | None] = {}
         for part in text.split(","):
-            name, _, wanted = part.partition("=")
+            name, _, choice = part.partition("=")
             if name in ranges:
-                raise UserError(f"--search: {name} stands there twice.")
-            ends = wanted.split(":")
-            if not wanted:
+                raise UserError(f"--search: {name} is named twice. Expected each setting once.")
+            ends = choice.split(":")
+            if not choice:
                 ranges[name] = None
             elif len(ends) == 2:
                 ranges[name] = tuple(_number(end, part) for end in ends)
             else:
-                ranges[name] = [_number(value) for value in wanted.split("/")]
+                ranges[name] = [_value(value) for value in choice.split("/")]
         return cls.of(ranges)
 
     def to_json(self) -> dict:
-        """The ranges as JSON types; `from_json` undoes it."""
-        return {axis.name: [getattr(axis, field.name) for field in fields(Axis)[1:]] for axis in self.axes}
+        """Return the axes as JSON types."""
+        return {axis.name: [axis.low, axis.high, axis.values and list(axis.values)] for axis in self.axes}
 
     @classmethod
     def from_json(cls, ranges: dict) -> "Space":
+        """Return the space that `to_json` wrote."""
         return cls(
             tuple(
                 Axis(name, low, high, None if values is None else tuple(values))
@@ -128,84 +127,154 @@ class Space:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the axes."""
         return tuple(axis.name for axis in self.axes)
 
     def declare(self, hp, points: int | None = None) -> dict:
-        """Declares every axis on KerasTuner's `HyperParameters`; its values by name, numbers to four digits."""
+        """Declare every axis on KerasTuner's `HyperParameters` and return axis -> value, numbers to four digits."""
         values = {axis.name: axis.declare(hp, points) for axis in self.axes}
-        return {name: rounded(value) if isinstance(value, float) else value for name, value in values.items()}
+        return {name: _four_digits(value) if isinstance(value, float) else value for name, value in values.items()}
 
     def configured(self, base: Config, values: dict) -> Config:
-        """A configuration with the searched settings at some values.
+        """Return a configuration with the searched settings at some values.
 
         Args:
             base: the settings that are not searched.
-            values: name of an axis -> value.
+            values: axis -> value.
 
         Raises:
-            UserError: a value is not one of the setting's.
+            UserError: a setting does not take its value.
         """
-        values = dict(values)
-        if DEPTH in values:
-            values["depths"] = (values.pop(DEPTH),) * (len(base.depths) if base.depths else _MODULES)
-        lists = {setting.name for setting in settings() if str(setting.type).startswith("tuple")}
-        return override(base, {name: (v,) if name in lists and name != "depths" else v for name, v in values.items()})
+        overrides = {}
+        for name, value in values.items():
+            setting = _setting_of_axis(name)
+            if name == setting.metadata["search"].per_module:
+                value = (value,) * (len(getattr(base, setting.name) or ()) or _MODULES)
+            elif kind_of(setting).is_list:
+                value = (value,)
+            overrides[setting.name] = value
+        return override(base, overrides)
 
-    def check(self, base: Config):
-        """Refuses ranges that leave what a setting may be, and units' settings where there is no unit.
+    def check(self, base: Config) -> None:
+        """Raise an error if a setting does not take a value of its axis, or if a trial would ignore a setting.
+
+        Args:
+            base: the settings that are not searched.
 
         Raises:
-            UserError: as said.
+            UserError: the message names the value, or why the setting has no effect.
         """
         for axis in self.axes:
             for value in axis.values or (axis.low, axis.high):
                 self.configured(base, {axis.name: value})
-        placements = next((axis.values for axis in self.axes if axis.name == "feedback"), (base.feedback,))
-        if "none" in placements and (idle := sorted(_OF_THE_UNITS & set(self.names))):
-            raise UserError(
-                f"--feedback=none has no feedback units, so {', '.join(idle)} would change nothing. Choose "
-                "--feedback=half, same or two, or search other settings."
-            )
+        reasons = {axis.name: self._why_ignored(axis, base) for axis in self.axes}
+        if first := next(filter(None, reasons.values()), None):
+            names = ", ".join(sorted(name for name, reason in reasons.items() if reason == first))
+            cause, remedy = first
+            raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
+
+    def _why_ignored(self, axis, base) -> tuple[str, str] | None:
+        """Return why some or all trials ignore the axis and what would help, or None if every trial uses it."""
+        setting = _setting_of_axis(axis.name)
+        for model in self._trial_values("model", base):
+            if setting.metadata["network"] and not takes(model, setting.name):
+                return f"--model={model} has no setting {setting.name}, so", "Choose another --model"
+        for other, needed in setting.metadata["used_with"].items():
+            for value in self._trial_values(other, base):
+                if not any(item in needed for item in (value if isinstance(value, tuple) else (value,))):
+                    consequence = " has no feedback units, so" if other == "feedback" else ":"
+                    choices = [item for item in needed if item is not None]
+                    return f"--{other}={_as_flag(value)}{consequence}", f"Choose --{other}={_either(choices)}"
+        return None
+
+    def _trial_values(self, name, base) -> tuple:
+        """Return the values of a setting in the trials: those of its axis, or the one of the base configuration."""
+        return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 
-def rounded(value: float) -> float:
-    """To four digits: what a file says is what was used, and what a reader can repeat."""
+def _four_digits(value: float) -> float:
+    """Return a number rounded to four digits, so that a file shows exactly what a trial used."""
     return float(f"{value:.4g}")
 
 
-def _axis(name, wanted) -> Axis:
-    setting = next((setting for setting in settings() if setting.name == name), None)
-    if name != DEPTH and (setting is None or name in _NOT_SEARCHED):
-        known = ", ".join(["lambda", *_RANGES, "cost"])
-        why = "" if setting is None else f", for it is the same in every trial; --{name} says it once"
-        raise UserError(f"--search={name}: it cannot be searched{why}. Expected settings such as {known}.")
-    if wanted is None:
-        wanted = _RANGES.get(name) or list(setting.metadata["choices"] or ())
-        if not wanted:
-            raise UserError(f"--search={name}: say its range, {name}=LOW:HIGH, or values, {name}=A/B/C.")
-    if isinstance(wanted, list):
-        kinds = {type(value) for value in wanted}
+def _setting_of_axis(name: str) -> dataclasses.Field:
+    """Return the setting that an axis varies. The file of a plan may name one that this version does not know."""
+    setting = _find_setting(name)
+    if setting is None:
+        raise UserError(
+            f"The search varies {name}, which is no setting. Expected the plan of this version of the package."
+        )
+    return setting
+
+
+def _find_setting(name: str) -> dataclasses.Field | None:
+    """Return the setting that has this name, alias or axis; None if there is none."""
+    for setting in settings():
+        search = setting.metadata["search"]
+        if name in (setting.name, search.alias, search.per_module):
+            return setting
+    return None
+
+
+def _axis(name, choice) -> Axis:
+    setting = _find_setting(name)
+    if setting is None or setting.metadata["search"].refusal:
+        raise UserError(_refusal(name, setting))
+    search, kind = setting.metadata["search"], kind_of(setting)
+    name = search.per_module or setting.name
+    if choice is None:
+        choice = search.usual or list(setting.metadata["choices"] or ())
+        if not choice:
+            raise UserError(f"--search={name}: give a range, {name}=LOW:HIGH, or values, {name}=A/B/C.")
+    if isinstance(choice, list):
+        kinds = {type(value) for value in choice}
         if kinds == {int, float}:
-            wanted = [float(value) for value in wanted]
+            choice = [float(value) for value in choice]
         elif len(kinds) > 1:
-            raise UserError(f"--search={name}: expected values of one kind. Received: {wanted}.")
-        return Axis(name, values=tuple(rounded(v) if isinstance(v, float) else v for v in wanted))
-    low, high = wanted
-    whole = name == DEPTH or setting.metadata["parse"] is int
-    if not all(isinstance(end, int | float) and math.isfinite(end) for end in wanted) or not low < high:
+            raise UserError(f"--search={name}: expected values of one kind. Received: {choice}.")
+        return Axis(name, values=tuple(_four_digits(v) if isinstance(v, float) else v for v in choice))
+    low, high = choice
+    if not all(isinstance(end, int | float) and math.isfinite(end) for end in choice) or not low < high:
         raise UserError(f"--search={name}={low}:{high}: expected a range from a lower to a higher number.")
-    if whole and not all(isinstance(end, int) for end in wanted):
+    if kind.item is not int:
+        return Axis(name, float(low), float(high))
+    if not all(isinstance(end, int) for end in choice):
         raise UserError(f"--search={name}={low}:{high}: expected whole numbers.")
-    return Axis(name, *wanted) if whole else Axis(name, float(low), float(high))
+    return Axis(name, low, high)
 
 
-def _number(text, part=None):
-    """A number or a word; where a range is read, only a number."""
+def _refusal(name, setting) -> str:
+    searches = {field.name: field.metadata["search"] for field in settings()}
+    usual = ", ".join(search.per_module or name for name, search in searches.items() if search.usual)
+    if setting is None:
+        return f"--search={name}: it cannot be searched, because there is no such setting. Usual settings are {usual}."
+    return (
+        f"--search={name}: it cannot be searched, because {searches[name].refusal}. Set it once with --{name}. Usual "
+        f"settings to search are {usual}."
+    )
+
+
+def _as_flag(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _either(choices) -> str:
+    *others, last = map(str, choices)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _number(text, part):
+    value = _value(text)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UserError(f"--search={part}: expected NAME=LOW:HIGH with two numbers.")
+    return value
+
+
+def _value(text):
+    """Return text as a whole number, a number, a switch or a word, whichever fits first."""
     for kind in (int, float):
         try:
             return kind(text)
         except ValueError:
             continue
-    if part is not None:
-        raise UserError(f"--search={part}: expected NAME=LOW:HIGH with two numbers.")
     return {"true": True, "false": False}.get(text, text)

@@ -1,4 +1,4 @@
-"""What the command says to wrong input, asked in this process."""
+"""Messages and exit statuses of the command for wrong input."""
 
 import sys
 from types import SimpleNamespace
@@ -37,6 +37,8 @@ from encapnet_tf.trainers.commands import cli
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["report", "nowhere"], "There is no run at nowhere"),
         (["evaluate"], "required: run"),
+        (["ablate", "--rows=z"], "no row is called table3/z"),
+        (["tune", "--optimizer=adamw", "--search=l2=0:0.1"], "--optimizer=adamw: l2 would change nothing"),
     ],
 )
 def test_wrong_input_exits_with_2_and_one_message(tmp_path, monkeypatch, capsys, arguments, message):
@@ -45,7 +47,10 @@ def test_wrong_input_exits_with_2_and_one_message(tmp_path, monkeypatch, capsys,
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith(f"encapnet {arguments[0]}" if arguments and arguments[0] in cli.VERBS else "encapnet: ")
+    assert "Traceback" not in error
     assert not list(tmp_path.iterdir())  # nothing was begun
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from encapnet_tf.trainers.config.recipes import RECIPES, resolve
@@ -98,32 +99,27 @@ def test_recipes_say_how_to_run_them_and_what_came_of_it(name):
     assert "Not run" in about or "2 CPU cores" in about
 
 
-def _rates(overrides, steps, at):
-    model = build(resolve("digits", overrides), (8, 8, 1), 10)
-    compile_model(model, resolve("digits", overrides), steps)
-    rate = model.optimizer._learning_rate
-    return [float(rate(step)) for step in at]
+def compiled(**overrides):
+    """The optimizer, and the callbacks that training needs, of a model compiled with some settings."""
+    model = keras.Sequential([keras.layers.Dense(10)])
+    callbacks = compile_model(model, resolve("digits", overrides), steps_per_epoch=10, mixed_labels=True)
+    return model.optimizer, [type(callback).__name__ for callback in callbacks]
 
 
 def test_step_schedule_changes_with_the_first_step_after_a_milestone():
-    overrides = {"schedule": "step", "milestones": (2, 3), "learning_rate": 1.0, "epochs": 5}
-    assert _rates(overrides, 10, (0, 19, 20, 29, 30, 49)) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    optimizer, _ = compiled(schedule="step", milestones=(2, 3), learning_rate=1.0, epochs=5)
+    rates = [float(optimizer._learning_rate(step)) for step in (0, 19, 20, 29, 30, 49)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_optimizers_by_settings():
-    def made(**overrides):
-        config = resolve("digits", overrides)
-        model = build(config, (8, 8, 1), 10)
-        callbacks = compile_model(model, config, 10, mixed_labels=True)
-        return model.optimizer, callbacks
-
-    optimizer, _ = made(optimizer="adam", l2=5e-4)
-    assert (type(optimizer).__name__, optimizer.l2) == ("AdamL2", 5e-4)
-    optimizer, callbacks = made(ema=0.99)
+    optimizer, callbacks = compiled(optimizer="adam", l2=5e-4)
+    assert (type(optimizer).__name__, optimizer.l2, callbacks) == ("AdamL2", 5e-4, [])
+    optimizer, callbacks = compiled(ema=0.99, loss="spread")
     assert (type(optimizer).__name__, optimizer.use_ema, optimizer.ema_momentum) == ("AdamW", True, 0.99)
-    assert [type(callback).__name__ for callback in callbacks] == ["SwapEMAWeights"]
+    assert callbacks == ["SpreadMarginSchedule", "SwapEMAWeights"]
     with pytest.raises(UserError, match="goes with --optimizer=adam"):
-        made(l2=5e-4)
+        compiled(l2=5e-4)
 
 
 def test_biases_begin_as_the_release_has_them():
@@ -161,20 +157,25 @@ def test_feedback_settings_reach_the_units():
 
 
 @pytest.mark.parametrize(
-    ("settings", "parameters"),
+    ("settings", "layer"),
     [
-        ({"model": "capnet"}, 9_913_600),
-        ({"model": "capnet", "routing": ("em",)}, 9_991_508),
-        ({"model": "plaincnn", "width": "similar_params"}, 9_624_782),
-        ({"model": "resnet18"}, None),
-        ({"model": "resnet20"}, None),
+        ({"model": "capnet", "num_capsules": 2}, "DynamicRouting"),
+        ({"model": "capnet", "num_capsules": 2, "routing": ("em",)}, "EMRouting"),
+        ({"model": "resnet18", "num_capsules": 2}, "Add"),
+        ({"model": "resnet20"}, "Add"),
     ],
     ids=str,
 )
-def test_comparison_networks_by_name(settings, parameters):
-    model = build(resolve("digits", settings), (32, 32, 3), 10)
-    assert parameters in (None, _parameters(model))
+def test_comparison_networks_by_name(settings, layer):
+    model = build(resolve("digits", settings), (8, 8, 1), 10)
+    assert model.name == settings["model"]
+    assert layer in {type(layer).__name__ for layer in model.layers}
     assert model.layers[1].name == "rescaling"
+
+
+def test_a_choice_reaches_the_network():
+    config = resolve("digits", {"model": "plaincnn", "width": "similar_params"})
+    assert _parameters(build(config, (32, 32, 3), 10)) == 9_624_782
 
 
 def test_settings_that_make_no_network():

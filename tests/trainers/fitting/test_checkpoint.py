@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers.fitting.checkpoint import Checkpoint, Checkpoints, Damaged, digest
 from encapnet_tf.trainers.fitting.stop_signal import StopSignal
-from encapnet_tf.trainers.runs.atomic_files import remove_leftovers, replacing
+from encapnet_tf.trainers.runs.atomic_files import remove_temporary_files, replacing
+from encapnet_tf.trainers.runs.atomic_folder import locked
 from encapnet_tf.trainers.runs.errors import UserError
-from encapnet_tf.trainers.runs.lock import locked
 
 
 def _checkpoint(number=0.0, **state):
@@ -71,7 +71,7 @@ def test_a_damaged_newest_falls_back_and_says_so(tmp_path):
     path, found = checkpoints.newest(told.append)
     assert (path, found.state) == (paths[0], {"number": 5})
     assert "checkpoint-000000010.ckpt is damaged (its checksum is wrong)" in told[0]
-    assert paths[1].with_suffix(".damaged").exists()
+    assert paths[1].with_name(f"{paths[1].name}.damaged1").exists()
 
 
 def test_the_best_model_goes_with_its_checkpoint(tmp_path):
@@ -108,7 +108,7 @@ def test_two_never_hold_the_lock(tmp_path):
 
 def test_a_killed_process_leaves_no_lock_and_its_leftovers_are_removed(tmp_path):
     program = (
-        "import os, pathlib; from encapnet_tf.trainers.runs.lock import locked\n"
+        "import os, pathlib; from encapnet_tf.trainers.runs.atomic_folder import locked\n"
         "from encapnet_tf.trainers.runs.atomic_files import replacing\n"
         "with locked(pathlib.Path('lock')), replacing(pathlib.Path('a.ckpt')) as path:\n"
         "    path.write_text('half'); os.kill(os.getpid(), 9)"
@@ -119,7 +119,7 @@ def test_a_killed_process_leaves_no_lock_and_its_leftovers_are_removed(tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
     with locked(tmp_path / "lock"):
         assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()}")
-        remove_leftovers(tmp_path)
+        remove_temporary_files(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".hidden", "lock"}
 
 

@@ -33,7 +33,7 @@ def test_default_names_never_collide(tmp_path, monkeypatch):
 
 def test_parent_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="Cannot make the run folder"):
+    with pytest.raises(UserError, match="Cannot create the run folder"):
         RunDirectory.create("digits", tmp_path / "file" / "run")
 
 

@@ -1,12 +1,21 @@
-"""What may be searched, over which ranges, and the configuration that comes of it."""
+"""The search space: which settings may be searched, over which ranges, and a trial's configuration."""
+
+import re
 
 import keras_tuner
 import pytest
 from encapnet_tf.trainers.config.recipes import resolve
+from encapnet_tf.trainers.config.schema import settings
+from encapnet_tf.trainers.config.setting import kind_of
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.search.plan import Plan
 from encapnet_tf.trainers.search.space import DEFAULT, Axis, Space
 
+UNIT_SETTINGS = tuple(
+    f"{field.name}=1:2" if kind_of(field).item is int else field.name
+    for field in settings()
+    if field.metadata["unit_argument"] and kind_of(field).item is not bool
+)
 BASE = resolve("digits", {"feedback": "two"})
 
 
@@ -16,7 +25,7 @@ def test_usual_ranges():
     assert all(axis.logarithmic for axis in space.axes)
 
 
-def test_ranges_and_values_of_ones_own():
+def test_ranges_and_values_of_the_user():
     space = Space.parse("lambda=0.1:10,iterations,cost=cosine/euclidean,depth,routing,ema=0.5:0.9,debias=true/false")
     assert space.axes[:3] == (
         Axis("feedback_weight", 0.1, 10.0),
@@ -40,6 +49,7 @@ def test_configured():
         "euclidean",
     )
     assert config.capsule_dims == BASE.capsule_dims
+    assert Space.parse("depths=0:2").axes == (Axis("depth", 0, 2),)
     assert space.configured(resolve("cifar10", {}), values).depths == (2, 2, 2, 2)
 
 
@@ -59,13 +69,13 @@ def test_declared_on_kerastuner():
     [
         ("lamda", "cannot be searched"),
         ("seed", "cannot be searched"),
-        ("cache_gib=1:2", "the same in every trial; --cache_gib says it once"),
-        ("checkpoint_steps=1:2", "cannot be searched"),
-        ("weight_decay", "say its range"),
+        ("cache_gib=1:2", "every trial trains and validates on the same images. Set it once with --cache_gib"),
+        ("checkpoint_steps=1:2", "trials save no checkpoints"),
+        ("weight_decay", "give a range, weight_decay=LOW:HIGH, or values"),
         ("epsilon=1:0.1", "from a lower to a higher"),
         ("epsilon=a:b", "NAME=LOW:HIGH with two numbers"),
         ("iterations=1.5:3.5", "whole numbers"),
-        ("epsilon,epsilon", "stands there twice"),
+        ("epsilon,epsilon", "epsilon is named twice"),
         ("lambda,feedback_weight", "expected each setting once"),
         ("cost=cosine/1", "of one kind"),
         ("epsilon=0:1", "--epsilon=0.0: expected at least"),
@@ -77,11 +87,52 @@ def test_wrong_ranges(text, message):
         Space.parse(text).check(BASE)
 
 
-def test_lambda_needs_units():
-    with pytest.raises(UserError, match="no feedback units, so epsilon, feedback_weight would change nothing"):
-        Space.of(dict.fromkeys(DEFAULT)).check(resolve("digits", {}))
+@pytest.mark.parametrize(
+    ("text", "base", "message"),
+    [
+        (
+            ",".join(DEFAULT),
+            {"feedback": "none"},
+            "no feedback units, so epsilon, feedback_weight would change nothing",
+        ),
+        ("lambda,feedback=none/half", {}, "--feedback=none has no feedback units, so feedback_weight"),
+        *(
+            (unit_setting, {"feedback": "none"}, "Choose --feedback=half, same or two")
+            for unit_setting in UNIT_SETTINGS
+        ),
+        (
+            "epsilon",
+            {"divergence": "kl"},
+            "--divergence=kl: epsilon would change nothing. Choose --divergence=sinkhorn",
+        ),
+        ("extractor_objective", {"extractor": "none"}, "--extractor=none: extractor_objective would change nothing"),
+        ("sync_replicas=true/false", {"strategy": "one_device"}, "Choose --strategy=auto, mirrored or multi_worker"),
+        ("synchronized=true/false", {"strategy": "one_device"}, "--strategy=one_device: synchronized"),
+        ("l2=0:0.1", {"optimizer": "adamw"}, "--optimizer=adamw: l2 would change nothing. Choose --optimizer=adam,"),
+        ("l2=0:0.1,optimizer", {}, "--optimizer=adamw: l2 would change nothing"),
+        ("weight_decay=0:0.1", {"optimizer": "adam"}, "--optimizer=adam: weight_decay would change nothing"),
+        ("milestones=10:20", {"schedule": "cosine"}, "--schedule=cosine: milestones would change nothing"),
+        (
+            "coefficients",
+            {"routing": ("master", "master")},
+            "--routing=master,master: coefficients would change nothing",
+        ),
+        ("num_capsules=4:8", {"model": "resnet20"}, "--model=resnet20 has no setting num_capsules"),
+        ("depth", {"model": "encapnet6"}, "--model=encapnet6 has no setting depths, so depth would change nothing"),
+        ("width,model=plaincnn/resnet20", {}, "--model=resnet20 has no setting width"),
+    ],
+)
+def test_a_setting_that_a_trial_would_ignore(text, base, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        Space.parse(text).check(resolve("digits", {"feedback": "two"} | base))
+
+
+def test_settings_that_every_trial_uses():
     Space.parse("lambda,feedback=half/two").check(resolve("digits", {}))
-    Space.parse("learning_rate").check(resolve("digits", {}))
+    Space.parse("learning_rate,ema=0.5:0.9,num_capsules=4:8,weight_decay=0:0.1").check(resolve("digits", {}))
+    Space.parse("coefficients,skip").check(resolve("digits", {"routing": ("master", "master_aide")}))
+    Space.parse("width").check(resolve("digits", {"model": "plaincnn"}))
+    Space.parse("l2=0:0.1,milestones=10/20").check(resolve("digits", {"optimizer": "adam", "schedule": "step"}))
 
 
 def test_a_resumed_search_has_the_same_settings():

@@ -1,0 +1,178 @@
+"""One setting: a dataclass field with its help, kind and bounds, the argument it becomes, and how it is searched."""
+
+import dataclasses
+import difflib
+import math
+import numbers
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Any, get_args
+
+from ..runs.errors import UserError
+
+FEEDBACK_PLACEMENTS = ("half", "same", "two")
+
+
+@dataclass(frozen=True)
+class Search:
+    """Rules of a hyper-parameter search for one setting.
+
+    Attributes:
+        usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices
+            is then searched only over a range that the user gives.
+        alias: second name of the setting in `--search`.
+        per_module: name of the axis of a setting that is a list with one number per module. The searched number is
+            repeated for every module.
+        refusal: why the setting cannot be searched, as the end of "... cannot be searched, because".
+    """
+
+    usual: tuple | list | None = None
+    alias: str | None = None
+    per_module: str | None = None
+    refusal: str | None = None
+
+
+def setting(
+    help: str,
+    default=None,
+    *,
+    choices: tuple[str, ...] | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    network: bool = False,
+    unit_argument: str | None = None,
+    used_with: dict[str, tuple] | None = None,
+    search: Search = Search(),
+) -> Any:
+    """Return a dataclass field for a setting of the configuration.
+
+    The field's annotation, one of `KINDS` or its union with None, says how values are parsed and checked.
+
+    Args:
+        help: help text of its flag.
+        default: its value where the recipe has none. With None as default, None is allowed.
+        choices: the allowed values.
+        least: lower bound.
+        most: upper bound.
+        network: whether it is an argument of the network's builder, by its own name. It is passed unless it is None,
+            and choosing another network resets it to None.
+        unit_argument: the argument of `layers.FeedbackAgreement` that it is passed as. The value "none" is passed as
+            None.
+        used_with: other setting -> the values of it with which this setting has an effect. A setting of the feedback
+            units needs units without saying so.
+        search: how a search may vary it.
+    """
+    if unit_argument is not None:
+        used_with = {"feedback": FEEDBACK_PLACEMENTS, **(used_with or {})}
+    metadata = {
+        **{"help": help, "choices": choices, "least": least, "most": most},
+        **{"network": network, "unit_argument": unit_argument, "used_with": used_with or {}, "search": search},
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _switch(text):
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
+
+
+def _integers(text):
+    return tuple(int(part) for part in text.split(","))
+
+
+def _words(text):
+    return tuple(text.split(","))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Type of a setting's values, with the parser of its flag.
+
+    Attributes:
+        name: what a command-line error calls a value.
+        parse: function that reads a flag's text, and raises ValueError if it is malformed.
+        item: Python type of a value, or of the items of a list.
+        is_list: whether values are lists: tuples in Python, separated by commas in a flag.
+    """
+
+    name: str
+    parse: Callable[[str], object]
+    item: type
+    is_list: bool = False
+
+
+KINDS: dict[Any, Kind] = {
+    str: Kind("text", str, str),
+    bool: Kind("switch (true or false)", _switch, bool),
+    int: Kind("whole number", int, int),
+    float: Kind("number", float, float),
+    tuple[int, ...]: Kind("list of whole numbers", _integers, int, is_list=True),
+    tuple[str, ...]: Kind("text", _words, str, is_list=True),
+}
+
+
+def kind_of(field: dataclasses.Field) -> Kind:
+    """Return the type of a setting's values, as its annotation says."""
+    if isinstance(field.type, UnionType):
+        (annotation,) = (part for part in get_args(field.type) if part is not NoneType)
+        return KINDS[annotation]
+    return KINDS[field.type]
+
+
+def check(field: dataclasses.Field, value) -> None:
+    """Raise an error if a value is not allowed for a setting.
+
+    Raises:
+        UserError: the value is of another kind, none of the choices, or out of bounds.
+    """
+    if value is None and field.default is None:
+        return
+    for item in value if isinstance(value, tuple) else (value,):
+        _check_item(field, item)
+
+
+def _check_item(field, item):
+    flag, kind = f"--{field.name}={item}", kind_of(field)
+    choices, least, most = (field.metadata[key] for key in ("choices", "least", "most"))
+    if kind.item is bool and not isinstance(item, bool):
+        raise UserError(f"{flag}: expected true or false.")
+    if choices and item not in choices:
+        raise UserError(f"{flag}: expected one of {', '.join(choices)}.")
+    if kind.item not in (int, float):
+        return
+    expected = {int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a finite number")}[kind.item]
+    if isinstance(item, bool) or not isinstance(item, expected[0]) or not math.isfinite(item):
+        raise UserError(f"{flag}: expected {expected[1]}.")
+    if (least is not None and item < least) or (most is not None and item > most):
+        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise UserError(f"{flag}: expected {bounds}.")
+
+
+def values_from_json(fields: Iterable[dataclasses.Field], values: dict) -> dict:
+    """Return settings read from JSON, with lists as tuples. Bounds and choices are checked by the configuration.
+
+    Args:
+        fields: the known settings.
+        values: setting -> JSON value, for some or all of the settings.
+
+    Raises:
+        UserError: a setting is unknown (the message names the nearest known one) or a value is of the wrong kind.
+    """
+    known = {field.name: field for field in fields}
+    if unknown := sorted(set(values) - set(known)):
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UserError(f"Unknown settings in the configuration: {', '.join(unknown)}{hint}.")
+    return {name: _from_json(known[name], value) for name, value in values.items()}
+
+
+def _from_json(field, value):
+    kind = kind_of(field)
+    if value is None and field.default is None:
+        return None
+    for json_type, expected in ((list, "a list"), (str, "text"), (bool, "true or false")):
+        if json_type is (list if kind.is_list else kind.item) and not isinstance(value, json_type):
+            raise UserError(f"--{field.name}={value}: expected {expected}.")
+    return tuple(value) if kind.is_list else value

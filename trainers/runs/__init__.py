@@ -1,0 +1,1 @@
+"""Run folders: atomic files, the lock, the names of a run's files, and errors that the user can mend."""

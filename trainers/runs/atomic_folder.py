@@ -1,0 +1,109 @@
+"""A folder of text and JSON files that are written atomically, with a lock for one writing process at a time."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from .atomic_files import replacing
+from .errors import UserError
+
+
+class AtomicFolder:
+    """Folder whose files are each complete or absent: the folder of a run, a search, an ablation or an export.
+
+    Args:
+        path: an existing folder.
+    """
+
+    lock_file = "lock"
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file in the folder."""
+        return self.path / name
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Return a context manager that locks the folder for one writing process."""
+        return locked(self.file(self.lock_file))
+
+    def replacing(self, name: str) -> AbstractContextManager[Path]:
+        """Return a context manager that yields a temporary path and then replaces a file of the folder atomically."""
+        return replacing(self.file(name))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file atomically."""
+        with self.replacing(name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def write_json(self, name: str, value) -> None:
+        """Write a JSON file atomically."""
+        self.write_text(name, json.dumps(value, indent=2) + "\n")
+
+    def write_json_lines(self, name: str, rows: Iterable) -> None:
+        """Write a file with one JSON value per line atomically."""
+        self.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def read_json(self, name: str, *keys: str) -> dict:
+        """Read a JSON file that holds an object.
+
+        Args:
+            name: the file.
+            *keys: keys that the object must have.
+
+        Raises:
+            UserError: the file is missing or damaged, holds no object, or lacks a key.
+        """
+        values = self._read(name, json.loads)
+        missing = [key for key in keys if key not in values] if isinstance(values, dict) else ["everything"]
+        if missing:
+            raise UserError(f"{self.file(name)} is damaged: it lacks {', '.join(missing)}.")
+        return values
+
+    def read_json_lines(self, name: str) -> list:
+        """Read a file with one JSON value per line.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        return self._read(name, lambda text: [json.loads(line) for line in text.splitlines()])
+
+    def _read(self, name: str, parse: Callable):
+        try:
+            return parse(self.file(name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{self.file(name)} is missing.") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.file(name)} cannot be read: {error}.") from None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path` while the block runs.
+
+    The operating system releases the lock when the process dies, so no killed process leaves one behind.
+
+    Raises:
+        UserError: another process holds the lock, or the file cannot be created.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(f"Cannot write in {path.parent}: {error.strerror}. A run needs a writable folder.") from None
+    with open(descriptor, "r+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = file.read().strip() or "another process"
+            raise UserError(
+                f"{path.parent} is being written by {holder}. Wait until that process ends, or stop it first."
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
