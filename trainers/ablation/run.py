@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config.recipes import RECIPES, resolve
 from ..config.schema import NETWORK_SETTINGS, Config
-from ..fitting.stop_signal import StopSignal
+from ..fitting.interruption import StopSignal
 from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
 from .rows import FAILURE_FILE, SHARED_RUN_FILE, Row

@@ -107,7 +107,7 @@ def h_imagenet(args):
 
 def hardest(args):
     """Writes the classes with the lowest accuracy on test images."""
-    from ..evaluation.hardest import hardest_classes
+    from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, given(args), args.classes)
     try:
