@@ -55,7 +55,7 @@ def finish(processes):
     return [process.returncode for process in processes], outputs
 
 
-def kept(folder, index):
+def weights(folder, index):
     with np.load(folder / f"worker{index}.npz") as arrays:
         return [arrays[name] for name in arrays.files]
 
@@ -75,7 +75,7 @@ def rows(run):
 
 def test_two_workers_end_with_identical_weights(together):
     folder, outputs = together
-    for ours, theirs in zip(kept(folder, 0), kept(folder, 1), strict=True):
+    for ours, theirs in zip(weights(folder, 0), weights(folder, 1), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert "on 2 replicas" in outputs[0]
     assert "epoch" not in outputs[1], "only the chief tells"
@@ -109,7 +109,7 @@ def await_checkpoint(run, after):
 
 @pytest.mark.slow
 def test_stopped_workers_and_a_killed_one_go_on_together(tmp_path):
-    """SIGTERM to one stops all; SIGKILL to one is told by the other; both times all go on."""
+    """SIGTERM to one stops all; SIGKILL to one is reported by the other; both times all resume."""
     run = tmp_path / "run"
     processes = start(tmp_path, "--run_dir=run", *FLAGS, "--epochs=30")
     step = await_checkpoint(run, 6)
@@ -121,10 +121,10 @@ def test_stopped_workers_and_a_killed_one_go_on_together(tmp_path):
     processes[1].send_signal(signal.SIGKILL)
     statuses, outputs = finish(processes)
     assert statuses == [1, -signal.SIGKILL], outputs[0][-2000:]
-    assert "goes on: epoch" in outputs[0]
-    assert "The workers lost each other" in outputs[0]
+    assert "resumes at epoch" in outputs[0]
+    assert "The workers lost their connection" in outputs[0]
     statuses, outputs = finish(start(tmp_path, "--resume=run"))
     assert statuses == [0, 0], "\n".join(output[-2000:] for output in outputs)
     assert [row["epoch"] for row in rows(run)] == list(range(1, 31))
-    for ours, theirs in zip(kept(tmp_path, 0), kept(tmp_path, 1), strict=True):
+    for ours, theirs in zip(weights(tmp_path, 0), weights(tmp_path, 1), strict=True):
         np.testing.assert_array_equal(ours, theirs)

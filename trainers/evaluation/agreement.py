@@ -1,4 +1,4 @@
-"""Agreement of lower capsules with the higher capsules that they are routed to: the histograms of the paper's Fig. 2."""
+"""Agreement of lower capsules with the higher capsules that they are routed to, as in the paper's Fig. 2."""
 
 import keras
 import numpy as np

@@ -111,8 +111,8 @@ class CheckpointWriter(keras.callbacks.Callback):
         free = shutil.disk_usage(first_checkpoint.parent).free
         if free < needed:
             raise UserError(
-                f"{self.checkpoints.folder} has room for {free / 2**20:,.0f} MiB; a run of this network needs "
-                f"{needed / 2**20:,.0f} MiB. Nothing was trained yet: free some disk space, or choose another --run_dir."
+                f"{self.checkpoints.folder} has room for {free / 2**20:,.0f} MiB; this network's run needs "
+                f"{needed / 2**20:,.0f} MiB. Nothing was trained yet: free some space, or choose another --run_dir."
             )
 
     def _save(self, epoch, step, logs=None):
