@@ -29,7 +29,7 @@ class Checkpoint:
 
     def write(self, path: Path):
         """Write the file at once: after an interruption it is complete or absent."""
-        flat = {f"{group}/{i}": array for group, arrays in self.arrays.items() for i, array in enumerate(arrays)}
+        flat: dict = {f"{group}/{i}": array for group, arrays in self.arrays.items() for i, array in enumerate(arrays)}
         body = io.BytesIO()
         np.savez(body, state=np.array(json.dumps(self.state)), **flat)
         with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -67,13 +67,12 @@ class Checkpoints:
     that it takes no space of its own.
 
     Args:
-        folder: the folder; created if it does not exist.
+        folder: the folder; `save` creates it.
         keep: number of checkpoints to keep.
     """
 
     def __init__(self, folder: Path, keep: int = 3):
         self.folder, self.keep = folder, keep
-        folder.mkdir(exist_ok=True)
 
     def paths(self) -> list[Path]:
         """List the checkpoint files, oldest first."""
@@ -87,6 +86,7 @@ class Checkpoints:
             checkpoint: the content of the file.
             best_model: the file of the run's best model; the checkpoint's state holds its digest under "best".
         """
+        self.folder.mkdir(exist_ok=True)
         path = self.folder / f"checkpoint-{step:09d}.ckpt"
         if best_model is not None:
             _link(best_model, _best_model_of(path))

@@ -35,7 +35,7 @@ class CheckpointWriter(keras.callbacks.Callback):
 
     Args:
         run: the run's folder.
-        checkpoints: the folder's checkpoints; None in a process that does not write.
+        checkpoints: the run's checkpoints.
         config: the run's configuration.
         steps: steps an epoch.
         best: the callback that saves the run's best model.
@@ -131,8 +131,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             )
         if any_worker(self.model.distribute_strategy, self.stop.requested):
             loss = "The steps after the last checkpoint are lost" if failure else "Everything is saved"
-            run = self.run.path if self.chief else "RUN"
-            message = f"Stopped by SIGTERM. {loss}; resume with: encapnet train --resume={run}"
+            message = f"Stopped by SIGTERM. {loss}; resume with: encapnet train --resume={self.run.path}"
             raise UserError(message, status=StopSignal.status)
 
     def _write(self, epoch, step, logs=None) -> Path | None:

@@ -33,7 +33,7 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self.batch_size, self.steps, self.epochs, self.start = batch_size, steps, epochs, start
         self.stream = stream or sys.stdout
-        self._after_first_step: tuple[float, int] | None = None  # time, and number of steps from the run's beginning
+        self._first: tuple[float, int] | None = None  # time after this process's first step, and the step's number
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._bar = epoch, None
@@ -42,8 +42,8 @@ class ProgressBar(keras.callbacks.Callback):
         now, step = time.perf_counter(), self._epoch * self.steps + batch + 1
         if step <= self.start.epoch * self.steps + self.start.step:
             return  # trained before the resume
-        if self._after_first_step is None:
-            self._after_first_step = now, step
+        if self._first is None:
+            self._first = now, step
         if self._bar is None:
             self._bar = self._open_bar(batch + 1)
             return
@@ -51,7 +51,7 @@ class ProgressBar(keras.callbacks.Callback):
             "step": f"{batch + 1}/{self.steps}",
             "loss": logs["loss"],
             "accuracy": logs["accuracy"],
-            "time_left": tqdm.format_interval(self._seconds_left(now, step)),
+            "time_left": tqdm.format_interval(self._seconds_left(self._first, now, step)),
         }
         self._bar.update(self.batch_size)
         if batch + 1 == self.steps:
@@ -76,6 +76,6 @@ class ProgressBar(keras.callbacks.Callback):
             delay=1e-9,  # no drawing before there is a loss
         )
 
-    def _seconds_left(self, now, step) -> float:
-        first_time, first_step = self._after_first_step
+    def _seconds_left(self, first, now, step) -> float:
+        first_time, first_step = first
         return (self.epochs * self.steps - step) * (now - first_time) / max(1, step - first_step)

@@ -111,7 +111,7 @@ def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]
 
 
 @contextmanager
-def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirectory | None) -> Iterator[None]:
+def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirectory) -> Iterator[None]:
     """Turn TensorFlow's error after the loss of a worker into a `UserError` that says how to resume the run."""
     try:
         yield
@@ -120,7 +120,7 @@ def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirec
             raise
         raise UserError(
             f"The workers lost their connection: {error.message.splitlines()[0]}. Start all of them again with "
-            f"--resume={run.path if run else 'RUN'}.",
+            f"--resume={run.path}.",
             status=1,
         ) from error
 
@@ -180,8 +180,7 @@ def _worker_count() -> int:
 
 
 def _multi_worker_strategy() -> tf.distribute.Strategy:
-    if not _worker_count():
-        # TensorFlow's own error would only say that a cluster resolver is empty.
+    if not _worker_count():  # TensorFlow would train in this process alone, without a message
         raise UserError(
             "--strategy=multi_worker needs the environment variable TF_CONFIG in every process, such as "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'

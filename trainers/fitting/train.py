@@ -34,7 +34,7 @@ from .strategy import (
     worker_failure_as_user_error,
 )
 
-PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are measured
+_PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are measured
 
 
 def train(
@@ -76,7 +76,8 @@ def train(
     with strategy.scope() if strategy else nullcontext():
         model = network.build(config, dataset.image_shape, len(dataset.class_names))
     if not chief:  # a worker that takes part in the steps and writes nothing
-        _fit(model, config, dataset, resume, steps=steps, resumed=bool(resume), chief=False, callbacks=callbacks)
+        run = resume or RunDirectory("RUN")  # a name for messages: only the chief knows the folder of a new run
+        _fit(model, config, dataset, run, steps=steps, resumed=bool(resume), chief=False, callbacks=callbacks)
         return None
     run = resume or RunDirectory.create(config.recipe, run_dir)
     with run.locked(), interruption_as_user_error(run):
@@ -109,7 +110,7 @@ def _fit(
         model: the network, not compiled.
         config: the run's configuration.
         dataset: the data set.
-        run: the run's folder, locked by this process if it is the chief; None in another worker of a new run.
+        run: the run's folder, locked by this process if it is the chief.
         steps: steps an epoch.
         resumed: whether to begin at the run's newest checkpoint.
         chief: whether this process writes the run.
@@ -127,9 +128,7 @@ def _fit(
     one_hot = len(dataset.class_names) if augmentation.mixes else None
 
     # 1. Where training begins.
-    checkpoints, start = None, Start()
-    if chief or resumed:
-        checkpoints = Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints)
+    checkpoints, start = Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints), Start()
     if resumed:
         with chief_first(strategy, chief):  # the chief renames damaged checkpoints, and the others must not see them
             start = find_start(run, checkpoints, config, steps, chief=chief)
@@ -141,7 +140,7 @@ def _fit(
         mend_multi_worker(model)
     training_state.build(model, (one_hot,) if one_hot else ())
     start.restore(model)
-    best = BestModel(run, start.checkpoint and start.checkpoint.state["best"])
+    best = BestModel(run, start.checkpoint.state["best"] if start.checkpoint else None)
     if start.epoch == config.epochs:  # training was complete when the run was interrupted
         return best, start.seconds
     skip_steps(model, start.step, start.logs)
@@ -188,8 +187,8 @@ def _fit(
 
 def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.callbacks.Callback]:
     """Return the callbacks that write the run's best model, metrics and TensorBoard files."""
-    probe = dataset.validation.take(range(min(PROBE_IMAGES, len(dataset.validation))))
-    ((images, labels),) = evaluation_batches(probe, PROBE_IMAGES, dataset.views.test).as_numpy_iterator()
+    probe = dataset.validation.take(range(min(_PROBE_IMAGES, len(dataset.validation))))
+    ((images, labels),) = evaluation_batches(probe, _PROBE_IMAGES, dataset.views.test).as_numpy_iterator()
     ((samples, _),) = batches_from(0).take(1)
     folder = run.file("tensorboard")
     return [

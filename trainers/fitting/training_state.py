@@ -77,7 +77,7 @@ def random_state() -> dict:
     """
     version, numbers, gauss = random.getstate()
     kind, keys, *rest = np.random.get_state()
-    return {"python": [version, list(numbers), gauss], "numpy": [kind, keys.tolist(), *rest]}
+    return {"python": [version, list(numbers), gauss], "numpy": [kind, np.asarray(keys).tolist(), *rest]}
 
 
 def restore_random_state(state: dict) -> None:
