@@ -58,7 +58,7 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first of a layer's inputs or outputs, its map or capsules: the others are shortcut and activations."""
+    """Return the first tensor of a list, the layer's map or capsules; the others are its shortcut or activations."""
     return tensors[0] if isinstance(tensors, (list, tuple)) else tensors
 
 
@@ -89,9 +89,9 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """Yield each branch of a layer: name, mapped capsules (n, lower, higher, dim), higher capsules (n, higher, dim).
+    """Yield the name, the mapped capsules and the higher capsules of each branch of a capsule layer.
 
-    The positions of a map count as samples.
+    Shapes: (n, lower, higher, dim) and (n, higher, dim). The positions of a map count as samples.
     """
     if not isinstance(layer, layers.CapConv2D):
         yield "mapped", np.asarray(layer.mapped_capsules(lower)), np.asarray(higher)
@@ -109,10 +109,10 @@ def _branches(layer, lower, higher):
 
 
 def _add(sums, mapped, capsules, classes):
-    """Add the number of mapped capsules in each bin, and the sum of their lengths, to the two rows of `sums`.
+    """Add to a histogram: the number of mapped capsules in each bin (row 0) and the sum of their lengths (row 1).
 
     Args:
-        sums: (2, BINS), changed in place.
+        sums: (2, BINS) histogram, changed in place.
         mapped: (n, lower, higher, dim).
         capsules: (n, higher, dim).
         classes: (n,) the one higher capsule of each image that counts; None counts all.

@@ -1,4 +1,4 @@
-"""Saved model together with a data set that it is to be evaluated on."""
+"""Saved model and the data set to evaluate it on."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
 
 
 def _check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, int]) -> None:
-    """Raise `UserError` if the model does not take images of this shape."""
+    """Raise `UserError` if a model does not take images of a given shape."""
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise UserError(f"{path} is no classifier of images (batch, height, width, channels): its inputs are {shapes}.")

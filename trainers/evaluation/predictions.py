@@ -60,17 +60,17 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Predicted classes (n,): those with the longest capsule."""
+        """Return the predicted classes (n,): those with the longest capsules."""
         return self.lengths.argmax(axis=1)
 
     @property
     def errors(self) -> int:
-        """Number of images with a wrong predicted class."""
+        """Return the number of images with a wrong predicted class."""
         return int((self.predicted != self.labels).sum())
 
     @property
     def accuracy(self) -> float:
-        """Share of the images with the right predicted class."""
+        """Return the share of images with the right predicted class."""
         return 1 - self.errors / len(self.labels)
 
     def top(self, k: int) -> float:
@@ -95,12 +95,12 @@ class Predictions:
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
 
     def save(self, path: Path) -> None:
-        """Write the arrays to an .npz file."""
+        """Write the predictions to an .npz file."""
         np.savez_compressed(path, **self.__dict__)
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read a file of `save`.
+        """Read predictions from an .npz file that `save` wrote.
 
         Raises:
             UserError: the file is missing or damaged.
@@ -125,7 +125,9 @@ def saved_model(path: Path) -> keras.Model:
 
 
 def many_crop_lengths(model: keras.Model, split: Split, views: Views, batch_size: int) -> np.ndarray:
-    """Compute capsule lengths averaged over ten crops of each image, or five if training does not mirror images.
+    """Compute capsule lengths averaged over ten crops of each image.
+
+    Images that training does not mirror have five crops.
 
     Args:
         model: maps images (batch, *views.size, channels), pixels from 0 to 255, to lengths (batch, classes).

@@ -24,7 +24,7 @@ from .predictions import PREDICT_BATCH, saved_model
 
 
 def _rotate(model, images, labels, index, degrees):
-    """Rotate images with an even index one way and the others the other way."""
+    """Rotate images with an even index in one direction and the others in the opposite direction."""
     angle = degrees * (math.pi / 180) * (1 - 2 * tf.cast(index % 2, tf.float32))
     cos, sin = tf.cos(angle), tf.sin(angle)
     size = images.shape[1:3]
@@ -58,7 +58,7 @@ def _attack(model, images, labels, index, step):
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Way to disturb images, with the sizes at which accuracy is measured.
+    """Kind of disturbance of images, with the sizes at which accuracy is measured.
 
     Attributes:
         title: name for tables and plots.
@@ -115,7 +115,7 @@ def accuracies(model: keras.Model, split: Split, views: Views, name: str, batch_
 def compare_runs(
     runs: list[RunDirectory], names: list[str], images: int | None = None
 ) -> tuple[dict[str, dict[str, list[float]]], int]:
-    """Measure finished runs on one set of disturbed test images.
+    """Measure the accuracy of finished runs on one set of disturbed test images.
 
     Args:
         runs: folders of the runs.

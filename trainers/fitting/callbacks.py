@@ -1,4 +1,4 @@
-"""Keras callbacks that write what a run keeps of its epochs: metrics, best model, capsule agreement, TensorBoard."""
+"""Keras callbacks that record the epochs of a run: metrics, best model, agreement of capsules, TensorBoard."""
 
 import time
 from collections.abc import Iterable
@@ -64,16 +64,19 @@ class BestModel(keras.callbacks.Callback):
 
     @property
     def epoch(self) -> int | None:
-        """The best epoch so far, counted from 1; None before the first epoch ends."""
+        """Return the best epoch so far, counted from 1; None before the first epoch ends."""
         return self._state.get("epoch")
 
     @property
     def accuracy(self) -> float | None:
-        """Validation accuracy of the best epoch; None before the first epoch ends."""
+        """Return the validation accuracy of the best epoch; None before the first epoch ends."""
         return self._state.get("accuracy")
 
     def state(self) -> dict:
-        """Return epoch, accuracy, loss and file digest of the best model, ready for JSON; empty if there is none."""
+        """Return the best epoch, its accuracy and loss, and the digest of the model file, ready for JSON.
+
+        Empty before the first epoch ends.
+        """
         return dict(self._state)
 
     def on_epoch_end(self, epoch, logs=None):

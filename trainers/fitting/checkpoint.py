@@ -28,7 +28,7 @@ class Checkpoint:
     state: dict
 
     def write(self, path: Path):
-        """Write the file at once: after an interruption it is complete or absent."""
+        """Write the checkpoint to a file, which is complete or absent after an interruption."""
         flat: dict = {f"{group}/{i}": array for group, arrays in self.arrays.items() for i, array in enumerate(arrays)}
         body = io.BytesIO()
         np.savez(body, state=np.array(json.dumps(self.state)), **flat)
@@ -114,7 +114,9 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Restore the run's best model of the moment when a checkpoint was written; remove it if there was none yet.
+        """Restore the best model that the run had when a checkpoint was written.
+
+        If it had none yet, the file of the best model is removed.
 
         Args:
             path: the checkpoint file.
@@ -144,7 +146,7 @@ def _check_best_model(state: dict, path: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Make `target` a hard link to `source`, or a copy where the file system has no links."""
+    """Create a hard link to a file, or a copy of it where the file system has no links."""
     with replacing(target) as temporary:
         try:
             os.link(source, temporary)

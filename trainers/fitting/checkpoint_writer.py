@@ -66,7 +66,7 @@ class CheckpointWriter(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Training time so far, including that of processes before a resume."""
+        """Return the training time in seconds, including that of processes before a resume."""
         return self.start.seconds + time.perf_counter() - self._start_time
 
     def on_train_begin(self, logs=None):
@@ -116,7 +116,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             )
 
     def _save(self, epoch, step, logs=None):
-        """Write a checkpoint, or print why it cannot be written; then end training if SIGTERM has arrived."""
+        """Write a checkpoint or print why it cannot be written, and then end training if SIGTERM has arrived."""
         failure = None
         try:
             self._write(epoch, step, logs)
@@ -135,7 +135,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             raise UserError(message, status=StopSignal.status)
 
     def _write(self, epoch, step, logs=None) -> Path | None:
-        """Write a checkpoint of finite weights.
+        """Write a checkpoint file of the current training state.
 
         Args:
             epoch: the epoch, counted from 0.

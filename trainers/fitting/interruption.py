@@ -61,12 +61,12 @@ class StopSignal:
 
 @contextmanager
 def interruption_as_user_error(run: RunDirectory) -> Iterator[None]:
-    """Turn Ctrl-C and errors of the disk into a `UserError` that names the command to resume the run with."""
+    """Turn Ctrl-C and disk errors into a `UserError` that names the command for resuming the run."""
     command = f"encapnet train --resume={run.path}"
     try:
         yield
     except KeyboardInterrupt:
-        message = f"Training was interrupted. The last checkpoint is in {run.path}; resume with: {command}"
+        message = f"Interrupted. What was saved so far is in {run.path}; resume with: {command}"
         raise UserError(message, status=130) from None
     except OSError as error:
         if error.errno not in _DISK_ERRORS:

@@ -1,4 +1,4 @@
-"""Watch for losses and weights that become NaN or infinite, and the search for where that began."""
+"""Detection of losses and weights that become NaN or infinite, and the search for the first such number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Search for the first number that was not finite, from a run's newest checkpoint onwards.
+    """Search for the first NaN or infinity of a run, in the steps after its newest checkpoint.
 
     It repeats steps in this process alone, so it is not for a model that several workers train.
 
@@ -29,7 +29,7 @@ class Diagnosis:
     steps: int
 
     def describe(self, model, last_step: int) -> str:
-        """Describe the first number that was not finite, and name the last good checkpoint.
+        """Describe where the first NaN or infinity appeared, and name the last good checkpoint.
 
         Args:
             model: the network; its weights are changed.
@@ -43,7 +43,7 @@ class Diagnosis:
         return f" First non-finite number: {place}. The last good checkpoint is {path}."
 
     def _repeat_steps(self, model, checkpoint: Checkpoint, last_step: int) -> str | None:
-        """Repeat the steps after the checkpoint and look into the first one that makes a number non-finite."""
+        """Repeat the training steps after a checkpoint until a number becomes NaN or infinite, and name that number."""
         for group in ("model", "optimizer"):
             training_state.restore(model, checkpoint.arrays, group)
         step = checkpoint.state["epoch"] * self.steps + checkpoint.state["step"]
@@ -85,7 +85,7 @@ class NonFiniteWatch(keras.callbacks.Callback):
             raise self.error(f"The loss became {loss}", self._epoch, batch + 1)
 
     def error(self, problem: str, epoch: int, step: int) -> UserError:
-        """Return the error that ends training.
+        """Return the `UserError` that ends training after a NaN or an infinity.
 
         Args:
             problem: the number that is not finite, as the beginning of a sentence.
@@ -99,7 +99,7 @@ class NonFiniteWatch(keras.callbacks.Callback):
 
 
 def _first_non_finite_in_step(model, images, labels) -> str | None:
-    """Name the first non-finite number of a step: a layer's output, a unit's divergence, the loss or a gradient."""
+    """Name the first NaN or infinity of a training step: a layer's output, a loss term, the loss or a gradient."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     probe = keras.Model(model.inputs, [*(layer.output for layer in layers), model.output])
     with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""Record of a run around its training: configuration and environment before it, models and results after it."""
+"""Files of a run that are written before and after its training: configuration, final model, results."""
 
 import platform
 import shlex
@@ -85,7 +85,7 @@ def record_results(
 
 
 def describe_recipe(config: Config) -> str:
-    """Return the recipe's name, followed by the data set's if the recipe has another one."""
+    """Return the name of a run's recipe, with the name of its data set if that is not the recipe's."""
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe
 
@@ -96,7 +96,7 @@ def parameter_count(model: keras.Model) -> int:
 
 
 def _environment() -> dict:
-    """Describe what is needed to repeat a run beside its configuration: command, versions, devices and machine."""
+    """Return the command, package versions, devices and machine of this process."""
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""Resuming an interrupted run from its newest undamaged checkpoint, with its own configuration and order of data."""
+"""Resumption of an interrupted run from its newest undamaged checkpoint."""
 
 from dataclasses import dataclass
 
@@ -37,11 +37,14 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """Logs of the last step before the checkpoint, if it was written within an epoch."""
+        """Return the logs of the last step before the checkpoint, if it was written within an epoch."""
         return self.checkpoint.state["logs"] if self.checkpoint is not None and self.step else {}
 
     def restore_metrics(self, model: keras.Model) -> None:
-        """Restore the metrics of an unfinished epoch; call it after `fit` has reset them for the epoch."""
+        """Restore the metrics of a model if the checkpoint was written within an epoch.
+
+        Call it after `fit` has reset them for the epoch.
+        """
         if self.checkpoint is not None and self.step:
             training_state.restore(model, self.checkpoint.arrays, "metrics")
 
@@ -65,7 +68,7 @@ def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
 
 
 def find_start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int, *, chief: bool = True) -> Start:
-    """Find the newest checkpoint of a run, and reset the run's other files to the moment when it was written.
+    """Find the newest checkpoint of a run, and remove what the run wrote after it.
 
     Args:
         run: the run's folder, locked.

@@ -80,13 +80,13 @@ def check_replica_settings(config: Config, replicas: int) -> None:
 
 
 def is_chief() -> bool:
-    """Return True in the process that writes the run: the cluster's chief, its first worker, or the only process."""
+    """Return True in the process that writes the run's files: the cluster's chief, or else its first worker."""
     task = _cluster().get("task", {})
     return task.get("type") == "chief" or (task.get("index", 0) == 0 and "chief" not in _cluster().get("cluster", {}))
 
 
 def is_multi_worker(strategy: tf.distribute.Strategy | None) -> bool:
-    """Return True if other processes train the model too, so that all must read and write variables together."""
+    """Return True if several processes train the model, so that all must read and write its variables together."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
@@ -135,9 +135,9 @@ def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
 def validation_batches(
     dataset: Dataset, replicas: int, one_hot: int | None = None, report: Callable[[str], None] | None = None
 ) -> tf.data.Dataset:
-    """Return the validation batches, all of one size if several replicas share them.
+    """Return the validation images in batches, which have equal sizes if several replicas share them.
 
-    Batches of one size leave out the last few images.
+    Batches of equal sizes leave out the last few images.
 
     Args:
         dataset: the data set with the validation split.
@@ -190,7 +190,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
 
 
 def _devices(replicas: int | None) -> list[str]:
-    """Return one device for each replica: GPUs, or on a machine without any, logical parts of the CPU."""
+    """List one device for each replica: GPUs, or parts of the CPU on a machine without GPUs."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus:
         if (replicas or gpus) > gpus:

@@ -1,4 +1,4 @@
-"""One training, from a configuration to a finished run."""
+"""Training of one model, from a configuration to a finished run."""
 
 import sys
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ def train(
     resume: RunDirectory | None = None,
     callbacks: Iterable[keras.callbacks.Callback] = (),
 ) -> tuple[RunDirectory, dict] | None:
-    """Train one model and write its run.
+    """Train one model and write its run to a folder.
 
     Args:
         config: the run's configuration.
@@ -202,7 +202,10 @@ def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.c
 
 
 def _agreement_epochs(config: Config) -> tuple[int, ...]:
-    """Return the epochs at which the capsules' agreement is recorded; by default 1, 10 %, 40 % and last (Fig. 2)."""
+    """Return the epochs at which the agreement of capsules is recorded.
+
+    The default is those of the paper's Fig. 2: the first, those at 10 % and 40 %, and the last.
+    """
     if config.routing_epochs is not None:
         return config.routing_epochs
     return tuple(sorted({1, *(max(1, round(config.epochs * share)) for share in (0.1, 0.4, 1))}))

@@ -1,4 +1,4 @@
-"""Training state of a model: variables of the model, its optimizer and metrics, and the random generators."""
+"""Training state: variables of a model, of its optimizer and metrics, and the random generators."""
 
 import random
 
@@ -40,7 +40,7 @@ def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
 
 
 def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str) -> None:
-    """Assign one group of the arrays of `collect` to the model's variables.
+    """Assign saved arrays to one group of a model's variables.
 
     Raises:
         UserError: the model has other variables.
@@ -57,7 +57,7 @@ def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str)
 
 
 def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) -> str | None:
-    """Return the path of the first variable that has a NaN or an infinity in the arrays of `collect`, or None."""
+    """Return the path of the first variable whose array has a NaN or an infinity, or None."""
     groups = _variables(model)
     for group in ("model", "optimizer"):
         for variable, value in zip(groups[group], arrays[group], strict=True):
@@ -81,7 +81,7 @@ def random_state() -> dict:
 
 
 def restore_random_state(state: dict) -> None:
-    """Set Python's and NumPy's random generators to a state of `random_state`."""
+    """Set Python's and NumPy's random generators to a saved state."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, *rest = state["numpy"]

@@ -95,7 +95,7 @@ def test_interrupted_before_the_first_checkpoint_and_after_the_last_epoch(finish
     def interrupt(logs):
         raise KeyboardInterrupt
 
-    with pytest.raises(UserError, match=r"interrupted.*--resume") as error:
+    with pytest.raises(UserError, match=r"Interrupted.*--resume") as error:
         train(tiny, tmp_path / "run", callbacks=[Callback(on_train_begin=interrupt)])
     assert error.value.status == 130
     run = RunDirectory.unfinished(tmp_path / "run")
