@@ -150,7 +150,7 @@ class CheckpointWriter(keras.callbacks.Callback):
         """
         arrays = training_state.collect(self.model)
         if (variable := training_state.first_non_finite(self.model, arrays)) is not None:
-            last_epoch, last_step = (epoch, step) if step else (epoch - 1, self.steps)
+            last_epoch, last_step = (epoch, step) if step or not epoch else (epoch - 1, self.steps)
             raise self.watch.error(f"{variable} became NaN or infinite", last_epoch, last_step)
         if not self.chief:
             return None

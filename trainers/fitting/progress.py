@@ -1,5 +1,6 @@
 """Progress bar of a training, drawn by tqdm."""
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -9,8 +10,9 @@ from tqdm import tqdm
 
 from .resume import Start
 
+_MOST_COLUMNS = 110
 _FORMAT = (
-    "{desc} [{bar:24}] {postfix[step]}  loss {postfix[loss]:.4f}  accuracy {postfix[accuracy]:.2%}  "
+    "{desc} [{bar}] {postfix[step]}  loss {postfix[loss]:.4f}  accuracy {postfix[accuracy]:.2%}  "
     "{rate_noinv_fmt}  {postfix[time_left]} left"
 )
 
@@ -69,6 +71,7 @@ class ProgressBar(keras.callbacks.Callback):
             unit=" images",
             file=self.stream,
             bar_format=_FORMAT,
+            ncols=min(shutil.get_terminal_size().columns, _MOST_COLUMNS) - 1,  # 80 where the terminal has no size
             ascii=" =",
             leave=False,  # the epoch's line of metrics takes its place
             smoothing=0,  # images per second are the mean of the epoch

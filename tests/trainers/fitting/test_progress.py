@@ -1,8 +1,10 @@
 """The progress bar, and the TensorBoard files of capsule lengths and images."""
 
 import io
+import re
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tqdm.std
 from encapnet_tf.trainers.fitting import progress
@@ -11,9 +13,11 @@ from encapnet_tf.trainers.fitting.progress import ProgressBar
 from encapnet_tf.trainers.fitting.resume import Start
 
 
-def test_images_per_second_and_time_left(monkeypatch):
+@pytest.mark.parametrize("columns", [80, 200])
+def test_images_per_second_and_time_left(monkeypatch, columns):
     """Steps of 2 s, 4 images each; the run begins in its second epoch, after one step."""
     now, stream = [100.0], io.StringIO()
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(tqdm.std, "time", lambda: now[0])
     bar = ProgressBar(batch_size=4, steps=3, epochs=3, start=Start(1, 1), stream=stream)
@@ -24,9 +28,14 @@ def test_images_per_second_and_time_left(monkeypatch):
             bar.on_train_batch_end(batch, {} if (epoch, batch) == (1, 0) else {"loss": 0.5, "accuracy": 0.25})
         bar.on_epoch_end(epoch)
     lines = [line for line in stream.getvalue().split("\r") if line.strip()]
-    assert lines[0] == f"epoch 2/3 [{'=' * 24}] 3/3  loss 0.5000  accuracy 25.00%   2.00 images/s  00:06 left"
-    assert lines[-1] == f"epoch 3/3 [{'=' * 24}] 3/3  loss 0.5000  accuracy 25.00%   2.00 images/s  00:00 left"
-    assert f"epoch 3/3 [{'=' * 16}{' ' * 8}] 2/3  loss 0.5000  accuracy 25.00%   2.00 images/s  00:02 left" in lines
+    assert {len(line) for line in lines} == {min(columns, 110) - 1}
+    texts = [re.sub(r"\[=+ *\]", "[]", line) for line in lines]
+    numbers = "loss 0.5000  accuracy 25.00%   2.00 images/s"
+    assert texts[0] == f"epoch 2/3 [] 3/3  {numbers}  00:06 left"
+    assert f"epoch 3/3 [] 2/3  {numbers}  00:02 left" in texts
+    assert texts[-1] == f"epoch 3/3 [] 3/3  {numbers}  00:00 left"
+    (filled, empty) = re.search(r"\[(=+)( *)\] 2/3", "".join(lines)).groups()
+    assert len(filled) / len(filled + empty) == pytest.approx(2 / 3, abs=0.06)
 
 
 class Lengths:
