@@ -64,6 +64,7 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.close()
 
     def _open_bar(self, step) -> tqdm:
+        terminal = shutil.get_terminal_size()  # 80 by 24 where the terminal has no size, for which tqdm draws nothing
         return tqdm(
             desc=f"epoch {self._epoch + 1}/{self.epochs}",
             initial=step * self.batch_size,
@@ -71,7 +72,8 @@ class ProgressBar(keras.callbacks.Callback):
             unit=" images",
             file=self.stream,
             bar_format=_FORMAT,
-            ncols=min(shutil.get_terminal_size().columns, _MOST_COLUMNS) - 1,  # 80 where the terminal has no size
+            ncols=min(terminal.columns, _MOST_COLUMNS) - 1,
+            nrows=terminal.lines,
             ascii=" =",
             leave=False,  # the epoch's line of metrics takes its place
             smoothing=0,  # images per second are the mean of the epoch

@@ -107,11 +107,13 @@ def test_interrupted_before_the_first_checkpoint_and_after_the_last_epoch(finish
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    "settings",
-    [{"ema": 0.0, "augment": ("none",), "optimizer": "adamw", "l2": 0.0}, {"feedback": "half", "feedback_weight": 0.1}],
-    ids=["no averages, integer labels", "feedback units"],
+    ("settings", "step"),
+    [
+        ({"ema": 0.0, "augment": ("none",), "optimizer": "adamw", "l2": 0.0}, STEPS),
+        ({"feedback": "half", "feedback_weight": 0.1}, STEPS + 1),
+    ],
+    ids=["no averages, integer labels, end of the first epoch", "feedback units, first step of the second epoch"],
 )
-@pytest.mark.parametrize("step", [STEPS, STEPS + 1], ids=["end of the first epoch", "first step of the second"])
 def test_resumed_with_other_settings(settings, step, tiny, tmp_path):
     config = replace(tiny, **settings)
     whole, _ = train(config, tmp_path / "whole")
