@@ -238,6 +238,6 @@ def test_wrong_imports_elsewhere_are_seen():
     assert not list(wrong_in_a_room(cli, lazily))
     assert list(wrong_in_a_room(cli, "from ...export import saved_model"))
     assert list(wrong_in_a_room(train, "def run():\n    from ..commands import train"))
-    assert not list(wrong_in_a_room(train, "from ..report.page import write_report\nfrom . import fit"))
+    assert not list(wrong_in_a_room(train, "from ..report.run_report import write_report\nfrom . import fit"))
     assert list(wrong_in_a_room(ROOT / "trainers/data/pipeline/split.py", "from ..sources import folder"))
     assert list(wrong_in_a_room(ROOT / "export/serving/clients.py", "from ..artefacts import lite"))

@@ -1,34 +1,32 @@
 """`encapnet train --strategy=mirrored` on two parts of the CPU, each time in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from encapnet_tf.trainers.evaluation.predictions import saved_model
 
-FLAGS = ["--epochs=2", "--num_capsules=4", "--depths=1", "--capsule_dims=2", "--strides=2", "--routing=master",
+FLAGS = ["--epochs=2", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master",
          "--train_limit=150", "--batch_size=16", "--checkpoint_steps=2", "--optimizer=adam", "--schedule=constant",
          "--augment=affine,mixup", "--feedback=half", "--feedback_weight=0.1", "--synchronized=true", "--ema=0.8",
          "--sync_replicas=true"]  # fmt: skip
 MIRRORED = ["--strategy=mirrored", "--replicas=2"]
-STOP_AT = """
-import os, signal
-from encapnet_tf.trainers.fitting.checkpointing import Checkpointing
-save = Checkpointing.on_train_batch_end
-def on_train_batch_end(self, batch, logs=None):
-    if self._epoch * self.steps + batch + 1 == {step}:
-        os.kill(os.getpid(), signal.SIGTERM)
-    save(self, batch, logs)
-Checkpointing.on_train_batch_end = on_train_batch_end
-"""
-MAIN = "from encapnet_tf.trainers.commands.cli import main; main()"
+ROOT = Path(__file__).parents[2]
+PROGRAM = "from tests.trainers.fitting.run_callbacks import SigtermAt, run_command; run_command({callbacks})"
 
 
-def encapnet(folder, *flags, before=""):
+def encapnet(folder, *flags, callbacks=""):
     return subprocess.run(
-        [sys.executable, "-c", before + MAIN, "train", *flags], cwd=folder, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", PROGRAM.format(callbacks=callbacks), "train", *flags],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
 
 
@@ -66,12 +64,12 @@ def test_it_logs_what_one_device_does(mirrored, tmp_path):
 
 @pytest.mark.slow
 def test_stopped_and_resumed_is_uninterrupted(mirrored, tmp_path):
-    process = encapnet(tmp_path, "--run_dir=run", *FLAGS, *MIRRORED, before=STOP_AT.format(step=11))
+    process = encapnet(tmp_path, "--run_dir=run", *FLAGS, *MIRRORED, callbacks="SigtermAt(11)")
     assert process.returncode == 143, process.stderr[-3000:]
     assert "Stopped by SIGTERM. Everything is saved" in process.stderr
     process = encapnet(tmp_path, "--resume=run")
     assert process.returncode == 0, process.stderr[-3000:]
-    assert "goes on: epoch 2, step 4" in process.stdout
+    assert "resumes at epoch 2, step 4" in process.stdout
     assert rows(tmp_path / "run") == rows(mirrored[0])
     ours, theirs = (saved_model(run / "final.keras").get_weights() for run in (tmp_path / "run", mirrored[0]))
     for a, b in zip(ours, theirs, strict=True):

@@ -1,28 +1,11 @@
-"""Program: `encapnet train` as one of several workers, which also keeps its own copy of the weights in the end.
+"""Program: `encapnet train` as one of several workers, which also writes its own copy of the final weights.
 
 python -m tests.distribution.worker OUT train FLAGS...; the environment has TF_CONFIG.
 """
 
 import sys
 
-import keras
-import numpy as np
-from encapnet_tf.trainers.commands import cli
-from encapnet_tf.trainers.fitting import fit as fitting
-
-
-def main():
-    out = sys.argv.pop(1)
-    fit = fitting.fit
-
-    def fit_and_keep(model, *args, **kwargs):
-        result = fit(model, *args, **kwargs)
-        np.savez(out, *(keras.ops.convert_to_numpy(variable) for variable in model.variables))
-        return result
-
-    fitting.fit = fit_and_keep
-    cli.main()
-
+from tests.trainers.fitting.run_callbacks import KeepWeights, run_command
 
 if __name__ == "__main__":
-    main()
+    run_command(KeepWeights(sys.argv.pop(1)))

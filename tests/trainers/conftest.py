@@ -1,8 +1,64 @@
-"""Fixtures of the trainers' tests."""
+"""Fixtures of the trainers' tests: finished and interrupted runs, made once for all workers, and signals."""
 
+import fcntl
+import os
 import signal
 
 import pytest
+
+# The digits in 6 steps an epoch. Dropped batches, mixed labels, averaged weights and a penalty, to be told apart.
+TINY = {
+    "epochs": 3,
+    "num_capsules": 4,
+    "depths": (0,),
+    "capsule_dims": (2,),
+    "strides": (2,),
+    "routing": ("master",),
+    "train_limit": 120,
+    "batch_size": 16,
+    "checkpoint_steps": 4,
+    "routing_epochs": (1, 3),
+    "ema": 0.8,
+    "augment": ("affine", "mixup"),
+    "optimizer": "adam",
+    "l2": 1e-4,
+}
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """Return a function of (name, fill): the folder of that name, which the first worker to ask for it fills."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the parent folder belongs to this run of the tests, too
+        base = base.parent
+
+    def folder(name, fill):
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (base / name / "complete").exists():
+                (base / name).mkdir(exist_ok=True)
+                fill(base / name)
+                (base / name / "complete").touch()
+        return base / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The configuration of `finished_run`: three epochs of six steps on the digits."""
+    from encapnet_tf.trainers.config.recipes import resolve
+
+    return resolve("digits", TINY)
+
+
+@pytest.fixture(scope="session")
+def finished_run(shared_folder, tiny):
+    """A finished run of the configuration `tiny`, to be read only."""
+    from encapnet_tf.trainers.fitting.train import train
+    from encapnet_tf.trainers.runs.run_directory import RunDirectory
+
+    return RunDirectory(shared_folder("finished_run", lambda folder: train(tiny, folder / "run")) / "run")
 
 
 @pytest.fixture

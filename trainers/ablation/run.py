@@ -6,13 +6,10 @@ from pathlib import Path
 
 from ..config.recipes import RECIPES, resolve
 from ..config.schema import Config, network_settings
-from ..fitting.stop_signal import StopSignal
-from ..runs.atomic_files import set_aside
+from ..fitting.interruption import StopSignal
 from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
 from .rows import FAILURE_FILE, SHARED_RUN_FILE, Row
-
-_UNFINISHED = "-unfinished"  # suffix of the folder of an interrupted run
 
 
 def plan(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[tuple[Row, int, Config]]:
@@ -86,11 +83,11 @@ def _state(place, config) -> str | None:
     if (place / SHARED_RUN_FILE).exists():
         shared = place.parent.parent / RunDirectory(place).read_json(SHARED_RUN_FILE, "run")["run"]
         if (state := _state(shared, config)) is None:
-            set_aside(place, _UNFINISHED)
+            _move_aside(place)
         return state
     if not (place / RunDirectory.config_file).exists():
         if place.exists():
-            set_aside(place, _UNFINISHED)
+            _move_aside(place)
         return None
     found = Config.from_json(RunDirectory(place).read_json(RunDirectory.config_file, "config")["config"])
     if other := [name for name, value in config.__dict__.items() if getattr(found, name) != value]:
@@ -101,8 +98,16 @@ def _state(place, config) -> str | None:
         return "failed"
     if (place / RunDirectory.summary_file).exists():
         return "done"
-    set_aside(place, _UNFINISHED)
+    _move_aside(place)
     return None
+
+
+def _move_aside(place):
+    """An unfinished run is kept under another name."""
+    number = 1
+    while (aside := place.with_name(f"{place.name}-unfinished{number}")).exists():
+        number += 1
+    place.rename(aside)
 
 
 def _run(place, config, same) -> str:

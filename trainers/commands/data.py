@@ -130,7 +130,7 @@ def h_imagenet(args):
 
 def hardest(args):
     """Run `encapnet data hardest`: write the classes with the lowest accuracy on test images to a file."""
-    from ..evaluation.hardest import hardest_classes
+    from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
     try:

@@ -1,13 +1,16 @@
-"""`encapnet evaluate RUN ...`: the reported accuracy again from the saved model, ten crops, calibration, robustness."""
+"""The verb `encapnet evaluate RUN ...`: accuracy of saved models, ten crops, calibration, robustness."""
 
-import numpy as np
+import argparse
 
-from ..evaluation.evaluate import data_of, evaluate, many_crops
-from ..evaluation.predictions import PREDICT_BATCH
+from ..evaluation import robustness
+from ..evaluation.calibration import Calibration
+from ..evaluation.evaluate import evaluate, many_crop_accuracy
+from ..evaluation.predictions import Predictions
+from ..report.run_report import write_report
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
-_FEW_CLASSES = 20  # whose table is printed by itself
+_FEW_CLASSES = 20  # up to so many, the accuracy of each class is printed without --per_class
 _ROBUSTNESS = {
     "rotations": "Accuracy against rotation.",
     "shifts": "Accuracy against shift.",
@@ -15,7 +18,8 @@ _ROBUSTNESS = {
 }
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `encapnet evaluate` to a parser."""
     parser.add_argument(
         "runs", nargs="+", metavar="run", help="Folder of a finished run, such as runs/digits/20261122-182440."
     )
@@ -24,16 +28,17 @@ def add_arguments(parser):
         type=int,
         choices=(1, 10),
         default=1,
-        help="Test views whose lengths are averaged; of 10, digits have the 5 not mirrored.",
+        help="Crops of each test image over which capsule lengths are averaged. Data that are not mirrored, such as "
+        "digits, have 5 of the 10.",
     )
     parser.add_argument("--per_class", action="store_true", help="Print every class, however many there are.")
     for name, help in _ROBUSTNESS.items():
         parser.add_argument(f"--{name}", action="store_true", help=f"{help} Several runs are compared in the report.")
-    parser.add_argument("--images", type=int, help="Test images to disturb, the first so many. Default: all.")
+    parser.add_argument("--images", type=int, help="Number of test images to disturb, from the first on. Default: all.")
 
 
-def main(args):
-    """The verb: evaluates each run's best model, compares with its summary, and disturbs test images if asked."""
+def main(args: argparse.Namespace) -> None:
+    """Evaluate each run's best model, compare the accuracy with the run's summary, and measure robustness if asked."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     runs = [RunDirectory.open(path) for path in args.runs]
@@ -45,16 +50,14 @@ def main(args):
         _compare(runs, names, args.images)
 
 
-def _evaluate(run, args):
-    from ..evaluation.calibration import Calibration
-
+def _evaluate(run: RunDirectory, args: argparse.Namespace) -> None:
     summary = run.read_json(RunDirectory.summary_file, "test_errors", "test_accuracy", "class_names")
     test, validation = evaluate(run)
     print(f"test accuracy        {test.accuracy:.2%} ({test.errors} errors in {len(test.labels)} images)")
     if test.lengths.shape[1] > 5:
         print(f"top-5 accuracy       {test.top(5):.2%}")
     if args.crops > 1:
-        accuracy, count = many_crops(run)
+        accuracy, count = many_crop_accuracy(run)
         print(f"{count:>2} crops             {accuracy:.2%}")
     print(f"validation accuracy  {validation.accuracy:.2%} ({len(validation.labels)} images)")
     print(f"calibration error    {Calibration.from_scores(test.lengths, test.labels).expected_error:.2%}")
@@ -70,42 +73,23 @@ def _evaluate(run, args):
     print(f"the run reported     {summary['test_accuracy']:.2%}: the same")
 
 
-def _print_classes(test, names):
+def _print_classes(predictions: Predictions, names: list[str]) -> None:
     width = max(len(name) for name in names)
     print(f"{'class':<{width}}  images     right")
-    for name, images, accuracy in zip(names, test.confusion().sum(axis=1), test.per_class(), strict=True):
+    counts = predictions.confusion().sum(axis=1)
+    for name, images, accuracy in zip(names, counts, predictions.per_class(), strict=True):
         print(f"{name:<{width}}  {images:>6}  {accuracy:>8.2%}")
 
 
-def _compare(runs, names, images):
-    """Disturbs the same test images for every run; prints tables, and puts the plot in each run's report."""
-    from ..evaluation import robustness
-    from ..evaluation.predictions import saved_model
-    from ..report.run_report import write_report
-
-    curves = {name: {} for name in names}
-    labels = None
-    for run in runs:
-        dataset = data_of(run)
-        split = dataset.test.take(np.arange(min(images or len(dataset.test), len(dataset.test))))
-        if labels is not None and not np.array_equal(labels, split.labels):
-            raise UserError(f"{run.path} has other test images than {runs[0].path}: they cannot be compared.")
-        labels = split.labels
-        model = saved_model(run.file(RunDirectory.best_model_file))
-        for name in names:
-            curves[name][_title(run, runs)] = robustness.accuracies(model, split, dataset.views, name, PREDICT_BATCH)
+def _compare(runs: list[RunDirectory], names: list[str], images: int | None) -> None:
+    """Print the runs' accuracy on disturbed test images, and add a plot of it to the report of each run."""
+    curves, count = robustness.compare_runs(runs, names, images)
     for name in names:
         print(f"\n{robustness.table(name, curves[name])}")
-    print(f"\n{len(labels):,} test images; the plot is in")
+    print(f"\n{count:,} test images; the plot is in")
     for run in runs:
-        kept = run.read_json(RunDirectory.robustness_file) if run.file(RunDirectory.robustness_file).exists() else {}
-        run.write_json(RunDirectory.robustness_file, {**kept, **curves})
+        file = RunDirectory.robustness_file
+        earlier = run.read_json(file) if run.file(file).exists() else {}
+        run.write_json(file, {**earlier, **curves})
         write_report(run, run.read_json(RunDirectory.summary_file))
         print(run.file(RunDirectory.report_file))
-
-
-def _title(run, runs) -> str:
-    """The run's network, and its folder where two have the same."""
-    models = [other.read_json(RunDirectory.config_file, "config")["config"]["model"] for other in runs]
-    own = run.read_json(RunDirectory.config_file, "config")["config"]["model"]
-    return own if models.count(own) == 1 else f"{own} ({run.path})"

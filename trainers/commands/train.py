@@ -1,37 +1,37 @@
-"""`encapnet train`: train one model, then print its accuracy and the next command."""
+"""The verb `encapnet train`: trains one model and prints its accuracy and the next command."""
 
+import argparse
 import shlex
 
 from ..config import flags
-from ..config.flags import add_flags
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `encapnet train` to a parser."""
     flags.add_arguments(parser)
-    parser.add_argument("--run_dir", help="Folder to make for the run. Default: runs/RECIPE/TIME.")
-    parser.add_argument("--resume", metavar="RUN", help="Folder of a run that was cut off, to go on with.")
-    add_flags(parser, skip=("recipe",))
+    parser.add_argument("--run_dir", help="Folder to create for the run. Default: runs/RECIPE/TIME.")
+    parser.add_argument("--resume", metavar="RUN", help="Folder of an interrupted run to resume.")
+    flags.add_flags(parser, skip=("recipe",))
 
 
-def main(args):
-    """The verb: resolves the configuration, trains, prints the result and what to type next."""
+def main(args: argparse.Namespace) -> None:
+    """Train a new run or resume an interrupted one, then print its accuracy and the next command."""
+    from ..fitting import resume
     from ..fitting.train import train
 
     if args.resume is None:
-        done = train(flags.configuration(args), args.run_dir)
+        result = train(flags.configuration(args), args.run_dir)
+    elif args.run_dir is not None:
+        raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
     else:
-        from ..fitting import resume
-
-        if args.run_dir is not None:
-            raise UserError("--resume goes on in the run's own folder: leave --run_dir out.")
-        unfinished = RunDirectory.unfinished(args.resume)
-        recipe, given = flags.recipe_and_settings(args)
-        done = train(resume.configuration(unfinished, recipe, given), resume=unfinished)
-    if done is None:
+        interrupted_run = RunDirectory.unfinished(args.resume)
+        config = resume.configuration(interrupted_run, *flags.recipe_and_settings(args))
+        result = train(config, resume=interrupted_run)
+    if result is None:  # another worker is the chief, which prints
         return
-    run, summary = done
+    run, summary = result
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
         f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "

@@ -1,4 +1,4 @@
-"""How far lower capsules agree with the higher ones they are routed to: the numbers of the paper's Figure 2."""
+"""Agreement of lower capsules with the higher capsules that they are routed to, as in the paper's Fig. 2."""
 
 import keras
 import numpy as np
@@ -6,76 +6,78 @@ import numpy as np
 from encapnet_tf import layers
 from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 
-BINS = 20  # of the cosine similarity, from -1 to 1
-_IMAGES = 64
-_LAYERS = 2  # the last so many capsule layers are looked at
-_NUMBERS = 2**24  # of mapped activations at a time, and in all sixteen times as many
+BINS = 20  # bins of the cosine similarity, from -1 to 1
+_IMAGES = 64  # at most, and fewer for layers with many activations
+_LAYERS = 2  # the last capsule layers of the network that are measured
+_NUMBERS = 2**24  # mapped activations in memory at a time; over all images, sixteen times as many
 _CAPSULE_LAYERS = (CapsuleMapping, layers.CapFC, layers.CapConv2D)
 
 
-def agreement(model, images, labels) -> list:
-    """Histograms of the cosine similarity between higher capsules and their mapped lower capsules (Fig. 2).
+def agreement(model: keras.Model, images, labels) -> list[dict]:
+    """Compute histograms of the cosine similarity between higher capsules and their mapped lower capsules (Fig. 2).
 
-    Of the last two capsule layers. In the last one of a network that ends in class capsules, the higher capsule is that
-    of the image's own class; elsewhere, every one. For dynamic and EM routing and capFC the mapped lower capsules are
-    the v_{j|i} that the routing sums; for capConv, the master and the aide activation of each position.
+    The last two capsule layers are measured. Of class capsules, only that of the image's label counts. In dynamic
+    routing, EM routing and capFC the mapped lower capsules are the v_{j|i} that the layer sums; in capConv they are the
+    master and the aide activation of each position.
 
     Args:
         model: a functional Keras model.
-        images: (n, height, width, channels), what the model takes; up to 64 are used.
-        labels: (n,) their classes.
+        images: (n, height, width, channels), pixels as the model takes them; at most 64 are used.
+        labels: (n,) integers.
 
     Returns:
-        A dictionary for each layer and branch: "layer"; "branch", "mapped", "master" or "aide"; "share" of the mapped
-        capsules in each of 20 bins from -1 to 1; "length", their mean length there (0 where there is none). Empty for a
-        network without capsules.
+        One dictionary for each layer and branch, none for a network without capsules. Keys:
+        "layer": name of the layer.
+        "branch": "mapped", "master" or "aide".
+        "share": share of the mapped capsules in each of 20 bins of the cosine from -1 to 1.
+        "length": mean length of the mapped capsules in each bin; 0 in an empty bin.
     """
-    found = [layer for layer in model.layers if isinstance(layer, _CAPSULE_LAYERS)][-_LAYERS:]
-    if not found:
+    capsule_layers = [layer for layer in model.layers if isinstance(layer, _CAPSULE_LAYERS)][-_LAYERS:]
+    if not capsule_layers:
         return []
-    ends = [(_first(layer.input), _first(layer.output)) for layer in found]
+    ends = [(_first(layer.input), _first(layer.output)) for layer in capsule_layers]
     probe = keras.Model(model.input, [tensor for pair in ends for tensor in pair])
-    of_class = _last_is_of_classes(model, found[-1])
-    counts = {}
-    for some_images, some_labels in _shares(found, images, labels):
-        values = probe(np.asarray(some_images, "float32"), training=False)
-        for i, layer in enumerate(found):
+    has_class_capsules = _has_class_capsules(model, capsule_layers[-1])
+    sums: dict[tuple[str, str], np.ndarray] = {}
+    for portion, portion_labels in _portions(capsule_layers, images, labels):
+        values = probe(np.asarray(portion, "float32"), training=False)
+        for i, layer in enumerate(capsule_layers):
             lower, higher = values[2 * i : 2 * i + 2]
-            own = some_labels if of_class and layer is found[-1] else None
+            classes = portion_labels if has_class_capsules and layer is capsule_layers[-1] else None
             for branch, mapped, capsules in _branches(layer, lower, higher):
-                _count(counts.setdefault((layer.name, branch), np.zeros((2, BINS))), mapped, capsules, own)
+                _add(sums.setdefault((layer.name, branch), np.zeros((2, BINS))), mapped, capsules, classes)
     return [
         {
             "layer": name,
             "branch": branch,
-            "share": (number / max(1, number.sum())).tolist(),
-            "length": (lengths / np.maximum(1, number)).tolist(),
+            "share": (counts / max(1, counts.sum())).tolist(),
+            "length": (lengths / np.maximum(1, counts)).tolist(),
         }
-        for (name, branch), (number, lengths) in counts.items()
+        for (name, branch), (counts, lengths) in sums.items()
     ]
 
 
 def _first(tensors):
-    """A layer's map or capsules, without shortcut or activations."""
+    """Return the first tensor of a list, the layer's map or capsules; the others are its shortcut or activations."""
     return tensors[0] if isinstance(tensors, (list, tuple)) else tensors
 
 
-def _last_is_of_classes(model, layer):
+def _has_class_capsules(model, layer) -> bool:
     shape = _first(layer.output).shape
     return len(shape) == 3 and shape[1] == model.output_shape[-1]
 
 
-def _shares(found, images, labels):
-    """The images in such portions that their mapped activations fit a memory; fewer images where these are many."""
-    numbers = max(_mapped_numbers(layer) for layer in found)
+def _portions(capsule_layers, images, labels):
+    """Yield images and labels in portions whose mapped activations fit into memory."""
+    numbers = max(_mapped_numbers(layer) for layer in capsule_layers)
     images = images[: max(1, min(_IMAGES, 16 * _NUMBERS // numbers))]
     size = max(1, _NUMBERS // numbers)
     for start in range(0, len(images), size):
         yield images[start : start + size], labels[start : min(start + size, len(images))]
 
 
-def _mapped_numbers(layer):
-    """Mapped activations of one image."""
+def _mapped_numbers(layer) -> int:
+    """Count the mapped activations of one image."""
     lower, higher = _first(layer.input).shape[1:], _first(layer.output).shape[1:]
     if isinstance(layer, layers.CapConv2D):
         return int(np.prod(higher))
@@ -87,7 +89,10 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """(name, mapped (n, lower, higher, dim), capsules (n, higher, dim)); positions of a map count as samples."""
+    """Yield the name, the mapped capsules and the higher capsules of each branch of a capsule layer.
+
+    Shapes: (n, lower, higher, dim) and (n, higher, dim). The positions of a map count as samples.
+    """
     if not isinstance(layer, layers.CapConv2D):
         yield "mapped", np.asarray(layer.mapped_capsules(lower)), np.asarray(higher)
         return
@@ -103,11 +108,18 @@ def _branches(layer, lower, higher):
         yield name, np.reshape(mapped, shape)[:, None], np.reshape(higher, shape)
 
 
-def _count(sums, mapped, capsules, own):
-    """Adds to (2, BINS): how many mapped capsules fall into each bin, and the sum of their lengths."""
-    if own is not None:
-        rows = np.arange(len(own))
-        mapped, capsules = mapped[rows, :, own][:, :, None], capsules[rows, own][:, None]
+def _add(sums, mapped, capsules, classes):
+    """Add to a histogram: the number of mapped capsules in each bin (row 0) and the sum of their lengths (row 1).
+
+    Args:
+        sums: (2, BINS) histogram, changed in place.
+        mapped: (n, lower, higher, dim).
+        capsules: (n, higher, dim).
+        classes: (n,) the one higher capsule of each image that counts; None counts all.
+    """
+    if classes is not None:
+        rows = np.arange(len(classes))
+        mapped, capsules = mapped[rows, :, classes][:, :, None], capsules[rows, classes][:, None]
     mapped, capsules = mapped.astype("float32"), capsules.astype("float32")
     lengths = np.linalg.norm(mapped, axis=-1)
     products = np.einsum("nijd,njd->nij", mapped, capsules)

@@ -1,42 +1,78 @@
-"""Evaluate a finished run: predictions of its best model on its own data."""
+"""Evaluation of saved models on a data set: accuracy of a run, accuracy over many crops, hardest classes."""
 
+import numpy as np
+
+from .. import data
 from ..config.schema import Config
+from ..data.pipeline.batches import evaluation_batches
+from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
-from .predictions import PREDICT_BATCH
+from .model_and_data import model_and_data
+from .predictions import PREDICT_BATCH, Predictions, many_crop_lengths, saved_model
 
 
-def evaluate(run: RunDirectory):
-    """Runs a finished run's best model.
+def run_data(run: RunDirectory) -> data.Dataset:
+    """Load the data set that a run was trained on."""
+    return data.load(Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"]))
+
+
+def evaluate(run: RunDirectory) -> tuple[Predictions, Predictions]:
+    """Compute the predictions of a finished run's best model on the run's test and validation images.
 
     Args:
         run: the run's folder.
 
     Returns:
-        `Predictions` on the test and on the validation images.
+        Predictions on the test images, and on the validation images.
 
     Raises:
         UserError: the run, its model or its data are missing or damaged.
     """
-    from .predictions import Predictions
-
-    dataset = data_of(run)
-    model = run.file(RunDirectory.best_model_file)
-    return tuple(
+    dataset, model = run_data(run), run.file(RunDirectory.best_model_file)
+    test, validation = (
         Predictions.of(model, split, dataset.views, PREDICT_BATCH) for split in (dataset.test, dataset.validation)
     )
+    return test, validation
 
 
-def data_of(run):
-    from .. import data
+def many_crop_accuracy(run: RunDirectory) -> tuple[float, int]:
+    """Compute a run's test accuracy from capsule lengths averaged over ten crops of each image.
 
-    return data.load(Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"]))
+    Images that training does not mirror have five crops.
 
-
-def many_crops(run) -> tuple[float, int]:
-    """Test accuracy by the mean of the lengths over ten crops (five, where images are not mirrored), and how many."""
-    from .predictions import many_crop_lengths, saved_model
-
-    dataset = data_of(run)
+    Returns:
+        The accuracy and the number of crops.
+    """
+    dataset = run_data(run)
     model = saved_model(run.file(RunDirectory.best_model_file))
     lengths = many_crop_lengths(model, dataset.test, dataset.views, PREDICT_BATCH)
     return float((lengths.argmax(axis=1) == dataset.test.labels).mean()), dataset.views.num_crops
+
+
+def hardest_classes(model_path, recipe: str | None, overrides: dict, count: int) -> list[tuple[str, float]]:
+    """Rank classes by a model's accuracy on the test images, lowest first.
+
+    The paper chose the classes of h-ImageNet so, from a ResNet-18's accuracy on ImageNet's validation images.
+
+    Args:
+        model_path: folder of a finished run, or a `.keras` file of any classifier that takes pixels from 0 to 255.
+        recipe: recipe that names the data set; None takes the run's own.
+        overrides: setting -> value that replaces the recipe's, for settings of the data.
+        count: number of classes to return; fewer are returned if the data set has fewer.
+
+    Returns:
+        (class name, accuracy) pairs. The tie-break is the order of the classes in the data set.
+
+    Raises:
+        UserError: there is no such model, or it does not fit the data.
+    """
+    if count < 1:
+        raise UserError(f"--classes={count}: expected at least 1.")
+    model, dataset = model_and_data(model_path, recipe, overrides)
+    with data.corrupt_image_as_user_error(dataset.test):
+        scores = model.predict(evaluation_batches(dataset.test, PREDICT_BATCH, dataset.views.test), verbose=0)
+    correct = scores.argmax(axis=1) == dataset.test.labels
+    images = np.bincount(dataset.test.labels, minlength=len(dataset.class_names))
+    accuracy = np.bincount(dataset.test.labels, correct, minlength=len(images)) / np.maximum(1, images)
+    order = [i for i in np.argsort(accuracy, kind="stable") if images[i]]
+    return [(dataset.class_names[i], float(accuracy[i])) for i in order[:count]]

@@ -1,32 +1,30 @@
-"""A saved model with the images to judge it on: a run's own, or those that are named beside a model file."""
+"""Saved model and the data set to evaluate it on."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import keras
+
+from .. import data
 from ..config.recipes import override, resolve
 from ..config.schema import Config
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
+from .predictions import saved_model
 
 
-def model_and_data(path, recipe, overrides: dict):
-    """Loads both and checks that they fit.
+def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Model, data.Dataset]:
+    """Load a saved model and a data set, and check that the model takes the images and knows the classes.
 
     Args:
-        path: a finished run's folder, or a `.keras` file of any classifier that takes pixels from 0 to 255.
-        recipe: whose data to take; None takes the run's own. What the run's network sees of an image, by its `augment`
-            and `image_size`, stays.
-        overrides: data settings given beside it.
-
-    Returns:
-        The model and the `Dataset`.
+        path: folder of a finished run, or a `.keras` file of any classifier that takes pixels from 0 to 255.
+        recipe: recipe that names the data set; None takes the run's own. The settings `augment` and `image_size`, which
+            say what the network sees of an image, remain those of the run.
+        overrides: setting -> value that replaces the recipe's, for settings of the data.
 
     Raises:
-        UserError: there is no such model, the data is missing, or they do not fit.
+        UserError: there is no such model, the data set is missing, or they do not fit.
     """
-    from .. import data
-    from .predictions import saved_model
-
     path = Path(path)
     if path.is_dir():
         run = RunDirectory.open(path)
@@ -41,30 +39,34 @@ def model_and_data(path, recipe, overrides: dict):
             ".keras file."
         )
     elif recipe is None and "dataset" not in overrides:
-        raise UserError("Say by --recipe or --dataset which images to judge the model on.")
+        raise UserError("A model file does not name its data: choose the images to evaluate by --recipe or --dataset.")
     else:
         config = resolve(recipe or "digits", {"augment": ("none",), **overrides})
     model = saved_model(path)
     dataset = data.load(config)
     _check_images(path, model, dataset.image_shape)
-    classes, names = model.output_shape[1:], dataset.class_names
-    if classes != (len(names),):
-        raise UserError(f"{path} gives scores of shape {classes}, for {len(names)} classes.")
+    outputs, names = model.output_shape[1:], dataset.class_names
+    if outputs != (len(names),):
+        raise UserError(
+            f"The model {path} gives scores of shape {outputs}, but the data set has {len(names)} classes. Choose the "
+            "data that it was trained on by --recipe or --dataset."
+        )
     return model, dataset
 
 
-def _check_images(path, model, found):
+def _check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, int]) -> None:
+    """Raise `UserError` if a model does not take images of a given shape."""
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise UserError(f"{path} is no classifier of images (batch, height, width, channels): its inputs are {shapes}.")
     expected = shapes[0][1:]
-    if all(n in (None, own) for n, own in zip(expected, found, strict=True)):
+    if all(size in (None, received) for size, received in zip(expected, image_shape, strict=True)):
         return
     height, width, channels = expected
-    if channels not in (None, found[2]):
-        advice = "Choose data of as many channels by --recipe or --dataset."
+    if channels not in (None, image_shape[2]):
+        advice = "Choose data with the model's number of channels by --recipe or --dataset."
     elif height is not None and height == width:
         advice = f"Say --image_size={height}."
     else:
         advice = "--image_size makes square images only: choose data of that size."
-    raise UserError(f"{path} takes images of {expected}, the data has {found}. {advice}")
+    raise UserError(f"{path} takes images of {expected}, the data has {image_shape}. {advice}")

@@ -1,21 +1,34 @@
-"""What a saved model says of a split: made once, kept with the run, read by the report."""
+"""Predictions of a saved model on a split: computed once, stored with the run, read by the report."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import keras
 import numpy as np
+import tensorflow as tf
 
+import encapnet_tf as en
+
+from ..data import Split, corrupt_image_as_user_error
+from ..data.augmentation.views import Views
+from ..data.pipeline.batches import evaluation_batches
 from ..runs.errors import UserError
 
 PREDICT_BATCH = 256
-_WORST = 24
+_WORST_MISTAKES = 24
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Capsule lengths (n, classes) and true labels (n,) of a split, and the images of its worst mistakes.
+    """Capsule lengths and true labels of a split, with the images of the worst mistakes.
 
-    `worst` holds the indices of up to 24 mistakes, most mistaken first: by how much longer the predicted class's
-    capsule is than the true one's. `worst_images` are theirs, (k, height, width, channels) uint8.
+    The worst mistakes are those where the predicted class's capsule is longer than the true one's by most.
+
+    Attributes:
+        lengths: (n, classes) capsule lengths.
+        labels: (n,) integers.
+        worst: (k,) indices of up to 24 mistakes, worst first.
+        worst_images: (k, height, width, channels) uint8, their images.
     """
 
     lengths: np.ndarray
@@ -24,59 +37,70 @@ class Predictions:
     worst_images: np.ndarray
 
     @classmethod
-    def of(cls, model_path, split, views, batch_size: int) -> "Predictions":
-        """Loads a saved model and runs it over the test views of a split.
+    def of(cls, model_path: Path, split: Split, views: Views, batch_size: int) -> "Predictions":
+        """Compute the predictions of a saved model on the test views of a split.
+
+        Args:
+            model_path: file of the model.
+            split: images with labels.
+            views: the part of an image that the network sees.
+            batch_size: images a batch.
 
         Raises:
-            UserError: the file is missing or no model, or an image is corrupt.
+            UserError: the file is missing or not a model, or an image is corrupt.
         """
-        from ..data import corrupt_image_as_user_error
-        from ..data.pipeline.batches import evaluation_batches
-
         with corrupt_image_as_user_error(split):
             lengths = saved_model(model_path).predict(evaluation_batches(split, batch_size, views.test), verbose=0)
         rows = np.arange(len(split))
         predicted = lengths.argmax(axis=1)
         lead = lengths[rows, predicted] - lengths[rows, split.labels]
-        wrong = np.flatnonzero(predicted != split.labels)
-        worst = wrong[np.argsort(-lead[wrong], kind="stable")][:_WORST]
+        mistakes = np.flatnonzero(predicted != split.labels)
+        worst = mistakes[np.argsort(-lead[mistakes], kind="stable")][:_WORST_MISTAKES]
         return cls(lengths, split.labels, worst, split.pixels(worst))
 
     @property
     def predicted(self) -> np.ndarray:
+        """Return the predicted classes (n,): those with the longest capsules."""
         return self.lengths.argmax(axis=1)
 
     @property
     def errors(self) -> int:
+        """Return the number of images with a wrong predicted class."""
         return int((self.predicted != self.labels).sum())
 
     @property
     def accuracy(self) -> float:
+        """Return the share of images with the right predicted class."""
         return 1 - self.errors / len(self.labels)
 
     def top(self, k: int) -> float:
-        """Share of the images whose true class is among the k longest capsules; of equals, the worse is counted."""
+        """Return the top-k accuracy, in which ties count as mistakes.
+
+        `sklearn.metrics.top_k_accuracy_score` ranks ties by class index, so that a model that gives all classes one
+        score would have a part of them right.
+        """
         true = np.take_along_axis(self.lengths, self.labels[:, None].astype(np.int64), axis=1)
         return float(((self.lengths >= true).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Accuracy of each class, (classes,); NaN where there is no image."""
+        """Return the accuracy of each class, (classes,); NaN for a class without images."""
         counts = self.confusion()
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(axis=1)
 
     def confusion(self) -> np.ndarray:
-        """Counts, (true class, predicted class)."""
-        classes = self.lengths.shape[1]
-        counts = np.bincount(self.labels * classes + self.predicted, minlength=classes * classes)
-        return counts.reshape(classes, classes)
+        """Return the confusion matrix: number of images by true class (row) and predicted class (column)."""
+        from sklearn.metrics import confusion_matrix
 
-    def save(self, path):
+        return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
+
+    def save(self, path: Path) -> None:
+        """Write the predictions to an .npz file."""
         np.savez_compressed(path, **self.__dict__)
 
     @classmethod
-    def load(cls, path) -> "Predictions":
-        """Reads what `save` wrote.
+    def load(cls, path: Path) -> "Predictions":
+        """Read predictions from an .npz file that `save` wrote.
 
         Raises:
             UserError: the file is missing or damaged.
@@ -84,39 +108,36 @@ class Predictions:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return cls(**arrays)
-        except Exception as error:  # zipfile, zlib, OSError, KeyError: whatever a damaged file provokes
+        except Exception as error:  # a damaged file can raise OSError, KeyError and errors of zipfile and zlib
             raise UserError(f"{path} cannot be read: {error}.") from None
 
 
-def saved_model(path):
-    """Loads a saved model, without its optimizer.
+def saved_model(path: Path) -> keras.Model:
+    """Load a saved model without its optimizer and loss.
 
     Raises:
-        UserError: the file is missing or no model.
+        UserError: the file is missing or not a model.
     """
-    import encapnet_tf as en
-
     try:
         return en.load_model(path, compile=False)
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot load the model {path}: {error}") from None
 
 
-def many_crop_lengths(model, split, views, batch_size: int) -> np.ndarray:
-    """Capsule lengths averaged over ten crops of each image (five, where images are not mirrored).
+def many_crop_lengths(model: keras.Model, split: Split, views: Views, batch_size: int) -> np.ndarray:
+    """Compute capsule lengths averaged over ten crops of each image.
+
+    Images that training does not mirror have five crops.
 
     Args:
-        model: images (batch, *views.size, channels) from 0 to 255 -> lengths (batch, classes).
+        model: maps images (batch, *views.size, channels), pixels from 0 to 255, to lengths (batch, classes).
         split: images with labels.
-        views: what the network sees of them.
-        batch_size: images at a time, all crops together.
+        views: the part of an image that the network sees.
+        batch_size: images a batch, all crops together.
 
     Returns:
-        (n, classes).
+        (n, classes) lengths.
     """
-    import tensorflow as tf
-
-    from ..data.pipeline.batches import evaluation_batches
 
     def crops(images):
         return tf.stack(views.ten_crops(images), axis=1)

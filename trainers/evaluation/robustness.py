@@ -1,30 +1,38 @@
-"""Accuracy against the size of a disturbance of test images: rotation, shift, and the fast gradient sign attack.
+"""Accuracy on disturbed test images: rotation, shift, and the fast gradient sign attack.
 
-Images are disturbed as the network sees them. Everything is deterministic: which way image i turns or moves follows
-from i.
+Images are disturbed after they are resized for the network. Nothing is random: the direction in which an image turns or
+shifts follows from its index, where `keras.layers.RandomRotation` and `RandomTranslation` would draw it. The attack is
+a single gradient, for which the libraries of adversarial attacks would be a large dependency.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from ..data import Split
+from ..data.augmentation.views import Views
 from ..data.augmentation.warp import about_centre, warp
 from ..data.pipeline.batches import evaluation_batches
+from ..runs.errors import UserError
+from ..runs.run_directory import RunDirectory
+from .evaluate import run_data
+from .predictions import PREDICT_BATCH, saved_model
 
 
-def _rotated(model, images, labels, index, degrees):
-    """Odd images turn one way, even ones the other."""
+def _rotate(model, images, labels, index, degrees):
+    """Rotate images with an even index in one direction and the others in the opposite direction."""
     angle = degrees * (math.pi / 180) * (1 - 2 * tf.cast(index % 2, tf.float32))
     cos, sin = tf.cos(angle), tf.sin(angle)
     size = images.shape[1:3]
     return warp(images, about_centre(size, cos, -sin, sin, cos), size)
 
 
-def _shifted(model, images, labels, index, share):
-    """Image i moves in one of four directions, by parts of a pixel too (bilinear); what comes in is black."""
+def _shift(model, images, labels, index, share):
+    """Shift each image in one of four directions, with bilinear interpolation and black at the border."""
     size = images.shape[1:3]
     right = tf.gather([1.0, -1.0, 0.0, 0.0], index % 4) * share * size[1]
     down = tf.gather([0.0, 0.0, 1.0, -1.0], index % 4) * share * size[0]
@@ -32,47 +40,55 @@ def _shifted(model, images, labels, index, share):
     return warp(images, about_centre(size, one, 0 * one, 0 * one, one, right, down), size)
 
 
-def _attacked(model, images, labels, index, step):
-    """Fast gradient sign: one step of `step` grey levels in the direction that most helps the strongest wrong class.
+def _attack(model, images, labels, index, step):
+    """Change each pixel by `step` grey levels in favour of the strongest wrong class (fast gradient sign method).
 
-    The direction is the gradient of the wrong class's lead in log score over the true class, for every network alike.
-    The loss that a network was trained with would not do: the margin loss is flat beyond its margins, and an attack
-    that sees no gradient there would pass for robustness.
+    x' = x + step * sign(d/dx (max_{c != y} log s_c(x) - log s_y(x))), s the scores, y the label.
+
+    The gradient is not that of the training loss: the margin loss is flat beyond its margins, and a network without a
+    gradient would look robust.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)
         scores = tf.math.log(tf.cast(model(images, training=False), tf.float32) + 1e-12)
-        true = tf.one_hot(labels, scores.shape[-1], on_value=True, off_value=False)
-        lead = tf.reduce_max(tf.where(true, -math.inf, scores), axis=1) - tf.gather(scores, labels, batch_dims=1)
+        is_label = tf.one_hot(labels, scores.shape[-1], on_value=True, off_value=False)
+        lead = tf.reduce_max(tf.where(is_label, -math.inf, scores), axis=1) - tf.gather(scores, labels, batch_dims=1)
     return tf.clip_by_value(images + step * tf.sign(tape.gradient(lead, images)), 0.0, 255.0)
 
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What is done to images, in which unit, and in which sizes."""
+    """Kind of disturbance of images, with the sizes at which accuracy is measured.
+
+    Attributes:
+        title: name for tables and plots.
+        unit: unit of the sizes.
+        sizes: sizes, from 0 upwards.
+        apply: function of (model, images, labels, index, size) that returns the disturbed images.
+    """
 
     title: str
     unit: str
-    sizes: tuple
-    apply: Callable  # (model, images, labels, index, size) -> images
+    sizes: tuple[float, ...]
+    apply: Callable
 
 
 DISTURBANCES = {
-    "rotations": Disturbance("Rotation", "degrees either way", (0, 10, 20, 30, 45, 60, 90), _rotated),
-    "shifts": Disturbance("Shift", "share of the image's side", (0, 1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8), _shifted),
-    "fgsm": Disturbance("Fast gradient sign", "grey levels of 255", (0, 1, 2, 4, 8, 16, 32), _attacked),
+    "rotations": Disturbance("Rotation", "degrees either way", (0, 10, 20, 30, 45, 60, 90), _rotate),
+    "shifts": Disturbance("Shift", "share of the image's side", (0, 1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8), _shift),
+    "fgsm": Disturbance("Fast gradient sign", "grey levels of 255", (0, 1, 2, 4, 8, 16, 32), _attack),
 }
 
 
-def accuracies(model, split, views, name: str, batch_size: int) -> list:
-    """A model's accuracy at each size of a disturbance.
+def accuracies(model: keras.Model, split: Split, views: Views, name: str, batch_size: int) -> list[float]:
+    """Compute a model's accuracy at each size of a disturbance.
 
     Args:
-        model: a Keras model, images (batch, height, width, channels) from 0 to 255 -> scores (batch, classes).
+        model: maps images (batch, height, width, channels), pixels from 0 to 255, to scores (batch, classes).
         split: images with labels.
-        views: what the network sees of them.
-        name: of the disturbance.
-        batch_size: images at a time.
+        views: the part of an image that the network sees.
+        name: the disturbance, a key of `DISTURBANCES`.
+        batch_size: images a batch.
 
     Returns:
         Accuracies from 0 to 1, in the order of the disturbance's sizes.
@@ -80,28 +96,59 @@ def accuracies(model, split, views, name: str, batch_size: int) -> list:
     disturbance = DISTURBANCES[name]
 
     @tf.function(reduce_retracing=True)
-    def right(images, labels, index, size):
+    def count_correct(images, labels, index, size):
         disturbed = disturbance.apply(model, images, labels, index, size)
         predicted = tf.argmax(model(disturbed, training=False), axis=1, output_type=tf.int32)
         return tf.reduce_sum(tf.cast(predicted == labels, tf.int32))
 
     results = []
-    for size in map(tf.constant, map(float, disturbance.sizes)):  # tensors: one graph serves all sizes
+    for size in map(tf.constant, map(float, disturbance.sizes)):  # as tensors, all sizes share one graph
         correct, first = 0, 0
         for images, labels in evaluation_batches(split, batch_size, views.test):
             index = tf.range(first, first + len(labels))
-            correct += int(right(images, labels, index, size))
+            correct += int(count_correct(images, labels, index, size))
             first += len(labels)
         results.append(correct / len(split))
     return results
 
 
-def table(name: str, curves: dict) -> str:
-    """Accuracies as text.
+def compare_runs(
+    runs: list[RunDirectory], names: list[str], images: int | None = None
+) -> tuple[dict[str, dict[str, list[float]]], int]:
+    """Measure the accuracy of finished runs on one set of disturbed test images.
 
     Args:
-        name: of the disturbance.
-        curves: name of a run -> its accuracies.
+        runs: folders of the runs.
+        names: the disturbances, keys of `DISTURBANCES`.
+        images: number of test images, from the first on; None takes all.
+
+    Returns:
+        Disturbance -> title of a run -> its accuracies, and the number of images.
+
+    Raises:
+        UserError: the runs have different test images.
+    """
+    curves: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+    labels: np.ndarray | None = None
+    titles = _titles(runs)
+    for run in runs:
+        dataset = run_data(run)
+        split = dataset.test.take(np.arange(min(images or len(dataset.test), len(dataset.test))))
+        if labels is not None and not np.array_equal(labels, split.labels):
+            raise UserError(f"{run.path} has other test images than {runs[0].path}: they cannot be compared.")
+        labels = split.labels
+        model = saved_model(run.file(RunDirectory.best_model_file))
+        for name in names:
+            curves[name][titles[run.path]] = accuracies(model, split, dataset.views, name, PREDICT_BATCH)
+    return curves, len(labels) if labels is not None else 0
+
+
+def table(name: str, curves: dict[str, list[float]]) -> str:
+    """Format the accuracies of one disturbance as a table of text.
+
+    Args:
+        name: the disturbance, a key of `DISTURBANCES`.
+        curves: title of a run -> its accuracies.
     """
     disturbance = DISTURBANCES[name]
     width = max(len(run) for run in curves)
@@ -109,3 +156,10 @@ def table(name: str, curves: dict) -> str:
     lines = [f"{disturbance.title} ({disturbance.unit})", f"{'':<{width}}{sizes}"]
     lines += [f"{run:<{width}}" + "".join(f"{value:>9.2%}" for value in values) for run, values in curves.items()]
     return "\n".join(lines)
+
+
+def _titles(runs: list[RunDirectory]) -> dict:
+    """Name each run by its network, and also by its folder if several runs have that network."""
+    models = {run.path: run.read_json(RunDirectory.config_file, "config")["config"]["model"] for run in runs}
+    names = list(models.values())
+    return {path: name if names.count(name) == 1 else f"{name} ({path})" for path, name in models.items()}

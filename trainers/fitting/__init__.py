@@ -1,1 +1,1 @@
-"""One training: network, strategy, callbacks, checkpoints, resume."""
+"""Training of one model: network, devices, callbacks, checkpoints, resume."""

@@ -1,20 +1,24 @@
-"""What `encapnet train` does beside the training step: progress, metrics on disk, the best model."""
+"""Keras callbacks that record the epochs of a run: metrics, best model, agreement of capsules, TensorBoard."""
 
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 import keras
-import numpy as np
+import tensorflow as tf
 
 from ..evaluation.agreement import agreement
-from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 from .checkpoint import digest
 
+_SAMPLE_IMAGES = 16  # training images shown in TensorBoard
+
 
 class MetricsLog(keras.callbacks.Callback):
-    """Writes one JSON line per epoch, and one line per epoch to standard output.
+    """Keras callback that writes one JSON line per epoch to the run, and prints one line per epoch.
 
-    Lines of earlier epochs that are there already stay.
+    Lines of earlier epochs stay, and the file is replaced as a whole: `keras.callbacks.CSVLogger` appends to its file,
+    which an interruption can leave with half a line.
 
     Args:
         run: the run's folder.
@@ -25,15 +29,13 @@ class MetricsLog(keras.callbacks.Callback):
     def __init__(self, run: RunDirectory, epochs: int, quiet: bool = False):
         super().__init__()
         self.run, self.epochs, self.quiet = run, epochs, quiet
-        self.rows = (
-            run.read_json_lines(RunDirectory.metrics_file) if run.file(RunDirectory.metrics_file).exists() else []
-        )
+        self.rows = _existing_rows(run, RunDirectory.metrics_file)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.perf_counter()
+        self._start_time = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self._began
+        seconds = time.perf_counter() - self._start_time
         row = {"epoch": epoch + 1, "seconds": round(seconds, 3), **{k: float(v) for k, v in (logs or {}).items()}}
         self.rows.append(row)
         self.run.write_json_lines(RunDirectory.metrics_file, self.rows)
@@ -47,15 +49,13 @@ class MetricsLog(keras.callbacks.Callback):
 
 
 class BestModel(keras.callbacks.Callback):
-    """Saves the model of the best epoch: highest validation accuracy, of equals the lowest validation loss.
+    """Keras callback that saves the model of the epoch with the highest validation accuracy.
+
+    The tie-break is the lowest validation loss; `keras.callbacks.ModelCheckpoint` compares one number only.
 
     Args:
         run: the run's folder.
-        state: what `state` gave, to go on from.
-
-    Attributes:
-        epoch: the best epoch so far, from 1; None before the first.
-        accuracy: its validation accuracy.
+        state: result of `state()` before a resume; None for a new run.
     """
 
     def __init__(self, run: RunDirectory, state: dict | None = None):
@@ -63,15 +63,20 @@ class BestModel(keras.callbacks.Callback):
         self.run, self._state = run, state or {}
 
     @property
-    def epoch(self):
+    def epoch(self) -> int | None:
+        """Return the best epoch so far, counted from 1; None before the first epoch ends."""
         return self._state.get("epoch")
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float | None:
+        """Return the validation accuracy of the best epoch; None before the first epoch ends."""
         return self._state.get("accuracy")
 
     def state(self) -> dict:
-        """Epoch, accuracy and loss of the best model and its file's digest, for JSON; empty before the first."""
+        """Return the best epoch, its accuracy and loss, and the digest of the model file, ready for JSON.
+
+        Empty before the first epoch ends.
+        """
         return dict(self._state)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -83,33 +88,60 @@ class BestModel(keras.callbacks.Callback):
 
 
 class AgreementLog(keras.callbacks.Callback):
-    """Writes how lower capsules agree with higher ones (the paper's Fig. 2) at the end of some epochs.
+    """Keras callback that writes the agreement of lower with higher capsules (the paper's Fig. 2) at some epochs.
 
     Args:
         run: the run's folder.
-        epochs: the epochs, from 1.
-        images: (n, height, width, channels), as the model takes them.
-        labels: (n,).
+        epochs: the epochs, counted from 1.
+        images: (n, height, width, channels), pixels as the model takes them.
+        labels: (n,) integers.
     """
 
-    def __init__(self, run: RunDirectory, epochs, images, labels):
+    def __init__(self, run: RunDirectory, epochs: Iterable[int], images, labels):
         super().__init__()
         self.run, self.epochs, self.images, self.labels = run, frozenset(epochs), images, labels
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 in self.epochs and (found := agreement(self.model, self.images, self.labels)):
-            file = RunDirectory.agreement_file
-            rows = self.run.read_json_lines(file) if self.run.file(file).exists() else []
-            self.run.write_json_lines(file, [*rows, *({"epoch": epoch + 1, **row} for row in found)])
+        if epoch + 1 in self.epochs and (histograms := agreement(self.model, self.images, self.labels)):
+            rows = _existing_rows(self.run, RunDirectory.agreement_file)
+            rows += [{"epoch": epoch + 1, **histogram} for histogram in histograms]
+            self.run.write_json_lines(RunDirectory.agreement_file, rows)
 
 
-class FiniteLoss(keras.callbacks.Callback):
-    """Ends training with an error when the loss stops being a finite number."""
+class TensorBoardExtras(keras.callbacks.Callback):
+    """Keras callback that adds histograms of capsule lengths and some training images to a run's TensorBoard files.
 
-    def on_train_batch_end(self, batch, logs=None):
-        loss = (logs or {}).get("loss")
-        if loss is not None and not np.isfinite(loss):
-            raise UserError(
-                f"The loss became {loss} at step {batch + 1} of an epoch. A lower learning rate usually helps.",
-                status=1,
-            )
+    `keras.callbacks.TensorBoard` writes the curves, among them those of the feedback units' divergences.
+
+    Args:
+        folder: folder of the run's TensorBoard files.
+        images: (n, height, width, channels) validation images for the histograms, pixels as the model takes them.
+        labels: (n,) their classes.
+        samples: (batch, height, width, channels) augmented training images, pixels from 0 to 255.
+    """
+
+    def __init__(self, folder: Path, images, labels, samples):
+        super().__init__()
+        self.folder, self.images, self.labels, self.samples = folder, images, labels, samples
+
+    def on_train_begin(self, logs=None):
+        self._writer = tf.summary.create_file_writer(str(self.folder / "capsules"))
+        if self.samples.shape[-1] in (1, 3):  # grey or colour: TensorBoard shows no other number of channels
+            pixels = tf.clip_by_value(self.samples[:_SAMPLE_IMAGES] / 255, 0, 1)
+            with self._writer.as_default():
+                tf.summary.image("training images", pixels, step=0, max_outputs=_SAMPLE_IMAGES)
+
+    def on_epoch_end(self, epoch, logs=None):
+        lengths = tf.cast(self.model(self.images, training=False), "float32")
+        is_label = tf.one_hot(self.labels, lengths.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
+        with self._writer.as_default():
+            tf.summary.histogram("length, the true class", lengths[is_label], step=epoch)
+            tf.summary.histogram("length, other classes", lengths[~is_label], step=epoch)
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        self._writer.close()
+
+
+def _existing_rows(run: RunDirectory, file: str) -> list[dict]:
+    return run.read_json_lines(file) if run.file(file).exists() else []

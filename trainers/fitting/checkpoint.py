@@ -1,10 +1,11 @@
-"""Checkpoints: files that training goes on from. Each is whole or absent, and tells when it was damaged since."""
+"""Checkpoint files, which training resumes from: each is complete or absent, and later damage is detected."""
 
 import hashlib
 import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,23 +13,23 @@ import numpy as np
 
 from ..runs.atomic_files import replacing, set_aside
 
-_HEAD = b"encapnet checkpoint 1 "  # then the SHA-256 of what follows, a newline, and an .npz file
+_HEAD = b"encapnet checkpoint 1 "  # then the SHA-256 of the body in hexadecimal, a newline, and the body: an .npz file
 
 
 class Damaged(Exception):
-    """A checkpoint that cannot be gone on from; its text says why."""
+    """Error for a checkpoint that training cannot resume from; its text is the reason."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Arrays by group, in a fixed order, and a state for JSON."""
+    """Content of a checkpoint file: arrays in named groups, in a fixed order, and a state of JSON values."""
 
     arrays: dict[str, list[np.ndarray]]
     state: dict
 
     def write(self, path: Path):
-        """Writes the file, whole or not at all."""
-        flat = {f"{group}/{i}": array for group, arrays in self.arrays.items() for i, array in enumerate(arrays)}
+        """Write the checkpoint to a file, which is complete or absent after an interruption."""
+        flat: dict = {f"{group}/{i}": array for group, arrays in self.arrays.items() for i, array in enumerate(arrays)}
         body = io.BytesIO()
         np.savez(body, state=np.array(json.dumps(self.state)), **flat)
         with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -37,17 +38,17 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path) -> "Checkpoint":
-        """Reads a file that `write` made.
+        """Read a checkpoint file.
 
         Raises:
-            Damaged: it cannot be read, is none, or its checksum is wrong.
+            Damaged: the file cannot be read, is not a checkpoint, or has another checksum.
         """
         try:
             head, _, body = path.read_bytes().partition(b"\n")
         except OSError as error:
             raise Damaged(error.strerror) from None
         if not head.startswith(_HEAD):
-            raise Damaged("it is no checkpoint")
+            raise Damaged("it is not a checkpoint")
         if head.removeprefix(_HEAD).decode(errors="replace") != hashlib.sha256(body).hexdigest():
             raise Damaged("its checksum is wrong")
         groups: dict = {}
@@ -60,31 +61,32 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of a run: a folder of `checkpoint-STEP.ckpt`, the last few of them.
+    """Folder with the last few checkpoints of a run, in files named `checkpoint-STEP.ckpt`.
 
-    Beside each lies the best model as it was then, if there was one: a link to the run's file, so it takes no room.
+    Beside each checkpoint lies the run's best model of that moment, as a hard link where the file system allows one, so
+    that it takes no space of its own.
 
     Args:
-        folder: where; made if it is not there.
-        keep: how many to keep.
+        folder: the folder; `save` creates it.
+        keep: number of checkpoints to keep.
     """
 
     def __init__(self, folder: Path, keep: int = 3):
         self.folder, self.keep = folder, keep
-        folder.mkdir(exist_ok=True)
 
     def paths(self) -> list[Path]:
-        """Oldest first."""
+        """List the checkpoint files, oldest first."""
         return sorted(self.folder.glob("checkpoint-*.ckpt"))
 
     def save(self, step: int, checkpoint: Checkpoint, best_model: Path | None = None) -> Path:
-        """Writes a checkpoint and removes the oldest ones.
+        """Write a checkpoint and remove the oldest ones.
 
         Args:
-            step: steps made since the beginning of training.
-            checkpoint: what to write.
-            best_model: the run's best model; its digest is in the state's "best".
+            step: number of training steps before the checkpoint.
+            checkpoint: the content of the file.
+            best_model: the file of the run's best model; the checkpoint's state holds its digest under "best".
         """
+        self.folder.mkdir(exist_ok=True)
         path = self.folder / f"checkpoint-{step:09d}.ckpt"
         if best_model is not None:
             _link(best_model, _best_model_of(path))
@@ -94,11 +96,11 @@ class Checkpoints:
             _best_model_of(old).unlink(missing_ok=True)
         return path
 
-    def newest(self, told=print) -> tuple[Path, Checkpoint] | None:
-        """The newest checkpoint that is whole. Damaged ones are set aside, and `told` of.
+    def newest(self, report: Callable[[str], None] = print) -> tuple[Path, Checkpoint] | None:
+        """Return the path and the content of the newest undamaged checkpoint, or None if there is none.
 
-        Returns:
-            Its path and itself; None where there is none.
+        Args:
+            report: function that receives a line about each damaged checkpoint, which is renamed.
         """
         for path in reversed(self.paths()):
             try:
@@ -107,11 +109,18 @@ class Checkpoints:
                 return path, checkpoint
             except Damaged as reason:
                 aside = set_aside(path, ".damaged")
-                told(f"{path} is damaged ({reason}); it is now {aside.name}, and the one before it is used.")
+                report(f"{path} is damaged ({reason}); it is now {aside.name}, and the checkpoint before it is used.")
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Puts back the run's best model as it was when the checkpoint `path` was written; removes it if none was."""
+        """Restore the best model that the run had when a checkpoint was written.
+
+        If it had none yet, the file of the best model is removed.
+
+        Args:
+            path: the checkpoint file.
+            best_model: the file of the run's best model.
+        """
         kept = _best_model_of(path)
         if kept.exists():
             _link(kept, best_model)
@@ -120,23 +129,23 @@ class Checkpoints:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _best_model_of(path):
+def _best_model_of(path: Path) -> Path:
     return path.with_suffix(".best.keras")
 
 
-def _check_best_model(state, path):
+def _check_best_model(state: dict, path: Path) -> None:
     expected = state.get("best", {}).get("digest")
     if expected is not None and (not path.exists() or digest(path) != expected):
         raise Damaged(f"{path.name}, the best model that belongs to it, is missing or has another checksum")
 
 
-def _link(source, target):
-    """`target` becomes another name of `source`'s content, or a copy where the file system has no links."""
+def _link(source: Path, target: Path) -> None:
+    """Create a hard link to a file, or a copy of it where the file system has no links."""
     with replacing(target) as temporary:
         try:
             os.link(source, temporary)

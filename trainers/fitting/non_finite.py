@@ -1,4 +1,7 @@
-"""Stops a run whose numbers are no longer finite, and finds out where it began."""
+"""Detection of losses and weights that become NaN or infinite, and the search for the first such number."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -6,22 +9,72 @@ import tensorflow as tf
 
 from ..runs.errors import UserError
 from . import training_state
-from .checkpoint import Checkpoints
-from .strategy import across_machines
+from .checkpoint import Checkpoint, Checkpoints
 
 
-class NotANumber(keras.callbacks.Callback):
-    """Ends training when the loss stops being a finite number. Checkpoints are of before.
+@dataclass(frozen=True)
+class Diagnosis:
+    """Search for the first NaN or infinity of a run, in the steps after its newest checkpoint.
 
-    Args:
-        checkpoints: the run's.
-        batches_from: function of a number of steps to the training batches after so many.
+    It repeats steps in this process alone, so it is not for a model that several workers train.
+
+    Attributes:
+        checkpoints: the run's checkpoints.
+        batches_from: function that maps a number of steps to the training batches after that many steps.
         steps: steps an epoch.
     """
 
-    def __init__(self, checkpoints: Checkpoints | None, batches_from, steps: int):
+    checkpoints: Checkpoints
+    batches_from: Callable
+    steps: int
+
+    def describe(self, model, last_step: int) -> str:
+        """Describe where the first NaN or infinity appeared, and name the last good checkpoint.
+
+        Args:
+            model: the network; its weights are changed.
+            last_step: the step that ended the run, counted from 1 over all epochs.
+        """
+        newest = self.checkpoints.newest()
+        if newest is None:
+            return ""
+        path, checkpoint = newest
+        place = self._repeat_steps(model, checkpoint, last_step) or "not found when the steps were repeated"
+        return f" First non-finite number: {place}. The last good checkpoint is {path}."
+
+    def _repeat_steps(self, model, checkpoint: Checkpoint, last_step: int) -> str | None:
+        """Repeat the training steps after a checkpoint until a number becomes NaN or infinite, and name that number."""
+        for group in ("model", "optimizer"):
+            training_state.restore(model, checkpoint.arrays, group)
+        step = checkpoint.state["epoch"] * self.steps + checkpoint.state["step"]
+        batches = iter(model.distribute_strategy.experimental_distribute_dataset(self.batches_from(step)))
+        while step < last_step:
+            weights_before = training_state.collect(model)
+            try:
+                model.train_function(batches)
+            except StopIteration:
+                return None
+            step += 1
+            if training_state.first_non_finite(model, training_state.collect(model)) or step == last_step:
+                training_state.restore(model, weights_before, "model")
+                (batch,) = self.batches_from(step - 1).take(1)
+                if (place := _first_non_finite_in_step(model, *batch)) is not None:
+                    return f"{place}, in step {(step - 1) % self.steps + 1}"
+        return None
+
+
+class NonFiniteWatch(keras.callbacks.Callback):
+    """Keras callback that ends training with a `UserError` when the loss becomes NaN or infinite.
+
+    `keras.callbacks.TerminateOnNaN` would end `fit` as if all were well, and say nothing of where it began.
+
+    Args:
+        diagnosis: the search for the first non-finite number, to be described in the error; None leaves it out.
+    """
+
+    def __init__(self, diagnosis: Diagnosis | None = None):
         super().__init__()
-        self.checkpoints, self.batches_from, self.steps = checkpoints, batches_from, steps
+        self.diagnosis = diagnosis
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -29,70 +82,43 @@ class NotANumber(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss")
         if loss is not None and not np.isfinite(loss):
-            raise self.stop(f"The loss became {loss}", self._epoch * self.steps + batch + 1)
+            raise self.error(f"The loss became {loss}", self._epoch, batch + 1)
 
-    def stop(self, what: str, step: int) -> UserError:
-        """What to raise.
+    def error(self, problem: str, epoch: int, step: int) -> UserError:
+        """Return the `UserError` that ends training after a NaN or an infinity.
 
         Args:
-            what: what was seen.
-            step: in which step, counted from 1 over all epochs.
+            problem: the number that is not finite, as the beginning of a sentence.
+            epoch: the epoch, counted from 0.
+            step: the step of that epoch, counted from 1.
         """
-        epoch, of_epoch = divmod(step - 1, self.steps)
-        text = f"{what} at step {of_epoch + 1} of epoch {epoch + 1}; training stopped."
-        found = (
-            self.checkpoints.newest()
-            if self.checkpoints and not across_machines(self.model.distribute_strategy)
-            else None
-        )
-        if found is not None:
-            path, checkpoint = found
-            where = _first(self.model, checkpoint, self.batches_from, self.steps, step)
-            text += f" First not finite: {where or 'not to be found again'}. The last good checkpoint is {path}."
-        return UserError(f"{text} A lower --learning_rate or --clip_norm=1 usually helps.", status=1)
+        message = f"{problem} at step {step} of epoch {epoch + 1}; training stopped."
+        if self.diagnosis is not None:
+            message += self.diagnosis.describe(self.model, epoch * self.diagnosis.steps + step)
+        return UserError(f"{message} A lower --learning_rate or --clip_norm=1 usually helps.", status=1)
 
 
-def _first(model, checkpoint, batches_from, steps, step):
-    """Makes the steps since the checkpoint again, looking at every one; says what was not finite first."""
-    for group in ("model", "optimizer"):
-        training_state.restore(model, checkpoint.arrays, group)
-    done = checkpoint.state["epoch"] * steps + checkpoint.state["step"]
-    batches = iter(model.distribute_strategy.experimental_distribute_dataset(batches_from(done)))
-    while done < step:
-        before = training_state.collect(model)
-        try:
-            model.train_function(batches)
-        except StopIteration:
-            return None
-        done += 1
-        if training_state.not_finite(model, training_state.collect(model)) or done == step:
-            training_state.restore(model, before, "model")
-            (batch,) = batches_from(done - 1).take(1)
-            if (where := _in_step(model, *batch)) is not None:
-                return f"{where}, in step {(done - 1) % steps + 1}"
-    return None
-
-
-def _in_step(model, images, labels):
-    """What is not finite first in one step: a layer's output, a unit's divergence, the loss, or a gradient."""
+def _first_non_finite_in_step(model, images, labels) -> str | None:
+    """Name the first NaN or infinity of a training step: a layer's output, a loss term, the loss or a gradient."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    every = keras.Model(model.inputs, [*(layer.output for layer in layers), model.output])
+    probe = keras.Model(model.inputs, [*(layer.output for layer in layers), model.output])
     with tf.GradientTape() as tape:
-        *outputs, scores = every(images, training=True)
-        terms = {"a regulariser or a unit's divergence": every.losses, "the loss": [model.loss(labels, scores)]}
+        *outputs, scores = probe(images, training=True)
+        terms = {"a regulariser or a unit's divergence": probe.losses, "the loss": [model.loss(labels, scores)]}
         total = tf.add_n([tf.cast(term, "float32") for group in terms.values() for term in group])
     for layer, output in zip(layers, outputs, strict=True):
-        if not all(_finite(part) for part in keras.tree.flatten(output)):
+        if not all(_is_finite(tensor) for tensor in keras.tree.flatten(output)):
             return f"the output of {layer.name}"
     for name, group in terms.items():
-        if not all(map(_finite, group)):
+        if not all(map(_is_finite, group)):
             return name
     variables = model.trainable_variables
-    for variable, gradient in reversed(list(zip(variables, tape.gradient(total, variables), strict=True))):
-        if gradient is not None and not _finite(gradient):  # gradients come from the last layer to the first
+    gradients = tape.gradient(total, variables)
+    for variable, gradient in reversed(list(zip(variables, gradients, strict=True))):  # in the backward pass's order
+        if gradient is not None and not _is_finite(gradient):
             return f"the gradient of {variable.path}"
     return None
 
 
-def _finite(value):
+def _is_finite(value) -> bool:
     return bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(value))))

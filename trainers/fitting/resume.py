@@ -1,6 +1,8 @@
-"""Going on with a run that was cut off: same configuration, same data order, from its newest whole checkpoint."""
+"""Resumption of an interrupted run from its newest undamaged checkpoint."""
 
 from dataclasses import dataclass
+
+import keras
 
 from ..config.recipes import resolve
 from ..config.schema import Config
@@ -12,15 +14,22 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Start:
-    """Where training begins: the first epoch and step (from 0), and what was there before, if anything was."""
+    """Position at which training begins, and the checkpoint to restore there.
+
+    Attributes:
+        epoch: the first epoch to train, counted from 0.
+        step: the first step to train in that epoch, counted from 0.
+        seconds: training time before the checkpoint.
+        checkpoint: the checkpoint; None for a run from the beginning.
+    """
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     checkpoint: Checkpoint | None = None
 
-    def restore(self, model):
-        """Gives a built model, its optimizer and the random generators the checkpoint's state."""
+    def restore(self, model: keras.Model) -> None:
+        """Restore the weights of a model, the state of its optimizer, and the random generators."""
         if self.checkpoint is not None:
             training_state.restore(model, self.checkpoint.arrays, "model")
             training_state.restore(model, self.checkpoint.arrays, "optimizer")
@@ -28,109 +37,121 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """What the step before the first one logged."""
-        return self.checkpoint.state["logs"] if self.step else {}
+        """Return the logs of the last step before the checkpoint, if it was written within an epoch."""
+        return self.checkpoint.state["logs"] if self.checkpoint is not None and self.step else {}
 
-    def restore_metrics(self, model):
-        """Gives the metrics what they had gathered of a broken epoch; `fit` sets them to 0 as the epoch begins."""
-        if self.step:
+    def restore_metrics(self, model: keras.Model) -> None:
+        """Restore the metrics of a model if the checkpoint was written within an epoch.
+
+        Call it after `fit` has reset them for the epoch.
+        """
+        if self.checkpoint is not None and self.step:
             training_state.restore(model, self.checkpoint.arrays, "metrics")
 
 
-def configuration(run: RunDirectory, recipe: str | None, given: dict) -> Config:
-    """The configuration of a run that is to go on.
+def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
+    """Return the configuration of an interrupted run, after checking that the command line does not change it.
 
     Args:
-        run: its folder.
-        recipe: the recipe named on the command line; None where none is.
-        given: setting -> value from the command line.
+        run: the run's folder.
+        recipe: the recipe on the command line; None where there is none.
+        flags: setting -> value on the command line.
 
     Raises:
-        UserError: something given is not what the run has.
+        UserError: a flag has another value than the run.
     """
     config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
-    asked = resolve(recipe or config.recipe, given)
-    _refuse({name: getattr(asked, name) for name in (*given, *(["recipe"] if recipe else []))}, config, "asked for now")
+    requested = resolve(recipe or config.recipe, flags)
+    names = (*flags, *(["recipe"] if recipe else []))
+    _check_same_settings({name: getattr(requested, name) for name in names}, config, "on the command line")
     return config
 
 
-def start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int, chief: bool = True) -> Start:
-    """Finds where a run goes on, and takes its files back to what they were there.
+def find_start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int, *, chief: bool = True) -> Start:
+    """Find the newest checkpoint of a run, and remove what the run wrote after it.
 
     Args:
-        run: its folder, locked.
-        checkpoints: the run's.
+        run: the run's folder, locked.
+        checkpoints: its checkpoints.
         config: its configuration.
         steps: steps an epoch.
-        chief: whether this process writes the run. Another one calls it after the chief has, and changes nothing.
+        chief: whether this process writes the run. Any other process changes nothing; it must call this function after
+            the chief has.
 
     Raises:
-        UserError: every checkpoint is damaged, or the newest is of another configuration or of other data.
+        UserError: all checkpoints are damaged, or the newest belongs to another configuration or other data.
     """
 
-    def told(text):
+    def report(line):
         if chief:
-            print(text, flush=True)
+            print(line, flush=True)
 
-    any_at_all = bool(checkpoints.paths())
-    found = checkpoints.newest(told)
-    if found is None:
-        if any_at_all:
+    has_checkpoints = bool(checkpoints.paths())
+    newest = checkpoints.newest(report)
+    if newest is None:
+        if has_checkpoints:
             raise UserError(f"Every checkpoint in {checkpoints.folder} is damaged. Start a new run.", status=1)
-        told("There is no checkpoint yet: training starts from the beginning.")
+        report("There is no checkpoint yet: training starts from the beginning.")
         return Start()
-    path, checkpoint = found
+    path, checkpoint = newest
     state = checkpoint.state
-    _refuse(Config.from_json(state["config"]).__dict__, config, f"in {path.name}")
+    _check_same_settings(Config.from_json(state["config"]).__dict__, config, f"in {path.name}")
     if state["steps_per_epoch"] != steps:
         raise UserError(
-            f"{path} has {state['steps_per_epoch']} steps an epoch; the data now give {steps}. A run goes on with the "
-            "data it began with only."
+            f"{path} has {state['steps_per_epoch']} steps an epoch; the data now give {steps}. A run can resume only "
+            "with the data that it began with."
         )
-    told(f"goes on: epoch {state['epoch'] + 1}, step {state['step'] + 1}, from {path}")
+    report(f"resumes at epoch {state['epoch'] + 1}, step {state['step'] + 1}, from {path}")
     if chief:
-        _take_back(run, checkpoints, path, state["epoch"])
+        _reset_files(run, checkpoints, path, state["epoch"])
     return Start(state["epoch"], state["step"], state["seconds"], checkpoint)
 
 
-def _take_back(run, checkpoints, path, epoch):
-    """The run's files as they were at a checkpoint: what came after it comes again."""
+def _reset_files(run, checkpoints, path, epoch):
+    """Remove what the run wrote after a checkpoint: a newer best model and the log lines of later epochs."""
     checkpoints.restore_best_model(path, run.file(RunDirectory.best_model_file))
     for file in (RunDirectory.metrics_file, RunDirectory.agreement_file):
         if run.file(file).exists():
             run.write_json_lines(file, [row for row in run.read_json_lines(file) if row["epoch"] <= epoch])
 
 
-def skip_steps(model, steps: int, logs: dict):
-    """Lets the first `steps` steps of the next `fit` pass without doing anything, so that an epoch goes on within.
+def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
+    """Make the first steps of the next `fit` do nothing, so that training resumes within an epoch.
 
-    `fit` counts, shows and ends the epoch as if they had been made. Data must begin at the step after them.
+    `fit` counts these steps and calls callbacks for them. The data must begin after them.
 
     Args:
-        model: compiled.
-        steps: how many.
-        logs: what the last of them logged.
+        model: a compiled model.
+        steps: number of steps to skip.
+        logs: the logs that the skipped steps return.
     """
     if not steps:
         return
     model.make_train_function(force=True)
-    step_function, left = model.train_function, steps
+    train_step, remaining = model.train_function, steps
 
     def train_function(iterator):
-        nonlocal left
-        if not left:
-            return step_function(iterator)
-        left -= 1
+        nonlocal remaining
+        if not remaining:
+            return train_step(iterator)
+        remaining -= 1
         return logs
 
     model.train_function = train_function
 
 
-def _refuse(values, config, where):
-    differing = [name for name, value in values.items() if getattr(config, name) != value]
-    if differing:
-        told = "\n".join(f"  {name}: {getattr(config, name)} in the run, {values[name]} {where}" for name in differing)
+def _check_same_settings(values: dict, config: Config, place: str) -> None:
+    """Raise `UserError` if a setting differs from the run's configuration.
+
+    Args:
+        values: setting -> value.
+        config: the run's configuration.
+        place: where the values come from, for the message.
+    """
+    names = [name for name, value in values.items() if getattr(config, name) != value]
+    if names:
+        lines = "\n".join(f"  {name}: {getattr(config, name)} in the run, {values[name]} {place}" for name in names)
         raise UserError(
-            f"A run goes on with its own configuration only. These settings differ:\n{told}\nLeave them out, or start "
-            "a new run."
+            f"A run can resume only with its own configuration. These settings differ:\n{lines}\nLeave them out, or "
+            "start a new run."
         )

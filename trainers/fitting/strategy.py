@@ -1,72 +1,167 @@
-"""Where a run trains: on one device, on several of this machine, or on several machines."""
+"""Devices that a run trains on, one or several, and the batches that several devices share."""
 
 import json
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
 
 from ..config.schema import Config
+from ..data import Dataset
+from ..data.pipeline.batches import evaluation_batches
+from ..evaluation.predictions import PREDICT_BATCH
 from ..runs.errors import UserError
+from ..runs.run_directory import RunDirectory
 
 
-def prepare(config: Config):
-    """Sets TensorFlow up for a run; to be called before anything else of it is used.
+def prepare(config: Config) -> tf.distribute.Strategy | None:
+    """Set up TensorFlow's devices for a run and return the distribution strategy.
+
+    Call it before anything else that makes TensorFlow create its devices.
 
     Args:
         config: the run's configuration.
 
     Returns:
-        A `tf.distribute.Strategy`, or None for one device.
+        A strategy for several devices; None for one device.
 
     Raises:
-        UserError: there are no such devices, or the configuration asks for what several replicas cannot do.
+        UserError: the devices do not exist, or the configuration has a setting that several replicas cannot follow.
     """
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     kind = config.strategy
     if kind == "auto":
-        several = len(tf.config.list_physical_devices("GPU")) > 1
-        kind = "multi_worker" if _workers() > 1 else "mirrored" if several else "one_device"
+        several_gpus = len(tf.config.list_physical_devices("GPU")) > 1
+        kind = "multi_worker" if _worker_count() > 1 else "mirrored" if several_gpus else "one_device"
     if kind != "mirrored" and config.replicas is not None:
-        asked = config.strategy if config.strategy == kind else f"{config.strategy}, which is {kind} here"
-        raise UserError(f"--replicas={config.replicas} goes with --strategy=mirrored. Received: --strategy={asked}.")
+        received = config.strategy if config.strategy == kind else f"{config.strategy}, which is {kind} here"
+        raise UserError(
+            f"--replicas={config.replicas} needs --strategy=mirrored. Received: --strategy={received}. Add "
+            "--strategy=mirrored, or leave --replicas out."
+        )
     if kind == "one_device":
         return None
-    strategy = _multi_worker() if kind == "multi_worker" else tf.distribute.MirroredStrategy(_devices(config.replicas))
-    refuse(config, strategy.num_replicas_in_sync)
+    strategy = (
+        _multi_worker_strategy()
+        if kind == "multi_worker"
+        else tf.distribute.MirroredStrategy(_devices(config.replicas))
+    )
+    check_replica_settings(config, strategy.num_replicas_in_sync)
     return strategy
 
 
+def check_replica_settings(config: Config, replicas: int) -> None:
+    """Raise `UserError` if the configuration has a setting that several replicas cannot follow.
+
+    Args:
+        config: the run's configuration.
+        replicas: number of replicas; one replica can follow every setting.
+
+    Raises:
+        UserError: naming the setting and the reason.
+    """
+    if replicas == 1:
+        return
+    reasons = {
+        f"--batch_size={config.batch_size}": config.batch_size % replicas
+        and f"a batch is divided evenly, so its size must be a multiple of {replicas}",
+        f"--clip_norm={config.clip_norm}": config.clip_norm
+        and "Keras clips the gradient of each replica before their sum is taken, which does not clip the sum's norm",
+        f"--accumulate_steps={config.accumulate_steps}": config.accumulate_steps > 1
+        and "Keras cannot accumulate gradients across replicas; use a larger --batch_size instead",
+        "--jit_compile=true": config.jit_compile == "true"
+        and "XLA cannot compile a step that exchanges gradients between replicas; use --jit_compile=auto",
+    }
+    for setting, reason in reasons.items():
+        if reason:
+            raise UserError(f"{setting} does not work with {replicas} replicas: {reason}.")
+
+
 def is_chief() -> bool:
-    """Whether this process is the one that writes: the first worker, or the only process."""
+    """Return True in the process that writes the run's files: the cluster's chief, or else its first worker."""
     task = _cluster().get("task", {})
     return task.get("type") == "chief" or (task.get("index", 0) == 0 and "chief" not in _cluster().get("cluster", {}))
 
 
-def across_machines(strategy) -> bool:
-    """Whether other processes take part, so that all must do together what reads or writes across replicas."""
+def is_multi_worker(strategy: tf.distribute.Strategy | None) -> bool:
+    """Return True if several processes train the model, so that all must read and write its variables together."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def agreed(strategy, flag: bool) -> bool:
-    """Whether any process has the flag. All processes must ask together, and all wait for the last."""
-    return float(strategy.reduce("SUM", tf.constant(float(flag)), axis=None)) > 0 if across_machines(strategy) else flag
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
+    """Return True if the flag is set in any worker process.
+
+    An all-reduce: every worker must call it, and all wait for the last one.
+    """
+    if not is_multi_worker(strategy):
+        return flag
+    return float(strategy.reduce("SUM", tf.constant(float(flag)), axis=None)) > 0
 
 
 @contextmanager
-def lost_workers_told(strategy, run):
-    """Turns TensorFlow's error of a worker that is gone into a `UserError` that says how to go on with the run."""
+def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]:
+    """Run a block in the chief process first, and then in the other workers."""
+    if not chief:
+        any_worker(strategy, False)  # waits for the chief
+    yield
+    if chief:
+        any_worker(strategy, False)
+
+
+@contextmanager
+def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirectory) -> Iterator[None]:
+    """Turn TensorFlow's error after the loss of a worker into a `UserError` that says how to resume the run."""
     try:
         yield
     except tf.errors.OpError as error:
-        if not across_machines(strategy):
+        if not is_multi_worker(strategy):
             raise
         raise UserError(
-            f"The workers lost each other: {error.message.splitlines()[0]}. Start all of them again, with "
-            f"--resume={run.path if run else 'RUN'}.",
+            f"The workers lost their connection: {error.message.splitlines()[0]}. Start all of them again with "
+            f"--resume={run.path}.",
             status=1,
         ) from error
+
+
+def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Let several workers share a data set: each reads all of it and skips the elements of the others."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
+
+
+def validation_batches(
+    dataset: Dataset, replicas: int, one_hot: int | None = None, report: Callable[[str], None] | None = None
+) -> tf.data.Dataset:
+    """Return the validation images in batches, which have equal sizes if several replicas share them.
+
+    Batches of equal sizes leave out the last few images.
+
+    Args:
+        dataset: the data set with the validation split.
+        replicas: number of replicas that share a batch.
+        one_hot: number of classes, for labels as (batch, classes); None keeps integer labels (batch,).
+        report: function that receives a line about images that are left out; None reports nothing.
+
+    Raises:
+        UserError: there are fewer images than replicas.
+    """
+    split, size = dataset.validation, PREDICT_BATCH
+    if replicas > 1:
+        share = len(split) // replicas
+        if not share:
+            raise UserError(
+                f"{len(split)} validation images cannot be divided among {replicas} replicas. Use fewer replicas, or "
+                "a larger --validation_fraction."
+            )
+        batches = -(-share * replicas // PREDICT_BATCH)
+        size = share // batches * replicas
+        if report is not None and (left_out := len(split) - batches * size):
+            report(f"validation leaves out {left_out} images: {replicas} replicas take {batches} x {size}")
+        split = split.take(range(batches * size))
+    return shard_for_workers(evaluation_batches(split, size, dataset.views.test, one_hot))
 
 
 def _cluster() -> dict:
@@ -74,65 +169,44 @@ def _cluster() -> dict:
     try:
         cluster = json.loads(text) if text else {}
         if not isinstance(cluster, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
         return cluster
     except ValueError as error:
         raise UserError(f"The environment variable TF_CONFIG cannot be read: {error}. Received: {text!r}.") from None
 
 
-def _workers() -> int:
+def _worker_count() -> int:
     return sum(len(_cluster().get("cluster", {}).get(kind, ())) for kind in ("chief", "worker"))
 
 
-def _multi_worker():
-    if not _workers():
+def _multi_worker_strategy() -> tf.distribute.Strategy:
+    if not _worker_count():  # TensorFlow would train in this process alone, without a message
         raise UserError(
             "--strategy=multi_worker needs the environment variable TF_CONFIG in every process, such as "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
         )
-    tf.get_logger().setLevel("WARNING")  # it tells of every exchange between the workers
+    tf.get_logger().setLevel("WARNING")  # the INFO level logs every all-reduce between the workers
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def _devices(replicas) -> list[str]:
+def _devices(replicas: int | None) -> list[str]:
+    """List one device for each replica: GPUs, or parts of the CPU on a machine without GPUs."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus:
         if (replicas or gpus) > gpus:
-            raise UserError(f"--replicas={replicas}: this machine has {gpus} GPUs.")
+            raise UserError(f"--replicas={replicas}: this machine has {gpus} GPUs. Ask for at most {gpus}.")
         return [f"GPU:{i}" for i in range(replicas or gpus)]
     if replicas is None:
-        raise UserError("--strategy=mirrored finds no GPU. For a trial on the CPU, say how many: --replicas=2.")
+        raise UserError(
+            "--strategy=mirrored finds no GPU. To try it on the CPU, name the number of replicas: --replicas=2."
+        )
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
-    except RuntimeError:  # this process has used TensorFlow before
+    except RuntimeError:  # TensorFlow has created its devices already
         if len(tf.config.list_logical_devices("CPU")) != replicas:
-            raise UserError(f"This process has other devices already than {replicas} for a trial.") from None
+            raise UserError(
+                f"TensorFlow has created its devices already, and they are not {replicas} parts of the CPU. Start a "
+                "new process."
+            ) from None
     return [f"CPU:{i}" for i in range(replicas)]
-
-
-def refuse(config: Config, replicas: int):
-    """Refuses what several replicas cannot do.
-
-    Args:
-        config: the run's configuration.
-        replicas: how many; one can do everything.
-
-    Raises:
-        UserError: as said, with the reason.
-    """
-    if replicas == 1:
-        return
-    reasons = {
-        f"--batch_size={config.batch_size}": config.batch_size % replicas
-        and f"a batch is shared out evenly, so its size must be a multiple of {replicas}",
-        f"--clip_norm={config.clip_norm}": config.clip_norm
-        and "Keras clips each replica's gradient before they are summed, which is not the gradient's norm",
-        f"--accumulate_steps={config.accumulate_steps}": config.accumulate_steps > 1
-        and "Keras cannot accumulate gradients across replicas; a larger --batch_size does the same",
-        "--jit_compile=true": config.jit_compile == "true"
-        and "XLA cannot compile a step that exchanges gradients between replicas; auto leaves it out",
-    }
-    for setting, reason in reasons.items():
-        if reason:
-            raise UserError(f"{setting} does not go with {replicas} replicas: {reason}.")

@@ -1,164 +1,226 @@
-"""Train one model from a configuration: data, network, fitting, test predictions, report, summary."""
+"""Training of one model, from a configuration to a finished run."""
 
-import errno
-import platform
-import shlex
 import sys
-from contextlib import contextmanager, nullcontext
-from datetime import datetime
+from collections.abc import Iterable
+from contextlib import nullcontext
 
-from ..config.recipes import RECIPES
+import keras
+
+from encapnet_tf.callbacks import CollapseWatch
+from encapnet_tf.keras_private import mend_multi_worker
+
+from .. import data
 from ..config.schema import Config
-from ..evaluation.predictions import PREDICT_BATCH
-from ..runs.atomic_files import remove_temporary_files
+from ..data.augmentation.augment import Augmentation
+from ..data.pipeline.batches import evaluation_batches, training_batches
 from ..runs.errors import UserError
-from ..runs.run_directory import RunDirectory, package_versions
+from ..runs.run_directory import RunDirectory
+from . import network, training_state
+from .callbacks import AgreementLog, BestModel, MetricsLog, TensorBoardExtras
+from .checkpoint import Checkpoints
+from .checkpoint_writer import CheckpointWriter
+from .interruption import StopSignal, interruption_as_user_error
+from .non_finite import Diagnosis, NonFiniteWatch
+from .progress import ProgressBar
+from .record import describe_recipe, parameter_count, record_results, record_resume, record_start
+from .resume import Start, find_start, skip_steps
+from .strategy import (
+    chief_first,
+    is_chief,
+    is_multi_worker,
+    prepare,
+    shard_for_workers,
+    validation_batches,
+    worker_failure_as_user_error,
+)
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
-_PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
+_PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are measured
 
 
-def train(config: Config, run_dir=None, resume: RunDirectory | None = None) -> tuple[RunDirectory, dict] | None:
-    """Trains one model.
+def train(
+    config: Config,
+    run_dir=None,
+    resume: RunDirectory | None = None,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+) -> tuple[RunDirectory, dict] | None:
+    """Train one model and write its run to a folder.
 
     Args:
         config: the run's configuration.
-        run_dir: folder to make; None makes `runs/<recipe>/<time>`.
-        resume: a run that was cut off, to go on with instead; `config` is its own.
+        run_dir: the run's folder, which must not exist; None creates `runs/<recipe>/<time>`.
+        resume: an interrupted run to resume instead; `config` must be that run's own.
+        callbacks: Keras callbacks for `model.fit`. Each is called after the library's own callbacks (progress, metrics,
+            best model) and before the checkpoint is written, so that a checkpoint holds the changes that it makes to
+            the model. When a run resumes within an epoch, `on_train_batch_begin` and `on_train_batch_end` are called
+            for that epoch's earlier steps too; `model.optimizer.iterations` stays the same during these.
 
     Returns:
-        The run's folder and its summary; None in a process that is not the chief of several workers.
+        The run's folder and its summary; None in a worker process that is not the chief.
 
     Raises:
-        UserError: devices, data, settings or folder do not serve, another process writes the run, the loss became NaN,
-            or the run was interrupted.
+        UserError: devices, data, settings or folder cannot be used, another process writes the run, the loss became
+            NaN, or the run was interrupted.
     """
-    from ..fitting import strategy as strategies
-
-    strategy = strategies.prepare(config)  # before anything else uses TensorFlow
-    chief = not strategies.across_machines(strategy) or strategies.is_chief()
-    from .. import data
-
+    callbacks = tuple(callbacks)
+    strategy = prepare(config)  # before TensorFlow creates its devices
+    chief = not is_multi_worker(strategy) or is_chief()
     dataset = data.load(config)
-    dataset.test.raise_if_corrupt()  # they are read at the end only, which is a poor time to learn of it
+    dataset.test.raise_if_corrupt()  # test images are read after training, when it would be too late to reject one
     steps = len(dataset.train) // config.batch_size
     if not steps:
         raise UserError(
-            f"--batch_size={config.batch_size} is more than the {len(dataset.train)} training images: "
-            "there is no full batch to make a step with."
+            f"--batch_size={config.batch_size} is more than the {len(dataset.train)} training images, so there is no "
+            "full batch for a training step. Use a smaller --batch_size."
         )
-    import keras
-
-    from ..fitting import fit as fitting
-    from ..fitting import network
-
     keras.utils.set_random_seed(config.seed)
     with strategy.scope() if strategy else nullcontext():
         model = network.build(config, dataset.image_shape, len(dataset.class_names))
-    if not chief:
-        fitting.fit(model, config, dataset, steps, resume, resumed=bool(resume), chief=False)
+    if not chief:  # a worker that takes part in the steps and writes nothing
+        run = resume or RunDirectory("RUN")  # a name for messages: only the chief knows the folder of a new run
+        _fit(model, config, dataset, run, steps=steps, resumed=bool(resume), chief=False, callbacks=callbacks)
         return None
     run = resume or RunDirectory.create(config.recipe, run_dir)
-    with run.locked(), _told(run):
-        _describe(run, config, resumed=bool(resume))
-        replicas = strategy.num_replicas_in_sync if strategy else 1
-        print(
-            f"{_what(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
-            f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
-            f"{_parameters(model):,} parameters; {config.epochs} epochs of {steps} steps"
-            f"{f' on {replicas} replicas' if replicas > 1 else ''}\nrun:     {run.path}",
-            flush=True,
+    with run.locked(), interruption_as_user_error(run):
+        if resume is None:
+            record_start(run, config)
+        else:
+            record_resume(run)
+        _print_start(run, model, config, dataset, steps)
+        best, seconds = _fit(
+            model, config, dataset, run, steps=steps, resumed=bool(resume), chief=True, callbacks=callbacks
         )
-        if dataset.skipped:
-            print(f"left out: {data.describe_skipped(dataset)}", flush=True)
-        best, seconds = fitting.fit(model, config, dataset, steps, run, resumed=bool(resume))
-        summary = _finish(model, config, dataset, best, seconds, run)
+        summary = record_results(run, model, config, dataset, best=best, seconds=seconds)
     return run, summary
 
 
-@contextmanager
-def _told(run):
-    """Tells an interruption, and a file that cannot be written, with the command that goes on."""
-    again = f"encapnet train --resume={run.path}"
-    try:
-        yield
-    except KeyboardInterrupt:
-        text = f"Interrupted. What was saved so far is in {run.path}; go on with: {again}"
-        raise UserError(text, status=130) from None
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        text = f"A file of the run cannot be written: {error}. Make room, then go on from the last checkpoint: {again}"
-        raise UserError(text, status=1) from error
+def _fit(
+    model: keras.Model,
+    config: Config,
+    dataset: data.Dataset,
+    run: RunDirectory,
+    *,
+    steps: int,
+    resumed: bool,
+    chief: bool,
+    callbacks: tuple[keras.callbacks.Callback, ...],
+) -> tuple[BestModel, float]:
+    """Train a network to its last epoch, from the beginning or from the run's newest checkpoint.
+
+    Args:
+        model: the network, not compiled.
+        config: the run's configuration.
+        dataset: the data set.
+        run: the run's folder, locked by this process if it is the chief.
+        steps: steps an epoch.
+        resumed: whether to begin at the run's newest checkpoint.
+        chief: whether this process writes the run.
+        callbacks: the caller's callbacks.
+
+    Returns:
+        The callback that saved the best model, and the training time in seconds, that before a resume included.
+
+    Raises:
+        UserError: a checkpoint does not fit or cannot be written, the loss became NaN, SIGTERM arrived, or another
+            worker was lost.
+    """
+    strategy = model.distribute_strategy
+    augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
+    one_hot = len(dataset.class_names) if augmentation.mixes else None
+
+    # 1. Where training begins.
+    checkpoints, start = Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints), Start()
+    if resumed:
+        with chief_first(strategy, chief):  # the chief renames damaged checkpoints, and the others must not see them
+            start = find_start(run, checkpoints, config, steps, chief=chief)
+
+    # 2. The model, with the state of that moment.
+    with strategy.scope():
+        schedules = network.compile_model(model, config, steps, augmentation.mixes)
+    if is_multi_worker(strategy):
+        mend_multi_worker(model)
+    training_state.build(model, (one_hot,) if one_hot else ())
+    start.restore(model)
+    best = BestModel(run, start.checkpoint.state["best"] if start.checkpoint else None)
+    if start.epoch == config.epochs:  # training was complete when the run was interrupted
+        return best, start.seconds
+    skip_steps(model, start.step, start.logs)
+
+    # 3. The data after that moment.
+    def batches_from(first_step):
+        return shard_for_workers(
+            training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation, first_step)
+        )
+
+    report = (lambda line: print(line, flush=True)) if chief else None
+    validation = validation_batches(dataset, strategy.num_replicas_in_sync, one_hot, report)
+
+    # 4. The epochs.
+    watch = NonFiniteWatch(None if is_multi_worker(strategy) else Diagnosis(checkpoints, batches_from, steps))
+    corrupt_images_named = data.corrupt_image_as_user_error(
+        dataset.train, dataset.validation
+    )  # they are read during training
+    with StopSignal() as stop, worker_failure_as_user_error(strategy, run), corrupt_images_named:
+        writer = CheckpointWriter(
+            run=run,
+            checkpoints=checkpoints,
+            config=config,
+            steps=steps,
+            best=best,
+            start=start,
+            stop=stop,
+            watch=watch,
+            chief=chief,
+        )
+        loggers = _logging_callbacks(run, config, dataset, best, batches_from) if chief else []
+        if chief and sys.stdout.isatty():
+            loggers.insert(0, ProgressBar(config.batch_size, steps, config.epochs, start))
+        model.fit(
+            batches_from(start.epoch * steps + start.step),
+            validation_data=validation,
+            initial_epoch=start.epoch,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,  # the pipeline shuffles
+            verbose=0,
+            callbacks=[watch, *schedules, *loggers, *callbacks, writer],
+        )
+    return best, writer.seconds
 
 
-def _describe(run, config, resumed):
-    """Writes config.json; of a run that goes on, adds when and how to it, and clears what a killed process left."""
-    if not resumed:
-        run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_circumstances()})
-        return
-    for folder in (run.path, run.file(RunDirectory.checkpoints_folder)):
-        if folder.is_dir():
-            remove_temporary_files(folder)
-    told = run.read_json(RunDirectory.config_file)
-    now = _circumstances()
-    if told.get("versions") != now["versions"]:
-        print(f"The run began with other versions: {told.get('versions')}; now {now['versions']}.", flush=True)
-    resumes = [*told.get("resumed", []), f"{now['started']}: {now['command']}"]
-    run.write_json(RunDirectory.config_file, {**told, "resumed": resumes})
+def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that write the run's best model, metrics and TensorBoard files."""
+    probe = dataset.validation.take(range(min(_PROBE_IMAGES, len(dataset.validation))))
+    ((images, labels),) = evaluation_batches(probe, _PROBE_IMAGES, dataset.views.test).as_numpy_iterator()
+    ((samples, _),) = batches_from(0).take(1)
+    folder = run.file("tensorboard")
+    return [
+        *([CollapseWatch(images)] if config.feedback != "none" else []),
+        best,
+        AgreementLog(run, _agreement_epochs(config), images, labels),
+        MetricsLog(run, config.epochs),
+        keras.callbacks.TensorBoard(folder, write_graph=False),
+        TensorBoardExtras(folder, images, labels, samples),
+    ]
 
 
-def _finish(model, config, dataset, best, seconds, run):
-    """Writes what a complete run has: final model, test predictions of the best model as saved, report, summary."""
-    from ..evaluation.predictions import Predictions
-    from ..report.run_report import write_report
+def _agreement_epochs(config: Config) -> tuple[int, ...]:
+    """Return the epochs at which the agreement of capsules is recorded.
 
-    with run.replacing(RunDirectory.final_model_file) as path:
-        model.save(path)
-    predictions = Predictions.of(run.file(RunDirectory.best_model_file), dataset.test, dataset.views, PREDICT_BATCH)
-    with run.replacing(RunDirectory.predictions_file) as path:
-        predictions.save(path)
-    summary = {
-        "recipe": config.recipe,
-        "seed": config.seed,
-        "test_accuracy": predictions.accuracy,
-        "test_errors": predictions.errors,
-        "validation_accuracy": best.accuracy,
-        "best_epoch": best.epoch,
-        "epochs": config.epochs,
-        "train_seconds": round(seconds, 2),
-        "images_per_second": round(config.epochs * len(dataset.train) / seconds, 1),
-        "parameters": _parameters(model),
-        "train_images": len(dataset.train),
-        "validation_images": len(dataset.validation),
-        "test_images": len(dataset.test),
-        "stored_shape": list(dataset.train.shape),  # of the images before the view that the network sees
-        "skipped_files": {why: len(names) for why, names in dataset.skipped.items()},
-        "class_names": list(dataset.class_names),
-    }
-    write_report(run, summary)
-    run.write_json(RunDirectory.summary_file, summary)
-    return summary
+    The default is those of the paper's Fig. 2: the first, those at 10 % and 40 %, and the last.
+    """
+    if config.routing_epochs is not None:
+        return config.routing_epochs
+    return tuple(sorted({1, *(max(1, round(config.epochs * share)) for share in (0.1, 0.4, 1))}))
 
 
-def _what(config) -> str:
-    """The recipe, and the data where it is not the recipe's own."""
-    other = RECIPES[config.recipe].config.dataset != config.dataset
-    return f"{config.recipe} on {config.dataset}" if other else config.recipe
-
-
-def _parameters(model) -> int:
-    return sum(variable.shape.num_elements() for variable in model.trainable_variables)
-
-
-def _circumstances() -> dict:
-    """What else a reader needs to repeat the run."""
-    import tensorflow as tf
-
-    return {
-        "command": shlex.join(sys.argv),
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **package_versions(*_PACKAGES)},
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "machine": f"{platform.machine()}, {platform.system()}",
-    }
+def _print_start(run, model, config, dataset, steps):
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    print(
+        f"{describe_recipe(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
+        f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
+        f"{parameter_count(model):,} parameters; {config.epochs} epochs of {steps} steps"
+        f"{f' on {replicas} replicas' if replicas > 1 else ''}\nrun:     {run.path}",
+        flush=True,
+    )
+    if dataset.skipped:
+        print(f"left out: {data.describe_skipped(dataset)}", flush=True)

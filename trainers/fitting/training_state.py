@@ -1,16 +1,17 @@
-"""Everything that changes while a model trains, out of it and back into it."""
+"""Training state: variables of a model, of its optimizer and metrics, and the random generators."""
 
 import random
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops as K
 
 from ..runs.errors import UserError
 
 
-def build(model, label_shape=()):
-    """Makes the variables that Keras would make in the first step: the optimizer's and the metrics'.
+def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
+    """Create the variables of the optimizer and the metrics, which Keras would create in the first step.
 
     Args:
         model: a compiled functional model.
@@ -19,42 +20,45 @@ def build(model, label_shape=()):
     with model.distribute_strategy.scope():
         model.optimizer.build(model.trainable_variables)
         if tf.distribute.has_strategy():
-            return  # there Keras makes the metrics' as `fit` begins
+            return  # `fit` creates the variables of the metrics itself under a strategy, before the first step
         model.compute_metrics(
             None, np.zeros((1, *label_shape), "float32"), np.zeros((1, *model.output_shape[1:]), "float32")
         )
         model.reset_metrics()
 
 
-def collect(model) -> dict[str, list[np.ndarray]]:
-    """Copies of all variables, by group: "model", "optimizer", "metrics". Several workers must do it together."""
-    with model.distribute_strategy.scope():  # where metrics are read as the replicas' sum
+def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
+    """Copy all variables into arrays, in the groups "model", "optimizer" and "metrics".
+
+    Several workers must call it together.
+    """
+    with model.distribute_strategy.scope():  # in the scope, a metric's variable is read as the sum of its replicas'
         return {
-            group: [keras.ops.convert_to_numpy(variable) for variable in variables]
-            for group, variables in _groups(model).items()
+            group: [K.convert_to_numpy(variable) for variable in variables]
+            for group, variables in _variables(model).items()
         }
 
 
-def restore(model, arrays: dict, group: str):
-    """Puts one group of what `collect` gave back.
+def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str) -> None:
+    """Assign saved arrays to one group of a model's variables.
 
     Raises:
         UserError: the model has other variables.
     """
-    variables, values = _groups(model)[group], arrays.get(group, [])
+    variables, values = _variables(model)[group], arrays.get(group, [])
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(
-            f"The checkpoint does not fit the network: its {group} has {len(values)} variables, this one "
-            f"{len(variables)}, or their shapes differ. Was it written by another version of this package?"
+            f"The checkpoint does not fit the network: its group {group!r} has {len(values)} variables, the network "
+            f"has {len(variables)}, or their shapes differ. Resume with the version of this package that wrote it."
         )
     with model.distribute_strategy.scope():
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
 
-def not_finite(model, arrays: dict) -> str | None:
-    """The path of the first variable, of those that `collect` gave, with a NaN or an infinity in it; or None."""
-    groups = _groups(model)
+def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) -> str | None:
+    """Return the path of the first variable whose array has a NaN or an infinity, or None."""
+    groups = _variables(model)
     for group in ("model", "optimizer"):
         for variable, value in zip(groups[group], arrays[group], strict=True):
             if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
@@ -62,18 +66,22 @@ def not_finite(model, arrays: dict) -> str | None:
     return None
 
 
-def _groups(model):
+def _variables(model):
     return {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": model.metrics_variables}
 
 
 def random_state() -> dict:
-    """State of Python's and NumPy's generators, for JSON. Keras's and the data's follow from variables and the seed."""
+    """Return the state of Python's and NumPy's random generators, ready for JSON.
+
+    Keras keeps the state of its generators in variables, and the order of the data follows from the seed.
+    """
     version, numbers, gauss = random.getstate()
     kind, keys, *rest = np.random.get_state()
-    return {"python": [version, list(numbers), gauss], "numpy": [kind, keys.tolist(), *rest]}
+    return {"python": [version, list(numbers), gauss], "numpy": [kind, np.asarray(keys).tolist(), *rest]}
 
 
-def restore_random_state(state: dict):
+def restore_random_state(state: dict) -> None:
+    """Set Python's and NumPy's random generators to a saved state."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, *rest = state["numpy"]

@@ -7,7 +7,7 @@ import keras_tuner
 from ..config.recipes import RECIPES
 from ..config.schema import Config
 from ..fitting import network
-from ..fitting.callbacks import FiniteLoss
+from ..fitting.non_finite import NonFiniteWatch
 from ..runs.errors import UserError
 from .space import DEFAULT, Space
 
@@ -79,4 +79,4 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
         """`model.fit` with the callbacks that the loss and the optimizer need; stops when the loss becomes NaN."""
-        return model.fit(*args, callbacks=[FiniteLoss(), *self._callbacks, *callbacks], **kwargs)
+        return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)

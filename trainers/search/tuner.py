@@ -15,8 +15,7 @@ from ..data.augmentation.augment import Augmentation, mixes_labels
 from ..data.augmentation.views import ENLARGE
 from ..data.pipeline.batches import training_batches
 from ..fitting.callbacks import MetricsLog
-from ..fitting.replica_batches import shared, validation_batches
-from ..fitting.strategy import refuse
+from ..fitting.strategy import check_replica_settings, shard_for_workers, validation_batches
 from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
 from .hyper_model import EncapNetHyperModel
@@ -82,14 +81,14 @@ class TrialModel(EncapNetHyperModel):
             UserError: its replicas cannot do what its settings say.
         """
         config, replicas = self.configured(hp), model.distribute_strategy.num_replicas_in_sync
-        refuse(config, replicas)
+        check_replica_settings(config, replicas)
         dataset = self._data_for(config)
         augmentation = Augmentation(config.augment, dataset.views, self.classes)
         batches = training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation)
         return super().fit(
             hp,
             model,
-            shared(batches),
+            shard_for_workers(batches),
             validation_data=validation_batches(dataset, replicas, self.classes if self.mixed_labels else None),
             epochs=config.epochs,
             steps_per_epoch=self.steps_per_epoch,

@@ -1,4 +1,4 @@
-"""The numbers of Figure 2: histograms of the agreement of mapped lower capsules with higher ones."""
+"""Histograms of the agreement of mapped lower capsules with higher capsules, as in the paper's Fig. 2."""
 
 import keras
 import numpy as np
@@ -61,7 +61,7 @@ def test_by_hand():
     assert (row["length"][0], row["length"][-1]) == (pytest.approx(1), pytest.approx(4))
 
 
-def test_few_numbers_at_a_time_change_nothing(monkeypatch):
+def test_the_size_of_a_portion_changes_nothing(monkeypatch):
     model = M.CapNet((8, 6, 1), 3, num_capsules=2)
     whole = agreement(model, IMAGES, LABELS)
     monkeypatch.setattr(module, "_NUMBERS", 2 * 8 * 8 * 16)  # two images' mapped activations

@@ -1,4 +1,4 @@
-"""What evaluation says beyond accuracy: top-5, calibration, ten crops, and accuracy under disturbance."""
+"""Evaluation beyond accuracy: top-5, calibration, ten crops, and accuracy on disturbed images."""
 
 import keras
 import numpy as np
@@ -50,27 +50,27 @@ def test_a_calibrated_model_has_no_error():
     assert Calibration.from_scores(np.array([[1.0, 0.0]]), np.array([0])).expected_error == 0
 
 
-def _record(measured):
-    record = RunRecord({}, [], {"class_names": ["a", "b", "c"]}, _predictions(), measured)
+def _sections(robustness_curves):
+    record = RunRecord({}, [], {"class_names": ["a", "b", "c"]}, _predictions(), robustness_curves)
     return [section(record) for section in (class_accuracy_section, calibration_section, robustness_section)]
 
 
 def test_sections_show_the_hardest_class_first_and_no_class_without_images():
-    classes, calibrated, nothing = _record({})
+    classes, calibrated, nothing = _sections({})
     assert [row[0] for row in classes.table] == ["a", "b"]
     assert "46.25%" in calibrated.texts[0]
     assert nothing is None
 
 
 def test_section_of_robustness_draws_every_disturbance():
-    measured = {name: {"net $": [0.5] * len(d.sizes)} for name, d in DISTURBANCES.items()}
-    *_, section = _record(measured)
+    curves = {name: {"net $": [0.5] * len(d.sizes)} for name, d in DISTURBANCES.items()}
+    *_, section = _sections(curves)
     assert len(section.pictures) == 1
     assert len(section.pictures[0].png) > 1000
 
 
 class _WhichHalf(keras.layers.Layer):
-    """Scores of "the brighter half is the left", "... is the right", differentiable and known by heart."""
+    """Layer that scores two classes: the left half is brighter, or the right half is."""
 
     def call(self, images):
         left, right = (keras.ops.mean(half, axis=(1, 2, 3)) for half in (images[:, :, :4], images[:, :, 4:]))
@@ -79,7 +79,7 @@ class _WhichHalf(keras.layers.Layer):
 
 @pytest.fixture(scope="module")
 def halves():
-    """20 images, bright on the left (label 0) or on the right (label 1) by 10 grey levels, and a model that sees it."""
+    """20 images, brighter by 10 grey levels on the left (label 0) or right (label 1), and a model that tells which."""
     labels = np.arange(20) % 2
     images = np.full((20, 8, 8, 1), 100, np.uint8)
     images[labels == 0, :, :4] = 110
@@ -103,7 +103,7 @@ def test_rotation_by_a_right_angle_takes_left_from_right(halves):
     assert result[-1] <= 0.5  # what is left at 90 degrees are ties
 
 
-def test_every_disturbance_of_size_zero_is_none(halves):
+def test_a_disturbance_of_size_zero_changes_nothing(halves):
     split, model = halves
     for name in DISTURBANCES:
         images = tf.constant(split.images[:4], tf.float32)
@@ -114,8 +114,8 @@ def test_every_disturbance_of_size_zero_is_none(halves):
 def test_images_shift_in_four_directions():
     image = np.zeros((4, 8, 8, 1), "float32")
     image[:, 4, 4] = 9
-    moved = DISTURBANCES["shifts"].apply(None, tf.constant(image), None, tf.range(4), 0.25).numpy()[..., 0]
-    assert [tuple(int(n) for n in np.argwhere(one)[0]) for one in moved] == [(4, 2), (4, 6), (2, 4), (6, 4)]
+    shifted = DISTURBANCES["shifts"].apply(None, tf.constant(image), None, tf.range(4), 0.25).numpy()[..., 0]
+    assert [tuple(int(n) for n in np.argwhere(one)[0]) for one in shifted] == [(4, 2), (4, 6), (2, 4), (6, 4)]
 
 
 def test_the_attack_sees_through_saturated_scores():

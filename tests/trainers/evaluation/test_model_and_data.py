@@ -1,4 +1,4 @@
-"""A model file and the data to judge it on: what does not fit is told with advice that helps."""
+"""A saved model and the data to evaluate it on: what does not fit is reported, with advice that helps."""
 
 import keras
 import pytest
@@ -16,14 +16,14 @@ def _saved(path, *shape):
     ("shape", "message"),
     [
         ((64,), r"no classifier of images .* its inputs are \[\(None, 64\)\]"),
-        ((8, 8, 3), r"the data has \(8, 8, 1\)\. Choose data of as many channels"),
-        ((None, None, 3), "Choose data of as many channels"),
+        ((8, 8, 3), r"the data has \(8, 8, 1\)\. Choose data with the model's number of channels"),
+        ((None, None, 3), "Choose data with the model's number of channels"),
         ((16, 16, 1), "Say --image_size=16"),
         ((16, 12, 1), "--image_size makes square images only"),
         ((None, 12, 1), "--image_size makes square images only"),
     ],
 )
-def test_a_model_of_other_images_is_told(tmp_path, shape, message):
+def test_a_model_of_other_images_is_refused(tmp_path, shape, message):
     _saved(tmp_path / "model.keras", *shape)
     with pytest.raises(UserError, match=message):
         model_and_data(tmp_path / "model.keras", "digits", {})
@@ -41,6 +41,6 @@ def test_the_advised_size_fits(tmp_path):
     assert dataset.image_shape == (16, 16, 1)
 
 
-def test_a_mistyped_run_is_told():
+def test_a_mistyped_run_is_refused():
     with pytest.raises(UserError, match="There is no model at runs/digts/1: expected a finished run's folder"):
         model_and_data("runs/digts/1", None, {})

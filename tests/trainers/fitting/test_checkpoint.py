@@ -1,15 +1,13 @@
-"""Checkpoint files, the lock and temporary files: whole or absent, and damage is told."""
+"""Checkpoint files, the lock and temporary files: complete or absent, and damage is reported. Signals."""
 
 import os
 import signal
-import subprocess
-import sys
 from unittest import mock
 
 import numpy as np
 import pytest
 from encapnet_tf.trainers.fitting.checkpoint import Checkpoint, Checkpoints, Damaged, digest
-from encapnet_tf.trainers.fitting.stop_signal import StopSignal
+from encapnet_tf.trainers.fitting.interruption import StopSignal
 from encapnet_tf.trainers.runs.atomic_files import remove_temporary_files, replacing
 from encapnet_tf.trainers.runs.atomic_folder import locked
 from encapnet_tf.trainers.runs.errors import UserError
@@ -20,14 +18,14 @@ def _checkpoint(number=0.0, **state):
     return Checkpoint(arrays, {"number": number, **state})
 
 
-def test_what_was_written_is_read(tmp_path):
+def test_a_file_is_read_as_it_was_written(tmp_path):
     _checkpoint(0.1).write(tmp_path / "a.ckpt")
     read = Checkpoint.read(tmp_path / "a.ckpt")
     assert read.state == {"number": 0.1}
     for group, arrays in _checkpoint(0.1).arrays.items():
-        for expected, found in zip(arrays, read.arrays[group], strict=True):
-            assert found.dtype == expected.dtype
-            np.testing.assert_array_equal(found, expected)
+        for expected, array in zip(arrays, read.arrays[group], strict=True):
+            assert array.dtype == expected.dtype
+            np.testing.assert_array_equal(array, expected)
 
 
 def test_arrays_keep_their_order(tmp_path):
@@ -65,17 +63,17 @@ def test_the_last_few_are_kept_and_the_newest_is_found(tmp_path):
 
 
 def test_a_damaged_newest_falls_back_and_says_so(tmp_path):
-    checkpoints, told = Checkpoints(tmp_path / "c"), []
+    checkpoints, lines = Checkpoints(tmp_path / "c"), []
     paths = [checkpoints.save(step, _checkpoint(step)) for step in (5, 10)]
     paths[1].write_bytes(paths[1].read_bytes()[:-7])
-    path, found = checkpoints.newest(told.append)
-    assert (path, found.state) == (paths[0], {"number": 5})
-    assert "checkpoint-000000010.ckpt is damaged (its checksum is wrong)" in told[0]
+    path, newest = checkpoints.newest(lines.append)
+    assert (path, newest.state) == (paths[0], {"number": 5})
+    assert "checkpoint-000000010.ckpt is damaged (its checksum is wrong)" in lines[0]
     assert paths[1].with_name(f"{paths[1].name}.damaged1").exists()
 
 
 def test_the_best_model_goes_with_its_checkpoint(tmp_path):
-    best, checkpoints, told = tmp_path / "best.keras", Checkpoints(tmp_path / "c", keep=2), []
+    best, checkpoints, lines = tmp_path / "best.keras", Checkpoints(tmp_path / "c", keep=2), []
     checkpoints.save(0, _checkpoint(0))
     for step in (1, 2, 3):
         with replacing(best) as temporary:
@@ -85,12 +83,12 @@ def test_the_best_model_goes_with_its_checkpoint(tmp_path):
     assert best.read_text() == "of step 2"
     assert len(list(checkpoints.folder.glob("*.best.keras"))) == 2
     path.with_suffix(".best.keras").write_text("another")
-    path, found = checkpoints.newest(told.append)
-    assert found.state["number"] == 2
-    assert "the best model that belongs to it" in told[0]
+    path, newest = checkpoints.newest(lines.append)
+    assert newest.state["number"] == 2
+    assert "the best model that belongs to it" in lines[0]
 
 
-def test_a_best_model_of_a_lost_future_is_removed(tmp_path):
+def test_a_best_model_newer_than_the_checkpoint_is_removed(tmp_path):
     best, checkpoints = tmp_path / "best.keras", Checkpoints(tmp_path / "c")
     path = checkpoints.save(0, _checkpoint())
     best.write_text("of the first epoch, whose checkpoint was never written")
@@ -107,14 +105,13 @@ def test_two_never_hold_the_lock(tmp_path):
 
 
 def test_a_killed_process_leaves_no_lock_and_its_leftovers_are_removed(tmp_path):
-    program = (
-        "import os, pathlib; from encapnet_tf.trainers.runs.atomic_folder import locked\n"
-        "from encapnet_tf.trainers.runs.atomic_files import replacing\n"
-        "with locked(pathlib.Path('lock')), replacing(pathlib.Path('a.ckpt')) as path:\n"
-        "    path.write_text('half'); os.kill(os.getpid(), 9)"
-    )
-    process = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=100)
-    assert process.returncode == -signal.SIGKILL
+    child = os.fork()  # a new interpreter would take seconds to import the package
+    if child == 0:
+        with locked(tmp_path / "lock"), replacing(tmp_path / "a.ckpt") as path:
+            path.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
     (tmp_path / ".hidden").write_text("not ours")
     assert len(list(tmp_path.iterdir())) == 3
     with locked(tmp_path / "lock"):
@@ -123,7 +120,7 @@ def test_a_killed_process_leaves_no_lock_and_its_leftovers_are_removed(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".hidden", "lock"}
 
 
-def test_a_read_only_folder_is_told(tmp_path, monkeypatch):
+def test_a_read_only_folder_is_reported(tmp_path, monkeypatch):
     def read_only(*_):
         raise OSError(30, "Read-only file system")
 

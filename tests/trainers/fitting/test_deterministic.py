@@ -1,9 +1,10 @@
-"""--deterministic, in a process of its own: TensorFlow cannot take it back."""
+"""The flag --deterministic, in a process of its own because TensorFlow cannot switch determinism off."""
 
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 from encapnet_tf.trainers.evaluation.predictions import saved_model
 
 PROGRAM = """
@@ -17,6 +18,7 @@ for run in ("one", "other"):
 """
 
 
+@pytest.mark.ci
 def test_two_runs_give_identical_weights(tmp_path):
     process = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stderr[-3000:]

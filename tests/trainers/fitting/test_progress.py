@@ -1,33 +1,41 @@
-"""The bar on a terminal, and what TensorBoard gets."""
+"""The progress bar, and the TensorBoard files of capsule lengths and images."""
 
 import io
+import re
 
 import numpy as np
+import pytest
 import tensorflow as tf
+import tqdm.std
 from encapnet_tf.trainers.fitting import progress
-from encapnet_tf.trainers.fitting.progress import ProgressBar, duration
+from encapnet_tf.trainers.fitting.callbacks import TensorBoardExtras
+from encapnet_tf.trainers.fitting.progress import ProgressBar
 from encapnet_tf.trainers.fitting.resume import Start
-from encapnet_tf.trainers.fitting.tensorboard_extras import TensorBoardExtras
 
 
-def test_durations():
-    assert [duration(s) for s in (0.4, 59.6, 3723)] == ["0:00", "1:00", "1:02:03"]
-
-
-def test_pace_and_time_left(monkeypatch):
+@pytest.mark.parametrize("columns", [80, 200])
+def test_images_per_second_and_time_left(monkeypatch, columns):
     """Steps of 2 s, 4 images each; the run begins in its second epoch, after one step."""
-    clock, stream = iter(range(100, 200, 2)), io.StringIO()
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    now, stream = [100.0], io.StringIO()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(tqdm.std, "time", lambda: now[0])
     bar = ProgressBar(batch_size=4, steps=3, epochs=3, start=Start(1, 1), stream=stream)
-    logs = {"loss": 0.5, "accuracy": 0.25}
     for epoch in (1, 2):
         bar.on_epoch_begin(epoch)
         for batch in range(3):
-            bar.on_train_batch_end(batch, {} if (epoch, batch) == (1, 0) else logs)
+            now[0] += 2 * ((epoch, batch) > (1, 0)) + 30 * ((epoch, batch) == (1, 1))  # which compiles
+            bar.on_train_batch_end(batch, {} if (epoch, batch) == (1, 0) else {"loss": 0.5, "accuracy": 0.25})
         bar.on_epoch_end(epoch)
-    drawn = stream.getvalue().split("\r\x1b[K")
-    assert drawn[1] == f"epoch 2/3 [{'=' * 24}] 3/3  loss 0.5000  accuracy 25.00%  2 images/s  0:06 left"
-    assert [line.split("  ")[-1] for line in drawn if line] == ["0:06 left", "0:02 left", "0:00 left"]
+    lines = [line for line in stream.getvalue().split("\r") if line.strip()]
+    assert {len(line) for line in lines} == {min(columns, 110) - 1}
+    texts = [re.sub(r"\[=+ *\]", "[]", line) for line in lines]
+    numbers = "loss 0.5000  accuracy 25.00%   2.00 images/s"
+    assert texts[0] == f"epoch 2/3 [] 3/3  {numbers}  00:06 left"
+    assert f"epoch 3/3 [] 2/3  {numbers}  00:02 left" in texts
+    assert texts[-1] == f"epoch 3/3 [] 3/3  {numbers}  00:00 left"
+    filled, empty = re.search(r"\[(=+)( *)\] 2/3", "".join(lines)).groups()
+    assert len(filled) / len(filled + empty) == pytest.approx(2 / 3, abs=0.1)
 
 
 class Lengths:
@@ -46,10 +54,10 @@ def test_tensorboard_gets_lengths_and_images(tmp_path):
     extras.on_epoch_end(0)
     extras.on_train_end()
     (file,) = (tmp_path / "capsules").iterdir()
-    found = {}
+    values = {}
     for event in tf.compat.v1.train.summary_iterator(str(file)):
         for value in event.summary.value:
-            found[value.tag] = tf.make_ndarray(value.tensor)
-    assert set(found) == {"training images", "length, the true class", "length, other classes"}
-    assert found["length, the true class"][:, 2].sum() == 5
-    assert found["length, other classes"][:, 2].sum() == 10
+            values[value.tag] = tf.make_ndarray(value.tensor)
+    assert set(values) == {"training images", "length, the true class", "length, other classes"}
+    assert values["length, the true class"][:, 2].sum() == 5
+    assert values["length, other classes"][:, 2].sum() == 10

@@ -1,4 +1,4 @@
-"""Where a run trains, what several replicas cannot do, and the settings of the step."""
+"""Devices of a run, settings that several replicas cannot follow, and settings of the training step."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ from encapnet_tf.trainers.runs.errors import UserError
 TINY = {"num_capsules": 4, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",)}
 
 
-def test_one_device_is_kerass_own_way():
+def test_one_device_needs_no_strategy():
     assert strategy.prepare(Config()) is None
     assert strategy.prepare(Config(strategy="one_device")) is None
     assert strategy.is_chief()
@@ -26,29 +26,38 @@ def test_one_device_is_kerass_own_way():
     ("settings", "reason"),
     [
         ({"batch_size": 63}, r"--batch_size=63 .* must be a multiple of 2"),
-        ({"clip_norm": 1.0}, "clips each replica's gradient before they are summed"),
+        ({"clip_norm": 1.0}, "clips the gradient of each replica before their sum is taken"),
         ({"accumulate_steps": 2}, "cannot accumulate gradients across replicas"),
         ({"jit_compile": "true"}, "XLA cannot compile a step that exchanges gradients"),
     ],
     ids=str,
 )
-def test_what_replicas_cannot_do_is_refused_with_its_reason(settings, reason):
-    strategy.refuse(Config(), 2)
+def test_settings_that_replicas_cannot_follow_are_refused_with_the_reason(settings, reason):
+    strategy.check_replica_settings(Config(), 2)
     with pytest.raises(UserError, match=reason):
-        strategy.refuse(replace(Config(), **settings), 2)
+        strategy.check_replica_settings(replace(Config(), **settings), 2)
 
 
-def test_devices_that_are_not_there():
+def test_deterministic_operations_are_switched_on(monkeypatch):
+    calls = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: calls.append(True))
+    for deterministic in (False, True):
+        assert calls == []
+        strategy.prepare(Config(deterministic=deterministic))
+    assert calls == [True]
+
+
+def test_devices_that_do_not_exist():
     with pytest.raises(UserError, match=r"finds no GPU.*--replicas=2"):
         strategy.prepare(Config(strategy="mirrored"))
     with pytest.raises(
-        UserError, match=r"goes with --strategy=mirrored. Received: --strategy=auto, which is one_device here"
+        UserError, match=r"needs --strategy=mirrored. Received: --strategy=auto, which is one_device here"
     ):
         strategy.prepare(Config(replicas=2))
     with pytest.raises(UserError, match=r"Received: --strategy=one_device\."):
         strategy.prepare(Config(strategy="one_device", replicas=2))
     tf.config.list_logical_devices()
-    with pytest.raises(UserError, match="has other devices already than 2"):
+    with pytest.raises(UserError, match="has created its devices already, and they are not 2 parts"):
         strategy.prepare(Config(strategy="mirrored", replicas=2))
 
 
@@ -64,57 +73,57 @@ def test_workers_are_named_by_tf_config(monkeypatch):
     cluster["cluster"]["chief"], cluster["task"] = ["c:1"], {"type": "worker", "index": 0}
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
     assert not strategy.is_chief()
-    assert strategy._workers() == 3
+    assert strategy._worker_count() == 3
 
 
-def trained(steps=2, **settings):
-    """Weights of a tiny network before and after some steps on one batch, and the model."""
+def compiled(**settings):
     config = resolve("digits", TINY | {"schedule": "constant", "optimizer": "adam"} | settings)
     keras.utils.set_random_seed(0)
     model = build(config, (8, 8, 1), 10)
     compile_model(model, config, 10)
+    return model
+
+
+def fit(model, steps=2):
+    """Train some steps of 16 images; return the paths of the trained weights that changed, and the logs."""
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 255, (32, 8, 8, 1)).astype("float32"), rng.integers(0, 10, 32)
-    before = model.get_weights()
-    size = 32 // steps
-    logs = model.fit(x, y, batch_size=size, shuffle=False, verbose=0).history
-    return before, model, logs
+    before = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    logs = model.fit(x[: 16 * steps], y[: 16 * steps], batch_size=16, shuffle=False, verbose=0).history
+    pairs = zip(model.trainable_variables, before, strict=True)
+    return [v.path for v, old in pairs if (keras.ops.convert_to_numpy(v) != old).any()], logs
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision(precision):
-    before, model, logs = trained(precision=precision)
+    model = compiled(precision=precision)
+    assert keras.config.dtype_policy().name == "float32"
+    changed, logs = fit(model)
     assert model.get_layer("stem").compute_dtype == precision
     assert model.get_layer("stem").variable_dtype == model.output.dtype == "float32"
     assert hasattr(model.optimizer, "inner_optimizer") == (precision == "float16")
     assert np.isfinite(logs["loss"]).all()
-    assert changed(before, model)
-    assert keras.config.dtype_policy().name == "float32"
+    assert changed
 
 
 def test_xla_compiles_the_whole_step_or_not():
-    for setting in ("true", "false"):
-        _, model, logs = trained(jit_compile=setting)
-        assert model.jit_compile is (setting == "true")
-        assert np.isfinite(logs["loss"]).all()
-
-
-def changed(before, model):
-    """Names of the weights that training changed, batch statistics left out."""
-    pairs = zip(model.weights, before, model.get_weights(), strict=True)
-    return [variable.path for variable, a, b in pairs if "moving" not in variable.path and (a != b).any()]
+    assert compiled(jit_compile="false").jit_compile is False
+    model = compiled(jit_compile="true")
+    assert model.jit_compile is True
+    changed, logs = fit(model, steps=1)
+    assert changed
+    assert np.isfinite(logs["loss"]).all()
 
 
 def test_accumulated_steps_make_one_update():
-    before, model, _ = trained(steps=2, accumulate_steps=4)
-    assert not changed(before, model)
-    before, model, _ = trained(steps=4, accumulate_steps=4)
-    assert len(changed(before, model)) > 5
+    model = compiled(accumulate_steps=4)
+    assert not fit(model)[0]
+    assert len(fit(model)[0]) > 5  # the fourth step
 
 
 def test_the_gradients_norm_is_clipped():
-    assert trained(clip_norm=0.5)[1].optimizer.global_clipnorm == 0.5
-    assert trained()[1].optimizer.global_clipnorm is None
+    assert compiled(clip_norm=0.5).optimizer.global_clipnorm == 0.5
+    assert compiled().optimizer.global_clipnorm is None
 
 
 def test_replica_settings_reach_the_layers():

@@ -1,0 +1,105 @@
+"""Files of a run that are written before and after its training: configuration, final model, results."""
+
+import platform
+import shlex
+import sys
+from datetime import datetime
+
+import keras
+import tensorflow as tf
+
+from ..config.recipes import RECIPES
+from ..config.schema import Config
+from ..data import Dataset
+from ..evaluation.predictions import PREDICT_BATCH, Predictions
+from ..report.run_report import write_report
+from ..runs.atomic_files import remove_temporary_files
+from ..runs.run_directory import RunDirectory, package_versions
+from .callbacks import BestModel
+
+_PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
+
+
+def record_start(run: RunDirectory, config: Config) -> None:
+    """Write config.json of a new run: the configuration, the command, and the versions and devices it runs with."""
+    run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_environment()})
+
+
+def record_resume(run: RunDirectory) -> None:
+    """Add the time and the command of a resume to config.json, and remove temporary files of a killed process."""
+    for folder in (run.path, run.file(RunDirectory.checkpoints_folder)):
+        if folder.is_dir():
+            remove_temporary_files(folder)
+    record, environment = run.read_json(RunDirectory.config_file), _environment()
+    if record.get("versions") != environment["versions"]:
+        print(
+            f"The run began with other versions: {record.get('versions')}; now {environment['versions']}.", flush=True
+        )
+    resumes = [*record.get("resumed", []), f"{environment['started']}: {environment['command']}"]
+    run.write_json(RunDirectory.config_file, {**record, "resumed": resumes})
+
+
+def record_results(
+    run: RunDirectory, model: keras.Model, config: Config, dataset: Dataset, *, best: BestModel, seconds: float
+) -> dict:
+    """Write the final model, the best model's test predictions, the report and the summary of a finished training.
+
+    Args:
+        run: the run's folder.
+        model: the network after its last epoch.
+        config: the run's configuration.
+        dataset: the data set it was trained on.
+        best: the callback that saved the best model.
+        seconds: training time.
+
+    Returns:
+        The summary.
+    """
+    with run.replacing(RunDirectory.final_model_file) as path:
+        model.save(path)
+    predictions = Predictions.of(run.file(RunDirectory.best_model_file), dataset.test, dataset.views, PREDICT_BATCH)
+    with run.replacing(RunDirectory.predictions_file) as path:
+        predictions.save(path)
+    summary = {
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "test_accuracy": predictions.accuracy,
+        "test_errors": predictions.errors,
+        "validation_accuracy": best.accuracy,
+        "best_epoch": best.epoch,
+        "epochs": config.epochs,
+        "train_seconds": round(seconds, 2),
+        "images_per_second": round(config.epochs * len(dataset.train) / seconds, 1),
+        "parameters": parameter_count(model),
+        "train_images": len(dataset.train),
+        "validation_images": len(dataset.validation),
+        "test_images": len(dataset.test),
+        "stored_shape": list(dataset.train.shape),  # before the images are resized for the network
+        "skipped_files": {reason: len(names) for reason, names in dataset.skipped.items()},
+        "class_names": list(dataset.class_names),
+    }
+    write_report(run, summary)
+    run.write_json(RunDirectory.summary_file, summary)  # last: its presence means that the run is complete
+    return summary
+
+
+def describe_recipe(config: Config) -> str:
+    """Return the name of a run's recipe, with the name of its data set if that is not the recipe's."""
+    other = RECIPES[config.recipe].config.dataset != config.dataset
+    return f"{config.recipe} on {config.dataset}" if other else config.recipe
+
+
+def parameter_count(model: keras.Model) -> int:
+    """Count the trainable parameters of a model."""
+    return sum(variable.shape.num_elements() for variable in model.trainable_variables)
+
+
+def _environment() -> dict:
+    """Return the command, package versions, devices and machine of this process."""
+    return {
+        "command": shlex.join(sys.argv),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **package_versions(*_PACKAGES)},
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "machine": f"{platform.machine()}, {platform.system()}",
+    }
