@@ -1,0 +1,82 @@
+"""Training runs one after another without supervision: finished runs are skipped, failures are recorded."""
+
+import traceback
+from pathlib import Path
+
+from ..config.schema import Config
+from ..runs.errors import UserError, reason
+from ..runs.run_directory import RunDirectory
+from .stop_signal import StopSignal
+
+FAILURE_FILE = "failed.json"  # in the folder of a run that failed: the reason and the traceback
+COMPLETED, FAILED = "completed", "failed"
+_INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
+
+
+def previous_outcome(folder: Path, config: Config) -> str | None:
+    """Return how an earlier run in a folder ended, `COMPLETED` or `FAILED`; None if the folder is free.
+
+    An unfinished run is renamed, so that the run can be started again.
+
+    Args:
+        folder: the run's folder, which may not exist.
+        config: the configuration that the run must have.
+
+    Raises:
+        UserError: the folder holds a run with another configuration.
+    """
+    if not (folder / RunDirectory.config_file).exists():
+        if folder.exists():
+            move_aside(folder)
+        return None
+    earlier = Config.from_json(RunDirectory(folder).read_json(RunDirectory.config_file, "config")["config"])
+    if different := [name for name, value in config.__dict__.items() if getattr(earlier, name) != value]:
+        values = ", ".join(f"{name}={getattr(earlier, name)} there, {getattr(config, name)} now" for name in different)
+        raise UserError(f"{folder} holds a run with other settings: {values}. Choose another --out, or remove it.")
+    if (folder / FAILURE_FILE).exists():
+        print(f"{folder} failed before; remove it to run it again.", flush=True)
+        return FAILED
+    if (folder / RunDirectory.summary_file).exists():
+        return COMPLETED
+    move_aside(folder)
+    return None
+
+
+def move_aside(folder: Path):
+    """Rename the folder of an unfinished run to "NAME-unfinishedN"."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}-unfinished{number}")).exists():
+        number += 1
+    folder.rename(aside)
+
+
+def train_or_record_failure(config: Config, folder: Path) -> str:
+    """Train one model into a new folder and return `COMPLETED`; on any error, record it and return `FAILED`.
+
+    Args:
+        config: the run's configuration.
+        folder: the run's folder, which must not exist.
+
+    Raises:
+        UserError: the run was interrupted by SIGTERM or Ctrl-C.
+    """
+    import keras
+
+    from .train import train
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        train(config, folder)
+        return COMPLETED
+    except Exception as error:  # of any kind: later runs must still train
+        if isinstance(error, UserError) and error.status in (_INTERRUPTED, StopSignal.status):
+            raise
+        folder.mkdir(exist_ok=True)
+        run, message = RunDirectory(folder), reason(error)
+        if not run.file(RunDirectory.config_file).exists():
+            run.write_json(RunDirectory.config_file, {"config": config.to_json()})
+        run.write_json(FAILURE_FILE, {"reason": message, "traceback": traceback.format_exc()})
+        print(f"failed: {message}", flush=True)
+        return FAILED
+    finally:
+        keras.backend.clear_session()
