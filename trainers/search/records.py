@@ -26,22 +26,22 @@ def set_aside_damaged(out: Path) -> list[str]:
     Returns:
         One message for each thing that was moved: what was wrong with it, and where it is now.
     """
-    found = []
-    for place in sorted(out.glob(TRIALS)):
-        if wrong := _trial_damage(place):
-            found.append(f"{wrong}; moved to {_moved(place, out)}, the trial is run again")
+    messages = []
+    for folder in sorted(out.glob(TRIALS)):
+        if damage := _trial_damage(folder):
+            messages.append(f"{damage}; moved to {_set_aside(folder, out)}, the trial is run again")
     oracle = out / ORACLE_FILE
-    if oracle.exists() and (wrong := _json_damage(oracle, _ORACLE_KEYS)):
-        found.append(f"{wrong}; moved to {_moved(oracle, out)}, its trials are kept")
-    return found
+    if oracle.exists() and (damage := _json_damage(oracle, _ORACLE_KEYS)):
+        messages.append(f"{damage}; moved to {_set_aside(oracle, out)}, its trials are kept")
+    return messages
 
 
-def _moved(place, out) -> Path:
+def _set_aside(path, out) -> Path:
     number = 1
-    while (aside := out / DAMAGED / f"{place.name}-{number}").exists():
+    while (aside := out / DAMAGED / f"{path.name}-{number}").exists():
         number += 1
     aside.parent.mkdir(exist_ok=True)
-    return place.rename(aside)
+    return path.rename(aside)
 
 
 def _trial_damage(folder) -> str | None:

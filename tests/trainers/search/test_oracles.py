@@ -9,8 +9,16 @@ import pytest
 from encapnet_tf.trainers.search import oracles
 from encapnet_tf.trainers.search.plan import TUNERS
 from encapnet_tf.trainers.search.space import Space
+from threadpoolctl import threadpool_limits
 
 SPACE = Space.parse("lambda,epsilon")
+
+
+@pytest.fixture(autouse=True)
+def _one_blas_thread():
+    """Matrices here are tiny: the threads of BLAS would wait for each other four times as long as they compute."""
+    with threadpool_limits(1):
+        yield
 
 
 def create(folder, kind="random", trials=6, seed=0):
