@@ -11,7 +11,7 @@ SHARED_RUN_FILE = "same.json"  # in the folder of a row's run: the run of anothe
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """A row of one of the paper's tables: settings to train with, and the paper's error.
 
     Attributes:
         name: table and row, such as "table1/a".
@@ -164,5 +164,5 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def run_folder(out: Path, row: Row, seed: int | str) -> Path:
-    """Return the folder of a row's run on a seed, in an ablation's folder."""
+    """Return the folder of a row's run with some seed, inside an ablation's folder."""
     return out / row.name.split("/")[1] / f"seed{seed}"

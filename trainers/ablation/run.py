@@ -1,4 +1,4 @@
-"""Training the rows of a table one after another; a later call resumes with the rows that are missing."""
+"""Training of a table's rows, one after another. A later call trains only the rows that are missing."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +28,7 @@ class PlannedRun:
 
 
 def plan_runs(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[PlannedRun]:
-    """Return the runs of some rows, each on the seeds 0, 1, ....
+    """Return the training runs of an ablation: one for each row and seed.
 
     A row's settings override the recipe's, and flags override both. Flags that belong to a network apply to the rows
     whose network has them.
@@ -37,7 +37,7 @@ def plan_runs(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> l
         rows: the rows.
         recipe: name of the recipe; None takes each row's own.
         flags: setting -> value from the command line.
-        seeds: number of runs of each row.
+        seeds: number of runs of each row; their seeds are 0, 1, ....
 
     Raises:
         UserError: a setting's value is refused.
@@ -60,7 +60,7 @@ def _configuration(row, recipe, flags, seed) -> Config:
 
 
 def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], object]) -> int:
-    """Train the runs that a folder lacks and return how many runs failed.
+    """Train the runs that are missing in an ablation's folder, and return the number of failed runs.
 
     Runs with equal configurations are trained once; the others refer to that run.
 
@@ -73,7 +73,8 @@ def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], obje
         UserError: `out` holds a run of one of the rows with other settings, another process runs rows there, or it
             cannot be written.
     """
-    failures, first_with = 0, {}
+    failures = 0
+    first_with: dict[Config, Path] = {}  # configuration -> the first folder of a run with it
     with suppress(OSError):  # the lock reports the reason
         out.mkdir(parents=True, exist_ok=True)
     with AtomicFolder(out).locked():
@@ -83,7 +84,7 @@ def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], obje
             if outcome is None:
                 print(f"[{number}/{len(runs)}] {run.row.name}, {run.row.about}, seed {run.seed}", flush=True)
                 if run.config in first_with:
-                    outcome = _refer(out, folder, first_with[run.config])
+                    outcome = _link_to_run(out, folder, first_with[run.config])
                 else:
                     outcome = train_or_record_failure(run.config, folder)
                 after_each_run()
@@ -93,7 +94,7 @@ def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], obje
 
 
 def _previous_outcome(out, folder, config) -> str | None:
-    """Return how an earlier run in a row's folder, or the run that the folder refers to, ended; None if it is free."""
+    """Return how an earlier run of a row ended, following a reference to another row's run; None without such a run."""
     if not (folder / SHARED_RUN_FILE).exists():
         return previous_outcome(folder, config)
     shared_run = out / AtomicFolder(folder).read_json(SHARED_RUN_FILE, "run")["run"]
@@ -103,8 +104,8 @@ def _previous_outcome(out, folder, config) -> str | None:
     return outcome
 
 
-def _refer(out, folder, shared_run) -> str:
-    """Write a reference to the run of another row with the same configuration; return how that run ended."""
+def _link_to_run(out, folder, shared_run) -> str:
+    """Record that a row has the configuration of another row's run, and return how that run ended."""
     folder.mkdir(parents=True)
     AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})
     return FAILED if (shared_run / FAILURE_FILE).exists() else COMPLETED

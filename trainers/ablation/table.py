@@ -33,7 +33,7 @@ def write(rows: list[Row], out: Path) -> Path:
 
 
 def _entry(row, out) -> dict:
-    """Return a row's entry in the table; figures are None where no run has finished."""
+    """Return a row's entry in the table, with None for the figures of a row that has no finished run."""
     results, failures = [], []
     for folder in _runs(row, out):
         if (folder / FAILURE_FILE).exists():
@@ -55,7 +55,7 @@ def _entry(row, out) -> dict:
 
 
 def _runs(row, out) -> list[Path]:
-    """Return the folders of a row's runs, ordered by seed; for a shared run, the folder that holds it."""
+    """Return the folders of a row's runs, ordered by seed, with references to other rows' runs resolved."""
     pattern = run_folder(out, row, "[0-9]*")
     folders = [folder for folder in pattern.parent.glob(pattern.name) if "unfinished" not in folder.name]
     folders.sort(key=lambda folder: (len(folder.name), folder.name))

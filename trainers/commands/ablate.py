@@ -1,5 +1,6 @@
 """`encapnet ablate`: train the rows of one of the paper's tables; an interrupted ablation resumes where it stopped."""
 
+import argparse
 from pathlib import Path
 
 from ..ablation import table
@@ -13,7 +14,8 @@ from ..runs.errors import UserError
 _NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and --seeds decide
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `encapnet ablate` to a parser."""
     parser.add_argument("--table", choices=tuple(TABLES), default="table3", help="Table to run [table3].")
     parser.add_argument(
         "--recipe",
@@ -27,7 +29,7 @@ def add_arguments(parser):
     add_flags(parser, skip=_NOT_FLAGS)
 
 
-def main(args):
+def main(args: argparse.Namespace) -> None:
     """Train the missing rows, write the table after every run, and raise `UserError` if runs failed."""
     if args.seeds < 1:
         raise UserError(f"--seeds={args.seeds}: expected at least 1.")
@@ -45,7 +47,7 @@ def main(args):
 
 
 def _write_table(name, out, copy) -> Path:
-    """Write the table into the ablation's folder and, if `copy` names a file, there as well; return the former."""
+    """Write an ablation's table into its folder, and to the file `copy` unless that is None."""
     file = table.write(TABLES[name], out)
     if copy:
         try:

@@ -1,5 +1,6 @@
 """`encapnet tune`: search lambda, epsilon and other settings with KerasTuner; an interrupted search can be resumed."""
 
+import argparse
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from ..search.space import DEFAULT
 _TRIALS_TO_PRINT = 5
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `encapnet tune` to a parser."""
     config_file.add_arguments(parser)
     parser.add_argument("--tuner", choices=TUNERS, help="How settings are chosen [random].")
     parser.add_argument(
@@ -52,7 +54,7 @@ def add_arguments(parser):
     add_flags(parser, skip=("recipe",))
 
 
-def main(args):
+def main(args: argparse.Namespace) -> None:
     """Run or resume a search, write its leaderboard and report, and raise `UserError` if trials failed."""
     _check_bounds(args)
     try:
@@ -84,7 +86,7 @@ def main(args):
     finish(plan, folder, args)
 
 
-def finish(plan: Plan, folder: AtomicFolder, args):
+def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
     """Write and print the results of a search, retrain its best configuration, and raise if anything failed.
 
     Args:
@@ -104,7 +106,7 @@ def finish(plan: Plan, folder: AtomicFolder, args):
     leaderboard.raise_for_failures(records, folder, failed_seeds)
 
 
-def plan_from_flags(args) -> Plan:
+def plan_from_flags(args: argparse.Namespace) -> Plan:
     """Return the plan of a new search from parsed flags.
 
     Raises:
@@ -120,7 +122,7 @@ def plan_from_flags(args) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Return the plan of an earlier search, with the number of trials from --trials; refuse other new settings."""
+    """Return the plan of an earlier search, which flags may change in its number of trials only."""
     plan = Plan.read(folder)
     search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
     if any(value is not None for value in search_flags) or config_file.given_flags(args):

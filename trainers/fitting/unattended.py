@@ -1,4 +1,4 @@
-"""Training runs one after another without supervision: finished runs are skipped, failures are recorded."""
+"""Unattended training of several runs: finished runs are skipped, and an error of one does not stop the next."""
 
 import traceback
 from pathlib import Path
@@ -14,13 +14,16 @@ _INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 
 def previous_outcome(folder: Path, config: Config) -> str | None:
-    """Return how an earlier run in a folder ended, `COMPLETED` or `FAILED`; None if the folder is free.
+    """Return how an earlier run in a folder ended, or None if a run can be started in the folder.
 
-    An unfinished run is renamed, so that the run can be started again.
+    An unfinished run is renamed, to make room for a new one.
 
     Args:
         folder: the run's folder, which may not exist.
         config: the configuration that the run must have.
+
+    Returns:
+        `COMPLETED`, `FAILED` or None.
 
     Raises:
         UserError: the folder holds a run with another configuration.
@@ -42,7 +45,7 @@ def previous_outcome(folder: Path, config: Config) -> str | None:
     return None
 
 
-def move_aside(folder: Path):
+def move_aside(folder: Path) -> None:
     """Rename the folder of an unfinished run to "NAME-unfinishedN"."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}-unfinished{number}")).exists():
@@ -51,11 +54,14 @@ def move_aside(folder: Path):
 
 
 def train_or_record_failure(config: Config, folder: Path) -> str:
-    """Train one model into a new folder and return `COMPLETED`; on any error, record it and return `FAILED`.
+    """Train one model, and record an error in the run's folder instead of raising it.
 
     Args:
         config: the run's configuration.
         folder: the run's folder, which must not exist.
+
+    Returns:
+        `COMPLETED` or `FAILED`.
 
     Raises:
         UserError: the run was interrupted by SIGTERM or Ctrl-C.

@@ -72,10 +72,10 @@ def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obj
     """
     columns, rows = list(x.grid(points)), list(y.grid(points))
 
-    def cell(record):
+    def cell(record) -> tuple[int, int]:
         return columns.index(record["settings"][x.name]), rows.index(record["settings"][y.name])
 
-    values = [[[] for _ in columns] for _ in rows]
+    values: list[list[list[float]]] = [[[] for _ in columns] for _ in rows]
     for record in completed:
         column, row = cell(record)
         values[row][column].append(_objective_value(record, objective))
@@ -163,12 +163,15 @@ def _colour_map(objective) -> str:
 
 
 def _with_settings(records, *axes) -> list[dict]:
-    """Return the records that have a value for every axis; a trial may fail before it has them."""
+    """Return the records of trials that have a value for every axis.
+
+    A trial that failed early may lack some.
+    """
     return [record for record in records if {axis.name for axis in axes} <= set(record["settings"])]
 
 
 def _set_scale(axes, axis, direction):
-    """Label an axis of a figure with its setting, and make it logarithmic where the setting is searched so."""
+    """Label a figure's axis with the name of a setting; use a logarithmic scale if the search does."""
     if axis.logarithmic:
         getattr(axes, f"set_{direction}scale")("log")
         getattr(axes, f"set_{direction}lim")(axis.low / 1.2, axis.high * 1.2)

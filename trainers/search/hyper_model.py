@@ -75,11 +75,11 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         return self._build_and_compile(self.configured(hp))
 
     def _build_and_compile(self, config):
-        """Build and compile the network of a configuration; keep the callbacks that its training needs."""
+        """Build and compile the network of a configuration, and keep the callbacks that `fit` needs."""
         model = network.build(config, self.input_shape, self.classes)
         self._callbacks = network.compile_model(model, config, self.steps_per_epoch or 1, self.mixed_labels)
         return model
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
-        """Call `model.fit` with the callbacks of the loss and the optimizer; stop if the loss becomes NaN."""
+        """Call `model.fit` with the callbacks of loss and optimizer, and one that stops when the loss becomes NaN."""
         return model.fit(*args, callbacks=[FiniteLoss(), *self._callbacks, *callbacks], **kwargs)

@@ -1,4 +1,4 @@
-"""Results of a search: leaderboard.csv, best.json for `encapnet train --config`, and report.html."""
+"""Results of a search: its leaderboard, its best configuration, its report, and errors that sum up its failures."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 def write(plan: Plan, folder: AtomicFolder) -> list[dict]:
-    """Write the leaderboard, the best configuration and the report from the records of the trials.
+    """Write leaderboard.csv, best.json and report.html from the records of a search's trials.
 
     Args:
         plan: the search's plan.
@@ -53,7 +53,7 @@ def _csv(records, names) -> str:
     return text.getvalue()
 
 
-def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: int):
+def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: int) -> None:
     """Raise `UserError` if no trial completed, a trial failed, or a run of the best configuration failed.
 
     Args:

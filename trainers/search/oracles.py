@@ -5,6 +5,7 @@ This is the only file that uses private names of KerasTuner; tests check each of
 
 import functools
 from concurrent import futures
+from typing import Any
 
 import grpc
 import keras_tuner
@@ -20,8 +21,8 @@ from .records import ORACLE_FILE, TRIAL_FILE, TRIALS
 _UNLIMITED_FAILURES = 1 << 31
 
 
-class _CrashSafeOracle:
-    """A mixin for KerasTuner's oracles that writes files atomically and resumes from incomplete ones.
+class _CrashSafeOracle(keras_tuner.Oracle):
+    """Mixin for KerasTuner's oracles that writes files atomically and resumes from incomplete ones.
 
     KerasTuner itself writes files in place, so a killed search can leave half a file. It names a new trial by the
     number of trials, so that a lost trial makes it overwrite another. It loses a trial that was started and not yet
@@ -34,6 +35,7 @@ class _CrashSafeOracle:
 
     on_trial_ended = staticmethod(lambda trial: None)
     finished = False
+    end_order: list[str]  # KerasTuner's
 
     def save(self):
         AtomicFolder(self._project_dir).write_json(ORACLE_FILE, self.get_state())
@@ -46,12 +48,12 @@ class _CrashSafeOracle:
         return self._get_trial_dir(trial_id)
 
     def get_state(self):
-        """Return KerasTuner's state and every trial's values, from which a lost trial file is restored."""
+        """Return the oracle's state, with the values of every trial, so that a lost trial file can be restored."""
         values = {trial_id: trial.hyperparameters.values for trial_id, trial in self.trials.items()}
         return {**super().get_state(), "values": values}
 
     def reload(self):
-        """Resume from the files: keep trials that ended, and queue every other trial under its old name."""
+        """Resume a search from its files: keep trials that ended, and queue every other trial under its old name."""
         folder = AtomicFolder(self._project_dir)
         load_trial = keras_tuner.engine.trial.Trial.load
         trials = [load_trial(str(path)) for path in sorted(folder.path.glob(f"{TRIALS}/{TRIAL_FILE}"))]
@@ -69,20 +71,20 @@ class _CrashSafeOracle:
         self._rebuild_queues()
 
     def _fill_gaps(self):
-        """Add a trial for every number below the highest one that has none."""
+        """Add a replacement for every trial number that is missing below the highest one."""
         for number in range(max(map(int, self.trials), default=-1)):
             if not any(int(trial_id) == number for trial_id in self.trials):
                 trial_id = str(number).zfill(len(next(iter(self.trials))))
                 self.trials[trial_id] = self._replacement_trial(trial_id, None)
 
     def _replacement_trial(self, trial_id, values):
-        """Return a trial to stand in for one whose file is lost, with its values or, if None, random ones."""
+        """Return a replacement for a trial whose file is lost, with random values where its own are unknown."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = values or self._random_values() or {}
         return keras_tuner.engine.trial.Trial(hyperparameters, trial_id)
 
     def _rebuild_queues(self):
-        """Rebuild the queue of trials to run and the lists of started and ended trials from the trials."""
+        """Rebuild the retry queue and the lists of started and ended trials from the status of each trial."""
         order = sorted(self.trials, key=int)
         unfinished = [trial_id for trial_id in order if self.trials[trial_id].status not in ("COMPLETED", "FAILED")]
         for trial_id in unfinished:
@@ -98,9 +100,9 @@ class _CrashSafeOracle:
             self._record_values(self.trials[trial_id])
 
     def create_trial(self, tuner_id):
-        """Return the next trial for a worker; it is IDLE, not STOPPED, while another worker still runs a trial.
+        """Return the next trial for a worker, with status IDLE instead of STOPPED while another trial is running.
 
-        Should that worker die, somebody must be left to run its trial again.
+        Should the worker of that trial die, another worker must be left to run it again.
         """
         trial = super().create_trial(tuner_id)
         if trial.status == "STOPPED" and self.ongoing_trials:
@@ -110,7 +112,10 @@ class _CrashSafeOracle:
         return trial
 
     def end_trial(self, trial):
-        """End a trial with the values that this process drew: a worker's copy may have lost digits on the wire."""
+        """End a trial, keeping the hyper-parameter values that the chief drew for it.
+
+        The worker's copy may have lost digits when it was sent.
+        """
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
         super().end_trial(trial)
         trial = self.trials[trial.trial_id]
@@ -126,9 +131,9 @@ class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle
     """Bayesian optimisation with crash-safe files."""
 
     def populate_space(self, trial_id):
-        """Draw a trial's values from the Gaussian process, or at random where the process cannot be fitted.
+        """Draw a trial's values from the Gaussian process, or at random if the process cannot be fitted.
 
-        KerasTuner would raise instead, and leave its lock closed.
+        KerasTuner would raise an error instead, and never release its lock.
         """
         try:
             return super().populate_space(trial_id)
@@ -143,8 +148,13 @@ class _Hyperband(_CrashSafeOracle, keras_tuner.oracles.HyperbandOracle):
 class _Grid(_CrashSafeOracle, keras_tuner.oracles.GridSearchOracle):
     """Grid search with crash-safe files."""
 
+    _ordered_ids: Any  # KerasTuner's linked list of trials in the order of their combinations
+
     def _rebuild_queues(self):
-        """Rebuild the queues and the order of combinations, without which a resumed grid search stops at once."""
+        """Rebuild the queues, and the order of the grid's combinations, which KerasTuner does not save.
+
+        Without that order, a resumed grid search stops at once.
+        """
         super()._rebuild_queues()
         self._ordered_ids = type(self._ordered_ids)()
 
@@ -161,7 +171,15 @@ class _Grid(_CrashSafeOracle, keras_tuner.oracles.GridSearchOracle):
 _ORACLES = dict(zip(TUNERS, (_Random, _Bayesian, _Hyperband, _Grid), strict=True))
 
 
-def create_oracle(tuner: str, hyperparameters, *, objective: str, trials: int | None, epochs: int, seed: int):
+def create_oracle(
+    tuner: str,
+    hyperparameters: keras_tuner.HyperParameters,
+    *,
+    objective: str,
+    trials: int | None,
+    epochs: int,
+    seed: int,
+) -> keras_tuner.Oracle:
     """Create the oracle of a search, which draws the values of its trials.
 
     Args:
@@ -187,7 +205,7 @@ def create_oracle(tuner: str, hyperparameters, *, objective: str, trials: int | 
     return oracle
 
 
-def serve(oracle, address: str):
+def serve(oracle: keras_tuner.Oracle, address: str) -> tuple[grpc.Server, int]:
     """Start a gRPC server that answers workers' requests for an oracle, as KerasTuner's chief does.
 
     Args:

@@ -46,7 +46,7 @@ class Plan:
     def to_json(self) -> dict:
         return {**self.__dict__, "config": self.config.to_json(), "space": self.space.to_json()}
 
-    def write(self, folder: AtomicFolder):
+    def write(self, folder: AtomicFolder) -> None:
         """Write the plan into the folder of its search."""
         folder.write_json(PLAN_FILE, self.to_json())
 
@@ -97,7 +97,7 @@ class Plan:
             time.sleep(1)
         return cls.read(folder)
 
-    def check_same(self, other: "Plan"):
+    def check_same(self, other: "Plan") -> None:
         """Raise `UserError` if another plan differs from this one in more than the number of trials.
 
         Raises:
@@ -146,11 +146,11 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Return a recipe's configuration as its trials use it: an eighth of the epochs, and two feedback units a module.
+    """Return a configuration for short trials: fewer epochs, and feedback units where the recipe has none.
 
     Args:
         config: the recipe's configuration.
-        keep_epochs: whether the user chose the number of epochs.
+        keep_epochs: whether the user chose the number of epochs; otherwise trials train an eighth of the recipe's.
         keep_feedback: whether the user chose the feedback units; otherwise a recipe without units gets two a module.
     """
     if not keep_epochs:

@@ -10,7 +10,7 @@ _OBJECTIVES = {"val_accuracy": "validation accuracy", "val_loss": "validation lo
 
 
 def search_sections(plan: Plan, records: list[dict], retrained: list[dict]) -> list[Section]:
-    """Return the sections of a search's report; a section without content is left out.
+    """Return the sections of a search's report, without those that would be empty.
 
     Args:
         plan: the search's plan.
@@ -49,7 +49,7 @@ def _result(plan, completed, failed, unfinished) -> Section:
 
 
 def _objective_over_settings(plan, completed, failed) -> Section | None:
-    """Return the objective over the first two numeric settings, or over the only one; None if there is none."""
+    """Return a section with a plot of the objective over the first one or two numeric settings."""
     numeric = [axis for axis in plan.space.axes if axis.values is None or _all_numbers(axis.values)]
     if not completed or not numeric:
         return None

@@ -1,4 +1,4 @@
-"""Training the best configuration of a search on several seeds."""
+"""Training of a search's best configuration on several seeds, for a mean and a standard deviation."""
 
 import statistics
 from dataclasses import replace
@@ -12,12 +12,12 @@ RETRAINED = "best"  # in the search's folder: a run for each seed
 
 
 def retrain(config: Config, folder: AtomicFolder, *, seeds: int, epochs: int) -> int:
-    """Train a configuration on the seeds 0, 1, ..., skipping finished runs, and return how many runs failed.
+    """Train a configuration on several seeds, skipping finished runs, and return the number of failed runs.
 
     Args:
         config: the configuration; its seed and epochs are replaced.
         folder: the search's folder; runs are written to `best/seedN` in it.
-        seeds: number of runs.
+        seeds: number of runs; their seeds are 0, 1, ....
         epochs: length of each run.
 
     Raises:
@@ -37,7 +37,7 @@ def retrain(config: Config, folder: AtomicFolder, *, seeds: int, epochs: int) ->
 
 
 def read_summaries(folder: AtomicFolder) -> list[dict]:
-    """Read the summaries of the finished runs of the best configuration.
+    """Read the summaries of the finished runs of a search's best configuration.
 
     Args:
         folder: the search's folder.
@@ -49,7 +49,7 @@ def read_summaries(folder: AtomicFolder) -> list[dict]:
 
 
 def mean_and_deviation(summaries: list[dict], key: str) -> str:
-    """Return the mean of a summary's value over the runs, with its standard deviation, in percent."""
+    """Format the mean and the standard deviation of an accuracy over several runs, in percent."""
     values = [100 * summary[key] for summary in summaries]
     deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{deviation} %"

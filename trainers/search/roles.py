@@ -19,7 +19,7 @@ EXIT_TO_RESTART = 75  # exit status of a worker that asks its supervisor for a n
 
 
 def role() -> str:
-    """Return the role of this process by its environment variables: "alone", "chief" or "worker".
+    """Return this process's role in a search by its environment variables: "alone", "chief" or "worker".
 
     Raises:
         UserError: some of KerasTuner's variables are set and others are missing.
@@ -34,7 +34,7 @@ def role() -> str:
 
 
 def heartbeat_file(out: Path, name: str | None = None) -> Path:
-    """Return the file that a worker touches while it makes progress.
+    """Return the path of a worker's heartbeat file, which it touches while it makes progress.
 
     Args:
         out: the search's folder.

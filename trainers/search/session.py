@@ -1,4 +1,4 @@
-"""One process's part in a search: a chief draws settings and trains nothing, a worker trains trials."""
+"""The two kinds of process in a search: a chief, which draws settings, and workers, which train the trials."""
 
 import keras_tuner
 
@@ -12,8 +12,8 @@ from .records import ORACLE_FILE, RECORD_FILE, TRIALS, describe_settings, set_as
 from .tuner import SearchTuner, TrialModel
 
 
-def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_seconds: float):
-    """Run the trials of a search that its folder lacks; return when no trial is left.
+def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_seconds: float) -> None:
+    """Run the remaining trials of a search, as its chief, until all have ended.
 
     Args:
         plan: the search's plan.
@@ -42,8 +42,8 @@ def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_
             supervisor.run_local_workers(oracle, folder.path, workers=workers, silent_seconds=silent_seconds)
 
 
-def work(plan: Plan, folder: AtomicFolder):
-    """Ask the chief of a search for trials, and train them, until none is left.
+def work(plan: Plan, folder: AtomicFolder) -> None:
+    """Train the trials that the chief of a search hands out, until none is left.
 
     Args:
         plan: the search's plan.
@@ -81,7 +81,7 @@ def _create_tuner(plan, folder, **options) -> SearchTuner:
 
 
 def _hide_gpus():
-    """Hide the GPUs from this process, a chief, so that their memory is left to its workers."""
+    """Hide the GPUs from a chief, which trains nothing, so that its workers get their whole memory."""
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
@@ -97,7 +97,7 @@ def _headline(plan, oracle, folder) -> str:
 
 
 def _print_trial(trial, oracle, folder):
-    """Print the result of a trial that ended, as one line."""
+    """Print a line with the settings and the result of a trial."""
     record = AtomicFolder(folder.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
     result = f"failed: {record.get('reason')}"
     if trial.status == "COMPLETED":

@@ -1,4 +1,4 @@
-"""Chiefs of a search: one starts workers on this machine and replaces those that die, one serves other machines.
+"""The chief of a search: starts worker processes and replaces those that die, or serves workers on other machines.
 
 A worker is a process of its own that asks the chief for trials. A worker that exits early, or whose heartbeat stops, is
 replaced, and its trial is run again once; the second time the trial counts as failed.
@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import keras_tuner
 
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.errors import UserError
@@ -31,7 +33,7 @@ _MAX_DEATHS = 4  # of one worker in a row, while no trial of the search ends
 
 
 class _Worker:
-    """A worker process on this machine, with its log and its heartbeat."""
+    """A worker process of a search on this machine, with its log and its heartbeat file."""
 
     def __init__(self, name: str, out: Path, *, port: int, workers: int):
         self.name, self.out, self.deaths, self.finished = name, out, 0, False
@@ -67,8 +69,8 @@ class _Worker:
         self.process.wait()
 
 
-def run_local_workers(oracle, out: Path, *, workers: int, silent_seconds: float):
-    """Run a search with worker processes on this machine; return when no trial is left.
+def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, silent_seconds: float) -> None:
+    """Run a search with worker processes on this machine, until no trial is left.
 
     Args:
         oracle: the search's oracle.
@@ -123,8 +125,8 @@ def _check_worker(worker, oracle, silent_seconds):
         worker.finished = True
 
 
-def requeue_trial(oracle, worker: str, reason: str):
-    """Take the trial of a dead worker back, for another worker to run; the second time, record it as failed.
+def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
+    """Put the trial of a dead worker back into the queue, or mark it as failed if it was put back before.
 
     Args:
         oracle: the search's oracle.
@@ -147,8 +149,8 @@ def requeue_trial(oracle, worker: str, reason: str):
     oracle.end_trial(trial)
 
 
-def serve_remote_workers(oracle, out: Path, silent_seconds: float):
-    """Run the chief of a search whose workers are on several machines; return when no trial is left.
+def serve_remote_workers(oracle: keras_tuner.Oracle, out: Path, silent_seconds: float) -> None:
+    """Hand out the trials of a search to workers on other machines, until no trial is left.
 
     Args:
         oracle: the search's oracle.

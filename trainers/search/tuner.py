@@ -3,6 +3,7 @@
 import math
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +13,7 @@ import keras
 import keras_tuner
 
 from .. import data
+from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation, mixes_labels
 from ..data.augmentation.views import ENLARGE
 from ..data.pipeline.batches import training_batches
@@ -23,13 +25,14 @@ from ..runs.run_directory import RunDirectory
 from .hyper_model import EncapNetHyperModel
 from .records import RECORD_FILE
 from .roles import EXIT_TO_RESTART
+from .space import Space
 
 _HYPERBAND_EPOCHS = "tuner/epochs"  # KerasTuner's name for the length that Hyperband gives a trial
 _IDLE_SECONDS = 0.5  # between two requests of an idle worker; KerasTuner would send them without a pause
 
 
 class TrialModel(EncapNetHyperModel):
-    """A hypermodel whose trials train on a data set of the trainers, as `encapnet train` does.
+    """A KerasTuner hypermodel whose trials train as `encapnet train` does, on one of its data sets.
 
     Args:
         dataset: the `Dataset`; its test images stay unused.
@@ -43,14 +46,15 @@ class TrialModel(EncapNetHyperModel):
 
     unused = ()
 
-    def __init__(self, dataset, config, space, grid_points=None):
-        self.dataset, self._trial_config = dataset, None
+    def __init__(self, dataset, config: Config, space: Space, grid_points: int | None = None):
+        self.dataset = dataset
+        self._trial_config: Config | None = None
         steps = self._steps(config)
         super().__init__(dataset.image_shape, len(dataset.class_names), config, space, steps, grid_points)
 
     @contextmanager
-    def trial(self, hp):
-        """Context of one trial, in which `build` and `fit` use the configuration that it yields.
+    def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
+        """Enter a trial: in this context, `build` and `fit` use the yielded configuration.
 
         Args:
             hp: the trial's `HyperParameters`.
@@ -61,7 +65,11 @@ class TrialModel(EncapNetHyperModel):
         finally:
             self._trial_config = None
 
-    def configured(self, hp):
+    def _config_for(self, hp) -> Config:
+        """Return the configuration of the entered trial or, if there is none, the one that the values make."""
+        return self._trial_config or self.configured(hp)  # KerasTuner builds a network before the first trial, too
+
+    def configured(self, hp) -> Config:
         config = super().configured(hp)
         # Hyperband's later rounds train from scratch, and longer: the schedule spans the length of its own run.
         return replace(config, epochs=hp.values.get(_HYPERBAND_EPOCHS, config.epochs))
@@ -82,16 +90,16 @@ class TrialModel(EncapNetHyperModel):
 
     def build(self, hp):
         """Build and compile the network of a trial, with the seed that all trials share."""
-        config = self._trial_config or self.configured(hp)  # KerasTuner builds a network before the first trial, too
+        config = self._config_for(hp)
         self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
         keras.utils.set_random_seed(self.config.seed)
         return self._build_and_compile(config)
 
-    def fit(self, hp, model, run, callbacks=()):
-        """Train the network of the current trial.
+    def fit(self, hp, model, run: RunDirectory, callbacks=()):  # type: ignore[override]  # the data are the data set's
+        """Train the network of a trial.
 
         Args:
-            hp: unused; the context `trial` holds the configuration.
+            hp: the trial's `HyperParameters`.
             model: the trial's network.
             run: the trial's folder, for the log.
             callbacks: KerasTuner's callbacks.
@@ -99,7 +107,7 @@ class TrialModel(EncapNetHyperModel):
         Raises:
             UserError: a setting cannot be used with this number of replicas.
         """
-        config, replicas = self._trial_config, model.distribute_strategy.num_replicas_in_sync
+        config, replicas = self._config_for(hp), model.distribute_strategy.num_replicas_in_sync
         refuse(config, replicas)
         dataset = self._data_for(config)
         augmentation = Augmentation(config.augment, dataset.views, self.classes)
@@ -135,7 +143,7 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(**options)
 
     def save(self):
-        """Save the oracle, unless this process is a worker, whose oracle lives in the chief."""
+        """Save the oracle, if it lives in this process and not in the chief's."""
         # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
@@ -166,7 +174,7 @@ class SearchTuner(keras_tuner.Tuner):
             self._last_heartbeat = time.monotonic()
             self._heartbeat.touch()
 
-    def run_trial(self, trial):
+    def run_trial(self, trial: keras_tuner.engine.trial.Trial):
         """Train a trial and write its record.
 
         Raises:
@@ -202,7 +210,7 @@ class SearchTuner(keras_tuner.Tuner):
 
 
 def _best_epoch(history, objective) -> dict:
-    """Return the number, accuracy and loss of the best epoch; accuracy and loss break each other's ties."""
+    """Return number, accuracy and loss of the best epoch, where accuracy and loss break each other's ties."""
     epochs = list(zip(history["val_accuracy"], history["val_loss"], strict=True))
     for number, (accuracy, loss) in enumerate(epochs, start=1):
         if not (math.isfinite(accuracy) and math.isfinite(loss)):

@@ -146,7 +146,7 @@ def lines(out):
 
 def test_a_table_is_run_and_resumed(tmp_path, capsys, monkeypatch):
     """Two rows of one configuration are one run; the second time nothing is run."""
-    ablate.main(arguments(tmp_path / "out", rows="7,a", results=str(tmp_path / "results.md")))
+    ablate.main(arguments(tmp_path / "out", rows="7,a", depths=(0,), results=str(tmp_path / "results.md")))
     entries = lines(tmp_path / "out")
     assert len(entries) == len(TABLES["table3"])
     assert len(entries["table3/7"]["errors"]) == 1
@@ -165,10 +165,10 @@ def test_a_table_is_run_and_resumed(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(train, "train", lambda *_: pytest.fail("it was run before"))
     capsys.readouterr()
-    ablate.main(arguments(tmp_path / "out", rows="7,a"))
+    ablate.main(arguments(tmp_path / "out", rows="7,a", depths=(0,)))
     assert lines(tmp_path / "out") == entries
     with pytest.raises(UserError, match="other settings: epochs=1 there, 2 now"):
-        ablate.main(arguments(tmp_path / "out", rows="7", epochs=2))
+        ablate.main(arguments(tmp_path / "out", rows="7", depths=(0,), epochs=2))
 
 
 def fake_train(outcomes):
@@ -201,6 +201,7 @@ def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):
         ("both", 1): KeyboardInterrupt(),
     }
     monkeypatch.setattr(train, "train", fake_train(outcomes))
+    monkeypatch.setattr("keras.backend.clear_session", lambda: None)  # no network is built
     with pytest.raises(KeyboardInterrupt):
         ablate.main(arguments(tmp_path, rows="2,3,4", seeds=2))
     outcomes["both", 1] = 0.6

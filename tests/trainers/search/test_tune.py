@@ -106,6 +106,7 @@ class TestRetrain:
             run.write_json(RunDirectory.summary_file, {"seed": config.seed, "epochs": config.epochs, **accuracies})
 
         monkeypatch.setattr("encapnet_tf.trainers.fitting.train.train", train)
+        monkeypatch.setattr("keras.backend.clear_session", lambda: None)  # no network is built
         return retrain.retrain(resolve("digits", {}), AtomicFolder(folder), **{"seeds": 3, "epochs": 2, **options})
 
     def test_finished_seeds_are_skipped_and_failures_recorded(self, tmp_path, monkeypatch, capsys):
@@ -169,7 +170,7 @@ class TestResults:
 
 def test_the_hypermodel_in_kerastuners_own_tuner(tmp_path):
     """On the user's own arrays, by KerasTuner's search; the trial that cannot be built fails alone."""
-    config = resolve("digits", {**SMALL, "feedback": "half", "schedule": "constant"})
+    config = resolve("digits", {**SMALL, "feedback": "half", "extractor": "none", "schedule": "constant"})
     hypermodel = EncapNetHyperModel((8, 8, 1), 10, config, {"lambda": (0.1, 1.0), "epsilon": None})
     tuner = keras_tuner.RandomSearch(hypermodel, "val_accuracy", max_trials=1, directory=tmp_path, seed=1)
     images, labels = np.random.default_rng(0).uniform(0, 255, (32, 8, 8, 1)), np.arange(32) % 10
