@@ -253,7 +253,7 @@ def _children(pid):
 @pytest.mark.ci
 def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
     out = tmp_path / "s"
-    flags = ["--feedback=half", "--iterations=1", "--trials=4", "--workers=2"]
+    flags = ["--feedback=none", "--search=learning_rate,weight_decay=0.001:0.1", "--trials=4", "--workers=2"]
     process = subprocess.Popen([*COMMAND, "tune", "--out=s", *TINY, *flags], cwd=tmp_path, stdout=subprocess.DEVNULL)
     _wait_for(lambda: any(record["status"] == "completed" for record in read_records(out).values()))
     workers = _children(process.pid)
