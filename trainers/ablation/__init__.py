@@ -1,1 +1,1 @@
-"""Ablation tables of the paper: their rows, running them, the resulting table."""
+"""Ablations: the rows of the paper's tables, training them, and the table of the results."""

@@ -1,26 +1,26 @@
-"""The rows of the paper's tables by name: each is a recipe with a few settings changed."""
+"""Rows of the paper's tables by name: each is a recipe with a few settings changed."""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from ..runs.errors import UserError
 
-FAILURE_FILE = "failed.json"  # in a row's folder: why its run failed
-SHARED_RUN_FILE = "same.json"  # in a row's folder: which other row's run has the same configuration
+SHARED_RUN_FILE = "same.json"  # in the folder of a row's run: the run of another row with an equal configuration
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """A row of one of the paper's tables: settings to train with, and the paper's error.
 
     Attributes:
-        name: "table1/a".
-        about: what it is.
-        settings: setting -> value, over the recipe's.
-        paper: the paper's error on CIFAR-10 (or what the table is about), as its text gives it; None where its text,
-            which lacks Table 3, gives none.
-        recipe: the recipe it is about, where the table has one for each row.
-        keep: the recipe's own network settings that hold though the row changes the network.
+        name: table and row, such as "table1/a".
+        about: description in a few words.
+        settings: setting -> value, overriding the recipe's.
+        paper: the paper's error in percent, on CIFAR-10 unless the row names another data set, as its text states it.
+            None where the text states none; the text available to us lacks Table 3 itself.
+        recipe: the recipe to change where the command line names none.
+        keep: network settings that stay the recipe's although the row changes the network.
     """
 
     name: str
@@ -32,8 +32,10 @@ class Row:
 
 
 def _table1():
+    """Return the rows of Table 1: routing methods and plain CNNs of the same size."""
+
     def capnet(routing):
-        # EM capsules have a loss of their own: with the margin loss they learn the digits many times more slowly.
+        # The spread loss is that of EM routing's paper; with the margin loss EM capsules learn the digits far slower.
         return {"model": "capnet", "routing": (routing,)} | ({"loss": "spread"} if routing == "em" else {})
 
     def encapnet(routing):
@@ -51,11 +53,13 @@ def _table1():
 
 
 def _table3():
+    """Return the rows of Table 3: ablation of routing, skips and feedback units."""
+
     def layer(coefficients, skip):
         return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
 
-    final = layer("both", "both")
-    unit = {**final, "feedback": "half"}
+    complete = layer("both", "both")
+    unit = {**complete, "feedback": "half"}
     resnet = {"model": "resnet18"}
     width = ("num_capsules",)
     return [
@@ -65,11 +69,11 @@ def _table3():
         Row("table3/4", "master/aide, coefficients of both", layer("both", "none"), "7.41"),
         Row("table3/5", "4 with the skip of type I (our reading)", layer("both", "type1")),
         Row("table3/6", "4 with the skip of type II (our reading)", layer("both", "type2")),
-        Row("table3/7", "4 with both skips", final, "5.82"),
-        Row("table3/a", "no regularisation (7 again)", final, "5.82"),
+        Row("table3/7", "4 with both skips", complete, "5.82"),
+        Row("table3/a", "no regularisation (7 again)", complete, "5.82"),
         Row("table3/b", "KL divergence for Sinkhorn's", {**unit, "divergence": "kl"}),
         Row("table3/c", "one OT a module", unit, "4.58"),
-        Row("table3/c2", "two OTs a module", {**final, "feedback": "two"}, "4.55"),
+        Row("table3/c2", "two OTs a module", {**complete, "feedback": "two"}, "4.55"),
         Row("table3/d1", "c without debiasing", {**unit, "debias": False}),
         Row("table3/d2", "c with the gradient through P", {**unit, "differentiate_plan": True}),
         Row("table3/d3", "c without extractor, cosine", {**unit, "extractor": "none"}, "5.79"),
@@ -88,6 +92,8 @@ def _table3():
 
 
 def _table4():
+    """Return the rows of Table 4: the networks of each data set, with each augmentation."""
+
     def row(name, about, paper, recipe, augment, **settings):
         network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
         return Row(f"table4/{name}", about, {**network, "augment": (augment,), **settings}, paper, recipe)
@@ -114,7 +120,7 @@ def _table4():
 
 
 def _labels():
-    """Not the paper's: does feedback help where labels are few?"""
+    """Return rows that are not the paper's: accuracy with and without feedback where labels are few."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),
@@ -138,20 +144,25 @@ def _labels():
 TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels": _labels()}
 
 
-def chosen(table: str, patterns) -> list[Row]:
-    """The rows of a table whose names fit one of some patterns.
+def select_rows(table: str, patterns: list[str]) -> list[Row]:
+    """Return the rows of a table whose names match one of some patterns.
 
     Args:
         table: name of a table.
-        patterns: names with or without the table's ("c2", "table3/d*"); empty for every row.
+        patterns: names with or without the table's ("c2", "table3/d*"); an empty list selects every row.
 
     Raises:
-        UserError: a pattern fits no row.
+        UserError: a pattern matches no row.
     """
     rows = TABLES[table]
     names = [row.name for row in rows]
-    wanted = [pattern if "/" in pattern else f"{table}/{pattern}" for pattern in patterns]
-    for pattern in wanted:
+    patterns = [pattern if "/" in pattern else f"{table}/{pattern}" for pattern in patterns]
+    for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UserError(f"--rows: no row is called {pattern}. {table} has {', '.join(names)}.")
-    return [row for row in rows if not wanted or any(fnmatchcase(row.name, pattern) for pattern in wanted)]
+    return [row for row in rows if not patterns or any(fnmatchcase(row.name, pattern) for pattern in patterns)]
+
+
+def run_folder(out: Path, row: Row, seed: int | str) -> Path:
+    """Return the folder of a row's run with some seed, inside an ablation's folder."""
+    return out / row.name.split("/")[1] / f"seed{seed}"

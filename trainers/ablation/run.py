@@ -1,139 +1,112 @@
-"""Train the rows of a table one after another; a later call continues with the rows that are missing."""
+"""Training of a table's rows, one after another. A later call trains only the rows that are missing."""
 
-import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.recipes import RECIPES, resolve
 from ..config.schema import Config, network_settings
-from ..fitting.interruption import StopSignal
-from ..runs.errors import UserError, reason
-from ..runs.run_directory import RunDirectory
-from .rows import FAILURE_FILE, SHARED_RUN_FILE, Row
+from ..fitting.unattended import COMPLETED, FAILED, FAILURE_FILE, previous_outcome, train_or_record_failure
+from ..runs.atomic_files import set_aside
+from ..runs.atomic_folder import AtomicFolder
+from .rows import SHARED_RUN_FILE, Row, run_folder
 
 
-def plan(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[tuple[Row, int, Config]]:
-    """What to run: for each row and seed a configuration.
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training run of an ablation: a row of the table, with a seed.
 
-    A row's settings override the recipe's, and flags override both. Flags that are a network's own settings hold for
-    the rows whose network has them.
+    Attributes:
+        row: the row.
+        seed: the seed.
+        config: the configuration that the row and the seed make.
+    """
+
+    row: Row
+    seed: int
+    config: Config
+
+
+def plan_runs(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[PlannedRun]:
+    """Return the training runs of an ablation: one for each row and seed.
+
+    A row's settings override the recipe's, and flags override both. Flags that belong to a network apply to the rows
+    whose network has them.
 
     Args:
         rows: the rows.
         recipe: name of the recipe; None takes each row's own.
         flags: setting -> value from the command line.
-        seeds: how many.
+        seeds: number of runs of each row; their seeds are 0, 1, ....
 
     Raises:
         UserError: a setting's value is refused.
     """
     return [
-        (row, seed, _configuration(row, recipe or row.recipe, flags, seed)) for row in rows for seed in range(seeds)
+        PlannedRun(row, seed, _configuration(row, recipe or row.recipe, flags, seed))
+        for row in rows
+        for seed in range(seeds)
     ]
 
 
-def _configuration(row, recipe, flags, seed):
+def _configuration(row, recipe, flags, seed) -> Config:
     from ..fitting.network import takes
 
     base = RECIPES[recipe].config
     model = row.settings.get("model", base.model)
-    kept = {name: getattr(base, name) for name in row.keep}
-    mine = {name: value for name, value in flags.items() if name not in network_settings() or takes(model, name)}
-    return resolve(recipe, {**kept, **row.settings, **mine, "seed": seed})
+    recipe_settings = {name: getattr(base, name) for name in row.keep}
+    applicable = {name: value for name, value in flags.items() if name not in network_settings() or takes(model, name)}
+    return resolve(recipe, {**recipe_settings, **row.settings, **applicable, "seed": seed})
 
 
-def run_all(planned, out: Path, after_each) -> int:
-    """Trains what `out` does not hold yet; rows of one configuration share one run.
+def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], object]) -> int:
+    """Train the runs that are missing in an ablation's folder, and return the number of failed runs.
+
+    Runs with equal configurations are trained once; the others refer to that run.
 
     Args:
-        planned: what `plan` gives.
-        out: folder; a run is `out/ROW/seedN`.
-        after_each: called after every run.
-
-    Returns:
-        How many runs failed.
+        runs: the runs, as `plan_runs` returns them.
+        out: the ablation's folder; a run is written to `out/ROW/seedN`.
+        after_each_run: function called after every run.
 
     Raises:
-        UserError: `out` holds a run of the same name with other settings, another process runs rows there, or it
+        UserError: `out` holds a run of one of the rows with other settings, another process runs rows there, or it
             cannot be written.
     """
-    failures, known = 0, {}
-    with suppress(OSError):  # the lock, which cannot be made then, says why
+    failures = 0
+    first_with: dict[Config, Path] = {}  # configuration -> the first folder of a run with it
+    with suppress(OSError):  # the lock reports the reason
         out.mkdir(parents=True, exist_ok=True)
-    with RunDirectory(out).locked():
-        for number, (row, seed, config) in enumerate(planned, start=1):
-            place = folder(out, row, seed)
-            state = _state(place, config)
-            if state is None:
-                print(f"[{number}/{len(planned)}] {row.name}, {row.about}, seed {seed}", flush=True)
-                state = _run(place, config, known.get(config))
-                after_each()
-            failures += state == "failed"
-            known.setdefault(config, place)
+    with AtomicFolder(out).locked():
+        for number, run in enumerate(runs, start=1):
+            folder = run_folder(out, run.row, run.seed)
+            outcome = _previous_outcome(out, folder, run.config)
+            if outcome is None:
+                print(f"[{number}/{len(runs)}] {run.row.name}, {run.row.about}, seed {run.seed}", flush=True)
+                if run.config in first_with:
+                    outcome = _link_to_run(out, folder, first_with[run.config])
+                else:
+                    outcome = train_or_record_failure(run.config, folder)
+                after_each_run()
+            failures += outcome == FAILED
+            first_with.setdefault(run.config, folder)
     return failures
 
 
-def folder(out: Path, row: Row, seed: int) -> Path:
-    """Where a row's run is."""
-    return out / row.name.split("/")[1] / f"seed{seed}"
+def _previous_outcome(out, folder, config) -> str | None:
+    """Return how an earlier run of a row ended, following a reference to another row's run; None without such a run."""
+    if not (folder / SHARED_RUN_FILE).exists():
+        return previous_outcome(folder, config)
+    shared_run = out / AtomicFolder(folder).read_json(SHARED_RUN_FILE, "run")["run"]
+    outcome = _previous_outcome(out, shared_run, config)
+    if outcome is None:
+        set_aside(folder, "-unfinished")
+    return outcome
 
 
-def _state(place, config) -> str | None:
-    """ "done", "failed", or None where nothing is: a run that was cut off makes room."""
-    if (place / SHARED_RUN_FILE).exists():
-        shared = place.parent.parent / RunDirectory(place).read_json(SHARED_RUN_FILE, "run")["run"]
-        if (state := _state(shared, config)) is None:
-            _move_aside(place)
-        return state
-    if not (place / RunDirectory.config_file).exists():
-        if place.exists():
-            _move_aside(place)
-        return None
-    found = Config.from_json(RunDirectory(place).read_json(RunDirectory.config_file, "config")["config"])
-    if other := [name for name, value in config.__dict__.items() if getattr(found, name) != value]:
-        told = ", ".join(f"{name}={getattr(found, name)} there, {getattr(config, name)} now" for name in other)
-        raise UserError(f"{place} holds a run with other settings: {told}. Choose another --out, or remove it.")
-    if (place / FAILURE_FILE).exists():
-        print(f"{place} failed before; remove it to run it again.", flush=True)
-        return "failed"
-    if (place / RunDirectory.summary_file).exists():
-        return "done"
-    _move_aside(place)
-    return None
-
-
-def _move_aside(place):
-    """An unfinished run is kept under another name."""
-    number = 1
-    while (aside := place.with_name(f"{place.name}-unfinished{number}")).exists():
-        number += 1
-    place.rename(aside)
-
-
-def _run(place, config, same) -> str:
-    """Trains one model; what goes wrong is written down, not raised."""
-    import keras
-
-    from ..fitting.train import train
-
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if same is not None:
-        place.mkdir()
-        run = str(same.relative_to(place.parent.parent))
-        RunDirectory(place).write_json(SHARED_RUN_FILE, {"run": run})
-        return "failed" if (same / FAILURE_FILE).exists() else "done"
-    try:
-        train(config, place)
-        return "done"
-    except Exception as error:  # whatever a network can do wrong: the other rows must still run
-        if isinstance(error, UserError) and error.status in (130, StopSignal.status):
-            raise
-        place.mkdir(exist_ok=True)
-        run, why = RunDirectory(place), reason(error)
-        if not run.file(RunDirectory.config_file).exists():
-            run.write_json(RunDirectory.config_file, {"config": config.to_json()})
-        run.write_json(FAILURE_FILE, {"reason": why, "traceback": traceback.format_exc()})
-        print(f"failed: {why}", flush=True)
-        return "failed"
-    finally:
-        keras.backend.clear_session()
+def _link_to_run(out, folder, shared_run) -> str:
+    """Record that a row has the configuration of another row's run, and return how that run ended."""
+    folder.mkdir(parents=True)
+    AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})
+    return FAILED if (shared_run / FAILURE_FILE).exists() else COMPLETED

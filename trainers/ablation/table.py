@@ -1,29 +1,31 @@
-"""One table of an ablation's runs: table.md, table.csv and table.json, the paper's figure beside ours."""
+"""Table of an ablation's results as Markdown, CSV and JSON, with the paper's errors beside ours."""
 
 import csv
 import io
 import statistics
 from pathlib import Path
 
+from ..fitting.unattended import FAILURE_FILE
+from ..runs.atomic_folder import AtomicFolder
 from ..runs.run_directory import RunDirectory
-from .rows import FAILURE_FILE, SHARED_RUN_FILE
+from .rows import SHARED_RUN_FILE, Row, run_folder
 
 NOT_RUN, NOT_IN_TEXT = "not run", "not in the text"
 
 
-def write(rows, out: Path) -> Path:
-    """Writes a table of what `out` holds of the rows.
+def write(rows: list[Row], out: Path) -> Path:
+    """Write table.md, table.csv and table.json of the runs that a folder holds of some rows.
 
     Args:
-        rows: the table's `Row`s; those without a run are shown as not run.
-        out: the folder that `encapnet ablate` filled.
+        rows: the rows of the table; rows without a run are shown as "not run".
+        out: the ablation's folder.
 
     Returns:
         The Markdown file.
     """
     entries = [_entry(row, out) for row in rows]
     out.mkdir(parents=True, exist_ok=True)
-    folder = RunDirectory(out)
+    folder = AtomicFolder(out)
     folder.write_json("table.json", entries)
     folder.write_text("table.csv", _csv(entries))
     folder.write_text("table.md", _markdown(entries))
@@ -31,15 +33,14 @@ def write(rows, out: Path) -> Path:
 
 
 def _entry(row, out) -> dict:
-    """A row's line: figures are None where there are none."""
-    done, reasons = [], []
-    for place in _runs(out, row):
-        if (place / FAILURE_FILE).exists():
-            reasons.append(RunDirectory(place).read_json(FAILURE_FILE, "reason")["reason"])
-        elif (place / RunDirectory.summary_file).exists():
-            done.append(_measured(RunDirectory(place)))
-    errors = [run["error"] for run in done]
-    settings = {key: sorted({run[key] for run in done}, key=str) for key in ("recipe", "epochs", "parameters")}
+    """Return a row's entry in the table, with None for the figures of a row that has no finished run."""
+    results, failures = [], []
+    for folder in _runs(row, out):
+        if (folder / FAILURE_FILE).exists():
+            failures.append(AtomicFolder(folder).read_json(FAILURE_FILE, "reason")["reason"])
+        elif (folder / RunDirectory.summary_file).exists():
+            results.append(_result(RunDirectory(folder)))
+    errors = [result["error"] for result in results]
     return {
         "row": row.name,
         "what": row.about,
@@ -47,33 +48,38 @@ def _entry(row, out) -> dict:
         "mean_error": statistics.mean(errors) if errors else None,
         "spread": statistics.stdev(errors) if len(errors) > 1 else None,
         "errors": errors,
-        "seconds_per_step": statistics.median(run["seconds_per_step"] for run in done) if done else None,
-        "failed": reasons,
-        **settings,
+        "seconds_per_step": statistics.median(run["seconds_per_step"] for run in results) if results else None,
+        "failed": failures,
+        **{key: sorted({result[key] for result in results}, key=str) for key in ("recipe", "epochs", "parameters")},
     }
 
 
-def _runs(out, row) -> list[Path]:
-    """The row's run folders; where it shares another row's run, that."""
-    places = sorted((out / row.name.split("/")[1]).glob("seed[0-9]*"), key=lambda place: (len(place.name), place.name))
-    places = [place for place in places if "unfinished" not in place.name]
-    shared = [
-        RunDirectory(p).read_json(SHARED_RUN_FILE, "run")["run"] if (p / SHARED_RUN_FILE).exists() else None
-        for p in places
-    ]
-    return [place if run is None else out / run for place, run in zip(places, shared, strict=True)]
+def _runs(row, out) -> list[Path]:
+    """Return the folders of a row's runs, ordered by seed, with references to other rows' runs resolved."""
+    pattern = run_folder(out, row, "[0-9]*")
+    folders = [folder for folder in pattern.parent.glob(pattern.name) if "unfinished" not in folder.name]
+    folders.sort(key=lambda folder: (len(folder.name), folder.name))
+    return [_shared_run(folder, out) or folder for folder in folders]
 
 
-def _measured(run) -> dict:
+def _shared_run(folder, out) -> Path | None:
+    """Return the run of another row that a folder refers to, or None."""
+    if not (folder / SHARED_RUN_FILE).exists():
+        return None
+    return out / AtomicFolder(folder).read_json(SHARED_RUN_FILE, "run")["run"]
+
+
+def _result(run) -> dict:
+    """Return the test error, the time of a training step and the size of a finished run."""
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)
     seconds = [row["seconds"] for row in run.read_json_lines(RunDirectory.metrics_file)]
-    typical = statistics.median(seconds[1:] or seconds)  # the first epoch traces the graph
+    seconds_per_epoch = statistics.median(seconds[1:] or seconds)  # the first epoch also traces the graph
     return {
         **{key: summary[key] for key in ("recipe", "epochs", "parameters")},
         "error": 100 * (1 - summary["test_accuracy"]),
-        "seconds_per_step": typical / max(1, summary["train_images"] // config["batch_size"]),
+        "seconds_per_step": seconds_per_epoch / max(1, summary["train_images"] // config["batch_size"]),
     }
 
 
@@ -81,6 +87,7 @@ _COLUMNS = ("row", "what", "error, %", "runs", "paper, %", "parameters", "s/step
 
 
 def _cells(entry) -> list[str]:
+    """Return an entry's cells as text, in the order of `_COLUMNS`."""
     error = NOT_RUN if not entry["failed"] else "failed"
     if entry["errors"]:
         error = f"{entry['mean_error']:.2f}" + ("" if entry["spread"] is None else f" ± {entry['spread']:.2f}")

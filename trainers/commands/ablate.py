@@ -1,19 +1,21 @@
-"""`encapnet ablate`: the rows of one of the paper's tables, run one after another; goes on where it stopped."""
+"""`encapnet ablate`: train the rows of one of the paper's tables; an interrupted ablation resumes where it stopped."""
 
+import argparse
 from pathlib import Path
 
-from ..ablation import table as ablation_table
-from ..ablation.rows import TABLES, chosen
-from ..ablation.run import plan, run_all
+from ..ablation import table
+from ..ablation.rows import TABLES, select_rows
+from ..ablation.run import plan_runs, run_all
 from ..config.flags import add_flags
 from ..config.recipes import RECIPES
 from ..config.schema import settings
 from ..runs.errors import UserError
 
-_OWN = ("recipe", "model", "seed")  # settings that the rows and --seeds decide
+_NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and --seeds decide
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `encapnet ablate` to a parser."""
     parser.add_argument("--table", choices=tuple(TABLES), default="table3", help="Table to run [table3].")
     parser.add_argument(
         "--recipe",
@@ -24,31 +26,32 @@ def add_arguments(parser):
     parser.add_argument("--seeds", type=int, default=1, help="Runs of each row, seeds 0, 1, ... [1].")
     parser.add_argument("--out", help="Folder of the runs and the table. Default: ablations/TABLE-RECIPE.")
     parser.add_argument("--results", help="Markdown file to write the table to as well.")
-    add_flags(parser, skip=_OWN)
+    add_flags(parser, skip=_NOT_FLAGS)
 
 
-def main(args):
-    """The verb: runs what is missing, writes the table after every run, and says what failed."""
+def main(args: argparse.Namespace) -> None:
+    """Train the missing rows, write the table after every run, and raise `UserError` if runs failed."""
     if args.seeds < 1:
         raise UserError(f"--seeds={args.seeds}: expected at least 1.")
-    rows = chosen(args.table, [pattern for pattern in args.rows.split(",") if pattern])
-    given = {setting.name: getattr(args, setting.name, None) for setting in settings() if setting.name not in _OWN}
-    flags = {name: value for name, value in given.items() if value is not None}
+    rows = select_rows(args.table, [pattern for pattern in args.rows.split(",") if pattern])
+    values = {setting.name: getattr(args, setting.name, None) for setting in settings()}
+    flags = {name: value for name, value in values.items() if value is not None and name not in _NOT_FLAGS}
     recipe = args.recipe or ("each" if args.table == "table4" else rows[0].recipe)
     out = Path(args.out or f"ablations/{args.table}-{recipe}")
-    planned = plan(rows, args.recipe, flags, args.seeds)
-    failures = run_all(planned, out, lambda: _write(args.table, out, args.results))
-    table = _write(args.table, out, args.results)
-    print(f"\n{table.read_text(encoding='utf-8')}\ntable:   {table}")
+    runs = plan_runs(rows, args.recipe, flags, args.seeds)
+    failures = run_all(runs, out, lambda: _write_table(args.table, out, args.results))
+    file = _write_table(args.table, out, args.results)
+    print(f"\n{file.read_text(encoding='utf-8')}\ntable:   {file}")
     if failures:
-        raise UserError(f"{failures} of {len(planned)} runs failed; the table says why.", status=1)
+        raise UserError(f"{failures} of {len(runs)} runs failed; the table says why.", status=1)
 
 
-def _write(table, out, results) -> Path:
-    file = ablation_table.write(TABLES[table], out)
-    if results:
+def _write_table(name, out, copy) -> Path:
+    """Write an ablation's table into its folder, and to the file `copy` unless that is None."""
+    file = table.write(TABLES[name], out)
+    if copy:
         try:
-            Path(results).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+            Path(copy).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
         except OSError as error:
-            raise UserError(f"--results={results} cannot be written: {error.strerror}.") from None
+            raise UserError(f"--results={copy} cannot be written: {error.strerror}.") from None
     return file

@@ -1,33 +1,31 @@
-"""`encapnet tune`: searches lambda, epsilon and other settings with KerasTuner; can be stopped and resumed."""
+"""`encapnet tune`: search lambda, epsilon and other settings with KerasTuner; an interrupted search can be resumed."""
 
+import argparse
 import shlex
-import time
 from dataclasses import replace
 from pathlib import Path
 
 from ..config import flags as config_file
 from ..config.flags import add_flags
-from ..config.recipes import RECIPES, override
+from ..config.recipes import RECIPES
 from ..config.schema import Config
+from ..runs.atomic_folder import AtomicFolder
 from ..runs.errors import UserError
-from ..runs.run_directory import RunDirectory
-from ..search.plan import PLAN_FILE, TUNERS, Plan
-from ..search.records import RECORD_FILE
-from ..search.space import DEFAULT, Space
+from ..search.plan import DEFAULT_GRID_POINTS, DEFAULT_TRIALS, TUNERS, Plan, new_plan, trial_config
+from ..search.records import describe_settings, with_status
+from ..search.space import DEFAULT
 
-_TRIALS = 12
-_GRID_POINTS = 4
-_EPOCHS_SHARE = 8  # a trial trains an eighth of the recipe's epochs
-_SHOWN = 5
+_TRIALS_TO_PRINT = 5
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `encapnet tune` to a parser."""
     config_file.add_arguments(parser)
     parser.add_argument("--tuner", choices=TUNERS, help="How settings are chosen [random].")
     parser.add_argument(
         "--trials",
         type=int,
-        help=f"At most so many trials. Default: {_TRIALS}; the whole grid; what Hyperband makes of --epochs.",
+        help=f"Largest number of trials. Default: {DEFAULT_TRIALS}; the whole grid; what Hyperband makes of --epochs.",
     )
     parser.add_argument(
         "--search",
@@ -36,14 +34,14 @@ def add_arguments(parser):
         "(placement), learning_rate, depth, routing; with a range, any other setting of network, training or "
         "augmentation.",
     )
-    parser.add_argument("--grid_points", type=int, help=f"Values of a range in a grid [{_GRID_POINTS}].")
+    parser.add_argument("--grid_points", type=int, help=f"Values of a range in a grid [{DEFAULT_GRID_POINTS}].")
     parser.add_argument(
         "--objective",
         choices=("val_accuracy", "val_loss"),
         help="What is best, on the validation images [val_accuracy].",
     )
     parser.add_argument("--out", help="Folder of the search. Default: searches/RECIPE-TUNER.")
-    parser.add_argument("--resume", action="store_true", help="Go on with the search in --out.")
+    parser.add_argument("--resume", action="store_true", help="Resume the search in --out.")
     parser.add_argument("--workers", type=int, default=1, help="Processes that run trials side by side [1].")
     parser.add_argument(
         "--silent_minutes",
@@ -56,96 +54,88 @@ def add_arguments(parser):
     add_flags(parser, skip=("recipe",))
 
 
-def main(args):
-    """The verb: searches what is missing, writes leaderboard and report, and says what failed."""
-    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
-    for name, least in bounds.items():
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
+def main(args: argparse.Namespace) -> None:
+    """Run or resume a search, write its leaderboard and report, and raise `UserError` if trials failed."""
+    _check_bounds(args)
     try:
-        from ..search import session, supervisor
+        from ..search import roles, session
     except ModuleNotFoundError as error:
         raise UserError(f'The search needs {error.name}: pip install "encapnet_tf[tune]".') from None
-    role = supervisor.role()
-    if role != "alone" and args.workers > 1:
+    role = roles.role()
+    if role != roles.ALONE and args.workers > 1:
         raise UserError("--workers starts workers on this machine; KerasTuner's environment variables replace it.")
     out = Path(args.out or f"searches/{_recipe(args)}-{args.tuner or 'random'}")
-    run = RunDirectory(out)
-    if role == "worker":
-        session.work(_awaited(run, 60 * args.silent_minutes), run)
+    folder, silent_seconds = AtomicFolder(out), 60 * args.silent_minutes
+    if role == roles.WORKER:
+        session.work(Plan.wait_for(folder, silent_seconds), folder)
         return
     if args.resume:
-        asked = _found(run)
-        if _asks(args):
-            asked.check_same(plan(args))
-        if args.trials is not None:
-            asked = replace(asked, trials=args.trials)
+        plan = _resumed_plan(folder, args)
     else:
-        asked = plan(args)
-        run = _made(asked, out)
-    _search(asked, run, args, role)
+        plan = plan_from_flags(args)
+        folder = plan.create_folder(out)
 
-
-def _search(asked, run, args, role):
-    from ..search import leaderboard, session
+    from ..search import leaderboard
 
     try:
-        session.search(asked, run, role, args.workers, 60 * args.silent_minutes)
+        session.search(plan, folder, role, workers=args.workers, silent_seconds=silent_seconds)
     except KeyboardInterrupt:
-        leaderboard.write(asked, run)
-        raise UserError(
-            "Interrupted. Finished trials are kept; go on with "
-            f"encapnet tune --resume --out={shlex.quote(str(run.path))}",
-            status=130,
-        ) from None
-    records = leaderboard.write(asked, run)
-    _tell(asked, run, records)
-    done = [record for record in records if record["status"] == "completed"]
-    again = _retrain(asked, run, args) if args.retrain and done else 0
-    failed = [record for record in records if record["status"] == "failed"]
-    if failed and not done:
-        raise UserError(
-            f"Every one of the {len(failed)} trials failed, so there is no best configuration. The first: "
-            f"{failed[0]['reason']} Tracebacks are in {run.path}/trial_*/{RECORD_FILE}.",
-            status=1,
-        )
-    if not done:
-        raise UserError(f"No trial ended; {run.path} has what there is.", status=1)
-    if failed or again:
-        told = [f"trial {record['trial']} failed: {record['reason']}" for record in failed]
-        told += [f"{again} runs of the best configuration failed; {run.path}/{leaderboard.RETRAINED} says why"] * (
-            again > 0
-        )
-        raise UserError("\n".join([*told, f"Tracebacks are in {run.path}."]), status=1)
+        leaderboard.write(plan, folder)
+        command = f"encapnet tune --resume --out={shlex.quote(str(out))}"
+        raise UserError(f"Interrupted. Finished trials are kept. Resume with: {command}", status=130) from None
+    finish(plan, folder, args)
 
 
-def plan(args) -> Plan:
-    """The search that parsed flags ask for.
+def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
+    """Write and print the results of a search, retrain its best configuration, and raise if anything failed.
+
+    Args:
+        plan: the search's plan.
+        folder: the search's folder.
+        args: the parsed flags.
+
+    Raises:
+        UserError: trials or retraining runs failed, or no trial ended.
+    """
+    from ..search import leaderboard
+
+    records = leaderboard.write(plan, folder)
+    completed = with_status(records, "completed")
+    _print_results(plan, folder, records)
+    failed_seeds = _retrain(plan, folder, args) if args.retrain and completed else 0
+    leaderboard.raise_for_failures(records, folder, failed_seeds)
+
+
+def plan_from_flags(args: argparse.Namespace) -> Plan:
+    """Return the plan of a new search from parsed flags.
 
     Raises:
         UserError: a flag is refused.
     """
-    config = config_file.configuration(args)
-    if args.config is None and args.epochs is None:
-        config = replace(config, epochs=max(1, config.epochs // _EPOCHS_SHARE))
-    if config.feedback == "none" and args.feedback is None:
-        config = override(config, {"feedback": "two"})
-    if config.strategy == "multi_worker":
-        raise UserError(
-            "--strategy=multi_worker is for one run on several machines. A search gives each machine its own trials: "
-            "start `encapnet tune` on each with KerasTuner's environment variables."
-        )
-    space = Space.parse(args.search) if args.search else Space.of(dict.fromkeys(DEFAULT))
-    space.check(config)
-    tuner = args.tuner or "random"
-    trials = args.trials or (None if tuner in ("grid", "hyperband") else _TRIALS)
-    return Plan(config, space, tuner, trials, args.objective or "val_accuracy", args.grid_points or _GRID_POINTS)
+    config = trial_config(
+        config_file.configuration(args),
+        keep_epochs=args.config is not None or args.epochs is not None,
+        keep_feedback=args.feedback is not None,
+    )
+    names = ("search", "tuner", "trials", "objective", "grid_points")
+    return new_plan(config, **{name: getattr(args, name) for name in names})
 
 
-def _asks(args) -> bool:
-    """Whether any flag says what to search, so that a resumed search must be the same."""
-    own = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
-    return any(value is not None for value in own) or bool(config_file.flag_values(args))
+def _resumed_plan(folder, args) -> Plan:
+    """Return the plan of an earlier search, which flags may change in its number of trials only."""
+    plan = Plan.read(folder)
+    search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
+    if any(value is not None for value in search_flags) or config_file.flag_values(args):
+        plan.check_same(plan_from_flags(args))
+    return plan if args.trials is None else replace(plan, trials=args.trials)
+
+
+def _check_bounds(args):
+    """Raise `UserError` if a numeric flag of the search is too small."""
+    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
+    for name, least in bounds.items():
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
 
 
 def _recipe(args) -> str:
@@ -154,69 +144,41 @@ def _recipe(args) -> str:
     return args.recipe or config_file.DEFAULT_RECIPE
 
 
-def _made(asked, out) -> RunDirectory:
-    if out.exists():
-        raise UserError(f"{out} exists already. Go on with it by --resume, or choose another --out.")
-    run = RunDirectory.create(asked.config.recipe, out)
-    run.write_json(PLAN_FILE, asked.to_json())
-    return run
-
-
-def _awaited(run, seconds: float) -> Plan:
-    """The plan that the chief writes, perhaps only now."""
-    until = time.monotonic() + seconds
-    while not run.file(PLAN_FILE).exists():
-        if time.monotonic() > until:
-            raise UserError(
-                f"The chief has begun no search at {run.path}; all machines must see that folder.", status=1
-            )
-        time.sleep(1)
-    return Plan.read(run)
-
-
-def _found(run) -> Plan:
-    if not run.file(PLAN_FILE).exists():
-        raise UserError(f"There is no search at {run.path}: no {PLAN_FILE} in it. Without --resume one is begun.")
-    return Plan.read(run)
-
-
-def _tell(asked, run, records):
-    from ..search import leaderboard
-    from ..search.report_sections import described
-
-    done = [record for record in records if record["status"] == "completed"]
-    print(f"\n{len(done)} trials completed, {len(records) - len(done)} did not")
-    for rank, record in enumerate(done[:_SHOWN], start=1):
-        print(
-            f"{rank}.  trial {record['trial']}  validation accuracy {record['validation_accuracy']:.2%}  "
-            f"loss {record['validation_loss']:.4f}  {described(record['settings'])}"
-        )
-    print(f"leaderboard: {run.file(leaderboard.LEADERBOARD)}\nreport:      {run.file(RunDirectory.report_file)}")
-    if done:
-        print(f"next:        encapnet train --config={shlex.quote(str(run.file(leaderboard.BEST)))}", end="")
-        full = _full_epochs(asked.config)
-        print("" if full == done[0]["epochs"] else f" --epochs={full}", flush=True)
-
-
 def _full_epochs(config: Config) -> int:
+    """Return the epochs of a full training run, of which a trial is a short version."""
     return max(config.epochs, RECIPES[config.recipe].config.epochs)
 
 
-def _retrain(asked, run, args) -> int:
-    """Trains the best configuration on several seeds; how many runs failed."""
-    from ..ablation.rows import Row
-    from ..ablation.run import run_all
-    from ..search import leaderboard
+def _print_results(plan, folder, records):
+    """Print the best trials, the files of the search, and the command that trains the best configuration."""
+    from ..search.leaderboard import BEST, LEADERBOARD, REPORT
 
-    best = config_file.read_config(run.file(leaderboard.BEST))
-    epochs = args.retrain_epochs or _full_epochs(best)
-    row = Row(f"search/{leaderboard.RETRAINED}", "best configuration")
-    planned = [(row, seed, replace(best, seed=seed, epochs=epochs)) for seed in range(args.retrain)]
-    failures = run_all(planned, run.path, lambda: None)
-    leaderboard.write(asked, run)
-    if runs := leaderboard.retrained(run):
+    completed = with_status(records, "completed")
+    print(f"\n{len(completed)} trials completed, {len(records) - len(completed)} did not")
+    for rank, record in enumerate(completed[:_TRIALS_TO_PRINT], start=1):
         print(
-            f"\nbest configuration, {len(runs)} seeds: test accuracy {leaderboard.spread(runs, 'test_accuracy')}, "
-            f"validation accuracy {leaderboard.spread(runs, 'validation_accuracy')}"
+            f"{rank}.  trial {record['trial']}  validation accuracy {record['validation_accuracy']:.2%}  "
+            f"loss {record['validation_loss']:.4f}  {describe_settings(record['settings'])}"
+        )
+    print(f"leaderboard: {folder.file(LEADERBOARD)}\nreport:      {folder.file(REPORT)}")
+    if completed:
+        epochs = _full_epochs(plan.config)
+        command = f"encapnet train --config={shlex.quote(str(folder.file(BEST)))}"
+        print(f"next:        {command}{'' if epochs == completed[0]['epochs'] else f' --epochs={epochs}'}", flush=True)
+
+
+def _retrain(plan, folder, args) -> int:
+    """Train the best configuration on --retrain seeds, print its accuracy, and return how many runs failed."""
+    from ..search import leaderboard
+    from ..search.retrain import mean_and_deviation, read_summaries, retrain
+
+    best = config_file.read_config(folder.file(leaderboard.BEST))
+    failures = retrain(best, folder, seeds=args.retrain, epochs=args.retrain_epochs or _full_epochs(best))
+    leaderboard.write(plan, folder)
+    if summaries := read_summaries(folder):
+        print(
+            f"\nbest configuration, {len(summaries)} seeds: "
+            f"test accuracy {mean_and_deviation(summaries, 'test_accuracy')}, "
+            f"validation accuracy {mean_and_deviation(summaries, 'validation_accuracy')}"
         )
     return failures

@@ -1,4 +1,4 @@
-"""Searches over a configuration's settings with KerasTuner, which only the names below import."""
+"""Hyper-parameter search with KerasTuner, which is imported only when `EncapNetHyperModel` is used."""
 
 
 def __getattr__(name):

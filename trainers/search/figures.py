@@ -1,151 +1,178 @@
-"""Pictures of a search: the objective over two settings, over one, and over time."""
+"""Figures of a search: its objective over two settings, over one setting, and over the trials in their order."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..report.figures import png
+from .space import Axis
 
-_GOOD, _BAD = "#3b6fb6", "#c0392b"
-_MOST_LABELLED = 40
-_NAMES = {"feedback_weight": "lambda (feedback_weight)", "val_accuracy": "validation accuracy, %"}
-_NAMES["val_loss"] = "validation loss"
-
-
-def _value(record, objective) -> float:
-    return 100 * record["validation_accuracy"] if objective == "val_accuracy" else record["validation_loss"]
-
-
-def _colours(objective) -> str:
-    return "viridis" if objective == "val_accuracy" else "viridis_r"  # bright is good
+_POINT, _MARK, _BEST_SO_FAR = "#3b6fb6", "#c0392b", "#d1622b"
+_MAX_LABELS = 40  # trials; with more, their labels would overlap
+_LABELS = {
+    "feedback_weight": "lambda (feedback_weight)",
+    "val_accuracy": "validation accuracy, %",
+    "val_loss": "validation loss",
+}
 
 
-def _scale(axes, axis, direction):
-    if axis.logarithmic:
-        getattr(axes, f"set_{direction}scale")("log")
-        getattr(axes, f"set_{direction}lim")(axis.low / 1.2, axis.high * 1.2)
-    getattr(axes, f"set_{direction}label")(_NAMES.get(axis.name, axis.name))
-
-
-def scatter(x, y, done, failed, objective: str) -> str:
-    """Each trial at its two settings, coloured by the objective.
+def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str) -> str:
+    """Draw each trial at its values of two settings, coloured by the objective.
 
     Args:
-        x, y: the two `Axis`.
-        done, failed: records; the best of `done` first.
+        x: the setting on the horizontal axis.
+        y: the setting on the vertical axis.
+        completed: records of completed trials, the best first.
+        failed: records of failed trials.
         objective: "val_accuracy" or "val_loss".
 
     Returns:
         PNG, base64.
     """
-    figure = Figure(figsize=(7.5, 5.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _figure(7.5, 5.2)
 
-    def at(records):
+    def positions(records):
         return [[record["settings"][axis.name] for record in records] for axis in (x, y)]
 
-    values = [_value(record, objective) for record in done]
-    # The best are drawn last, so that others do not hide them.
-    points = axes.scatter(*at(done[::-1]), c=values[::-1], cmap=_colours(objective), s=90, edgecolors="white", zorder=3)
-    if len(done) <= _MOST_LABELLED:  # one bad trial takes most of the colours' range
-        for value, left, up in zip(values, *at(done), strict=True):
+    values = [_objective_value(record, objective) for record in completed]
+    points = axes.scatter(
+        *positions(completed[::-1]),  # the best are drawn last, so that no other hides them
+        c=values[::-1],
+        cmap=_colour_map(objective),
+        s=90,
+        edgecolors="white",
+        zorder=3,
+    )
+    if len(completed) <= _MAX_LABELS:  # numbers help where one bad trial takes most of the colour range
+        for value, left, up in zip(values, *positions(completed), strict=True):
             text = f"{value:.1f}" if objective == "val_accuracy" else f"{value:.3f}"
             axes.annotate(text, (left, up), (9, 5), textcoords="offset points", fontsize=8, color="#5a6776")
-    axes.scatter(*at(done[:1]), s=260, facecolors="none", edgecolors=_BAD, linewidths=2, zorder=4)
-    if placed := [record for record in failed if {x.name, y.name} <= set(record["settings"])]:
-        axes.scatter(*at(placed), marker="x", color=_BAD, s=70, zorder=3)
-    figure.colorbar(points, ax=axes, label=_NAMES[objective])
-    _scale(axes, x, "x")
-    _scale(axes, y, "y")
+    axes.scatter(*positions(completed[:1]), s=260, facecolors="none", edgecolors=_MARK, linewidths=2, zorder=4)
+    if crosses := _with_settings(failed, x, y):
+        axes.scatter(*positions(crosses), marker="x", color=_MARK, s=70, zorder=3)
+    figure.colorbar(points, ax=axes, label=_LABELS[objective])
+    _set_scale(axes, x, "x")
+    _set_scale(axes, y, "y")
     axes.grid(alpha=0.3, zorder=0)
-    axes.spines[["top", "right"]].set_visible(False)
     return png(figure)
 
 
-def heat_map(x, y, done, failed, plan) -> str:
-    """The mean objective of each cell of a grid.
+def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str, points: int) -> str:
+    """Draw the mean objective in each cell of a grid over two settings.
 
     Args:
-        x, y: the two `Axis`.
-        done, failed: records; the best of `done` first.
-        plan: the search's `Plan`.
+        x: the setting on the horizontal axis.
+        y: the setting on the vertical axis.
+        completed: records of completed trials, the best first.
+        failed: records of failed trials.
+        objective: "val_accuracy" or "val_loss".
+        points: number of values that the grid takes from a range.
 
     Returns:
         PNG, base64.
     """
-    columns, rows = (list(axis.grid(plan.grid_points)) for axis in (x, y))
-    cells = [[[] for _ in columns] for _ in rows]
-    for record in done:
-        settings = record["settings"]
-        cells[rows.index(settings[y.name])][columns.index(settings[x.name])].append(_value(record, plan.objective))
-    means = np.array([[np.mean(cell) if cell else np.nan for cell in row] for row in cells])
+    columns, rows = list(x.grid(points)), list(y.grid(points))
+
+    def cell(record) -> tuple[int, int]:
+        return columns.index(record["settings"][x.name]), rows.index(record["settings"][y.name])
+
+    values: list[list[list[float]]] = [[[] for _ in columns] for _ in rows]
+    for record in completed:
+        column, row = cell(record)
+        values[row][column].append(_objective_value(record, objective))
+    means = np.array([[np.mean(group) if group else np.nan for group in line] for line in values])
     figure = Figure(figsize=(2.2 + 1.1 * len(columns), 1.6 + 0.75 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    picture = axes.imshow(means, cmap=_colours(plan.objective), origin="lower", aspect="auto")
-    figure.colorbar(picture, ax=axes, label=_NAMES[plan.objective])
+    picture = axes.imshow(means, cmap=_colour_map(objective), origin="lower", aspect="auto")
+    figure.colorbar(picture, ax=axes, label=_LABELS[objective])
     middle = (np.nanmin(means) + np.nanmax(means)) / 2
     for (row, column), mean in np.ndenumerate(means):
         if not np.isnan(mean):
-            bright = mean > middle if plan.objective == "val_accuracy" else mean < middle
-            text = f"{mean:.2f}" if plan.objective == "val_accuracy" else f"{mean:.4f}"
+            bright = mean > middle if objective == "val_accuracy" else mean < middle
+            text = f"{mean:.2f}" if objective == "val_accuracy" else f"{mean:.4f}"
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color="#1d2733" if bright else "white")
-
-    def cell(record):
-        return columns.index(record["settings"][x.name]), rows.index(record["settings"][y.name])
-
-    axes.scatter(*cell(done[0]), s=1200, facecolors="none", edgecolors=_BAD, linewidths=2)
-    for record in failed:
-        if {x.name, y.name} <= set(record["settings"]):
-            axes.scatter(*cell(record), marker="x", color=_BAD, s=70)
+    axes.scatter(*cell(completed[0]), s=1200, facecolors="none", edgecolors=_MARK, linewidths=2)
+    for record in _with_settings(failed, x, y):
+        axes.scatter(*cell(record), marker="x", color=_MARK, s=70)
     axes.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
     axes.set_yticks(range(len(rows)), [f"{value:g}" for value in rows])
-    axes.set(xlabel=_NAMES.get(x.name, x.name), ylabel=_NAMES.get(y.name, y.name))
+    axes.set(xlabel=_LABELS.get(x.name, x.name), ylabel=_LABELS.get(y.name, y.name))
     return png(figure)
 
 
-def against(axis, done, failed, objective: str) -> str:
-    """The objective against one setting.
+def objective_over_setting(axis: Axis, completed: list[dict], failed: list[dict], objective: str) -> str:
+    """Draw the objective of each trial against one setting, with failed trials as crosses at the bottom.
 
     Args:
-        axis: the `Axis`.
-        done, failed: records.
+        axis: the setting.
+        completed: records of completed trials.
+        failed: records of failed trials.
         objective: "val_accuracy" or "val_loss".
 
     Returns:
         PNG, base64.
     """
-    figure = Figure(figsize=(7.5, 4), layout="constrained")
-    axes = figure.subplots()
-    values = [_value(record, objective) for record in done]
-    axes.plot([record["settings"][axis.name] for record in done], values, "o", color=_GOOD)
-    placed = [record["settings"][axis.name] for record in failed if axis.name in record["settings"]]
-    axes.plot(placed, [0.0] * len(placed), "x", color=_BAD, transform=axes.get_xaxis_transform(), clip_on=False)
-    _scale(axes, axis, "x")
-    axes.set_ylabel(_NAMES[objective])
+    figure, axes = _figure(7.5, 4)
+    values = [_objective_value(record, objective) for record in completed]
+    axes.plot([record["settings"][axis.name] for record in completed], values, "o", color=_POINT)
+    crosses = [record["settings"][axis.name] for record in _with_settings(failed, axis)]
+    axes.plot(crosses, [0.0] * len(crosses), "x", color=_MARK, transform=axes.get_xaxis_transform(), clip_on=False)
+    _set_scale(axes, axis, "x")
+    axes.set_ylabel(_LABELS[objective])
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     return png(figure)
 
 
-def course(done, objective: str) -> str:
-    """The objective of each trial in the order of their names, and the best so far.
+def objective_over_trials(completed: list[dict], objective: str) -> str:
+    """Draw the objective of each trial in the order of their numbers, and the best value so far.
 
     Args:
-        done: records.
+        completed: records of completed trials.
         objective: "val_accuracy" or "val_loss".
 
     Returns:
         PNG, base64.
     """
-    records = sorted(done, key=lambda record: int(record["trial"]))
-    names, values = [int(record["trial"]) for record in records], [_value(record, objective) for record in records]
+    records = sorted(completed, key=lambda record: int(record["trial"]))
+    numbers = [int(record["trial"]) for record in records]
+    values = [_objective_value(record, objective) for record in records]
     best = np.maximum.accumulate(values) if objective == "val_accuracy" else np.minimum.accumulate(values)
-    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(names, values, "o", color=_GOOD, label="trial")
-    axes.step(names, best, where="post", color="#d1622b", label="best so far")
-    axes.set(xlabel="trial", ylabel=_NAMES[objective])
+    figure, axes = _figure(7.5, 3.4)
+    axes.plot(numbers, values, "o", color=_POINT, label="trial")
+    axes.step(numbers, best, where="post", color=_BEST_SO_FAR, label="best so far")
+    axes.set(xlabel="trial", ylabel=_LABELS[objective])
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return png(figure)
+
+
+def _figure(width, height):
+    """Return a new figure and its axes, without the upper and the right spine."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _objective_value(record, objective) -> float:
+    return 100 * record["validation_accuracy"] if objective == "val_accuracy" else record["validation_loss"]
+
+
+def _colour_map(objective) -> str:
+    return "viridis" if objective == "val_accuracy" else "viridis_r"  # bright is good
+
+
+def _with_settings(records, *axes) -> list[dict]:
+    """Return the records of trials that have a value for every axis.
+
+    A trial that failed early may lack some.
+    """
+    return [record for record in records if {axis.name for axis in axes} <= set(record["settings"])]
+
+
+def _set_scale(axes, axis, direction):
+    """Label a figure's axis with the name of a setting; use a logarithmic scale if the search does."""
+    if axis.logarithmic:
+        getattr(axes, f"set_{direction}scale")("log")
+        getattr(axes, f"set_{direction}lim")(axis.low / 1.2, axis.high * 1.2)
+    getattr(axes, f"set_{direction}label")(_LABELS.get(axis.name, axis.name))

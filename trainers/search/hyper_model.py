@@ -1,4 +1,4 @@
-"""The networks of a search as a KerasTuner `HyperModel`. Imports KerasTuner: the extra `tune`."""
+"""A capsule network as a KerasTuner `HyperModel`; needs the extra `tune`, which installs KerasTuner."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ from .space import DEFAULT, Space
 
 
 class EncapNetHyperModel(keras_tuner.HyperModel):
-    """A network with feedback units whose settings any KerasTuner tuner can search, on data of the user's own.
+    """A network with feedback units whose settings any KerasTuner tuner can search, on the user's own arrays.
 
-    Images have pixels from 0 to 255 and labels are integers: the network's first layer rescales.
+    Images have pixels from 0 to 255, which the network's first layer rescales, and labels are integers.
 
     Args:
         input_shape: (height, width, channels) of an image.
@@ -24,11 +24,11 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
             units a module and a constant learning rate.
         space: name of a setting (or "lambda", or "depth") -> (low, high), a list of values, or None for its usual
             range. Default: lambda and epsilon, logarithmically.
-        steps_per_epoch: for a learning rate that changes over the run (`config.schedule`).
-        grid_points: values of a range, for a grid search; None leaves ranges continuous.
+        steps_per_epoch: number of batches in an epoch; needed where the learning rate changes (`config.schedule`).
+        grid_points: number of values that a grid search takes from a range; None leaves ranges continuous.
 
     Raises:
-        UserError: a setting cannot be searched, or a value is not one of a setting's.
+        UserError: a setting cannot be searched, or a value is outside of a setting's choices or bounds.
 
     Example:
 
@@ -41,7 +41,7 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
     >>> # tuner.search(images, labels, validation_split=0.1, epochs=5)
     """
 
-    # KerasTuner's search() makes the batches, of images as they come.
+    # Settings without effect here: KerasTuner's search() makes the batches, and of images without augmentation.
     unused: tuple[str, ...] = ("augment", "batch_size")
 
     def __init__(self, input_shape, classes, config=None, space=None, steps_per_epoch=None, grid_points=None):
@@ -56,27 +56,30 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         self.space = space if isinstance(space, Space) else Space.of(space or dict.fromkeys(DEFAULT))
         self.space.check(config)
         if idle := sorted(set(self.unused) & set(self.space.names)):
-            raise UserError(f"With data of your own, {', '.join(idle)} would change nothing: search other settings.")
+            raise UserError(f"With arrays of your own, {', '.join(idle)} would change nothing. Search other settings.")
         self.input_shape, self.classes, self.config = tuple(input_shape), classes, config
         self.steps_per_epoch, self.grid_points = steps_per_epoch, grid_points
         self.mixed_labels = False
         self._callbacks = []
 
     def configured(self, hp) -> Config:
-        """The configuration of a trial.
+        """Return the configuration of a trial.
 
         Args:
-            hp: KerasTuner's `HyperParameters`, on which what is searched is declared.
+            hp: KerasTuner's `HyperParameters`; the searched settings are declared on it.
         """
         return self.space.configured(self.config, self.space.declare(hp, self.grid_points))
 
     def build(self, hp):
-        """Builds and compiles a trial's network."""
-        config = self.configured(hp)
+        """Build and compile the network of a trial."""
+        return self._build_and_compile(self.configured(hp))
+
+    def _build_and_compile(self, config):
+        """Build and compile the network of a configuration, and keep the callbacks that `fit` needs."""
         model = network.build(config, self.input_shape, self.classes)
         self._callbacks = network.compile_model(model, config, self.steps_per_epoch or 1, self.mixed_labels)
         return model
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
-        """`model.fit` with the callbacks that the loss and the optimizer need; stops when the loss becomes NaN."""
+        """Call `model.fit` with the callbacks of loss and optimizer, and one that stops when the loss becomes NaN."""
         return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)

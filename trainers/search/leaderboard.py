@@ -1,41 +1,43 @@
-"""What a search ends with: leaderboard.csv, best.json for `encapnet train --config`, and report.html."""
+"""Results of a search: its leaderboard, its best configuration, its report, and errors that sum up its failures."""
 
 import csv
 import io
-import statistics
 
 from ..report.page import render_page
+from ..runs.atomic_folder import AtomicFolder
+from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
-from . import report_sections as sections
-from .records import read_records
+from .plan import Plan
+from .records import RECORD_FILE, read_records, with_status
+from .report_sections import search_sections
+from .retrain import RETRAINED, read_summaries
 
-LEADERBOARD, BEST = "leaderboard.csv", "best.json"
-RETRAINED = "best"  # the folder of the best configuration's runs on several seeds
+LEADERBOARD, BEST, REPORT = "leaderboard.csv", "best.json", "report.html"
 _COLUMNS = (
     "rank", "trial", "status", "validation_accuracy", "validation_loss", "best_epoch", "epochs", "seconds", "seed",
 )  # fmt: skip
 
 
-def write(plan, run: RunDirectory) -> list[dict]:
-    """Writes the three files from the trials' records.
+def write(plan: Plan, folder: AtomicFolder) -> list[dict]:
+    """Write leaderboard.csv, best.json and report.html from the records of a search's trials.
 
     Args:
-        plan: the search's `Plan`.
-        run: its folder.
+        plan: the search's plan.
+        folder: the search's folder.
 
     Returns:
         The records, the best first.
     """
-    records = read_records(run.path, plan.objective)
-    run.write_text(LEADERBOARD, _csv(records, plan.space.names))
+    records = read_records(folder.path, plan.objective)
+    folder.write_text(LEADERBOARD, _csv(records, plan.space.names))
     if records and records[0]["status"] == "completed":
         best = records[0]
-        config = RunDirectory(run.path / f"trial_{best['trial']}").read_json(RunDirectory.config_file, "config")
-        told = ("trial", "validation_accuracy", "validation_loss")
-        run.write_json(BEST, {**config, "search": {"folder": str(run.path), **{key: best[key] for key in told}}})
-    run.write_text(
-        RunDirectory.report_file, render_page(f"Search · {run.path.name}", sections.of(plan, records, retrained(run)))
-    )
+        trial = AtomicFolder(folder.path / f"trial_{best['trial']}")
+        origin = {key: best[key] for key in ("trial", "validation_accuracy", "validation_loss")}
+        config = trial.read_json(RunDirectory.config_file, "config")
+        folder.write_json(BEST, {**config, "search": {"folder": str(folder.path), **origin}})
+    sections = search_sections(plan, records, read_summaries(folder))
+    folder.write_text(REPORT, render_page(f"Search · {folder.path.name}", sections))
     return records
 
 
@@ -44,22 +46,32 @@ def _csv(records, names) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*_COLUMNS, *names, "reason"))
     for rank, record in enumerate(records, start=1):
-        line = {**record, "rank": rank if record["status"] == "completed" else ""}
+        values = {**record, "rank": rank if record["status"] == "completed" else ""}
         settings = record.get("settings", {})
-        cells = [line.get(column, "") for column in _COLUMNS] + [settings.get(name, "") for name in names]
+        cells = [values.get(column, "") for column in _COLUMNS] + [settings.get(name, "") for name in names]
         writer.writerow([*cells, record.get("reason", "")])
     return text.getvalue()
 
 
-def retrained(run: RunDirectory) -> list[dict]:
-    """The summaries of the best configuration's finished runs."""
-    places = sorted(run.path.glob(f"{RETRAINED}/seed*"))
-    complete = [RunDirectory(place) for place in places if (place / RunDirectory.summary_file).exists()]
-    keys = ("seed", "test_accuracy", "validation_accuracy", "epochs")
-    return [done.read_json(RunDirectory.summary_file, *keys) for done in complete if "unfinished" not in done.path.name]
+def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: int) -> None:
+    """Raise `UserError` if no trial completed, a trial failed, or a run of the best configuration failed.
 
-
-def spread(summaries, key: str) -> str:
-    """Mean and standard deviation in percent."""
-    values = [100 * summary[key] for summary in summaries]
-    return f"{statistics.mean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "") + " %"
+    Args:
+        records: the records of all trials.
+        folder: the search's folder.
+        failed_seeds: number of runs of the best configuration that failed.
+    """
+    failed = with_status(records, "failed")
+    if not with_status(records, "completed"):
+        if not failed:
+            raise UserError(f"No trial ended; {folder.path} has the logs of the workers.", status=1)
+        raise UserError(
+            f"Every one of the {len(failed)} trials failed, so there is no best configuration. The first failure: "
+            f"{failed[0]['reason']} Tracebacks are in {folder.path}/trial_*/{RECORD_FILE}.",
+            status=1,
+        )
+    messages = [f"trial {record['trial']} failed: {record['reason']}" for record in failed]
+    if failed_seeds:
+        messages.append(f"{failed_seeds} runs of the best configuration failed; {folder.path}/{RETRAINED} says why")
+    if messages:
+        raise UserError("\n".join([*messages, f"Tracebacks are in {folder.path}."]), status=1)

@@ -1,10 +1,11 @@
-"""KerasTuner's oracles made to survive: files are whole or absent, and a search resumes from whatever files are left.
+"""KerasTuner's oracles with crash-safe files: an interrupted search resumes from whatever files are left.
 
-The one file that uses names KerasTuner keeps to itself; tests hold each of them.
+This is the only file that uses private names of KerasTuner; tests check each of them.
 """
 
 import functools
 from concurrent import futures
+from typing import Any
 
 import grpc
 import keras_tuner
@@ -12,172 +13,213 @@ import numpy as np
 from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
-from ..runs.run_directory import RunDirectory
+from ..runs.atomic_folder import AtomicFolder
 from .plan import TUNERS
 from .records import ORACLE_FILE, TRIAL_FILE, TRIALS
 
-_NEVER = 1 << 31  # so many failures in a row end a search: KerasTuner's 3 would hide the trials after them
+# KerasTuner stops a search after 3 failures in a row, and the trials after them would never run.
+_UNLIMITED_FAILURES = 1 << 31
 
 
-class _Lasting:
-    """What every oracle of `oracle` does beside KerasTuner's own.
+class _CrashSafeOracle(keras_tuner.Oracle):
+    """Mixin for KerasTuner's oracles that writes files atomically and resumes from incomplete ones.
 
-    KerasTuner writes files in place, so a killed search can leave half a file; its ids are counts of trials, so a
-    missing one makes it overwrite another; a trial that was begun but not yet listed is lost.
+    KerasTuner itself writes files in place, so a killed search can leave half a file. It names a new trial by the
+    number of trials, so that a lost trial makes it overwrite another. It loses a trial that was started and not yet
+    listed in its own file.
+
+    Attributes:
+        on_trial_ended: function called with every trial that completed or failed.
+        finished: True once a worker received STOPPED.
     """
 
-    told = staticmethod(lambda trial: None)  # called with every trial that has ended
-    over = False  # whether a worker was sent home
+    on_trial_ended = staticmethod(lambda trial: None)
+    finished = False
+    end_order: list[str]  # KerasTuner's
 
     def save(self):
-        RunDirectory(self._project_dir).write_json(ORACLE_FILE, self.get_state())
+        AtomicFolder(self._project_dir).write_json(ORACLE_FILE, self.get_state())
 
     def _save_trial(self, trial):
-        RunDirectory(self._get_trial_dir(trial.trial_id)).write_json(TRIAL_FILE, trial.get_state())
+        AtomicFolder(self._get_trial_dir(trial.trial_id)).write_json(TRIAL_FILE, trial.get_state())
 
     def get_trial_path(self, trial_id: str) -> str:
-        """The trial's folder."""
+        """Return the folder of a trial."""
         return self._get_trial_dir(trial_id)
 
     def get_state(self):
+        """Return the oracle's state, with the values of every trial, so that a lost trial file can be restored."""
         values = {trial_id: trial.hyperparameters.values for trial_id, trial in self.trials.items()}
-        return {**super().get_state(), "values": values}  # for a trial whose own file is lost
+        return {**super().get_state(), "values": values}
 
     def reload(self):
-        """Goes on from the files: finished trials stay finished, every other one is run again under its name."""
-        folder = RunDirectory(self._project_dir)
-        load = keras_tuner.engine.trial.Trial.load
-        found = [load(str(path)) for path in sorted(folder.path.glob(f"{TRIALS}/{TRIAL_FILE}"))]
-        self.trials = {trial.trial_id: trial for trial in found}
+        """Resume a search from its files: keep trials that ended, and queue every other trial under its old name."""
+        folder = AtomicFolder(self._project_dir)
+        load_trial = keras_tuner.engine.trial.Trial.load
+        trials = [load_trial(str(path)) for path in sorted(folder.path.glob(f"{TRIALS}/{TRIAL_FILE}"))]
+        self.trials = {trial.trial_id: trial for trial in trials}
         if folder.file(ORACLE_FILE).exists():
             state = folder.read_json(ORACLE_FILE, "start_order", "values")
             for trial_id in state["start_order"]:
                 if trial_id not in self.trials:
-                    self.trials[trial_id] = self._begun(trial_id, state["values"].get(trial_id))
+                    self.trials[trial_id] = self._replacement_trial(trial_id, state["values"].get(trial_id))
             self.set_state(state)
         else:
-            self._seed_state += len(self.trials) * len(self.hyperparameters.space)  # goes on drawing where it was
+            # One random number per trial and setting was drawn before: continue after them.
+            self._seed_state += len(self.trials) * len(self.hyperparameters.space)
+        self._fill_gaps()
+        self._rebuild_queues()
+
+    def _fill_gaps(self):
+        """Add a replacement for every trial number that is missing below the highest one."""
         for number in range(max(map(int, self.trials), default=-1)):
             if not any(int(trial_id) == number for trial_id in self.trials):
                 trial_id = str(number).zfill(len(next(iter(self.trials))))
-                self.trials[trial_id] = self._begun(trial_id, None)
-        self._reconcile()
+                self.trials[trial_id] = self._replacement_trial(trial_id, None)
 
-    def _begun(self, trial_id, values):
+    def _replacement_trial(self, trial_id, values):
+        """Return a replacement for a trial whose file is lost, with random values where its own are unknown."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = values or self._random_values() or {}
         return keras_tuner.engine.trial.Trial(hyperparameters, trial_id)
 
-    def _reconcile(self):
-        """Brings the lists of trials in line with the trials themselves."""
+    def _rebuild_queues(self):
+        """Rebuild the retry queue and the lists of started and ended trials from the status of each trial."""
         order = sorted(self.trials, key=int)
         unfinished = [trial_id for trial_id in order if self.trials[trial_id].status not in ("COMPLETED", "FAILED")]
         for trial_id in unfinished:
             trial = self.trials[trial_id]
-            trial.metrics = type(trial.metrics)()  # an objective reported before would be taken for the new one
+            # An objective reported before the interruption would be taken for that of the new attempt.
+            trial.metrics = type(trial.metrics)()
         self.ongoing_trials = {}
-        self._retry_queue = unfinished[::-1]  # the last is taken first
+        self._retry_queue = unfinished[::-1]  # KerasTuner takes the last one first
         self.start_order += [trial_id for trial_id in order if trial_id not in self.start_order]
-        ended = [trial_id for trial_id in self.end_order if trial_id not in unfinished]
-        self.end_order = ended + [trial_id for trial_id in order if trial_id not in {*unfinished, *ended}]
+        listed = [trial_id for trial_id in self.end_order if trial_id not in unfinished]
+        self.end_order = listed + [trial_id for trial_id in order if trial_id not in {*unfinished, *listed}]
         for trial_id in order:
             self._record_values(self.trials[trial_id])
 
     def create_trial(self, tuner_id):
-        """KerasTuner's, but nobody is sent home while a trial is running: should it die, someone must run it again."""
+        """Return the next trial for a worker, with status IDLE instead of STOPPED while another trial is running.
+
+        Should the worker of that trial die, another worker must be left to run it again.
+        """
         trial = super().create_trial(tuner_id)
         if trial.status == "STOPPED" and self.ongoing_trials:
             self.tuner_ids.add(tuner_id)
             trial.status = "IDLE"
-        self.over = self.over or trial.status == "STOPPED"
+        self.finished = self.finished or trial.status == "STOPPED"
         return trial
 
     def end_trial(self, trial):
-        """KerasTuner's; the values stay those drawn here, for a worker's copies may have lost digits on the way."""
+        """End a trial, keeping the hyper-parameter values that the chief drew for it.
+
+        The worker's copy may have lost digits when it was sent.
+        """
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
         super().end_trial(trial)
-        ended = self.trials[trial.trial_id]
-        if ended.status != "INVALID":  # which is run again
-            self.told(ended)
+        trial = self.trials[trial.trial_id]
+        if trial.status != "INVALID":  # an invalid trial is run again
+            self.on_trial_ended(trial)
 
 
-class _Random(_Lasting, keras_tuner.oracles.RandomSearchOracle):
-    pass
+class _Random(_CrashSafeOracle, keras_tuner.oracles.RandomSearchOracle):
+    """Random search with crash-safe files."""
 
 
-class _Bayesian(_Lasting, keras_tuner.oracles.BayesianOptimizationOracle):
+class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle):
+    """Bayesian optimisation with crash-safe files."""
+
     def populate_space(self, trial_id):
-        """KerasTuner's; a model that cannot be fitted would leave its lock closed, so a random draw stands in."""
+        """Draw a trial's values from the Gaussian process, or at random if the process cannot be fitted.
+
+        KerasTuner would raise an error instead, and never release its lock.
+        """
         try:
             return super().populate_space(trial_id)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):
             return self._random_populate_space()
 
 
-class _Hyperband(_Lasting, keras_tuner.oracles.HyperbandOracle):
-    pass
+class _Hyperband(_CrashSafeOracle, keras_tuner.oracles.HyperbandOracle):
+    """Hyperband with crash-safe files."""
 
 
-class _Grid(_Lasting, keras_tuner.oracles.GridSearchOracle):
-    def _reconcile(self):
-        """The order of combinations, too, which KerasTuner does not save: resumed, it would stop at once."""
-        super()._reconcile()
+class _Grid(_CrashSafeOracle, keras_tuner.oracles.GridSearchOracle):
+    """Grid search with crash-safe files."""
+
+    _ordered_ids: Any  # KerasTuner's linked list of trials in the order of their combinations
+
+    def _rebuild_queues(self):
+        """Rebuild the queues, and the order of the grid's combinations, which KerasTuner does not save.
+
+        Without that order, a resumed grid search stops at once.
+        """
+        super()._rebuild_queues()
         self._ordered_ids = type(self._ordered_ids)()
 
-        def compared(one, other):
-            return self._compare(*(self.trials[trial_id].hyperparameters.values for trial_id in (one, other)))
+        def compare(first, second):
+            return self._compare(*(self.trials[trial_id].hyperparameters.values for trial_id in (first, second)))
 
-        before = None
-        for trial_id in sorted(self.trials, key=functools.cmp_to_key(compared)):
-            self._ordered_ids.insert(trial_id, before)
-            before = trial_id
+        previous = None
+        for trial_id in sorted(self.trials, key=functools.cmp_to_key(compare)):
+            self._ordered_ids.insert(trial_id, previous)
+            previous = trial_id
         self._populate_next = sorted(self.trials, key=int)
 
 
 _ORACLES = dict(zip(TUNERS, (_Random, _Bayesian, _Hyperband, _Grid), strict=True))
 
 
-def oracle(kind: str, hyperparameters, objective: str, trials: int | None, epochs: int, seed: int):
-    """Makes the oracle of a search.
+def create_oracle(
+    tuner: str,
+    hyperparameters: keras_tuner.HyperParameters,
+    *,
+    objective: str,
+    trials: int | None,
+    epochs: int,
+    seed: int,
+) -> keras_tuner.Oracle:
+    """Create the oracle of a search, which draws the values of its trials.
 
     Args:
-        kind: one of `plan.TUNERS`.
-        hyperparameters: KerasTuner's `HyperParameters` with everything that is searched declared on it.
-        objective: "val_accuracy" (more is better) or "val_loss".
-        trials: at most so many; None leaves it to a grid or to Hyperband.
-        epochs: of a trial; with Hyperband, of its longest.
-        seed: of what is drawn.
+        tuner: one of `plan.TUNERS`.
+        hyperparameters: KerasTuner's `HyperParameters` with every searched setting declared on it.
+        objective: "val_accuracy" (more is better) or "val_loss" (less is better).
+        trials: the largest number of trials; None leaves it to a grid or to Hyperband.
+        epochs: length of a trial; with Hyperband, of the longest trials.
+        seed: seed of the random draws.
     """
     direction = "max" if objective == "val_accuracy" else "min"
-    options = {"max_epochs": epochs} if kind == "hyperband" else {"max_trials": trials}
-    made = _ORACLES[kind](
+    options = {"max_epochs": epochs} if tuner == "hyperband" else {"max_trials": trials}
+    oracle = _ORACLES[tuner](
         objective=keras_tuner.Objective(objective, direction),
         hyperparameters=hyperparameters,
-        seed=seed + 1,  # KerasTuner takes 0 for no seed
-        max_consecutive_failed_trials=_NEVER,
-        max_retries_per_trial=1,  # for a trial whose worker died; others fail for good
+        seed=seed + 1,  # KerasTuner treats 0 as no seed
+        max_consecutive_failed_trials=_UNLIMITED_FAILURES,
+        max_retries_per_trial=1,  # only a trial whose worker died is retried
         **options,
     )
-    made.max_trials = trials
-    made.verbose = 0
-    return made
+    oracle.max_trials = trials
+    oracle.verbose = 0
+    return oracle
 
 
-def serve(made, address: str):
-    """Answers workers' requests for an oracle, as KerasTuner's chief does.
+def serve(oracle: keras_tuner.Oracle, address: str) -> tuple[grpc.Server, int]:
+    """Start a gRPC server that answers workers' requests for an oracle, as KerasTuner's chief does.
 
     Args:
-        made: the oracle.
-        address: "127.0.0.1:0" takes a free port.
+        oracle: the oracle.
+        address: "HOST:PORT"; port 0 takes a free one.
 
     Returns:
-        The gRPC server and its port.
+        The server and its port.
 
     Raises:
         RuntimeError: the address is taken.
     """
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=(("grpc.so_reuseport", 0),))
-    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(made), server)
+    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
     port = server.add_insecure_port(address)
     server.start()
     return server, port

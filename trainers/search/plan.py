@@ -1,27 +1,34 @@
-"""What a search is to do: kept in its folder, so that resuming it needs no flag."""
+"""The plan of a search, kept in its folder so that a resumed search needs no flags."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from ..config.recipes import override
 from ..config.schema import Config
+from ..runs.atomic_folder import AtomicFolder
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
-from .space import Space
+from .space import DEFAULT, Space
 
 PLAN_FILE = "search.json"
 TUNERS = ("random", "bayesian", "hyperband", "grid")
+DEFAULT_TRIALS = 12
+DEFAULT_GRID_POINTS = 4
+_EPOCHS_DIVISOR = 8  # a trial trains an eighth of the recipe's epochs
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A search's settings.
+    """The settings of a search.
 
     Attributes:
-        config: the settings that are not searched; `epochs` is of a trial.
-        space: what is searched.
+        config: the settings that are not searched; `config.epochs` is the length of a trial.
+        space: the searched settings.
         tuner: one of `TUNERS`.
-        trials: at most so many; None leaves it to a grid or to Hyperband.
+        trials: the largest number of trials; None leaves it to a grid or to Hyperband.
         objective: "val_accuracy" or "val_loss".
-        grid_points: values of a range in a grid.
+        grid_points: number of values that a grid takes from a range.
     """
 
     config: Config
@@ -33,34 +40,121 @@ class Plan:
 
     @property
     def points(self) -> int | None:
-        """Values of a range, or None where ranges are continuous."""
+        """Number of values taken from a range, or None where ranges are continuous."""
         return self.grid_points if self.tuner == "grid" else None
 
     def to_json(self) -> dict:
         return {**self.__dict__, "config": self.config.to_json(), "space": self.space.to_json()}
 
+    def write(self, folder: AtomicFolder) -> None:
+        """Write the plan into the folder of its search."""
+        folder.write_json(PLAN_FILE, self.to_json())
+
+    def create_folder(self, out: Path) -> AtomicFolder:
+        """Create the folder of a new search, with the plan in it.
+
+        Raises:
+            UserError: the folder exists, cannot be made, or its name is refused.
+        """
+        if out.exists():
+            raise UserError(f"{out} exists already. Resume its search with --resume, or choose another --out.")
+        folder = AtomicFolder(RunDirectory.create(self.config.recipe, out).path)  # names follow the rule of runs
+        self.write(folder)
+        return folder
+
     @classmethod
-    def read(cls, run: RunDirectory) -> "Plan":
-        """Reads a search's plan.
+    def read(cls, folder: AtomicFolder) -> "Plan":
+        """Read the plan of a search from its folder.
 
         Raises:
-            UserError: it is missing or damaged.
+            UserError: the plan is missing or damaged.
         """
-        names = cls.__dataclass_fields__
-        values = run.read_json(PLAN_FILE, *names)
-        known = {name: values[name] for name in names}
-        config, space = Config.from_json(values["config"]), Space.from_json(values["space"])
-        return cls(**{**known, "config": config, "space": space})
-
-    def check_same(self, asked: "Plan"):
-        """Refuses to go on with this plan where another was asked for; only the number of trials may differ.
-
-        Raises:
-            UserError: as said; the message names what differs.
-        """
-        ours, theirs = ({**plan.__dict__, **plan.config.to_json()} for plan in (self, asked))
-        if other := [name for name in ours if name not in ("trials", "config") and ours[name] != theirs[name]]:
+        if not folder.file(PLAN_FILE).exists():
             raise UserError(
-                f"The search was begun with other settings: {', '.join(other)}. Leave them out to go on with its own, "
-                "or begin another with --out."
+                f"There is no search at {folder.path}: it has no {PLAN_FILE}. Leave --resume out to begin a search."
             )
+        names = cls.__dataclass_fields__
+        stored = folder.read_json(PLAN_FILE, *names)
+        values = {name: stored[name] for name in names}
+        config, space = Config.from_json(stored["config"]), Space.from_json(stored["space"])
+        return cls(**{**values, "config": config, "space": space})
+
+    @classmethod
+    def wait_for(cls, folder: AtomicFolder, seconds: float) -> "Plan":
+        """Read the plan of a search, waiting for the chief to write it.
+
+        Raises:
+            UserError: no plan appeared within `seconds`, or it is damaged.
+        """
+        deadline = time.monotonic() + seconds
+        while not folder.file(PLAN_FILE).exists():
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"The chief has begun no search at {folder.path} within {seconds:.0f} s. Start the chief, and "
+                    "check that this machine shares that folder with it.",
+                    status=1,
+                )
+            time.sleep(1)
+        return cls.read(folder)
+
+    def check_same(self, other: "Plan") -> None:
+        """Raise `UserError` if another plan differs from this one in more than the number of trials.
+
+        Raises:
+            UserError: the plans differ; the message names the settings.
+        """
+        ours, theirs = ({**plan.__dict__, **plan.config.to_json()} for plan in (self, other))
+        if different := [name for name in ours if name not in ("trials", "config") and ours[name] != theirs[name]]:
+            raise UserError(
+                f"The search was begun with other settings: {', '.join(different)}. Leave these flags out to resume "
+                "it, or begin another search with --out."
+            )
+
+
+def new_plan(
+    config: Config,
+    *,
+    search: str | None = None,
+    tuner: str | None = None,
+    trials: int | None = None,
+    objective: str | None = None,
+    grid_points: int | None = None,
+) -> Plan:
+    """Return the plan of a new search, with a default for every argument that is None.
+
+    Args:
+        config: the settings that are not searched.
+        search: settings to search, in the form that `Space.parse` reads. Default: lambda and epsilon.
+        tuner: one of `TUNERS`. Default: "random".
+        trials: the largest number of trials. Default: 12; the whole grid; Hyperband's own number.
+        objective: "val_accuracy" or "val_loss". Default: "val_accuracy".
+        grid_points: number of values that a grid takes from a range. Default: 4.
+
+    Raises:
+        UserError: the configuration or the space is refused.
+    """
+    if config.strategy == "multi_worker":
+        raise UserError(
+            "--strategy=multi_worker is for one run on several machines. A search gives each machine its own trials: "
+            "start `encapnet tune` on each with KerasTuner's environment variables."
+        )
+    space = Space.parse(search) if search else Space.of(dict.fromkeys(DEFAULT))
+    space.check(config)
+    tuner = tuner or "random"
+    trials = trials or (None if tuner in ("grid", "hyperband") else DEFAULT_TRIALS)
+    return Plan(config, space, tuner, trials, objective or "val_accuracy", grid_points or DEFAULT_GRID_POINTS)
+
+
+def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
+    """Return a configuration for short trials: fewer epochs, and feedback units where the recipe has none.
+
+    Args:
+        config: the recipe's configuration.
+        keep_epochs: whether the user chose the number of epochs; otherwise trials train an eighth of the recipe's.
+        keep_feedback: whether the user chose the feedback units; otherwise a recipe without units gets two a module.
+    """
+    if not keep_epochs:
+        config = replace(config, epochs=max(1, config.epochs // _EPOCHS_DIVISOR))
+    if not keep_feedback and config.feedback == "none":
+        config = override(config, {"feedback": "two"})
+    return config

@@ -1,10 +1,11 @@
-"""The files of a search's trials: which are whole, and what they say."""
+"""Files of a search's trials: reading their records, and checking which files are damaged."""
 
 import json
 import math
 from pathlib import Path
 
 from ..runs.atomic_files import set_aside
+from ..runs.atomic_folder import AtomicFolder
 from ..runs.run_directory import RunDirectory
 
 DAMAGED = "damaged"
@@ -15,59 +16,62 @@ _ORACLE_KEYS = ("start_order", "end_order", "hyperparameters", "values", "seed_s
 
 
 def set_aside_damaged(out: Path) -> list[str]:
-    """Moves what cannot be resumed from into the folder "damaged".
+    """Move damaged trials, and a damaged file of the oracle, into the folder "damaged".
 
-    A trial is whole if KerasTuner's trial.json and, of a trial that has ended, our record.json and the log of one that
-    completed can be read and agree.
+    A trial is intact if KerasTuner's trial.json can be read and, once the trial has ended, our record.json agrees with
+    it. A completed trial also needs a log of all its epochs.
 
     Args:
         out: the search's folder.
 
     Returns:
-        What was wrong with each thing that was moved, and where it is now.
+        One message for each thing that was moved: what was wrong with it, and where it is now.
     """
-    found = []
-    for place in sorted(out.glob(TRIALS)):
-        if wrong := _wrong_with_trial(place):
-            found.append(f"{wrong}; moved to {set_aside(place, '-', out / DAMAGED)}, the trial is run again")
+    messages = []
+    for folder in sorted(out.glob(TRIALS)):
+        if damage := _trial_damage(folder):
+            messages.append(f"{damage}; moved to {set_aside(folder, '-', out / DAMAGED)}, the trial is run again")
     oracle = out / ORACLE_FILE
-    if oracle.exists() and (wrong := _wrong_with_json(oracle, _ORACLE_KEYS)):
-        found.append(f"{wrong}; moved to {set_aside(oracle, '-', out / DAMAGED)}, its trials are kept")
-    return found
+    if oracle.exists() and (damage := _json_damage(oracle, _ORACLE_KEYS)):
+        messages.append(f"{damage}; moved to {set_aside(oracle, '-', out / DAMAGED)}, its trials are kept")
+    return messages
 
 
-def _wrong_with_trial(place) -> str | None:
-    if wrong := _wrong_with_json(place / TRIAL_FILE, _TRIAL_KEYS):
-        return wrong
-    trial = json.loads((place / TRIAL_FILE).read_text(encoding="utf-8"))
-    if f"trial_{trial['trial_id']}" != place.name or not place.name.removeprefix("trial_").isdecimal():
-        return f"{place / TRIAL_FILE} is of another trial, {trial['trial_id']}"
+def _trial_damage(folder) -> str | None:
+    """Return what is damaged in a trial's folder, or None."""
+    if damage := _json_damage(folder / TRIAL_FILE, _TRIAL_KEYS):
+        return damage
+    trial = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))
+    if f"trial_{trial['trial_id']}" != folder.name or not folder.name.removeprefix("trial_").isdecimal():
+        return f"{folder / TRIAL_FILE} is of another trial, {trial['trial_id']}"
     if not isinstance(trial["hyperparameters"], dict) or not isinstance(trial["hyperparameters"].get("values"), dict):
-        return f"{place / TRIAL_FILE} has no values"
+        return f"{folder / TRIAL_FILE} has no values"
     if trial["status"] not in ("COMPLETED", "FAILED"):
-        return None  # it is run again as it is
-    if wrong := _wrong_with_json(place / RECORD_FILE, ("trial", "status", "settings")):
-        return wrong
-    record = json.loads((place / RECORD_FILE).read_text(encoding="utf-8"))
+        return None  # an unfinished trial is run again, whatever else is in its folder
+    if damage := _json_damage(folder / RECORD_FILE, ("trial", "status", "settings")):
+        return damage
+    record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     if record["status"] != trial["status"].lower():
-        return f"{place} has a record that says {record['status']} where KerasTuner's says {trial['status'].lower()}"
+        return f"{folder} has a record that says {record['status']} where KerasTuner's says {trial['status'].lower()}"
     if trial["status"] == "FAILED":
         return None
-    if not all(_finite(value) for value in (trial["score"], record.get("validation_accuracy"))):
-        return f"{place / TRIAL_FILE} has no score"
-    return _wrong_with_log(place / RunDirectory.metrics_file, record)
+    if not all(_is_finite(value) for value in (trial["score"], record.get("validation_accuracy"))):
+        return f"{folder / TRIAL_FILE} has no score"
+    return _log_damage(folder / RunDirectory.metrics_file, record)
 
 
-def _wrong_with_log(path, record) -> str | None:
+def _log_damage(path, record) -> str | None:
+    """Return what is damaged in the log of a completed trial, or None."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        whole = len(rows) == record["epochs"]
+        complete = len(rows) == record["epochs"]
     except (OSError, ValueError, KeyError) as error:
         return f"{path} cannot be read: {error}"
-    return None if whole else f"{path} has {len(rows)} epochs of {record['epochs']}"
+    return None if complete else f"{path} has {len(rows)} epochs of {record['epochs']}"
 
 
-def _wrong_with_json(path, keys) -> str | None:
+def _json_damage(path, keys) -> str | None:
+    """Return why a JSON file cannot be used as an object with these keys, or None."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -78,19 +82,21 @@ def _wrong_with_json(path, keys) -> str | None:
     return f"{path} lacks {', '.join(missing)}" if missing else None
 
 
-def _finite(value) -> bool:
+def _is_finite(value) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def read_records(out: Path, objective: str) -> list[dict]:
-    """What is known of every trial, the best first, then those that failed or did not end.
+    """Read the records of all trials, the best completed trial first, then those that failed or did not end.
+
+    Accuracy and loss break each other's ties; after them, the earlier trial comes first.
 
     Args:
         out: the search's folder.
-        objective: "val_accuracy" or "val_loss"; of equals the other decides, then the earlier trial.
+        objective: "val_accuracy" or "val_loss".
     """
-    places = [place for place in out.glob(TRIALS) if (place / RECORD_FILE).exists()]
-    records = [RunDirectory(place).read_json(RECORD_FILE, "trial", "status") for place in places]
+    folders = [folder for folder in out.glob(TRIALS) if (folder / RECORD_FILE).exists()]
+    records = [AtomicFolder(folder).read_json(RECORD_FILE, "trial", "status") for folder in folders]
 
     def rank(record):
         if record["status"] != "completed":
@@ -99,3 +105,13 @@ def read_records(out: Path, objective: str) -> list[dict]:
         return (0, *(merit if objective == "val_accuracy" else merit[::-1]), int(record["trial"]))
 
     return sorted(records, key=rank)
+
+
+def with_status(records: list[dict], status: str) -> list[dict]:
+    """Return the records with a status ("completed", "failed" or "running"), in their order."""
+    return [record for record in records if record["status"] == status]
+
+
+def describe_settings(settings: dict) -> str:
+    """Return settings as one line, such as "epsilon 0.1, cost cosine"."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -1,85 +1,93 @@
-"""A search on one page: what was searched, where it was good, the leaderboard, what failed."""
+"""Sections of a search's report: result, where the objective was good, leaderboard, failures, settings."""
 
 from ..report.page import Picture, Section
 from . import figures
+from .plan import Plan
+from .records import describe_settings, with_status
 
-_MOST_ROWS = 50
-OBJECTIVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss"}
+_MAX_ROWS = 50
+_OBJECTIVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss"}
 
 
-def of(plan, records, retrained) -> list[Section]:
-    """The page's sections.
+def search_sections(plan: Plan, records: list[dict], retrained: list[dict]) -> list[Section]:
+    """Return the sections of a search's report, without those that would be empty.
 
     Args:
-        plan: the search's `Plan`.
-        records: its trials' records, the best first.
+        plan: the search's plan.
+        records: the records of its trials, the best first.
         retrained: summaries of the best configuration's runs on several seeds.
     """
-    done = [record for record in records if record["status"] == "completed"]
-    failed = [record for record in records if record["status"] == "failed"]
-    made = (result(plan, records, done, failed), picture(plan, done, failed), course(plan, done), table(plan, done),
-            failures(failed), seeds(retrained), settings(plan))  # fmt: skip
-    return [section for section in made if section is not None]
-
-
-def result(plan, records, done, failed) -> Section:
-    rows = [
-        ("Trials", f"{len(done)} completed, {len(failed)} failed" + _left(len(records) - len(done) - len(failed))),
-        ("Tuner", plan.tuner),
-        ("Objective", f"{OBJECTIVES[plan.objective]}; test images were not looked at"),
+    completed, failed = with_status(records, "completed"), with_status(records, "failed")
+    sections = [
+        _result(plan, completed, failed, unfinished=len(records) - len(completed) - len(failed)),
+        _objective_over_settings(plan, completed, failed),
+        _progress(plan, completed),
+        _leaderboard(plan, completed),
+        _failures(failed),
+        _seeds(retrained),
+        _settings(plan),
     ]
-    if done:
-        best = done[0]
+    return [section for section in sections if section is not None]
+
+
+def _result(plan, completed, failed, unfinished) -> Section:
+    counts = f"{len(completed)} completed, {len(failed)} failed" + (f", {unfinished} not ended" if unfinished else "")
+    rows = [
+        ("Trials", counts),
+        ("Tuner", plan.tuner),
+        ("Objective", f"{_OBJECTIVES[plan.objective]}; test images were not looked at"),
+    ]
+    if completed:
+        best = completed[0]
         rows += [
-            ("Best trial", f"{best['trial']}: {described(best['settings'])}"),
+            ("Best trial", f"{best['trial']}: {describe_settings(best['settings'])}"),
             ("Its validation accuracy", f"{best['validation_accuracy']:.2%} at epoch {best['best_epoch']}"),
             ("Its validation loss", f"{best['validation_loss']:.4f}"),
-            ("Time of all trials", f"{sum(record['seconds'] for record in done + failed):.0f} s"),
+            ("Time of all trials", f"{sum(record['seconds'] for record in completed + failed):.0f} s"),
         ]
     return Section("Result", table=rows)
 
 
-def _left(count) -> str:
-    return f", {count} not ended" if count else ""
-
-
-def picture(plan, done, failed) -> Section | None:
-    numeric = [axis for axis in plan.space.axes if axis.values is None or _numbers(axis.values)]
-    if not done or not numeric:
+def _objective_over_settings(plan, completed, failed) -> Section | None:
+    """Return a section with a plot of the objective over the first one or two numeric settings."""
+    numeric = [axis for axis in plan.space.axes if axis.values is None or _all_numbers(axis.values)]
+    if not completed or not numeric:
         return None
     if len(numeric) == 1:
         (axis,) = numeric
-        drawn = figures.against(axis, done, failed, plan.objective)
+        png = figures.objective_over_setting(axis, completed, failed, plan.objective)
+        alt = f"Objective against {axis.name}"
         text = f"Each point is a trial. Red crosses at the bottom: {axis.name} of trials that failed."
-        return Section("Where it was good", texts=[text], pictures=[Picture(drawn, f"Objective against {axis.name}")])
-    x, y = numeric[:2]
-    if plan.tuner == "grid":
-        drawn = figures.heat_map(x, y, done, failed, plan)
-        text = "Each cell is the mean of the trials with these two settings."
     else:
-        drawn = figures.scatter(x, y, done, failed, plan.objective)
-        text = "Each point is a trial."
-    text += " A ring marks the best trial, a cross one that failed."
-    if len(plan.space.axes) > 2:
-        text += " Other settings differ between trials, too."
-    return Section(
-        "Where it was good", texts=[text], pictures=[Picture(drawn, f"Objective over {x.name} and {y.name}")]
-    )
+        x, y = numeric[:2]
+        alt = f"Objective over {x.name} and {y.name}"
+        if plan.tuner == "grid":
+            png = figures.heat_map(
+                x, y, completed=completed, failed=failed, objective=plan.objective, points=plan.grid_points
+            )
+            text = "Each cell is the mean of the trials with these two settings."
+        else:
+            png = figures.scatter(x, y, completed=completed, failed=failed, objective=plan.objective)
+            text = "Each point is a trial."
+        text += " A ring marks the best trial, a cross one that failed."
+        if len(plan.space.axes) > 2:
+            text += " Other settings differ between trials, too."
+    return Section("Where it was good", texts=[text], pictures=[Picture(png, alt)])
 
 
-def _numbers(values):
+def _all_numbers(values) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def course(plan, done) -> Section | None:
-    if len(done) < 2:
+def _progress(plan, completed) -> Section | None:
+    if len(completed) < 2:
         return None
-    drawn = figures.course(done, plan.objective)
-    return Section("Course of the search", pictures=[Picture(drawn, "Objective of each trial and the best so far")])
+    png = figures.objective_over_trials(completed, plan.objective)
+    return Section("Course of the search", pictures=[Picture(png, "Objective of each trial and the best so far")])
 
 
-def table(plan, done) -> Section | None:
-    if not done:
+def _leaderboard(plan, completed) -> Section | None:
+    if not completed:
         return None
     header = ("rank", "trial", "validation accuracy", "validation loss", "epoch", *plan.space.names, "time")
     rows = [
@@ -92,21 +100,23 @@ def table(plan, done) -> Section | None:
             *(str(record["settings"].get(name, "")) for name in plan.space.names),
             f"{record['seconds']:.0f} s",
         )
-        for rank, record in enumerate(done[:_MOST_ROWS], start=1)
+        for rank, record in enumerate(completed[:_MAX_ROWS], start=1)
     ]
-    texts = [f"The best {_MOST_ROWS} of {len(done)}; leaderboard.csv has all."] if len(done) > _MOST_ROWS else []
+    texts = []
+    if len(completed) > _MAX_ROWS:
+        texts = [f"The best {_MAX_ROWS} of {len(completed)}; leaderboard.csv has all."]
     return Section("Leaderboard", texts=texts, table=[header, *rows])
 
 
-def failures(failed) -> Section | None:
+def _failures(failed) -> Section | None:
     if not failed:
         return None
-    rows = [(record["trial"], described(record["settings"]), record["reason"]) for record in failed]
+    rows = [(record["trial"], describe_settings(record["settings"]), record["reason"]) for record in failed]
     texts = ["Their tracebacks are in the record.json of their folders."]
     return Section("Failed trials", texts=texts, table=[("trial", "settings", "reason"), *rows])
 
 
-def seeds(retrained) -> Section | None:
+def _seeds(retrained) -> Section | None:
     if not retrained:
         return None
     header = ("seed", "test accuracy", "validation accuracy", "epochs")
@@ -117,20 +127,16 @@ def seeds(retrained) -> Section | None:
     return Section("The best configuration on several seeds", table=[header, *rows])
 
 
-def settings(plan) -> Section:
-    searched = {axis.name: _range(axis) for axis in plan.space.axes}
-    kept = {name: value for name, value in plan.config.to_json().items() if name not in searched and value is not None}
-    rows = [(f"{name} (searched)", value) for name, value in searched.items()]
-    rows += [(name, ", ".join(map(str, v)) if isinstance(v, list) else str(v)) for name, v in kept.items()]
+def _settings(plan) -> Section:
+    """Return the searched ranges, followed by the settings that all trials share."""
+    ranges = {axis.name: _describe_range(axis) for axis in plan.space.axes}
+    fixed = {name: value for name, value in plan.config.to_json().items() if name not in ranges and value is not None}
+    rows = [(f"{name} (searched)", text) for name, text in ranges.items()]
+    rows += [(name, ", ".join(map(str, v)) if isinstance(v, list) else str(v)) for name, v in fixed.items()]
     return Section("Settings", table=rows)
 
 
-def _range(axis) -> str:
+def _describe_range(axis) -> str:
     if axis.values is not None:
         return ", ".join(map(str, axis.values))
     return f"{axis.low:g} to {axis.high:g}" + (", logarithmic" if axis.logarithmic else "")
-
-
-def described(settings: dict) -> str:
-    """Settings in a line."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items())

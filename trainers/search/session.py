@@ -1,95 +1,110 @@
-"""One process's part in a search: the chief's, which draws settings and trains nothing, or a worker's."""
+"""The two kinds of process in a search: a chief, which draws settings, and workers, which train the trials."""
 
 import keras_tuner
 
 from .. import data
 from ..fitting.strategy import prepare
-from ..runs.run_directory import RunDirectory
-from . import oracles, supervisor
-from .plan import PLAN_FILE
-from .records import ORACLE_FILE, RECORD_FILE, TRIALS, set_aside_damaged
-from .report_sections import described
+from ..runs.atomic_folder import AtomicFolder
+from . import roles, supervisor
+from .oracles import create_oracle
+from .plan import Plan
+from .records import ORACLE_FILE, RECORD_FILE, TRIALS, describe_settings, set_aside_damaged
 from .tuner import SearchTuner, TrialModel
 
 
-def search(plan, run: RunDirectory, role: str, workers: int, silent_seconds: float):
-    """Runs what is missing of a search; returns when no trial is left.
+def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_seconds: float) -> None:
+    """Run the remaining trials of a search, as its chief, until all have ended.
 
     Args:
-        plan: its `Plan`.
-        run: its folder; what is in it is gone on with.
-        role: "alone", or "chief" of workers on several machines.
-        workers: processes on this machine.
-        silent_seconds: a worker that shows no life for so long is given up.
+        plan: the search's plan.
+        folder: the search's folder; the trials in it are kept, and unfinished ones run again.
+        role: `roles.ALONE`, or `roles.CHIEF` of workers on several machines.
+        workers: number of worker processes on this machine, where it is alone.
+        silent_seconds: a worker without a heartbeat for this long is given up.
 
     Raises:
         UserError: another process searches in this folder, or the workers died.
     """
-    with run.locked():
-        run.write_json(PLAN_FILE, plan.to_json())
-        for told in set_aside_damaged(run.path):
-            print(f"damaged: {told}", flush=True)
-        _without_gpu()
-        made = _tuner(plan, run).oracle
-        if run.file(ORACLE_FILE).exists() or list(run.path.glob(TRIALS)):
-            made.reload()
-        made.told = lambda trial: _print_trial(trial, made, run)
-        print(_beginning(plan, made, run), flush=True)
-        made.save()
-        if role == supervisor.CHIEF:
-            supervisor.lead(made, run.path, silent_seconds)
+    with folder.locked():
+        plan.write(folder)
+        for message in set_aside_damaged(folder.path):
+            print(f"damaged: {message}", flush=True)
+        _hide_gpus()
+        oracle = _create_tuner(plan, folder).oracle
+        if folder.file(ORACLE_FILE).exists() or list(folder.path.glob(TRIALS)):
+            oracle.reload()
+        oracle.on_trial_ended = lambda trial: _print_trial(trial, oracle, folder)
+        print(_headline(plan, oracle, folder), flush=True)
+        oracle.save()
+        if role == roles.CHIEF:
+            supervisor.serve_remote_workers(oracle, folder.path, silent_seconds)
         else:
-            supervisor.supervise(made, workers, run.path, silent_seconds)
+            supervisor.run_local_workers(oracle, folder.path, workers=workers, silent_seconds=silent_seconds)
 
 
-def work(plan, run: RunDirectory):
-    """A worker's part: asks the chief for trials until there is none left."""
+def work(plan: Plan, folder: AtomicFolder) -> None:
+    """Train the trials that the chief of a search hands out, until none is left.
+
+    Args:
+        plan: the search's plan.
+        folder: the search's folder.
+    """
     strategy = prepare(plan.config)  # before anything else uses TensorFlow
-    most = supervisor.MOST_TRIALS if supervisor.end_with_supervisor() else None
-    alive = supervisor.alive_file(run.path)
-    _tuner(plan, run, alive=alive, most_trials=most, distribution_strategy=strategy).search()
+    max_trials = roles.TRIALS_PER_PROCESS if roles.exit_with_supervisor() else None
+    heartbeat = roles.heartbeat_file(folder.path)
+    heartbeat.parent.mkdir(parents=True, exist_ok=True)
+    tuner = _create_tuner(
+        plan, folder, heartbeat=heartbeat, max_trials_of_process=max_trials, distribution_strategy=strategy
+    )
+    tuner.search()
 
 
-def _tuner(plan, run, **options) -> SearchTuner:
+def _create_tuner(plan, folder, **options) -> SearchTuner:
     dataset = data.load(plan.config)
-    space = keras_tuner.HyperParameters()
-    plan.space.declare(space, plan.points)
+    hyperparameters = keras_tuner.HyperParameters()
+    plan.space.declare(hyperparameters, plan.points)
+    oracle = create_oracle(
+        plan.tuner,
+        hyperparameters,
+        objective=plan.objective,
+        trials=plan.trials,
+        epochs=plan.config.epochs,
+        seed=plan.config.seed,
+    )
     return SearchTuner(
-        oracle=oracles.oracle(
-            plan.tuner, space, plan.objective, plan.trials, plan.config.epochs, seed=plan.config.seed
-        ),
+        oracle=oracle,
         hypermodel=TrialModel(dataset, plan.config, plan.space, plan.points),
-        directory=str(run.path.parent),
-        project_name=run.path.name,
+        directory=str(folder.path.parent),
+        project_name=folder.path.name,
         **options,
     )
 
 
-def _without_gpu():
-    """A chief trains nothing; a GPU is its workers'."""
+def _hide_gpus():
+    """Hide the GPUs from a chief, which trains nothing, so that its workers get their whole memory."""
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
 
 
-def _beginning(plan, made, run) -> str:
-    ended = len(made.end_order)
-    again = f", {ended} of them ended already" if ended else ""
+def _headline(plan, oracle, folder) -> str:
     count = f"{plan.trials} trials" if plan.trials else "trials"
+    ended = f", {len(oracle.end_order)} of them ended already" if oracle.end_order else ""
     return (
-        f"{plan.config.recipe}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{again}, "
-        f"{plan.config.epochs} epochs each\nsearch:  {run.path}"
+        f"{plan.config.recipe}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{ended}, "
+        f"{plan.config.epochs} epochs each\nsearch:  {folder.path}"
     )
 
 
-def _print_trial(trial, made, run):
-    record = RunDirectory(run.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
-    how = f"failed: {record.get('reason')}"
+def _print_trial(trial, oracle, folder):
+    """Print a line with the settings and the result of a trial."""
+    record = AtomicFolder(folder.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
+    result = f"failed: {record.get('reason')}"
     if trial.status == "COMPLETED":
-        how = f"validation accuracy {record['validation_accuracy']:.2%}, loss {record['validation_loss']:.4f}"
-    total = f"/{made.max_trials}" if made.max_trials else ""
+        result = f"validation accuracy {record['validation_accuracy']:.2%}, loss {record['validation_loss']:.4f}"
+    total = f"/{oracle.max_trials}" if oracle.max_trials else ""
     print(
-        f"[{len(made.end_order)}{total}] trial {trial.trial_id}: {described(record['settings'])}: {how}, "
+        f"[{len(oracle.end_order)}{total}] trial {trial.trial_id}: {describe_settings(record['settings'])}: {result}, "
         f"{record.get('seconds', 0):.0f} s",
         flush=True,
     )

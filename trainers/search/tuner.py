@@ -1,8 +1,10 @@
-"""Trials: each trains as `encapnet train` does and keeps its settings, its log and how it went in its folder."""
+"""Trials of a search: each trains as `encapnet train` does, and its folder keeps settings, log and result."""
 
 import math
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ import keras
 import keras_tuner
 
 from .. import data
+from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation, mixes_labels
 from ..data.augmentation.views import ENLARGE
 from ..data.pipeline.batches import training_batches
@@ -20,67 +23,90 @@ from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
 from .hyper_model import EncapNetHyperModel
 from .records import RECORD_FILE
-from .supervisor import ENOUGH
+from .roles import EXIT_TO_RESTART
+from .space import Space
 
 _HYPERBAND_EPOCHS = "tuner/epochs"  # KerasTuner's name for the length that Hyperband gives a trial
-_PAUSE = 0.5  # seconds between questions while there is nothing to do; KerasTuner asks without pause
+_IDLE_SECONDS = 0.5  # between two requests of an idle worker; KerasTuner would send them without a pause
 
 
 class TrialModel(EncapNetHyperModel):
-    """An `EncapNetHyperModel` on a data set of the trainers: a trial is what `encapnet train` does with its settings.
+    """A KerasTuner hypermodel whose trials train as `encapnet train` does, on one of its data sets.
 
     Args:
-        dataset: the `Dataset`; its test images are not looked at.
+        dataset: the `Dataset`; its test images stay unused.
         config: the settings that are not searched.
-        space: what is searched.
-        grid_points: values of a range, for a grid search.
+        space: the searched `Space`.
+        grid_points: number of values that a grid search takes from a range.
 
     Raises:
-        UserError: as `EncapNetHyperModel`, or a batch is more than the training images.
+        UserError: as of `EncapNetHyperModel`; or the batch size exceeds the number of training images.
     """
 
     unused = ()
 
-    def __init__(self, dataset, config, space, grid_points=None):
+    def __init__(self, dataset, config: Config, space: Space, grid_points: int | None = None):
         self.dataset = dataset
+        self._trial_config: Config | None = None
         steps = self._steps(config)
         super().__init__(dataset.image_shape, len(dataset.class_names), config, space, steps, grid_points)
 
-    def configured(self, hp):
+    @contextmanager
+    def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
+        """Enter a trial: in this context, `build` and `fit` use the yielded configuration.
+
+        Args:
+            hp: the trial's `HyperParameters`.
+        """
+        self._trial_config = self.configured(hp)
+        try:
+            yield self._trial_config
+        finally:
+            self._trial_config = None
+
+    def _config_for(self, hp) -> Config:
+        """Return the configuration of the entered trial or, if there is none, the one that the values make."""
+        return self._trial_config or self.configured(hp)  # KerasTuner builds a network before the first trial, too
+
+    def configured(self, hp) -> Config:
         config = super().configured(hp)
-        # Hyperband's later rounds train anew, and longer: a rate's schedule belongs to the length of its run.
+        # Hyperband's later rounds train from scratch, and longer: the schedule spans the length of its own run.
         return replace(config, epochs=hp.values.get(_HYPERBAND_EPOCHS, config.epochs))
 
     def _steps(self, config) -> int:
+        """Return the number of training steps in an epoch."""
         images = len(self.dataset.train)
         if images < config.batch_size:
-            raise UserError(f"--batch_size={config.batch_size} is more than the {images} training images.")
+            raise UserError(
+                f"--batch_size={config.batch_size} is more than the {images} training images. Choose a smaller batch."
+            )
         return images // config.batch_size
 
     def _data_for(self, config):
-        """The data set as a trial's augmentation needs it: one that enlarges images differently loads them anew."""
+        """Return the data set, loaded again if the trial's augmentation enlarges images to another size."""
         enlarged_alike = ENLARGE[config.augment[0]] == self.dataset.views.enlarge
         return self.dataset if enlarged_alike else data.load(config)
 
     def build(self, hp):
-        config = self.configured(hp)
+        """Build and compile the network of a trial, with the seed that all trials share."""
+        config = self._config_for(hp)
         self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
         keras.utils.set_random_seed(self.config.seed)
-        return super().build(hp)
+        return self._build_and_compile(config)
 
-    def fit(self, hp, model, run, callbacks=()):
-        """Trains a trial.
+    def fit(self, hp, model, run: RunDirectory, callbacks=()):  # type: ignore[override]  # the data are the data set's
+        """Train the network of a trial.
 
         Args:
-            hp: its values.
-            model: its network.
-            run: its folder, for the log.
-            callbacks: KerasTuner's.
+            hp: the trial's `HyperParameters`.
+            model: the trial's network.
+            run: the trial's folder, for the log.
+            callbacks: KerasTuner's callbacks.
 
         Raises:
-            UserError: its replicas cannot do what its settings say.
+            UserError: a setting cannot be used with this number of replicas.
         """
-        config, replicas = self.configured(hp), model.distribute_strategy.num_replicas_in_sync
+        config, replicas = self._config_for(hp), model.distribute_strategy.num_replicas_in_sync
         check_replica_settings(config, replicas)
         dataset = self._data_for(config)
         augmentation = Augmentation(config.augment, dataset.views, self.classes)
@@ -99,55 +125,59 @@ class TrialModel(EncapNetHyperModel):
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """KerasTuner's tuner for `TrialModel`, with any of its arguments (`distribution_strategy` for one).
+    """KerasTuner's tuner for a `TrialModel`: it records results and failures, and touches a heartbeat file.
 
-    A trial that fails is recorded with its traceback and never run again; only one whose worker died is.
+    A trial that fails is recorded with its traceback and not retried; a trial whose worker died is.
 
     Args:
-        alive: file to touch while there is life in this process; None touches none.
-        most_trials: end the process after so many, for a supervisor to start a fresh one; None goes on.
-        **options: of `keras_tuner.Tuner`.
+        heartbeat: file to touch while this process makes progress; None touches none.
+        max_trials_of_process: number of trials after which the process exits with `roles.EXIT_TO_RESTART`; None sets
+            no limit.
+        **options: arguments of `keras_tuner.Tuner`, such as `distribution_strategy`.
     """
 
-    def __init__(self, alive: Path | None = None, most_trials: int | None = None, **options):
-        self._alive, self._touched, self._waited, self._left = alive, 0.0, False, most_trials
+    def __init__(self, heartbeat: Path | None = None, max_trials_of_process: int | None = None, **options):
+        self._heartbeat, self._last_heartbeat = heartbeat, 0.0
+        self._idle, self._trials_left = False, max_trials_of_process
         super().__init__(**options)
 
     def save(self):
-        """Only the oracle has something to save; KerasTuner's own file would decide what is reloaded."""
-        if isinstance(self.oracle, keras_tuner.Oracle):  # not a worker's, which asks another process
+        """Save the oracle, if it lives in this process and not in the chief's."""
+        # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
+        if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
 
     def pre_create_trial(self):
-        self._live()
-        if self._waited:
-            time.sleep(_PAUSE)
-        self._waited = True
+        self._beat()
+        if self._idle:
+            time.sleep(_IDLE_SECONDS)
+        self._idle = True
 
     def on_trial_begin(self, trial):
-        self._waited = False
+        self._idle = False
         super().on_trial_begin(trial)
 
     def on_trial_end(self, trial):
         super().on_trial_end(trial)
-        if self._left is not None:
-            self._left -= 1
-            if not self._left:
-                raise SystemExit(ENOUGH)
+        if self._trials_left is not None:
+            self._trials_left -= 1
+            if not self._trials_left:
+                raise SystemExit(EXIT_TO_RESTART)
 
     def on_batch_end(self, trial, model, batch, logs=None):
-        self._live()
+        self._beat()
 
-    def _live(self):
-        if self._alive is not None and time.monotonic() - self._touched > 1:
-            self._touched = time.monotonic()
-            self._alive.touch()
+    def _beat(self):
+        """Touch the heartbeat file, at most once a second."""
+        if self._heartbeat is not None and time.monotonic() - self._last_heartbeat > 1:
+            self._last_heartbeat = time.monotonic()
+            self._heartbeat.touch()
 
-    def run_trial(self, trial):
-        """Trains a trial and writes its record.
+    def run_trial(self, trial: keras_tuner.engine.trial.Trial):
+        """Train a trial and write its record.
 
         Raises:
-            keras_tuner.errors.FailedTrialError: whatever went wrong.
+            keras_tuner.errors.FailedTrialError: anything went wrong; the record has the traceback.
         """
         run = RunDirectory(self.get_trial_dir(trial.trial_id))
         model, hp = self.hypermodel, trial.hyperparameters
@@ -160,35 +190,35 @@ class SearchTuner(keras_tuner.Tuner):
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
         run.write_json(RECORD_FILE, record)
-        began = time.perf_counter()
+        start = time.perf_counter()
         try:
-            config = model.configured(hp)
-            record |= {"settings": model.space.declare(hp, model.grid_points), "epochs": config.epochs}
-            run.write_json(RunDirectory.config_file, {"config": config.to_json()})
-            run.file(RunDirectory.metrics_file).unlink(missing_ok=True)  # of an attempt that was cut off
-            (history,) = super().run_trial(trial, run=run)
-            record |= {"status": "completed", **_best(history.history, self.oracle.objective.name)}
+            with model.trial(hp) as config:
+                record |= {"settings": model.space.declare(hp, model.grid_points), "epochs": config.epochs}
+                run.write_json(RunDirectory.config_file, {"config": config.to_json()})
+                run.file(RunDirectory.metrics_file).unlink(missing_ok=True)  # of an interrupted attempt
+                (history,) = super().run_trial(trial, run=run)
+            record |= {"status": "completed", **_best_epoch(history.history, self.oracle.objective.name)}
             return history
         except Exception as error:
             record |= {"status": "failed", "reason": reason(error), "traceback": traceback.format_exc()}
             raise keras_tuner.errors.FailedTrialError(record["reason"]) from error
         finally:
-            if record["status"] != "running":  # an interrupted trial is run again
-                record["seconds"] = round(time.perf_counter() - began, 2)
+            if record["status"] != "running":  # an interrupted trial stays "running" and is run again
+                record["seconds"] = round(time.perf_counter() - start, 2)
                 run.write_json(RECORD_FILE, record)
 
 
-def _best(history, objective) -> dict:
-    """What the best epoch reached: by the objective, of equals the other of accuracy and loss decides."""
-    rows = list(zip(history["val_accuracy"], history["val_loss"], strict=True))
-    for epoch, row in enumerate(rows, start=1):
-        if not all(map(math.isfinite, row)):
-            raise UserError(f"Validation at epoch {epoch} gave accuracy {row[0]} and loss {row[1]}.", status=1)
+def _best_epoch(history, objective) -> dict:
+    """Return number, accuracy and loss of the best epoch, where accuracy and loss break each other's ties."""
+    epochs = list(zip(history["val_accuracy"], history["val_loss"], strict=True))
+    for number, (accuracy, loss) in enumerate(epochs, start=1):
+        if not (math.isfinite(accuracy) and math.isfinite(loss)):
+            raise UserError(f"Validation at epoch {number} gave accuracy {accuracy} and loss {loss}.", status=1)
 
-    def rank(epoch):
-        accuracy, loss = rows[epoch]
+    def rank(index):
+        accuracy, loss = epochs[index]
         return (accuracy, -loss) if objective == "val_accuracy" else (-loss, accuracy)
 
-    best = max(range(len(rows)), key=rank)
-    accuracy, loss = rows[best]
+    best = max(range(len(epochs)), key=rank)
+    accuracy, loss = epochs[best]
     return {"best_epoch": best + 1, "validation_accuracy": accuracy, "validation_loss": loss}

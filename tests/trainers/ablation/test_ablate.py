@@ -1,4 +1,4 @@
-"""The tables' rows by name: what each changes, that each trains, and the command that runs them."""
+"""Rows of the paper's tables: what each changes, that each trains, and the command that trains them."""
 
 import json
 from types import SimpleNamespace
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.ablation import run
-from encapnet_tf.trainers.ablation.rows import TABLES, chosen
+from encapnet_tf.trainers.ablation.rows import TABLES, select_rows
 from encapnet_tf.trainers.commands import ablate
 from encapnet_tf.trainers.config.schema import Config, settings
 from encapnet_tf.trainers.fitting import network
+from encapnet_tf.trainers.runs.atomic_folder import AtomicFolder
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
@@ -26,6 +27,8 @@ TINY = {
     "epochs": 1,
     "routing_epochs": (0,),
     "schedule": "constant",
+    "iterations": 1,
+    "jit_compile": "false",
 }
 PAPER = {
     "table3/1": "9.83",
@@ -41,8 +44,8 @@ PAPER = {
 def config_of(row, **flags):
     if row.settings.get("model") == "encapnet101":  # it has a routing for each of four modules
         flags = {"depths": (1, 0, 0, 0), "capsule_dims": (2,) * 4, "strides": (2, 1, 1, 1)} | flags
-    ((_, _, config),) = run.plan([row], "digits", TINY | flags, seeds=1)
-    return config
+    (planned,) = run.plan_runs([row], "digits", TINY | flags, seeds=1)
+    return planned.config
 
 
 def test_names_are_the_issues():
@@ -55,10 +58,10 @@ def test_names_are_the_issues():
 
 
 def test_the_papers_figures():
-    told = {row.name: row.paper for row in TABLES["table3"]}
-    assert {name: told[name] for name in PAPER} == PAPER
+    errors = {row.name: row.paper for row in TABLES["table3"]}
+    assert {name: errors[name] for name in PAPER} == PAPER
     for name in ("2", "3", "5", "6", "b", "d1", "d2", "d6", "a-resnet", "c-resnet"):
-        assert told[f"table3/{name}"] is None, "the text gives no figure, and none is guessed"
+        assert errors[f"table3/{name}"] is None, "the text gives no figure, and none is guessed"
 
 
 def test_settings_of_rows():
@@ -85,9 +88,9 @@ def test_settings_of_rows():
 
 def test_resnets_are_as_wide_as_the_recipes_capsules():
     row = next(row for row in TABLES["table3"] if row.name == "table3/a-resnet")
-    ((_, _, config),) = run.plan([row], "digits", {}, 1)
-    assert config.num_capsules == 16
-    assert config.depths is None
+    (planned,) = run.plan_runs([row], "digits", {}, 1)
+    assert planned.config.num_capsules == 16
+    assert planned.config.depths is None
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +98,25 @@ def images():
     return data.load(Config()).train
 
 
-@pytest.mark.parametrize("row", EVERY_ROW, ids=lambda row: row.name)
-def test_every_row_makes_a_training_step(row, images):
-    """Rows of one configuration are stepped once; feedback units add their term, and weights move."""
-    config = config_of(row)
-    if config in _stepped:
-        return
+# Settings of data and length, which leave the network and its loss as they are, and the weight of the units' terms.
+NOT_OF_THE_STEP = ("recipe", "dataset", "augment", "image_size", "train_limit", "seed", "epochs", "milestones",
+                   "feedback_weight")  # fmt: skip
+
+
+def rows_by_step():
+    """Rows grouped by the training step that their configurations make: settings of the step -> rows."""
+    groups = {}
+    for row in EVERY_ROW:
+        config = dict(config_of(row).__dict__)
+        key = tuple((name, value) for name, value in config.items() if name not in NOT_OF_THE_STEP)
+        groups.setdefault(key, []).append(row)
+    return groups
+
+
+@pytest.mark.parametrize("rows", rows_by_step().values(), ids=lambda rows: "+".join(row.name for row in rows[:2]))
+def test_every_row_makes_a_training_step(rows, images):
+    """The feedback units of a row add their terms to the loss, and the weights change."""
+    config = config_of(rows[0])
     model = network.build(config, (8, 8, 1), 10)
     network.compile_model(model, config, steps_per_epoch=1)
     model.run_eagerly = True
@@ -109,17 +125,19 @@ def test_every_row_makes_a_training_step(row, images):
     assert np.isfinite(loss)
     assert np.abs(model.get_layer("stem").kernel.numpy() - before).max() > 0
     assert bool(model.losses) == (config.feedback != "none")
-    _stepped.add(config)
 
 
-_stepped = set()
+def test_rows_differ_by_the_weight_of_the_units():
+    weights = {row.name: config_of(row).feedback_weight for row in TABLES["labels"]}
+    assert {weights[f"labels/encapnet-1k-{unit}"] for unit in ("none", "two")} == {10.0}
+    assert weights["labels/resnet18-5k-two-0.1"] == 0.1
 
 
-def arguments(out, **given):
-    """What the command line gives `main`."""
+def arguments(out, **overrides):
+    """Return parsed flags of the command, with some overridden."""
     flags = {setting.name: None for setting in settings()} | TINY | {"augment": ("none",)}
     rest = {"table": "table3", "recipe": "digits", "rows": "", "seeds": 1, "out": str(out), "results": None}
-    return SimpleNamespace(**(flags | rest | given))
+    return SimpleNamespace(**(flags | rest | overrides))
 
 
 def lines(out):
@@ -128,7 +146,7 @@ def lines(out):
 
 def test_a_table_is_run_and_resumed(tmp_path, capsys, monkeypatch):
     """Two rows of one configuration are one run; the second time nothing is run."""
-    ablate.main(arguments(tmp_path / "out", rows="7,a", results=str(tmp_path / "results.md")))
+    ablate.main(arguments(tmp_path / "out", rows="7,a", depths=(0,), results=str(tmp_path / "results.md")))
     entries = lines(tmp_path / "out")
     assert len(entries) == len(TABLES["table3"])
     assert len(entries["table3/7"]["errors"]) == 1
@@ -147,14 +165,14 @@ def test_a_table_is_run_and_resumed(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(train, "train", lambda *_: pytest.fail("it was run before"))
     capsys.readouterr()
-    ablate.main(arguments(tmp_path / "out", rows="7,a"))
+    ablate.main(arguments(tmp_path / "out", rows="7,a", depths=(0,)))
     assert lines(tmp_path / "out") == entries
     with pytest.raises(UserError, match="other settings: epochs=1 there, 2 now"):
-        ablate.main(arguments(tmp_path / "out", rows="7", epochs=2))
+        ablate.main(arguments(tmp_path / "out", rows="7", depths=(0,), epochs=2))
 
 
 def fake_train(outcomes):
-    """A stand-in for `train`: writes a run with the given accuracy, or raises."""
+    """Return a stand-in for `train` that writes a run with an accuracy, or raises."""
 
     def train(config, place):
         outcome = outcomes[config.coefficients[0], config.seed]
@@ -183,12 +201,13 @@ def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):
         ("both", 1): KeyboardInterrupt(),
     }
     monkeypatch.setattr(train, "train", fake_train(outcomes))
+    monkeypatch.setattr("keras.backend.clear_session", lambda: None)  # no network is built
     with pytest.raises(KeyboardInterrupt):
         ablate.main(arguments(tmp_path, rows="2,3,4", seeds=2))
     outcomes["both", 1] = 0.6
-    with pytest.raises(UserError, match="2 of 6 runs failed") as told:
+    with pytest.raises(UserError, match="2 of 6 runs failed") as error:
         ablate.main(arguments(tmp_path, rows="2,3,4", seeds=2))
-    assert told.value.status == 1
+    assert error.value.status == 1
     assert "failed before; remove it to run it again" in capsys.readouterr().out
     entries = lines(tmp_path)
     assert entries["table3/2"]["mean_error"] == pytest.approx(15)
@@ -211,7 +230,8 @@ def test_a_row_that_makes_no_network_is_recorded(tmp_path):
 
 def test_rows_of_table_4_are_recipes_with_the_augmentation_that_they_name():
     """A figure of the paper is compared with its own augmentation, image size and network."""
-    for row, _, config in run.plan(TABLES["table4"], None, {}, 1):
+    for planned in run.plan_runs(TABLES["table4"], None, {}, 1):
+        row, config = planned.row, planned.config
         name = row.name.removeprefix("table4/")
         assert config.recipe == row.recipe == name.split("_plus")[0].split("_v")[0]
         if name != "imagenet":
@@ -221,7 +241,7 @@ def test_rows_of_table_4_are_recipes_with_the_augmentation_that_they_name():
         assert (config.feedback, config.epochs, config.l2) == ("two", 600, 5e-4)
 
 
-def test_wrong_settings_are_told_before_anything_runs(tmp_path):
+def test_wrong_settings_are_refused_before_anything_runs(tmp_path):
     with pytest.raises(UserError, match="--cost=l2: expected one of"):
         ablate.main(arguments(tmp_path / "out", cost="l2"))
     assert not (tmp_path / "out").exists()
@@ -231,7 +251,7 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path, monkeypatch):
     import encapnet_tf.trainers.fitting.train as train
 
     monkeypatch.setattr(train, "train", lambda *_: pytest.fail("the other process runs it"))
-    with RunDirectory(tmp_path).locked(), pytest.raises(UserError, match="is being written by process"):
+    with AtomicFolder(tmp_path).locked(), pytest.raises(UserError, match="is being written by process"):
         ablate.main(arguments(tmp_path, rows="7"))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"Cannot write in .*file: Not a directory"):
@@ -239,14 +259,14 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path, monkeypatch):
 
 
 def test_choosing_rows():
-    assert [row.name for row in chosen("table3", ["c*", "table3/1"])] == [
+    assert [row.name for row in select_rows("table3", ["c*", "table3/1"])] == [
         "table3/1",
         "table3/c",
         "table3/c2",
         "table3/c-resnet",
     ]
     with pytest.raises(UserError, match=r"no row is called table1/z. table1 has table1/a, table1/b"):
-        chosen("table1", ["a", "z"])
+        select_rows("table1", ["a", "z"])
 
 
 def test_wrong_numbers_of_seeds(tmp_path):

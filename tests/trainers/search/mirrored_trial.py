@@ -1,4 +1,4 @@
-"""Run a trial on two replicas, in a process of its own: python -m tests.trainers.search.mirrored_trial FOLDER."""
+"""A trial on two replicas, run as `python -m tests.trainers.search.mirrored_trial FOLDER` in a process of its own."""
 
 import sys
 
@@ -21,7 +21,7 @@ def main(folder):
     space, hp = Space.parse("lambda"), keras_tuner.HyperParameters()
     space.declare(hp)
     tuner = SearchTuner(
-        oracle=oracles.oracle("random", hp, "val_accuracy", 1, 1, seed=0),
+        oracle=oracles.create_oracle("random", hp, objective="val_accuracy", trials=1, epochs=1, seed=0),
         hypermodel=TrialModel(data.load(config), config, space),
         distribution_strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
         directory=folder,

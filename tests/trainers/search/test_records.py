@@ -1,4 +1,4 @@
-"""Trial files: damaged ones are named and moved aside; the leaderboard's order; the report of a search."""
+"""Records of trials: damaged files are named and moved aside; order of the leaderboard; report of a search."""
 
 import csv
 import json
@@ -6,6 +6,7 @@ import json
 import pytest
 from encapnet_tf.trainers.config.flags import read_config
 from encapnet_tf.trainers.config.recipes import resolve
+from encapnet_tf.trainers.runs.atomic_folder import AtomicFolder
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 from encapnet_tf.trainers.search import leaderboard, records
 from encapnet_tf.trainers.search.plan import Plan
@@ -36,48 +37,48 @@ def write_trial(out, number, status="COMPLETED", accuracy=0.9, loss=0.1, weight=
         record |= {"reason": "<b>it broke</b>", "traceback": "Traceback"}
     run = RunDirectory(place)
     run.write_json("trial.json", trial)
-    run.write_json(RunDirectory.record_file, record)
+    run.write_json(records.RECORD_FILE, record)
     run.write_json(RunDirectory.config_file, {"config": SPACE.configured(BASE, values).to_json()})
     run.write_json_lines(RunDirectory.metrics_file, [{"epoch": 1}, {"epoch": 2}])
     return place
 
 
-def changed(name, **values):
+def change(name, **values):
     return lambda place: (place / name).write_text(json.dumps({**json.loads((place / name).read_text()), **values}))
 
 
-def cut(name):
+def truncate(name):
     return lambda place: (place / name).write_text((place / name).read_text()[:-20])
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
-        (cut("trial.json"), "trial.json cannot be read"),
-        (cut("record.json"), "record.json cannot be read"),
+        (truncate("trial.json"), "trial.json cannot be read"),
+        (truncate("record.json"), "record.json cannot be read"),
         (lambda place: (place / "metrics.jsonl").write_text('{"epoch": 1}\n'), "metrics.jsonl has 1 epochs of 2"),
         (lambda place: (place / "trial.json").unlink(), "trial.json is missing"),
         (lambda place: (place / "record.json").unlink(), "record.json is missing"),
         (lambda place: (place / "metrics.jsonl").write_text("{"), "metrics.jsonl cannot be read"),
         (lambda place: (place / "trial.json").write_bytes(b"\xff\xfe\x00"), "trial.json cannot be read"),
         (lambda place: (place / "trial.json").write_text("[]"), "trial.json lacks"),
-        (changed("trial.json", trial_id="7"), "is of another trial"),
-        (changed("trial.json", score=None), "has no score"),
-        (changed("trial.json", hyperparameters=3), "has no values"),
-        (changed("record.json", validation_accuracy=float("nan")), "has no score"),
-        (changed("record.json", status="failed"), "says failed where KerasTuner's says completed"),
+        (change("trial.json", trial_id="7"), "is of another trial"),
+        (change("trial.json", score=None), "has no score"),
+        (change("trial.json", hyperparameters=3), "has no values"),
+        (change("record.json", validation_accuracy=float("nan")), "has no score"),
+        (change("record.json", status="failed"), "says failed where KerasTuner's says completed"),
     ],
 )
-def test_damaged_trials_are_named_and_moved(tmp_path, damage, told):
-    whole, place = write_trial(tmp_path, 0), write_trial(tmp_path, 1)
+def test_damaged_trials_are_named_and_moved(tmp_path, damage, message):
+    intact, place = write_trial(tmp_path, 0), write_trial(tmp_path, 1)
     write_trial(tmp_path, 2, "FAILED")
     write_trial(tmp_path, 3, "RUNNING")
     assert records.set_aside_damaged(tmp_path) == []
     damage(place)
-    (found,) = records.set_aside_damaged(tmp_path)
-    assert told in found
-    assert "damaged/trial_1-1" in found
-    assert whole.exists()
+    (report,) = records.set_aside_damaged(tmp_path)
+    assert message in report
+    assert "damaged/trial_1-1" in report
+    assert intact.exists()
     assert not place.exists()
     assert (tmp_path / "damaged/trial_1-1").is_dir()
     assert records.set_aside_damaged(tmp_path) == []
@@ -86,8 +87,8 @@ def test_damaged_trials_are_named_and_moved(tmp_path, damage, told):
 def test_a_damaged_oracle_is_moved(tmp_path):
     write_trial(tmp_path, 0)
     (tmp_path / "oracle.json").write_text('{"start_order": [')
-    (found,) = records.set_aside_damaged(tmp_path)
-    assert "oracle.json cannot be read" in found
+    (report,) = records.set_aside_damaged(tmp_path)
+    assert "oracle.json cannot be read" in report
     assert not (tmp_path / "oracle.json").exists()
 
 
@@ -100,8 +101,8 @@ def test_leaderboard_and_report(tmp_path, tuner, search):
     write_trial(out, 2, "FAILED", weight=0.01)
     write_trial(out, 10, accuracy=0.8, epsilon=10.0)
     plan = Plan(BASE, Space.parse(search), tuner, 12, "val_accuracy", 4)
-    found = leaderboard.write(plan, RunDirectory(out))
-    assert [record["trial"] for record in found] == ["1", "0", "10", "2"], "of equals the lower loss"
+    ranking = leaderboard.write(plan, AtomicFolder(out))
+    assert [record["trial"] for record in ranking] == ["1", "0", "10", "2"], "of equals the lower loss"
     rows = list(csv.DictReader((out / "leaderboard.csv").open()))
     assert [row["rank"] for row in rows] == ["1", "2", "3", ""]
     assert rows[-1]["reason"] == "<b>it broke</b>"
@@ -120,5 +121,5 @@ def test_the_loss_may_be_the_objective(tmp_path):
 
 def test_without_a_completed_trial_there_is_no_best(tmp_path):
     write_trial(tmp_path / "s", 0, "FAILED")
-    leaderboard.write(Plan(BASE, SPACE, "random", 12, "val_accuracy", 4), RunDirectory(tmp_path / "s"))
+    leaderboard.write(Plan(BASE, SPACE, "random", 12, "val_accuracy", 4), AtomicFolder(tmp_path / "s"))
     assert not (tmp_path / "s/best.json").exists()

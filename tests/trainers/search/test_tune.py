@@ -1,4 +1,4 @@
-"""`encapnet tune` as a user types it: to its end, with a trial that fails, killed and resumed, on two workers."""
+"""`encapnet tune`: a search with a failing trial, its results, real workers that are killed and resumed."""
 
 import csv
 import doctest
@@ -18,13 +18,14 @@ import keras_tuner
 import numpy as np
 import pytest
 from encapnet_tf.trainers import data
-from encapnet_tf.trainers.commands import tune
+from encapnet_tf.trainers.commands import cli, tune
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.data.augmentation.augment import Augmentation
 from encapnet_tf.trainers.data.pipeline.batches import training_batches
+from encapnet_tf.trainers.runs.atomic_folder import AtomicFolder
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
-from encapnet_tf.trainers.search import EncapNetHyperModel, hyper_model
+from encapnet_tf.trainers.search import EncapNetHyperModel, hyper_model, retrain, session, supervisor
 from encapnet_tf.trainers.search.plan import Plan
 from encapnet_tf.trainers.search.space import Space
 from encapnet_tf.trainers.search.tuner import TrialModel
@@ -33,8 +34,9 @@ from tests.trainers.search.test_records import write_trial
 
 COMMAND = [sys.executable, "-c", "from encapnet_tf.trainers.commands.cli import main; main()"]
 TINY = ["--epochs=1", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master",
-        "--train_limit=400"]  # fmt: skip
-SMALL = {"num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",)}
+        "--train_limit=400", "--jit_compile=false"]  # fmt: skip
+SMALL = {"num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",),
+         "jit_compile": "false", "iterations": 1}  # fmt: skip
 
 
 def encapnet(*arguments, cwd, **options):
@@ -42,65 +44,133 @@ def encapnet(*arguments, cwd, **options):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **options)
 
 
-def records(out):
-    found = [json.loads(path.read_text()) for path in sorted(out.glob("trial_*/record.json"))]
-    return {record["trial"]: record for record in found}
+def read_records(out):
+    records = [json.loads(path.read_text()) for path in sorted(out.glob("trial_*/record.json"))]
+    return {record["trial"]: record for record in records}
 
 
-def test_a_failed_trial_is_told_and_the_best_one_trains(tmp_path):
+@pytest.fixture
+def in_process(monkeypatch):
+    """Trials are trained in this process, instead of in a worker's."""
+
+    def run_trials(oracle, out, **_):
+        folder = AtomicFolder(out)
+        tuner = session._create_tuner(Plan.read(folder), folder)
+        tuner.oracle = oracle
+        tuner.search()
+
+    monkeypatch.setattr(supervisor, "run_local_workers", run_trials)
+    monkeypatch.setattr(session, "_hide_gpus", lambda: None)
+
+
+def test_a_failed_trial_is_reported_and_the_best_one_trains(tmp_path, monkeypatch, capsys, in_process):
+    monkeypatch.chdir(tmp_path)
     flags = ["--feedback=none", "--schedule=constant", "--search=learning_rate=0.003/1e38", "--tuner=grid"]
-    process = encapnet("tune", "--out=s", *TINY, *flags, "--retrain=1", "--retrain_epochs=1", cwd=tmp_path)
-    assert process.returncode == 1, process.stderr
-    assert "trial 0001 failed: The loss became" in process.stderr
-    out, found = tmp_path / "s", records(tmp_path / "s")
-    assert [found[trial]["status"] for trial in ("0000", "0001")] == ["completed", "failed"]
-    assert "Traceback" in found["0001"]["traceback"]
-    assert "FiniteLoss" in found["0001"]["traceback"] or "The loss became" in found["0001"]["traceback"]
+    args = cli._parse(["encapnet", "tune", "--out=s", *TINY, *flags, "--retrain=1", "--retrain_epochs=1"])
+    with (
+        mock.patch.object(TrialModel, "configured", autospec=True, side_effect=TrialModel.configured) as configured,
+        pytest.raises(UserError, match="trial 0001 failed: The loss became") as error,
+    ):
+        args.main(args)
+    assert error.value.status == 1
+    # Two trials, and a network that KerasTuner builds for each tuner: the chief's and the worker's.
+    assert configured.call_count == 4
+    out, records = tmp_path / "s", read_records(tmp_path / "s")
+    assert [records[trial]["status"] for trial in ("0000", "0001")] == ["completed", "failed"]
+    assert "Traceback" in records["0001"]["traceback"]
+    assert "The loss became" in records["0001"]["traceback"]
     assert json.loads((out / "trial_0001/trial.json").read_text())["status"] == "FAILED"
     for name in ("config.json", "metrics.jsonl", "record.json", "trial.json"):
         assert (out / "trial_0000" / name).exists()
     assert [row["status"] for row in csv.DictReader((out / "leaderboard.csv").open())] == ["completed", "failed"]
     assert "Failed trials" in (out / "report.html").read_text()
-    assert "next:        encapnet train --config=s/best.json --epochs=40" in process.stdout
-    # With the same seed and epochs, training gives what the trial gave: it is the same pipeline.
-    again = json.loads((out / "best/seed0/summary.json").read_text())
-    assert again["validation_accuracy"] == pytest.approx(found["0000"]["validation_accuracy"], abs=1e-9)
+    output = capsys.readouterr().out
+    assert "next:        encapnet train --config=s/best.json --epochs=40" in output
+    assert "best configuration, 1 seeds: test accuracy" in output
+    # With the same seed and epochs, training gives the trial's result: both use the same pipeline.
+    summary = json.loads((out / "best/seed0/summary.json").read_text())
+    assert summary["validation_accuracy"] == pytest.approx(records["0000"]["validation_accuracy"], abs=1e-9)
     assert json.loads((out / "best/seed0/config.json").read_text())["config"]["learning_rate"] == 0.003
 
 
-class TestVerdict:
-    """What the command says at the end; the search itself is replaced by the files it would leave."""
+class TestRetrain:
+    """Training the best configuration on several seeds, with a stand-in for the training function."""
+
+    def retrain(self, folder, monkeypatch, outcomes, **options):
+        def train(config, path):
+            run = RunDirectory.create("digits", path)
+            run.write_json(RunDirectory.config_file, {"config": config.to_json()})
+            if isinstance(outcomes[config.seed], Exception):
+                raise outcomes[config.seed]
+            accuracies = {"test_accuracy": outcomes[config.seed], "validation_accuracy": 0.5}
+            run.write_json(RunDirectory.summary_file, {"seed": config.seed, "epochs": config.epochs, **accuracies})
+
+        monkeypatch.setattr("encapnet_tf.trainers.fitting.train.train", train)
+        monkeypatch.setattr("keras.backend.clear_session", lambda: None)  # no network is built
+        return retrain.retrain(resolve("digits", {}), AtomicFolder(folder), **{"seeds": 3, "epochs": 2, **options})
+
+    def test_finished_seeds_are_skipped_and_failures_recorded(self, tmp_path, monkeypatch, capsys):
+        outcomes = {0: 0.9, 1: UserError("The loss became nan."), 2: UserError("Interrupted.", status=130)}
+        with pytest.raises(UserError, match="Interrupted"):
+            self.retrain(tmp_path, monkeypatch, outcomes)
+        assert self.retrain(tmp_path, monkeypatch, {0: AssertionError(), 1: AssertionError(), 2: 0.8}) == 1
+        assert "seed1 failed before; remove it to run it again" in capsys.readouterr().out
+        assert json.loads((tmp_path / "best/seed1/failed.json").read_text())["reason"] == "The loss became nan."
+        assert (tmp_path / "best/seed2-unfinished1").is_dir()
+        summaries = retrain.read_summaries(AtomicFolder(tmp_path))
+        assert [(run["seed"], run["epochs"], run["test_accuracy"]) for run in summaries] == [(0, 2, 0.9), (2, 2, 0.8)]
+        assert retrain.mean_and_deviation(summaries, "test_accuracy") == "85.00 ± 7.07 %"
+
+    def test_another_length_is_refused(self, tmp_path, monkeypatch):
+        self.retrain(tmp_path, monkeypatch, {0: 0.9}, seeds=1)
+        with pytest.raises(UserError, match="other settings: epochs=2 there, 3 now"):
+            self.retrain(tmp_path, monkeypatch, {0: 0.9}, seeds=1, epochs=3)
+
+
+class TestResults:
+    """Output and exit status of a finished search, whose files are written here instead of by trials."""
 
     PLAN = Plan(resolve("digits", {"feedback": "two", "epochs": 2}), Space.parse("lambda"), "random", 2, "val_loss", 4)
 
-    def end(self, out, monkeypatch, **trials):
-        from encapnet_tf.trainers.search import session
-
+    def finish(self, out, *statuses):
         out.mkdir()
-        for name, status in trials.items():
-            write_trial(out, name.removeprefix("t"), status)
-        monkeypatch.setattr(session, "search", lambda *_: None)
-        args = type("Args", (), {"workers": 1, "silent_minutes": 1, "retrain": 0})
-        tune._search(self.PLAN, RunDirectory(out), args, "alone")
+        for number, status in enumerate(statuses):
+            write_trial(out, number, status)
+        tune.finish(self.PLAN, AtomicFolder(out), SimpleNamespace(retrain=0))
 
-    def test_all_well(self, tmp_path, monkeypatch, capsys):
-        self.end(tmp_path / "s", monkeypatch, t0="COMPLETED", t1="COMPLETED")
+    def test_all_completed(self, tmp_path, capsys):
+        self.finish(tmp_path / "s", "COMPLETED", "COMPLETED")
         assert "2 trials completed, 0 did not" in capsys.readouterr().out
 
-    def test_one_failed(self, tmp_path, monkeypatch):
-        with pytest.raises(UserError, match="trial 1 failed: <b>it broke") as caught:
-            self.end(tmp_path / "s", monkeypatch, t0="COMPLETED", t1="FAILED")
-        assert caught.value.status == 1
+    @pytest.mark.parametrize(
+        ("statuses", "message"),
+        [
+            (["COMPLETED", "FAILED"], "trial 1 failed: <b>it broke"),
+            (["FAILED", "FAILED"], "Every one of the 2 trials failed, so there is no best"),
+            ([], "No trial ended"),
+        ],
+    )
+    def test_failures(self, tmp_path, statuses, message):
+        with pytest.raises(UserError, match=message) as error:
+            self.finish(tmp_path / "s", *statuses)
+        assert error.value.status == 1
 
-    def test_all_failed(self, tmp_path, monkeypatch):
-        with pytest.raises(UserError, match="Every one of the 2 trials failed, so there is no best") as caught:
-            self.end(tmp_path / "s", monkeypatch, t0="FAILED", t1="FAILED")
-        assert caught.value.status == 1
+    def test_an_interrupted_search_keeps_its_trials(self, tmp_path, monkeypatch):
+        def interrupt(plan, folder, *_, **__):
+            write_trial(folder.path, 0)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(session, "search", interrupt)
+        args = cli._parse(["encapnet", "tune", f"--out={tmp_path / 's'}"])
+        with pytest.raises(UserError, match="Resume with: encapnet tune --resume --out=") as error:
+            args.main(args)
+        assert error.value.status == 130
+        assert "1,0,completed" in (tmp_path / "s/leaderboard.csv").read_text()
 
 
 def test_the_hypermodel_in_kerastuners_own_tuner(tmp_path):
     """On the user's own arrays, by KerasTuner's search; the trial that cannot be built fails alone."""
-    config = resolve("digits", {**SMALL, "feedback": "half", "schedule": "constant"})
+    config = resolve("digits", {**SMALL, "feedback": "half", "extractor": "none", "schedule": "constant"})
     hypermodel = EncapNetHyperModel((8, 8, 1), 10, config, {"lambda": (0.1, 1.0), "epsilon": None})
     tuner = keras_tuner.RandomSearch(hypermodel, "val_accuracy", max_trials=1, directory=tmp_path, seed=1)
     images, labels = np.random.default_rng(0).uniform(0, 255, (32, 8, 8, 1)), np.arange(32) % 10
@@ -133,33 +203,33 @@ def test_the_hypermodel_refuses_what_it_cannot_do():
 def test_a_trial_has_the_batches_that_training_with_its_settings_has(tmp_path, monkeypatch, augment):
     """Another augmentation and batch size than the search's own: images, labels, steps and schedule are the trial's."""
     base = resolve("digits", {**SMALL, "image_size": 6, "epochs": 1})
-    trials = TrialModel(data.load(base), base, Space.parse("augment=affine/none/++/mixup,batch_size=64/100/5000"))
-    hp, given = keras_tuner.HyperParameters(), {}
+    model = TrialModel(data.load(base), base, Space.parse("augment=affine/none/++/mixup,batch_size=64/100/5000"))
+    hp, options = keras_tuner.HyperParameters(), {}
     hp.values |= {"augment": augment, "batch_size": 100}
-    model = trials.build(hp)
 
-    def fit(self, hp, model, batches, **options):
-        given.update(options, batches=batches)
+    def fit(self, hp, network, batches, **arguments):
+        options.update(arguments, batches=batches)
 
     monkeypatch.setattr(EncapNetHyperModel, "fit", fit)
-    trials.fit(hp, model, RunDirectory(tmp_path))
-    config = trials.configured(hp)
+    with model.trial(hp) as config:
+        network = model.build(hp)
+        model.fit(hp, network, RunDirectory(tmp_path))
+        three = mock.patch.object(type(network), "distribute_strategy", SimpleNamespace(num_replicas_in_sync=3))
+        with three, pytest.raises(UserError, match="--batch_size=100 does not go with 3 replicas"):
+            model.fit(hp, network, RunDirectory(tmp_path))
     dataset = data.load(config)
     expected = training_batches(
         dataset.train, 100, 1, config.seed, Augmentation(config.augment, dataset.views, classes=10)
     )
-    for found, wanted in zip(next(iter(given["batches"])), next(iter(expected)), strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    assert given["steps_per_epoch"] == len(dataset.train) // 100
-    rate = model.optimizer._learning_rate
-    assert rate.warmup_steps + rate.decay_steps == given["steps_per_epoch"], "the cosine ends with the last step"
-    assert next(iter(given["validation_data"]))[1].ndim == (2 if augment == "mixup" else 1)
-    three = mock.patch.object(type(model), "distribute_strategy", SimpleNamespace(num_replicas_in_sync=3))
-    with three, pytest.raises(UserError, match="--batch_size=100 does not go with 3 replicas"):
-        trials.fit(hp, model, RunDirectory(tmp_path))
+    for trial_part, training_part in zip(next(iter(options["batches"])), next(iter(expected)), strict=True):
+        np.testing.assert_array_equal(trial_part, training_part)
+    assert options["steps_per_epoch"] == len(dataset.train) // 100
+    rate = network.optimizer._learning_rate
+    assert rate.warmup_steps + rate.decay_steps == options["steps_per_epoch"], "the cosine ends with the last step"
+    assert next(iter(options["validation_data"]))[1].ndim == (2 if augment == "mixup" else 1)
     hp.values["batch_size"] = 5000
-    with pytest.raises(UserError, match="--batch_size=5000 is more than the 1293 training images"):
-        trials.build(hp)
+    with model.trial(hp), pytest.raises(UserError, match="--batch_size=5000 is more than the 1293 training images"):
+        model.build(hp)
 
 
 def _wait_for(condition, seconds=200):
@@ -180,19 +250,19 @@ def _children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
     out = tmp_path / "s"
-    flags = ["--feedback=half", "--iterations=1", "--trials=6", "--workers=2"]
+    flags = ["--feedback=none", "--search=learning_rate,weight_decay=0.001:0.1", "--trials=4", "--workers=2"]
     process = subprocess.Popen([*COMMAND, "tune", "--out=s", *TINY, *flags], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    _wait_for(lambda: any(record["status"] == "completed" for record in records(out).values()))
+    _wait_for(lambda: any(record["status"] == "completed" for record in read_records(out).values()))
     workers = _children(process.pid)
     assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     _wait_for(lambda: not any(map(_alive, workers)), 20)
     finished = {path.parent.name: path.stat().st_mtime_ns for path in out.glob("trial_*/record.json")}
-    finished = {name: at for name, at in finished.items() if records(out)[name[6:]]["status"] == "completed"}
+    finished = {name: at for name, at in finished.items() if read_records(out)[name[6:]]["status"] == "completed"}
     ended = {f"trial_{name}" for name in json.loads((out / "oracle.json").read_text())["end_order"]}
     (out / "trial_9").mkdir()  # a folder that was made, and no more
 
@@ -206,29 +276,33 @@ def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
     assert process.returncode == 0, output
     assert "trial_9/trial.json is missing" in output
     assert "died (-9)" in output
-    found = records(out)
-    assert sorted(found) == ["0", "1", "2", "3", "4", "5"]
-    assert all(record["status"] == "completed" for record in found.values())
-    assert len({tuple(record["settings"].values()) for record in found.values()}) == 6
+    trials = read_records(out)
+    assert sorted(trials) == ["0", "1", "2", "3"]
+    assert all(record["status"] == "completed" for record in trials.values())
+    assert len({tuple(record["settings"].values()) for record in trials.values()}) == 4
     for name in ended & set(finished):
         assert (out / name / "record.json").stat().st_mtime_ns == finished[name], "finished trials are not run again"
     order = json.loads((out / "oracle.json").read_text())["end_order"]
-    assert sorted(order) == sorted(found), "each ended once"
+    assert sorted(order) == sorted(trials), "each ended once"
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_a_chief_and_a_worker_by_kerastuners_variables(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    shared = {**os.environ, "KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
-    flags = ["--out=s", *TINY, "--feedback=none", "--search=learning_rate", "--trials=2"]
-    worker = subprocess.Popen([*COMMAND, "tune", *flags], cwd=tmp_path, env={**shared, "KERASTUNER_TUNER_ID": "worker"})
-    process = encapnet("tune", *flags, cwd=tmp_path, env={**shared, "KERASTUNER_TUNER_ID": "chief"})
-    assert process.returncode == 0, process.stderr
+    variables = {**os.environ, "KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
+    flags = ["--out=s", *TINY, "--feedback=none", "--schedule=constant", "--search=learning_rate=0.003/1e38"]
+    command = ["tune", *flags, "--tuner=grid"]
+    environment = {**variables, "KERASTUNER_TUNER_ID": "worker"}
+    worker = subprocess.Popen([*COMMAND, *command], cwd=tmp_path, env=environment)
+    process = encapnet(*command, cwd=tmp_path, env={**variables, "KERASTUNER_TUNER_ID": "chief"})
+    assert process.returncode == 1, process.stderr
+    assert "trial 0001 failed: The loss became" in process.stderr
     assert worker.wait(60) == 0
-    assert {record["worker"] for record in records(tmp_path / "s").values()} == {"worker"}
-    assert len(records(tmp_path / "s")) == 2
+    records = read_records(tmp_path / "s")
+    assert [records[trial]["status"] for trial in ("0000", "0001")] == ["completed", "failed"]
+    assert {record["worker"] for record in records.values()} == {"worker"}
 
 
 @pytest.mark.slow
@@ -237,5 +311,5 @@ def test_a_trial_on_two_replicas(tmp_path):
     command = [sys.executable, "-m", "tests.trainers.search.mirrored_trial", tmp_path]
     process = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280)
     assert process.returncode == 0, process.stderr
-    (record,) = records(tmp_path / "search").values()
+    (record,) = read_records(tmp_path / "search").values()
     assert record["status"] == "completed", record

@@ -1,0 +1,75 @@
+"""A process's role in a search, read from KerasTuner's environment variables, and the heartbeat files of workers."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from ..runs.errors import UserError
+
+ALONE, CHIEF, WORKER = "alone", "chief", "worker"
+# KerasTuner's own variables: address and port of the chief, and the name of this process.
+ADDRESS_VARIABLE, PORT_VARIABLE = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+NAME_VARIABLE = "KERASTUNER_TUNER_ID"
+SUPERVISOR_VARIABLE = "ENCAPNET_TUNE_SUPERVISOR"  # process id of the supervisor that started this worker
+# TensorFlow keeps what XLA compiled: on the digits a process grows by 0.2 to 0.4 GiB a trial, whether or not the jitted
+# helpers are dropped between trials. A worker that has run this many trials exits, and the supervisor starts another.
+TRIALS_PER_PROCESS = 6
+EXIT_TO_RESTART = 75  # exit status of a worker that asks its supervisor for a new process
+
+
+def role() -> str:
+    """Return this process's role in a search by its environment variables: "alone", "chief" or "worker".
+
+    Raises:
+        UserError: some of KerasTuner's variables are set and others are missing.
+    """
+    if ADDRESS_VARIABLE not in os.environ:
+        return ALONE
+    if missing := [name for name in (PORT_VARIABLE, NAME_VARIABLE) if name not in os.environ]:
+        raise UserError(
+            f"{ADDRESS_VARIABLE} is set, so {' and '.join(missing)} must be as well (KerasTuner's distribution)."
+        )
+    return CHIEF if CHIEF in os.environ[NAME_VARIABLE] else WORKER
+
+
+def heartbeat_file(out: Path, name: str | None = None) -> Path:
+    """Return the path of a worker's heartbeat file, which it touches while it makes progress.
+
+    Args:
+        out: the search's folder.
+        name: the worker's name; None is the worker that runs in this process.
+    """
+    return out / "workers" / f"{name or os.environ[NAME_VARIABLE]}.alive"
+
+
+def seconds_since_heartbeat(file: Path, start: float) -> float:
+    """Return the seconds since a worker's last heartbeat, or since `start` if that is later.
+
+    Args:
+        file: the worker's heartbeat file, which may not exist yet.
+        start: a `time.time()`, such as the start of the worker.
+    """
+    last = file.stat().st_mtime if file.exists() else 0.0
+    return time.time() - max(last, start)
+
+
+def exit_with_supervisor() -> bool:
+    """Start a thread in a worker that exits the process as soon as its supervisor is gone.
+
+    Otherwise KerasTuner's client would wait an hour for the answer of a chief that died.
+
+    Returns:
+        True if a supervisor started this process.
+    """
+    if SUPERVISOR_VARIABLE not in os.environ:
+        return False
+    supervisor = int(os.environ[SUPERVISOR_VARIABLE])
+
+    def watch():
+        while os.getppid() == supervisor:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return True
