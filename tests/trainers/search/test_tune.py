@@ -215,7 +215,7 @@ def test_a_trial_has_the_batches_that_training_with_its_settings_has(tmp_path, m
         network = model.build(hp)
         model.fit(hp, network, RunDirectory(tmp_path))
         three = mock.patch.object(type(network), "distribute_strategy", SimpleNamespace(num_replicas_in_sync=3))
-        with three, pytest.raises(UserError, match="--batch_size=100 does not go with 3 replicas"):
+        with three, pytest.raises(UserError, match="--batch_size=100 does not work with 3 replicas"):
             model.fit(hp, network, RunDirectory(tmp_path))
     dataset = data.load(config)
     expected = training_batches(
