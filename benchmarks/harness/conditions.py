@@ -1,4 +1,4 @@
-"""What a measurement ran on: hardware, versions, command."""
+"""The conditions of a measurement: hardware, versions, command, commit."""
 
 import datetime
 import importlib.metadata
@@ -23,7 +23,7 @@ PACKAGES = (
 
 
 def conditions():
-    """Everything that a figure depends on and its reader cannot see: a JSON-ready dictionary."""
+    """Return the command, commit, hardware, load and package versions of this run, as a JSON-ready dictionary."""
     return {
         "command": " ".join(["python -m", _module(), *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -58,10 +58,10 @@ def _cpu_model():
 
 
 def _commit():
-    """The commit measured, "+ changes" where files differ from it; None outside of a checkout."""
+    """Return the checked-out commit, with "+ changes" if the working tree is dirty; None outside of a checkout."""
 
     def git(*arguments):
-        folder = Path(__file__).parent
+        folder = Path(__file__).parents[1]
         process = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
         return process.stdout.strip() if process.returncode == 0 else None
 

@@ -1,4 +1,4 @@
-"""Line plots, where matplotlib is installed."""
+"""Line plots as PNG files, where matplotlib is installed."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Panel(NamedTuple):
 
 
 def draw(path, grid):
-    """Draws panels into a PNG; says so instead where matplotlib is not installed.
+    """Draw panels into a PNG, or print that matplotlib is not installed.
 
     Args:
         path: of the PNG.

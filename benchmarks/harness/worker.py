@@ -1,10 +1,10 @@
-"""The process in which contestants live: `python -m benchmarks.worker`. So frameworks keep their thread pools apart.
+"""The process in which contestants run: `python -m benchmarks.harness.worker`, one for each framework's thread pool.
 
-One JSON request a line comes in, one answer a line goes out:
+It reads one JSON request a line and writes one JSON answer a line:
 
     {"do": "prepare", "key", "factory", "arguments", "calibrate"} -> {"seconds", "facts"}    compiles, by running once
     {"do": "time", "key", "repetitions"}                          -> {"seconds"}             of one repetition
-    {"do": "forget"}                                              -> {}                      drops what was prepared
+    {"do": "forget"}                                              -> {}                      drops everything prepared
     {"do": "peak"}                                                -> {"resident", "device"}  bytes; device or null
 
 A request that fails is answered with {"error": one line}.
@@ -18,39 +18,36 @@ import time
 import traceback
 from pathlib import Path
 
-HIDDEN = "BENCHMARKS_HIDDEN_PACKAGES"  # environment variable: packages that the process is to do without
+HIDDEN = "BENCHMARKS_HIDDEN_PACKAGES"  # environment variable: packages that the process must not import
 
 
-def answer(request, prepared):
-    """Does what a request asks.
+def answer(request, runs):
+    """Carry out a request and return the answer, both as in the module's docstring.
 
     Args:
-        request: as in the module's docstring.
-        prepared: what has been prepared so far, key -> function; changed in place.
-
-    Returns:
-        The answer.
+        request: the request.
+        runs: key -> function of every contestant prepared so far; changed in place.
     """
     if request["do"] == "prepare":
         module, function = request["factory"].split(":")
-        made = getattr(importlib.import_module(module), function)(**request["arguments"])
-        made.run()
-        prepared[request["key"]] = made.run
-        return {"seconds": seconds_of(made.run, 1) if request["calibrate"] else None, "facts": made.facts}
+        prepared = getattr(importlib.import_module(module), function)(**request["arguments"])
+        prepared.run()
+        runs[request["key"]] = prepared.run
+        return {"seconds": mean_seconds(prepared.run, 1) if request["calibrate"] else None, "facts": prepared.facts}
     if request["do"] == "time":
-        if request["key"] not in prepared:
+        if request["key"] not in runs:
             raise RuntimeError("another contestant ended the process that they share")
-        return {"seconds": seconds_of(prepared[request["key"]], request["repetitions"])}
+        return {"seconds": mean_seconds(runs[request["key"]], request["repetitions"])}
     if request["do"] == "forget":
-        prepared.clear()
+        runs.clear()
         return {}
     if request["do"] == "peak":
         return peak_memory()
     raise ValueError(f"unknown request {request['do']!r}")
 
 
-def seconds_of(run, repetitions):
-    """Mean seconds of one of several runs in a row."""
+def mean_seconds(run, repetitions):
+    """Return the mean duration of consecutive runs."""
     start = time.perf_counter()
     for _ in range(repetitions):
         run()
@@ -58,7 +55,7 @@ def seconds_of(run, repetitions):
 
 
 def peak_memory():
-    """Largest resident size of this process so far, and the largest amount used on a JAX accelerator (or None)."""
+    """Return the peak bytes of this process so far: "resident", and "device" of a JAX accelerator or None."""
     device = None
     if "jax" in sys.modules:
         statistics = sys.modules["jax"].devices()[0].memory_stats()
@@ -68,8 +65,8 @@ def peak_memory():
     return {"resident": int(status["VmHWM"].split()[0]) * 1024, "device": device}
 
 
-class Hider:
-    """An import finder by which some packages are not installed.
+class ImportBlocker:
+    """An import finder that makes some packages look as if they were not installed.
 
     Args:
         packages: their names.
@@ -85,17 +82,18 @@ class Hider:
 
 
 def serve():
-    sys.meta_path.insert(0, Hider(os.environ.get(HIDDEN, "").split(",")))
-    # What libraries print to standard output goes to standard error; the answers have the pipe to themselves.
+    """Answer requests from standard input until it ends."""
+    sys.meta_path.insert(0, ImportBlocker(os.environ.get(HIDDEN, "").split(",")))
+    # Libraries that print to standard output must not write between the answers: they get standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    prepared = {}
+    runs = {}
     for line in sys.stdin:
         try:
-            reply = answer(json.loads(line), prepared)
+            reply = answer(json.loads(line), runs)
         except Exception as error:
             traceback.print_exc()
-            lines = str(error).strip().splitlines()  # TensorFlow says what happened last
+            lines = str(error).strip().splitlines()  # TensorFlow puts the cause on the last line
             reply = {"error": f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"}
         print(json.dumps(reply), file=answers, flush=True)
 

@@ -1,23 +1,23 @@
-"""A function of tensors, compiled as a training step compiles it, on Keras's TensorFlow or JAX backend."""
+"""Compiled calls of a function of tensors, as a training step compiles them, on Keras's TensorFlow or JAX backend."""
 
 import keras
 
-from benchmarks.contestants.random_arrays import direction
+from benchmarks.contestants.arrays import output_gradient
 
 
-def compiled(function, inputs, gradient, jit=False, variables=()):
-    """A call without arguments that runs `function(*inputs)`, its gradient too if asked, and waits for the results.
+def compiled(function, inputs, gradient, *, jit=False, variables=()):
+    """Return a call without arguments that runs `function(*inputs)`, and its gradient if asked, and waits for the end.
 
-    The gradient is of the output times fixed random numbers, summed (of a scalar output itself), with respect to every
-    input and to `variables`. Nothing is known when compiling: inputs and numbers are arguments of the compiled
-    function.
+    The gradient is that of the output times fixed random numbers, summed (of a scalar output itself), with respect to
+    every input and to `variables`. Inputs and random numbers are arguments of the compiled function, so that nothing
+    can be computed at compile time.
 
     Args:
         function: of tensors, to a tensor.
         inputs: NumPy arrays or tensors.
-        gradient: whether gradients are computed along.
+        gradient: whether gradients are computed too.
         jit: whether XLA compiles it (JAX always does).
-        variables: Keras variables that the function reads, to be differentiated by as well; TensorFlow only.
+        variables: Keras variables that the function reads, differentiated by as well; TensorFlow only.
 
     Returns:
         The call; it returns (output, gradients) or the output.
@@ -25,16 +25,25 @@ def compiled(function, inputs, gradient, jit=False, variables=()):
     inputs = [keras.ops.convert_to_tensor(x) for x in inputs]
     if keras.backend.backend() == "jax":
         return _with_jax(function, inputs, gradient)
-    return _with_tensorflow(function, inputs, gradient, jit, list(variables))
+    return _with_tensorflow(function, inputs, gradient, jit=jit, variables=list(variables))
 
 
-def _with_tensorflow(function, inputs, gradient, jit, variables):
+def device():
+    """Return the name of the backend's first device: a JAX accelerator's model, or "cpu:0"."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    return keras.distribution.list_devices()[0]
+
+
+def _with_tensorflow(function, inputs, gradient, *, jit, variables):
     import tensorflow as tf
 
     if not gradient:
         forward = tf.function(function, jit_compile=jit)
         return lambda: forward(*inputs)
-    weights = tf.constant(direction(*function(*inputs).shape))
+    weights = tf.constant(output_gradient(*function(*inputs).shape))
 
     sources = [v.value for v in variables]
 
@@ -55,7 +64,7 @@ def _with_jax(function, inputs, gradient):
         forward = jax.jit(function)
         return lambda: jax.block_until_ready(forward(*inputs))
     shape = jax.eval_shape(function, *inputs)
-    weights = keras.ops.convert_to_tensor(direction(*shape.shape), shape.dtype)
+    weights = keras.ops.convert_to_tensor(output_gradient(*shape.shape), shape.dtype)
 
     @jax.jit
     def value_and_gradient(inputs, weights):

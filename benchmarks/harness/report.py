@@ -1,11 +1,11 @@
-"""What a benchmark leaves: NAME.json with every round, NAME.md to read."""
+"""The files of a benchmark: NAME.json with figures and conditions, NAME.md to read."""
 
 import json
 from dataclasses import asdict, dataclass
 
-from benchmarks import machine
-from benchmarks.contestant import NotRun, Timing
-from benchmarks.harness import median
+from benchmarks.harness import conditions
+from benchmarks.harness.contestant import NotRun
+from benchmarks.harness.timing import median
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,10 @@ class Claim:
     """A figure with the limit that it should keep.
 
     Attributes:
-        text: what is compared.
-        value: the figure, or None where it could not be measured.
-        limit: what it should not pass.
-        at_least: whether the limit is a floor, not a ceiling.
+        text: description of the figure.
+        value: the figure, or None if it could not be measured.
+        limit: largest allowed value, or smallest with `at_least`.
+        at_least: whether the limit is a lower one.
         reason: why there is no value.
     """
 
@@ -40,57 +40,65 @@ class Claim:
 
 
 class Report:
-    """Collects a benchmark's tables, claims and raw figures, and writes them.
+    """A collection of a benchmark's tables, claims and figures, to be written as JSON and Markdown.
 
     Args:
         name: of the files.
         title: first line of the Markdown.
         about: a paragraph: what is measured and how.
-        quick: whether this was a run with --quick, which is then said.
+        quick: whether this was a run with --quick, which the Markdown then says.
     """
 
     def __init__(self, name, title, about, quick=False):
         self._name, self._title = name, title
         self._about = ("**--quick: so small and short that no figure here means anything.** " if quick else "") + about
-        self._conditions = machine.conditions()
+        self._conditions = conditions.conditions()
         self._tables, self._claims, self._notes, self._cases = [], [], [], []
         self._extra = {}
 
     def case(self, description, results):
-        """Keeps the results of one `measure`, {name: Timing or NotRun}; `description` says of what, JSON types."""
+        """Record the results of one `measure` for the JSON.
+
+        Args:
+            description: of the problem that was measured, JSON types.
+            results: {name: `Timing` or `NotRun`}; times are written as median, quartiles and extremes.
+        """
         self._cases.append((description, results))
 
     def table(self, rows, title=None):
-        """Adds a table: rows are dictionaries, column -> text or number; a column that a row lacks is left empty."""
+        """Add a table: rows are dictionaries, column -> text or number; a missing column is left empty."""
         if rows:
             self._tables.append((title, rows))
 
-    def claim(self, text, value, limit, at_least=False, reason=""):
-        """Adds and prints a `Claim`."""
+    def claim(self, text, value, limit, *, at_least=False, reason=""):
+        """Add and print a `Claim`."""
         self._claims.append(Claim(text, value, limit, at_least, reason))
         print(self._claims[-1], flush=True)
 
     def note(self, text):
-        """Adds a line below the tables."""
+        """Add a line below the tables."""
         self._notes.append(text)
 
     def extra(self, name, value):
-        """Keeps further figures in the JSON under a name."""
+        """Record further figures in the JSON under a name."""
         self._extra[name] = value
 
     def write(self, folder):
-        """Writes NAME.json and NAME.md into a folder, which is made, and says where."""
+        """Write NAME.json and NAME.md into a folder, which is made if missing, and print their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         data = {
             **self._conditions,
-            "cases": [{"case": case, "results": {n: _raw(r) for n, r in found.items()}} for case, found in self._cases],
+            "cases": [
+                {"case": case, "results": {name: result.summary() for name, result in results.items()}}
+                for case, results in self._cases
+            ],
             "tables": [{"title": title, "rows": rows} for title, rows in self._tables],
             "claims": [{**asdict(claim), "holds": claim.holds} for claim in self._claims],
             "notes": self._notes,
             **self._extra,
         }
         path = folder / f"{self._name}.json"
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json_text(data) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(self._markdown(), encoding="utf-8")
         print(f"wrote {path} and {path.with_suffix('.md').name}")
 
@@ -108,23 +116,37 @@ class Report:
             parts += ([f"## {title}"] if title else []) + [markdown_table(rows)]
         if self._claims:
             parts.append("\n".join(f"- {claim}" for claim in self._claims))
-        not_run = {f"{n}: not run: {r.reason}" for _, found in self._cases for n, r in found.items() if _failed(r)}
-        notes = self._notes + sorted(not_run)
+        failures = {(name, r.reason) for _, results in self._cases for name, r in results.items() if _failed(r)}
+        notes = self._notes + sorted(f"{name}: not run: {reason}" for name, reason in failures)
         if notes:
             parts.append("\n".join(f"- {note}" for note in notes))
         return "\n\n".join(parts) + "\n"
 
 
 def milliseconds(results):
-    """Table cells {name: median milliseconds, or "not run"} of one `measure`."""
+    """Return table cells {name: median milliseconds, or "not run"} of one `measure`."""
     return {name: "not run" if _failed(result) else 1e3 * median(result) for name, result in results.items()}
 
 
 def markdown_table(rows):
-    """A Markdown table of dictionaries; columns in the order in which they first appear."""
+    """Return dictionaries as a Markdown table; columns in the order in which they first appear."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [columns, ["---"] * len(columns)] + [[_cell(row.get(column)) for column in columns] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def json_text(value, level=0):
+    """Return JSON whose top two levels are indented and in which one result, table row or claim takes one line."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    nested = any(isinstance(part, (dict, list)) for part in inner)
+    if not inner or level >= 4 or (level >= 2 and not nested):
+        return json.dumps(value)
+    parts = [json_text(part, level + 1) for part in inner]
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(key)}: {part}" for key, part in zip(value, parts, strict=True)]
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    indent = "\n" + " " * level
+    return f"{first}{indent} " + f",{indent} ".join(parts) + f"{indent}{last}"
 
 
 def _cell(value):
@@ -139,7 +161,3 @@ def _cell(value):
 
 def _failed(result):
     return isinstance(result, NotRun)
-
-
-def _raw(result):
-    return asdict(result) | ({"median": median(result)} if isinstance(result, Timing) else {})

@@ -1,4 +1,4 @@
-"""Worker processes as the parent sees them: started when first asked, ended together."""
+"""Worker processes of a benchmark, controlled from the parent: started on their first request, ended together."""
 
 import json
 import os
@@ -9,23 +9,23 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-# Waiting OpenMP threads sleep; spinning, they would slow down whoever's turn it is.
+ROOT = Path(__file__).resolve().parents[2]
+# OpenMP threads that wait must sleep: spinning, they would slow down the contestant that is being timed.
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
 TIME_LIMIT = 600  # seconds for one request
-MEMORY_SHARE = 0.8  # of what is free at the start, for one worker
+MEMORY_SHARE = 0.8  # of the memory that is free at the start, for one worker
 
 
 class WorkerFailed(Exception):
-    """A request that a worker could not do; the message is one line."""
+    """A request that a worker could not carry out; the message is one line."""
 
 
 class Processes:
-    """The workers of a benchmark; a context manager that ends them.
+    """The worker processes of a benchmark; a context manager that ends them.
 
     Args:
         time_limit: seconds a request may take before its worker is killed.
-        memory_limit: bytes a worker may hold before it is killed; by default most of what is free now.
+        memory_limit: bytes a worker may hold before it is killed; default: 80 % of the memory that is free now.
     """
 
     def __init__(self, time_limit=TIME_LIMIT, memory_limit=None):
@@ -40,28 +40,32 @@ class Processes:
         self.close()
 
     def close(self):
-        """Ends every worker."""
+        """End every worker."""
         while self._workers:
             _end(*self._workers.popitem()[1])
 
-    def ask(self, contestant, **request):
-        """Sends a request to a contestant's process, which is started if need be.
+    def request(self, contestant, **fields):
+        """Send a request to a contestant's process, started if necessary, and return the answer.
+
+        Args:
+            contestant: the `Contestant`.
+            **fields: of the request, as in `worker`.
 
         Raises:
-            WorkerFailed: the worker answered with an error; or it died, took too long or too much memory, and then it
-                is gone, with everything that was prepared in it.
+            WorkerFailed: the worker answered with an error; or it died, or was killed because it exceeded a limit. A
+                dead worker has lost everything that was prepared in it.
         """
         process, log = self._workers.get(contestant.process) or self._start(contestant)
         try:
-            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.write(json.dumps(fields) + "\n")
             process.stdin.flush()
-            excess = self._await(process)
+            excess = self._wait_for_answer(process)
             line = "" if excess else process.stdout.readline()
         except BrokenPipeError:
             excess, line = None, ""
         if not line:
             del self._workers[contestant.process]
-            reason = excess or _last_words(process, log)
+            reason = excess or _exit_message(process, log)
             _end(process, log)
             raise WorkerFailed(reason)
         reply = json.loads(line)
@@ -69,8 +73,8 @@ class Processes:
             raise WorkerFailed(reply["error"])
         return reply
 
-    def _await(self, process):
-        """Waits for an answer, or for the process's end; what it took too much of, or None."""
+    def _wait_for_answer(self, process):
+        """Wait until the process answers or ends; return the limit that it exceeded, or None."""
         start = time.monotonic()
         while not select.select([process.stdout], [], [], 0.2)[0]:
             if time.monotonic() - start > self._time_limit:
@@ -83,7 +87,7 @@ class Processes:
         log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (open as long as the worker)
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker"],
+            [sys.executable, "-m", "benchmarks.harness.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -95,12 +99,12 @@ class Processes:
 
 
 def _kibibytes(path, name):
-    """A figure of a file like /proc/meminfo; 0 where it has none."""
+    """Return the field `name` of a file like /proc/meminfo, in KiB; 0 if there is none."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 
 
-def _last_words(process, log):
+def _exit_message(process, log):
     code = process.wait()
     log.seek(0)
     lines = [line.strip() for line in log if line.strip()]

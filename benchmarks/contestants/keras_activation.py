@@ -1,16 +1,16 @@
-"""BatchNorm-ReLU-squash in Keras: the library's layer, and the operations one by one."""
+"""BatchNorm-ReLU-squash in Keras: the library's layer, and one operation after another."""
 
 import keras
-from keras import ops
+from keras import ops as K
 
-from benchmarks.contestant import Prepared
-from benchmarks.contestants.compiled import compiled
-from benchmarks.contestants.random_arrays import normal
+from benchmarks.contestants.arrays import normal
+from benchmarks.contestants.keras_calls import compiled
+from benchmarks.harness.contestant import Prepared
 from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 
 
 class SeparateOperations(keras.layers.Layer):
-    """What a user would write: Keras's batch normalisation, its ReLU, and the squash as it is written on paper.
+    """Keras's batch normalisation, then its ReLU, then a squash written out, as a user would write them.
 
     Args:
         capsule_dim: components of a capsule.
@@ -25,17 +25,17 @@ class SeparateOperations(keras.layers.Layer):
         self.norm.build(input_shape)
 
     def call(self, inputs, training=None):
-        x = ops.relu(self.norm(inputs, training=training))
-        x = ops.reshape(x, (*x.shape[:-1], -1, self.capsule_dim))
-        squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
-        return ops.reshape(x * (ops.sqrt(squared + 1e-12) / (1.0 + squared)), inputs.shape)
+        x = K.relu(self.norm(inputs, training=training))
+        x = K.reshape(x, (*x.shape[:-1], -1, self.capsule_dim))
+        squared = K.sum(K.square(x), axis=-1, keepdims=True)
+        return K.reshape(x * (K.sqrt(squared + 1e-12) / (1.0 + squared)), inputs.shape)
 
 
 LAYERS = {"library": CapsuleActivation, "separate": SeparateOperations}
 
 
-def keras_activation(layer, size, capsules, capsule_dim, batch, gradient, jit=False):
-    """BatchNorm-ReLU-squash in training.
+def activation(*, layer, size, capsules, capsule_dim, batch, gradient, jit=False):
+    """Prepare BatchNorm-ReLU-squash in training.
 
     Args:
         layer: "library" or "separate".
@@ -49,9 +49,9 @@ def keras_activation(layer, size, capsules, capsule_dim, batch, gradient, jit=Fa
     layer.build(x.shape)
     weights = layer.trainable_variables
     if keras.backend.backend() == "tensorflow":  # the variables themselves, moving statistics updated
-        return Prepared(compiled(lambda x: layer(x, training=True), [x], gradient, jit, weights))
+        return Prepared(compiled(lambda x: layer(x, training=True), [x], gradient, jit=jit, variables=weights))
 
     def function(x, *weights):
         return layer.stateless_call(list(weights), list(layer.non_trainable_variables), x, training=True)[0]
 
-    return Prepared(compiled(function, [x, *weights], gradient, jit))
+    return Prepared(compiled(function, [x, *weights], gradient, jit=jit))

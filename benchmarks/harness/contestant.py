@@ -1,16 +1,17 @@
-"""What takes part in a benchmark: a name, and where the worker process finds the code."""
+"""Contestants of a benchmark and their results: times, or the reason why there are none."""
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """What a contestant's factory returns.
+    """A contestant ready to be timed, as its factory returns it.
 
     Attributes:
-        run: does the work once, to its end (nothing left running on a device); its result is ignored.
-        facts: what else is worth reporting, JSON types: accuracy, parameters, ...
+        run: does the work once and waits for its end on the device; its result is ignored.
+        facts: other figures for the report, JSON types: accuracy, parameters, ...
     """
 
     run: Callable[[], Any]
@@ -25,9 +26,10 @@ class Contestant:
         name: column of the report.
         factory: "package.module:function", called in the worker; returns a `Prepared`.
         arguments: the factory's, JSON types.
-        worker: the process it lives in. Contestants of one framework may share one; by default it has its own.
+        worker: name of the process that runs it. Contestants of one framework may share one; default: a process for
+            this contestant alone.
         environment: environment variables of that process.
-        slow: whether it is timed once, in the first round, and no more.
+        slow: whether it is timed in the first round only.
     """
 
     name: str
@@ -56,6 +58,22 @@ class Timing:
     repetitions: int
     facts: dict
 
+    def summary(self) -> dict:
+        """Return median, quartiles, extremes and number of rounds, for a results file."""
+        one_round = len(self.seconds) == 1
+        lower, median, upper = (
+            self.seconds * 3 if one_round else statistics.quantiles(self.seconds, n=4, method="inclusive")
+        )
+        return {
+            "median": median,
+            "quartiles": [lower, upper],
+            "min": min(self.seconds),
+            "max": max(self.seconds),
+            "rounds": len(self.seconds),
+            "repetitions": self.repetitions,
+            "facts": self.facts,
+        }
+
 
 @dataclass(frozen=True)
 class NotRun:
@@ -66,3 +84,6 @@ class NotRun:
     """
 
     reason: str
+
+    def summary(self) -> dict:
+        return {"reason": self.reason}
