@@ -1,4 +1,4 @@
-"""The two verbs as a user types them."""
+"""The commands `encapnet export` and `encapnet predict` in processes, as a user types them."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def test_wrong_input_is_no_traceback(tmp_path):
 
 def test_training_loads_no_export(tmp_path):
     code = (
-        "import sys; from encapnet_tf.trainers import cli; cli._parse(['encapnet', 'train']); "
+        "import sys; from encapnet_tf.trainers.commands import cli; cli._parse(['encapnet', 'train']); "
         "print([name for name in sys.modules if name.startswith('encapnet_tf.export')])"
     )
     process = encapnet(cwd=tmp_path, code=code)

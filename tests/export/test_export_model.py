@@ -1,4 +1,4 @@
-"""`export_model`: any Keras classifier, with images of one's own."""
+"""`export_model`: any Keras classifier, with any images."""
 
 import doctest
 import importlib
@@ -94,7 +94,7 @@ def test_mobilenet_whole(tmp_path):
 
 
 def whole(model, folder, epochs=4, tflite=tuple(VARIANTS)):
-    """Trains a little on the digits and exports with every check on."""
+    """Train briefly on the digits and export with every check."""
     split = digits(None, None)
     size, channels = model.input_shape[1], model.input_shape[3]
 
@@ -109,6 +109,6 @@ def whole(model, folder, epochs=4, tflite=tuple(VARIANTS)):
     path = export_model(
         model, test, split.test.labels, name="whole", folder=folder, calibration_images=train[:200], tflite=tflite
     )
-    found = json.loads((path / "parity.json").read_text())
-    assert found["holds"]
-    assert found["images"] == 360
+    report = json.loads((path / "parity.json").read_text())
+    assert report["holds"]
+    assert report["images"] == 360

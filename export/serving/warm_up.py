@@ -1,20 +1,20 @@
-"""Requests that TF Serving replays when it loads a model, so that the first user does not wait for its kernels."""
+"""Warm-up requests of a SavedModel, which TF Serving replays on loading so that the first user does not wait."""
 
 from pathlib import Path
 
 import tensorflow as tf
 
-from ..serving.messages import PredictionLog, PredictLog, predict_request
+from .messages import PredictionLog, PredictLog, predict_request
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 
 
-def write_warm_up(saved_model, name: str, requests):
-    """Puts the requests where TF Serving looks for them.
+def write_warm_up(saved_model: Path, name: str, requests: list):
+    """Write warm-up requests into a SavedModel, in the file that TF Serving reads.
 
     Args:
         saved_model: folder of the version.
-        name: the model's, at the server.
+        name: of the model, at the server.
         requests: list of (signature, images): an array, or a list of bytes.
     """
     path = Path(saved_model) / FILE
@@ -25,8 +25,8 @@ def write_warm_up(saved_model, name: str, requests):
             writer.write(log.SerializeToString())
 
 
-def read_warm_up(saved_model) -> list:
-    """The requests (signature, images) of a version."""
+def read_warm_up(saved_model: Path) -> list:
+    """Return the warm-up requests (signature, images) of a SavedModel."""
     records = tf.data.TFRecordDataset(str(Path(saved_model) / FILE)).as_numpy_iterator()
     requests = [PredictionLog.FromString(record).predict_log.request for record in records]
     return [(request.model_spec.signature_name, tf.make_ndarray(request.inputs["images"])) for request in requests]

@@ -1,6 +1,7 @@
-"""Answers requests by a SavedModel, in a process that cannot import the package the model was made with.
+"""Script that runs a SavedModel with plain TensorFlow, in a process that cannot import encapnet_tf.
 
-Usage: python saved_model_process.py FOLDER, with FOLDER/requests.pickle as `runtimes` writes it.
+Usage: python saved_model_process.py FOLDER. Reads FOLDER/requests.pickle, which `runtimes` writes, and writes
+FOLDER/answers.pickle.
 """
 
 import pickle
@@ -8,15 +9,16 @@ import sys
 from pathlib import Path
 
 
-class Refusal:
-    """A finder of modules that finds the package nowhere."""
+class ImportBlocker:
+    """An import finder that raises for encapnet_tf and its modules."""
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "encapnet_tf":
-            raise ImportError(f"{name} is not to be imported here")
+            raise ImportError(f"{name} must not be imported in this process")
 
 
 def answers(path, requests):
+    """Yield {output: array}, or an error's message, for each request (signature, images)."""
     import tensorflow as tf
 
     signatures = tf.saved_model.load(path).signatures
@@ -30,8 +32,8 @@ def answers(path, requests):
 
 
 if __name__ == "__main__":
-    sys.meta_path.insert(0, Refusal())
+    sys.meta_path.insert(0, ImportBlocker())
     folder = Path(sys.argv[1])
     task = pickle.loads((folder / "requests.pickle").read_bytes())
-    found = list(answers(task["saved_model"], task["requests"]))
-    (folder / "answers.pickle").write_bytes(pickle.dumps(found))
+    result = list(answers(task["saved_model"], task["requests"]))
+    (folder / "answers.pickle").write_bytes(pickle.dumps(result))

@@ -1,6 +1,7 @@
-"""Answers requests by a SavedModel through TensorFlow's C API, the loader of TF Serving, without Python TensorFlow.
+"""Script that runs a SavedModel by TensorFlow's C API, the loader of TF Serving, without Python TensorFlow.
 
-Usage: python c_api_process.py FOLDER, with FOLDER/requests.pickle as `runtimes` writes it.
+Usage: python c_api_process.py FOLDER. Reads FOLDER/requests.pickle, which `runtimes` writes, and writes
+FOLDER/answers.pickle.
 """
 
 import ctypes
@@ -22,15 +23,15 @@ class Output(ctypes.Structure):
 
 
 class CApi:
-    """A session on a SavedModel.
+    """A TensorFlow session with a SavedModel loaded by the C API.
 
     Args:
-        folder: of the shared libraries.
+        folder: of TensorFlow's shared libraries.
         path: of the SavedModel.
         inputs, outputs: signature -> name -> tensor's name in the graph.
     """
 
-    def __init__(self, folder, path, inputs, outputs):
+    def __init__(self, folder, path, *, inputs, outputs):
         self.tf = _library(folder)
         self.inputs, self.outputs = inputs, outputs
         self.status = self.tf.TF_NewStatus()
@@ -42,32 +43,35 @@ class CApi:
         self.check()
 
     def check(self):
+        """Raise if the last call of the C API failed."""
         if self.tf.TF_GetCode(self.status):
             raise RuntimeError(self.tf.TF_Message(self.status).decode(errors="replace"))
 
     def run(self, signature, images) -> dict:
-        (fed,) = self.inputs[signature].values()
+        """Run a signature on a batch and return {output: array}."""
+        (input_name,) = self.inputs[signature].values()
         names = list(self.outputs[signature])
-        fetched = (Output * len(names))(*(self.output(self.outputs[signature][name]) for name in names))
-        given, results = (c_void_p * 1)(self.tensor(images)), (c_void_p * len(names))()
+        fetches = (Output * len(names))(*(self.output(self.outputs[signature][name]) for name in names))
+        feeds, results = (c_void_p * 1)(self.tensor(images)), (c_void_p * len(names))()
         try:
             self.tf.TF_SessionRun(
-                self.session, None, byref(self.output(fed)), given, 1, fetched, results, len(names), None, 0, None,
-                self.status,
+                self.session, None, byref(self.output(input_name)), feeds, 1, fetches, results, len(names), None, 0,
+                None, self.status,
             )  # fmt: skip
             self.check()
             return {name: self.array(tensor) for name, tensor in zip(names, results, strict=True)}
         finally:
-            for tensor in (*given, *results):
+            for tensor in (*feeds, *results):
                 if tensor:
                     self.tf.TF_DeleteTensor(tensor)
 
     def output(self, name):
+        """Return the TF_Output of a tensor name such as "serve_uint8:0"."""
         operation, index = name.split(":")
         return Output(self.tf.TF_GraphOperationByName(self.graph, operation.encode()), int(index))
 
     def tensor(self, images):
-        """A TF_Tensor of an array, or of a list of byte strings."""
+        """Create a TF_Tensor from an array or a list of byte strings."""
         strings = isinstance(images, list)
         shape = (len(images),) if strings else images.shape
         size = _STRING_SIZE * len(images) if strings else images.nbytes
@@ -84,6 +88,7 @@ class CApi:
         return tensor
 
     def array(self, tensor):
+        """Copy a TF_Tensor into an array."""
         shape = [self.tf.TF_Dim(tensor, i) for i in range(self.tf.TF_NumDims(tensor))]
         kind, size = _TYPES[self.tf.TF_TensorType(tensor)], self.tf.TF_TensorByteSize(tensor)
         buffer = ctypes.string_at(self.tf.TF_TensorData(tensor), size) if size else b""
@@ -91,7 +96,7 @@ class CApi:
 
 
 def _library(folder):
-    """libtensorflow with the argument and result types of the functions used here."""
+    """Load libtensorflow and declare the argument and result types of the functions used here."""
     for name in ("libtensorflow_framework", "libtensorflow_cc"):
         (path,) = [path for path in sorted(Path(folder).glob(f"{name}.*")) if path.suffixes[0] in (".so", ".2")][:1]
         tf = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
@@ -124,7 +129,7 @@ def _library(folder):
 
 
 def _answers(task):
-    model = CApi(task["libraries"], task["saved_model"], task["inputs"], task["outputs"])
+    model = CApi(task["libraries"], task["saved_model"], inputs=task["inputs"], outputs=task["outputs"])
     for signature, images in task["requests"]:
         try:
             yield model.run(signature, images)
@@ -135,7 +140,7 @@ def _answers(task):
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     task = pickle.loads((folder / "requests.pickle").read_bytes())
-    found = list(_answers(task))
+    answers = list(_answers(task))
     if {"tensorflow", "keras", "encapnet_tf"} & set(sys.modules):
-        raise SystemExit("Python TensorFlow was imported: this proves nothing.")
-    (folder / "answers.pickle").write_bytes(pickle.dumps(found))
+        raise SystemExit("Python TensorFlow was imported, so this run does not test the C API alone.")
+    (folder / "answers.pickle").write_bytes(pickle.dumps(answers))
