@@ -25,7 +25,7 @@ ABOUT = (
 
 
 def contestants(size, capsule_dim, *, gradient, batch):
-    """Return the contestants for one size, floor included."""
+    """Return the contestants for BatchNorm-ReLU-squash of one size, floor included."""
     common = {
         "size": size, "capsules": CAPSULES, "capsule_dim": capsule_dim, "batch": batch, "gradient": gradient
     }  # fmt: skip
@@ -80,7 +80,7 @@ def main(arguments=None):
 
 
 def add_claim(report, size, results):
-    """Claim at most half of the separate operations' time, and note the ratio to the floor."""
+    """Add a claim that the library takes at most half of the separate operations' time, and a note on the floor."""
     ratios = ratio(results["ours"], results["separate operations"])
     report.claim(
         f"{size}, forward + gradient: ours / separate operations", ratios and ratios[0], 0.5, reason="see below"

@@ -98,7 +98,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Claim a limit on the library's largest ratio to the fastest alternative, over all shapes."""
+    """Add a claim on the library's largest ratio to the fastest alternative, over all shapes."""
     worst, shape_and_rival = None, ""
     for shape, results in measurements:
         best = fastest(results, [*lowerings(shape), "native"])
@@ -110,7 +110,7 @@ def add_alternatives_claim(report, title, measurements):
 
 
 def add_sum_claims(report, title, measurements):
-    """Claim limits on the library's ratio to PyTorch's faster memory layout, times summed over shapes."""
+    """Add claims on the library's ratio to PyTorch's faster memory layout, times summed over shapes."""
     selections = {
         "the mappings": [m for m in measurements if m[0].role.startswith("mapping")],
         "all shapes": measurements,

@@ -10,7 +10,7 @@ COEFFICIENTS = 2 * (TYPE2 + 1)  # m1 and m2 of each capConv layer
 
 @dataclass(frozen=True)
 class Shape:
-    """A grouped convolution.
+    """The shape of a convolution in EncapNet-18 and how often it occurs.
 
     Attributes:
         role: its place in the network.

@@ -36,7 +36,7 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return the contestants of a series, one process each: value -> `Contestant`."""
+    """Return the training steps of a series as contestants, one process each: value -> `Contestant`."""
     factory = "benchmarks.contestants.networks:training_step"
     contestants = {}
     for value, (options, batch) in list(values.items())[: 2 if quick else None]:
@@ -47,7 +47,7 @@ def contestants_of(values, quick):
 
 
 def measure_series(contestants, rounds):
-    """Return times and memory of a series: (results of `measure`, value -> peak bytes or None)."""
+    """Return times and peak memory of a series' contestants: (results of `measure`, value -> bytes or None)."""
     with Processes() as processes:
         results = measure(list(contestants.values()), rounds, processes)
         peaks = {}

@@ -104,7 +104,7 @@ def conditions() -> dict:
 
 
 def measure(seconds: float) -> dict:
-    """Measure every source and augmentation.
+    """Measure the input pipeline's rate for every image source and augmentation.
 
     Args:
         seconds: how long each pipeline runs.

@@ -130,7 +130,7 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
 
 
 def add_claims(report, problem, results):
-    """Claim limits on the library's speed against the best other library and against the floor."""
+    """Add claims on the library's speed against the best other library and against the floor."""
     best, speed_up, overhead = compare(results, "ours", "floor")
     text = f"forward + gradient, B {problem['B']}, d {problem['d']}, L {problem['L']}"
     reason = "ours or all others did not run"

@@ -9,7 +9,7 @@ LEFT_OUT = NotRun("left out of this run")
 
 
 def add_claims(report, groups):
-    """Add a claim for every limit to the report.
+    """Add a claim to the report for each speed and memory limit of whole networks.
 
     Args:
         report: a `Report`.

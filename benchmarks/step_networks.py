@@ -12,7 +12,7 @@ TINY = {"input_shape": (16, 16, 3), "num_capsules": 4}
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the comparison.
+    """A network whose steps are timed: its builder and options.
 
     Attributes:
         name: row of the table.

@@ -14,12 +14,12 @@ from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """Compute the convolution as the library does in training."""
+    """Compute a grouped convolution as the library does in training."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 
 def ours_inference(x, kernel, groups, strides):
-    """Compute the convolution as the library does in inference."""
+    """Compute a grouped convolution as the library does in inference."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=False)
 
 

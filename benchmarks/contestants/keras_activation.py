@@ -35,7 +35,7 @@ LAYERS = {"library": CapsuleActivation, "separate": SeparateOperations}
 
 
 def activation(*, layer, size, capsules, capsule_dim, batch, gradient, jit=False):
-    """Prepare BatchNorm-ReLU-squash in training.
+    """Prepare a timed call of BatchNorm-ReLU-squash in training, in Keras.
 
     Args:
         layer: "library" or "separate".

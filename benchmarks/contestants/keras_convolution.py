@@ -7,7 +7,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
-    """Prepare a lowering, compiled for a shape.
+    """Prepare a timed call of a grouped convolution's lowering, compiled for a shape.
 
     Args:
         lowering: a function of `convolution_lowerings`; "ours" without gradient is the library's in inference.
@@ -28,7 +28,7 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
 
 
 def _transposed(lowering, shape, groups, *, training):
-    """Return the lowering's transposed convolution to twice the size, a function of (x, kernel, bias)."""
+    """Return a function of (x, kernel, bias): a lowering's transposed convolution to twice the size."""
     size = 2 * shape["size"]
     if lowering == "ours":
         return lowerings.ours_transposed(size, groups, shape["dim_in"], shape["dim_out"], training=training)

@@ -14,7 +14,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def training_step(builder, options, batch, dtype="float32"):
-    """Prepare a training step: Adam on the margin loss, compiled as `model.compile` does by default.
+    """Prepare a timed training step: Adam on the margin loss, compiled as `model.compile` does by default.
 
     Args:
         builder: name in `encapnet_tf.models`.
@@ -31,7 +31,7 @@ def training_step(builder, options, batch, dtype="float32"):
 
 
 def inference_step(builder, options, batch, dtype="float32"):
-    """Prepare the scores of a batch, compiled as `model.predict` does by default.
+    """Prepare a timed inference step: scores of a batch, compiled as `model.predict` does by default.
 
     Args:
         builder, options, batch, dtype: as in `training_step`.
@@ -45,7 +45,7 @@ def inference_step(builder, options, batch, dtype="float32"):
 
 
 def dense_convolutions(builder, options, batch, dtype="float32"):
-    """Prepare the backend's dense convolution, forward + gradient, on the shapes of a network's dense convolutions.
+    """Prepare timed dense convolutions of the backend, forward + gradient, on the shapes of those of a network.
 
     They run one after another, each compiled separately; gradients are with respect to input and kernel.
 
@@ -67,7 +67,7 @@ def dense_convolutions(builder, options, batch, dtype="float32"):
 
 @functools.cache
 def network(builder, options, dtype):
-    """Build a model, once a process.
+    """Build a network of `encapnet_tf.models`, once a process.
 
     Args:
         builder: name in `encapnet_tf.models`.

@@ -9,7 +9,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ours(*, size, dim, iterations, gradient, dtype="float32"):
-    """Prepare the library's divergence: value, and gradient if asked, from one compiled call.
+    """Prepare a timed call of the library's Sinkhorn divergence: value, and gradient if asked.
 
     Args:
         size, dim: of the problem.
@@ -29,7 +29,7 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Prepare three cost matrices, one exp and the gradient of their sum: a divergence whose solver takes no time."""
+    """Prepare a timed floor: three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time."""
 
     def value(x, y):
         between, of_x, of_y = _costs(x, y), _costs(x, K.stop_gradient(x)), _costs(y, K.stop_gradient(y))

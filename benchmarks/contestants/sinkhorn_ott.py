@@ -9,7 +9,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ott(*, size, dim, iterations, gradient, log_domain):
-    """Prepare OTT-JAX's divergence: value, and gradient by Danskin's theorem, from one jitted call.
+    """Prepare a timed call of OTT-JAX's Sinkhorn divergence: value, and gradient by Danskin's theorem.
 
     Args:
         size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.

@@ -54,7 +54,7 @@ def errors(size, dim, value, gradients=None, *, share=1.0):
 
 
 def fewest_iterations(*, factory, target, steps, **arguments):
-    """Prepare a contestant with the fewest iterations whose gradient error is at most `target`.
+    """Prepare a timed Sinkhorn contestant with the fewest iterations whose gradient error is at most `target`.
 
     Args:
         factory: "package.module:function", of a contestant that takes `iterations`.
@@ -82,7 +82,7 @@ def _costs(x, y):
 
 
 def _solve(x, y):
-    """Return W, the mean of f plus the mean of g, and the transport plan."""
+    """Return the dual value W = mean(f) + mean(g) and the transport plan of two point sets."""
     size = len(x)
     kernel = np.exp(-_costs(x, y) / EPSILON)
     u, v = np.ones(size), np.ones(size)

@@ -9,7 +9,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def geomloss_annealed(*, size, dim, iterations, gradient):
-    """Prepare GeomLoss as its users call it: epsilon is annealed from the squared diameter in `iterations` steps."""
+    """Prepare a timed call of GeomLoss, whose epsilon is annealed from the squared diameter in `iterations` steps."""
     from geomloss import SamplesLoss
 
     x, y = (torch.from_numpy(a) for a in problem.points(size, dim))
@@ -21,7 +21,7 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
-    """Prepare GeomLoss's solver with a constant epsilon, put together from its internal functions."""
+    """Prepare a timed call of GeomLoss's solver with a constant epsilon, built from its internal functions."""
     from geomloss._legacy.sinkhorn_divergence import sinkhorn_cost, sinkhorn_loop
     from geomloss._legacy.sinkhorn_samples import softmin_tensorized
 
@@ -40,7 +40,7 @@ def geomloss_loop(*, size, dim, iterations, gradient):
 
 
 def pot(*, size, dim, iterations, gradient, log_domain):
-    """Prepare POT's batched solver on the three transport problems at once, gradient by the envelope theorem.
+    """Prepare a timed call of POT's batched Sinkhorn solver, gradient by the envelope theorem.
 
     Args:
         size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.

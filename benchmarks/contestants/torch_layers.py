@@ -10,7 +10,7 @@ FORMATS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last
 
 
 def convolution(*, memory_format, shape, groups, batch, gradient):
-    """Prepare `conv2d(groups=...)`, or `conv_transpose2d` with a bias.
+    """Prepare a timed call of PyTorch's `conv2d(groups=...)`, or of `conv_transpose2d` with a bias.
 
     Args:
         memory_format: "NCHW" or "channels last", of input, kernel and output gradient.
@@ -39,7 +39,7 @@ def convolution(*, memory_format, shape, groups, batch, gradient):
 
 
 def activation(*, memory_format, size, capsules, capsule_dim, batch, gradient):
-    """Prepare BatchNorm-ReLU-squash in training, one operation after another.
+    """Prepare a timed call of BatchNorm-ReLU-squash in training, in PyTorch, one operation after another.
 
     Args:
         memory_format: "NCHW" or "channels last".

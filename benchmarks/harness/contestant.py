@@ -20,7 +20,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Contestant:
-    """One entry of a comparison.
+    """A contestant of a benchmark: where its code is and which worker process runs it.
 
     Attributes:
         name: column of the report.
@@ -46,7 +46,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of a contestant.
+    """The measured times of a contestant, one a round.
 
     Attributes:
         seconds: of one repetition, one entry a round.
@@ -77,7 +77,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class NotRun:
-    """A contestant that is not installed or failed.
+    """The result of a contestant that is not installed or failed.
 
     Attributes:
         reason: one line.
@@ -86,4 +86,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
+        """Return the reason, for a results file."""
         return {"reason": self.reason}

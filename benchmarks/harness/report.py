@@ -10,7 +10,7 @@ from benchmarks.harness.timing import median
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure with the limit that it should keep.
+    """A measured figure with its limit.
 
     Attributes:
         text: description of the figure.
@@ -66,17 +66,22 @@ class Report:
         self._cases.append((description, results))
 
     def table(self, rows, title=None):
-        """Add a table: rows are dictionaries, column -> text or number; a missing column is left empty."""
+        """Add a table to the report.
+
+        Args:
+            rows: dictionaries, column -> text or number; a missing column is left empty.
+            title: heading above the table, or None.
+        """
         if rows:
             self._tables.append((title, rows))
 
     def claim(self, text, value, limit, *, at_least=False, reason=""):
-        """Add and print a `Claim`."""
+        """Add a `Claim`, a figure with its limit, to the report and print it."""
         self._claims.append(Claim(text, value, limit, at_least, reason))
         print(self._claims[-1], flush=True)
 
     def note(self, text):
-        """Add a line below the tables."""
+        """Add a note below the report's tables."""
         self._notes.append(text)
 
     def extra(self, name, value):

@@ -22,10 +22,10 @@ HIDDEN = "BENCHMARKS_HIDDEN_PACKAGES"  # environment variable: packages that the
 
 
 def answer(request, runs):
-    """Carry out a request and return the answer, both as in the module's docstring.
+    """Carry out a request to prepare, time or forget contestants, or to measure memory, and return the answer.
 
     Args:
-        request: the request.
+        request: one of the requests in the module's docstring.
         runs: key -> function of every contestant prepared so far; changed in place.
     """
     if request["do"] == "prepare":
@@ -47,7 +47,7 @@ def answer(request, runs):
 
 
 def mean_seconds(run, repetitions):
-    """Return the mean duration of consecutive runs."""
+    """Return the mean seconds of consecutive calls."""
     start = time.perf_counter()
     for _ in range(repetitions):
         run()
@@ -82,7 +82,7 @@ class ImportBlocker:
 
 
 def serve():
-    """Answer requests from standard input until it ends."""
+    """Answer JSON requests from standard input until end of file."""
     sys.meta_path.insert(0, ImportBlocker(os.environ.get(HIDDEN, "").split(",")))
     # Libraries that print to standard output must not write between the answers: they get standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -45,7 +45,7 @@ def _add_fields(message, fields):
 
 
 def _message_classes():
-    """Create the classes of `_MESSAGES`."""
+    """Create a message class for each entry of `_MESSAGES`."""
     file = descriptor_pb2.FileDescriptorProto(
         name="encapnet_tf/serving.proto",
         package=_PACKAGE,

@@ -23,7 +23,7 @@ _TIMED_CALLS, _WARM_UP_CALLS = 30, 3
 
 @dataclass(frozen=True)
 class Row:
-    """One artefact on one runtime.
+    """The parity of one artefact on one runtime, a row of parity.json.
 
     Attributes:
         what: name of artefact and runtime.
