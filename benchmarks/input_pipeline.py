@@ -1,4 +1,4 @@
-"""Images a second of the input pipeline alone, compared with the rate at which EncapNet-18 master trains.
+"""Rate of the input pipeline alone, in images per second, compared with the rate at which EncapNet-18 trains.
 
 python -m benchmarks.input_pipeline      writes results/input_pipeline.json and results/input_pipeline.md
 
@@ -61,7 +61,7 @@ def jpeg_split(folder: Path, size: int, enlarge: float, n: int = 1024, classes: 
 
 
 def pipeline_rate(split, size: int, names, seconds: float) -> float:
-    """Return the images a second of the pipeline alone, after a first batch."""
+    """Return the input pipeline's rate in images per second, measured after a first batch."""
     augmentation = Augmentation(names, Views((size, size), ENLARGE[names[0]]), classes=10)
     batches = iter(training_batches(split, BATCH, 10_000, 0, augmentation))
     next(batches)
@@ -73,7 +73,7 @@ def pipeline_rate(split, size: int, names, seconds: float) -> float:
 
 
 def training_rate(size: int) -> float:
-    """Return the images a second at which EncapNet-18 master trains on a batch in memory, after a first step."""
+    """Return the rate in images per second at which EncapNet-18 master trains on a batch in memory."""
     model = en.models.EncapNet18((size, size, 3), routing="master", include_rescaling=True)
     model.compile(keras.optimizers.Adam(1e-4), en.losses.MarginLoss())
     images = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3)).astype("float32")

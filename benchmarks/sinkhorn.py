@@ -36,7 +36,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return the contestants for one problem, floors included, one process for each framework."""
+    """Return all Sinkhorn solvers and floors as contestants for one problem, one process for each framework."""
     module = "benchmarks.contestants.sinkhorn_"
     points = {"size": size, "dim": dim, "gradient": gradient}
     problem = {**points, "iterations": iterations}
@@ -130,7 +130,7 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
 
 
 def add_claims(report, problem, results):
-    """Add claims on the library's speed against the best other library and against the floor."""
+    """Add claims on the Sinkhorn divergence's speed against the best other library and the floor."""
     best, speed_up, overhead = compare(results, "ours", "floor")
     text = f"forward + gradient, B {problem['B']}, d {problem['d']}, L {problem['L']}"
     reason = "ours or all others did not run"

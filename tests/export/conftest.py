@@ -22,6 +22,21 @@ def exported(tmp_path_factory):
     return SimpleNamespace(run=folder / "runs" / "digits" / "tiny", path=folder / "exports" / "digits")
 
 
+@pytest.fixture
+def runtimes_in_this_process(monkeypatch):
+    """Verify SavedModels in this process, to save starting two others; `exported` has been verified in those."""
+    import tensorflow as tf
+    from encapnet_tf.export.verification import runtimes
+
+    def run(path, requests):
+        signatures = tf.saved_model.load(str(path)).signatures
+        answers = [signatures[signature](images=tf.constant(images)) for signature, images in requests]
+        return [{name: value.numpy() for name, value in outputs.items()} for outputs in answers]
+
+    monkeypatch.setattr(runtimes, "in_fresh_process", run)
+    monkeypatch.setattr(runtimes, "through_c_api", run)
+
+
 def _make(folder):
     from encapnet_tf.export.commands.export import export_run
     from encapnet_tf.trainers.config.recipes import resolve

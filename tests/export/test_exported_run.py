@@ -86,16 +86,15 @@ def test_integers_alone(exported):
     assert not any("FLEX" in name.upper() for name in contents.operations)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 64])
-def test_batch_sizes(exported, batch):
-    test = digits(None, None).test
+def test_batch_sizes(exported):
+    images = digits(None, None).test.images[:64]
     signatures = tf.saved_model.load(str(exported.path / "saved_model" / "1")).signatures
-    expected = signatures["serve_uint8"](images=tf.constant(test.images[:64]))["lengths"][:batch]
-    for images, run in (
-        (test.images[:batch].astype("float32"), lambda x: signatures["serving_default"](images=tf.constant(x))),
-        (test.images[:batch].astype("float32"), LiteModel(exported.path / "digits.tflite")),
-    ):
-        np.testing.assert_allclose(run(images)["lengths"], expected, atol=1e-4, rtol=0)
+    lite = LiteModel(exported.path / "digits.tflite")
+    expected = signatures["serve_uint8"](images=tf.constant(images))["lengths"]
+    for batch in (1, 3, 64):
+        inputs = images[:batch].astype("float32")
+        for run in (lambda inputs: signatures["serving_default"](images=tf.constant(inputs)), lite):
+            np.testing.assert_allclose(run(inputs)["lengths"], expected[:batch], atol=1e-4, rtol=0)
 
 
 def test_openvino_agrees(exported, rows):
@@ -155,22 +154,6 @@ def test_serving_files(exported):
     assert 'base_path: "/models/digits"' in config
 
 
-@pytest.fixture
-def export_again(exported, tmp_path):
-    """Return a function that exports the run to a folder with its first export, with few images and no TFLite."""
-    shutil.copytree(exported.path, tmp_path / "digits")
-    return lambda: export_run(exported.run, name="digits", out=tmp_path, tflite=(), images=5)
-
-
-def test_a_second_export_is_a_second_version(export_again):
-    path = export_again()
-    assert ExportFolder.versions(path) == [1, 2]
-    assert ExportFolder.newest(path).name == "2"
-    assert json.loads((path / "metadata.json").read_text())["version"] == 2
-    assert not list(path.glob("*.tflite")), "files of version 1 would be taken for version 2's"
-    assert not list(path.glob(".draft*"))
-
-
 def test_other_data_changes_nothing_that_the_network_sees(exported, tmp_path):
     """A run with "++" crops the centre of enlarged images, whatever data it is compared on, unless overridden."""
     shutil.copytree(exported.run, tmp_path / "run")
@@ -191,11 +174,13 @@ def test_a_model_file_needs_data(exported, tmp_path):
         export_run(exported.run / "best.keras", out=tmp_path, tflite=(), images=3)
 
 
-def test_a_miss_publishes_nothing(export_again, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("runtimes_in_this_process")
+def test_a_miss_publishes_nothing(exported, monkeypatch, tmp_path):
+    shutil.copytree(exported.path, tmp_path / "digits")
     monkeypatch.setitem(parity.TOLERANCES, "saved_model", -1.0)
     before = (tmp_path / "digits" / "parity.json").read_text()
     with pytest.raises(UserError, match="comparisons miss their limit") as error:
-        export_again()
+        export_run(exported.run, name="digits", out=tmp_path, tflite=(), images=5)
     assert error.value.status == 1
     assert ExportFolder.versions(tmp_path / "digits") == [1]
     assert (tmp_path / "digits" / "parity.json").read_text() == before

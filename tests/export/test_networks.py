@@ -37,7 +37,7 @@ def mobile_net(feedback=True):
 NETWORKS = {
     "encapnet6": lambda units: en.models.EncapNet6(num_capsules=4, feedback="half" if units else None, **pixels),
     "encapnet18": lambda units: en.models.EncapNet18(
-        depths=(1, 1, 1, 1), num_capsules=4, feedback="two" if units else None, **pixels
+        depths=(1, 0, 0, 0), num_capsules=4, feedback="two" if units else None, **pixels
     ),
     "encapnet18 master": lambda units: en.models.EncapNet18(
         num_capsules=4, routing="master", feedback="half" if units else None, **pixels
@@ -57,7 +57,15 @@ def saved(model, path):
     return inference
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+LARGE = ("encapnet18 master", "resnet18", "mobilenet")  # seconds each
+
+
+def names(*choice):
+    """Return names of networks as parameters, the large ones under the marker ci."""
+    return [pytest.param(name, marks=[pytest.mark.ci] if name in LARGE else []) for name in choice]
+
+
+@pytest.mark.parametrize("name", names(*NETWORKS))
 def test_exports(name, tmp_path):
     keras.utils.set_random_seed(1)
     model = NETWORKS[name](True)
@@ -86,7 +94,7 @@ def test_exports(name, tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", ["encapnet6", "mobilenet"])
+@pytest.mark.parametrize("name", names("encapnet6", "mobilenet"))
 def test_smaller_by_exactly_the_units(name, tmp_path):
     """The export of a network with units is that of the same network built without: operation by operation."""
     with_units, without = NETWORKS[name](True), NETWORKS[name](False)

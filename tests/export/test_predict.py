@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import http.server
 import json
 import shutil
@@ -14,6 +15,7 @@ import urllib.request
 import numpy as np
 import pytest
 import tensorflow as tf
+from encapnet_tf.export import local_predictor
 from encapnet_tf.export.artefacts.preprocessing import Preprocessing
 from encapnet_tf.export.commands import predict as predict_command
 from encapnet_tf.export.local_predictor import load_predictor
@@ -60,6 +62,13 @@ def sources(exported):
         with contextlib.suppress(ImportError):
             arguments["grpc"] = ["--grpc", f"--url={stack.enter_context(grpc_server(version, 'digits'))}"]
         yield arguments
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _predictors_loaded_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_predictor, "load_predictor", functools.cache(load_predictor))
+        yield
 
 
 SOURCES = ["run", "export", "file", "rest", "grpc"]
