@@ -60,6 +60,7 @@ def test_wrong_input_is_no_traceback(arguments, encapnet):
     assert f"encapnet {arguments[0]}: " in errors
 
 
+@pytest.mark.ci
 def test_training_loads_no_export(tmp_path):
     code = (
         "import contextlib, sys\n"

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import pytest
 from encapnet_tf.export import export_model
+from encapnet_tf.export.artefacts.export_folder import ExportFolder
 from encapnet_tf.export.artefacts.lite import VARIANTS
+from encapnet_tf.export.verification import parity
 from encapnet_tf.trainers.data.datasets import digits
 from encapnet_tf.trainers.runs.errors import UserError
 
@@ -27,6 +29,7 @@ def tiny():
     return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
 
 
+@pytest.mark.usefixtures("runtimes_in_this_process")
 def test_example():
     report = []
     runner = doctest.DocTestRunner()
@@ -62,6 +65,22 @@ def test_without_litert(monkeypatch, tmp_path):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"encapnet_tf\[export\]"):
         export_model(tiny(), images, name="tiny", folder=tmp_path)
+
+
+@pytest.mark.usefixtures("runtimes_in_this_process")
+def test_a_miss_publishes_nothing(monkeypatch, tmp_path):
+    path = export_model(tiny(), images, name="tiny", folder=tmp_path, tflite=())
+    report = (path / "parity.json").read_text()
+    monkeypatch.setitem(parity.TOLERANCES, "saved_model", -1.0)
+    with pytest.raises(UserError, match="comparisons miss their limit") as error:
+        export_model(tiny(), images, name="tiny", folder=tmp_path, tflite=())
+    assert error.value.status == 1
+    assert ExportFolder.versions(path) == [1]
+    assert (path / "parity.json").read_text() == report
+    refused = json.loads((path / "refused" / "parity.json").read_text())
+    assert not refused["holds"]
+    assert [row["what"] for row in refused["rows"] if not row["holds"]]
+    assert not list(path.glob(".draft*"))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A whole exported run: its files, its parity, further versions, and a refused export."""
+"""A whole exported run: its files, their parity and contents."""
 
 import json
 import shutil
@@ -6,11 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export.artefacts.export_folder import ExportFolder
 from encapnet_tf.export.commands.export import export_run
 from encapnet_tf.export.serving import messages
 from encapnet_tf.export.serving.warm_up import read_warm_up
-from encapnet_tf.export.verification import parity
 from encapnet_tf.export.verification.contents import Contents
 from encapnet_tf.export.verification.runtimes import LiteModel, openvino_model
 from encapnet_tf.trainers.data.datasets import digits
@@ -172,22 +170,6 @@ def test_other_data_changes_nothing_that_the_network_sees(exported, tmp_path):
 def test_a_model_file_needs_data(exported, tmp_path):
     with pytest.raises(UserError, match="--recipe or --dataset"):
         export_run(exported.run / "best.keras", out=tmp_path, tflite=(), images=3)
-
-
-@pytest.mark.usefixtures("runtimes_in_this_process")
-def test_a_miss_publishes_nothing(exported, monkeypatch, tmp_path):
-    shutil.copytree(exported.path, tmp_path / "digits")
-    monkeypatch.setitem(parity.TOLERANCES, "saved_model", -1.0)
-    before = (tmp_path / "digits" / "parity.json").read_text()
-    with pytest.raises(UserError, match="comparisons miss their limit") as error:
-        export_run(exported.run, name="digits", out=tmp_path, tflite=(), images=5)
-    assert error.value.status == 1
-    assert ExportFolder.versions(tmp_path / "digits") == [1]
-    assert (tmp_path / "digits" / "parity.json").read_text() == before
-    refused = json.loads((tmp_path / "digits" / "refused" / "parity.json").read_text())
-    assert not refused["holds"]
-    assert [row["what"] for row in refused["rows"] if not row["holds"]]
-    assert not list((tmp_path / "digits").glob(".draft*"))
 
 
 @pytest.mark.parametrize(

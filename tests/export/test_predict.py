@@ -166,7 +166,7 @@ def test_a_run_resizes_photos_to_its_stored_shape(exported, tmp_path):
     model = saved_model(tmp_path / "run" / "best.keras")
     inputs = Preprocessing((4, 4), 1, Views((8, 8))).of_files(tf.constant([photo]))
     np.testing.assert_allclose(predictor([photo])["lengths"], model(inputs, training=False), atol=1e-5)
-    original, _ = load_predictor(exported.run)
+    original, _ = local_predictor.load_predictor(str(exported.run))  # loaded already
     assert np.abs(original([photo])["lengths"] - predictor([photo])["lengths"]).max() > 1e-3
 
 
@@ -186,7 +186,7 @@ def test_the_wrong_model_and_a_server_of_something_else(sources, images):
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Other)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.raises(UserError, match="not as TF Serving does"):
+    with pytest.raises(UserError, match="is not one of TF Serving"):
         predict(f"--url=http://127.0.0.1:{server.server_port}/v1/models/digits", images / "0.png")
     server.shutdown()
     server.server_close()

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from encapnet_tf.export.verification.runtimes import in_fresh_process, through_c_api
+from encapnet_tf.export.verification.runtimes import through_c_api
+from encapnet_tf.export.verification.standalone import saved_model_process
 
 from tests.export.image_bytes import animated, claiming, encoded
 
@@ -40,7 +41,11 @@ RIGHT = {
 }
 
 
-@pytest.fixture(scope="module", params=[in_fresh_process, through_c_api], ids=["python", "c_api"])
+def in_this_process(path, requests):
+    return list(saved_model_process.answers(str(path), requests))
+
+
+@pytest.fixture(scope="module", params=[in_this_process, through_c_api], ids=["python", "c_api"])
 def answers(exported, request):
     """Return all answers of one process: first to the wrong requests, then to the right ones."""
     requests = {**{name: wrong[:2] for name, wrong in WRONG.items()}, **RIGHT}
