@@ -25,8 +25,12 @@ def run(command, **options):
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdist")
-    skip = shutil.ignore_patterns(".*", "runs", "results", "tests", "build", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, folder / "source", ignore=skip)
+    everywhere = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
+
+    def ignore(path, names):
+        return everywhere(path, names) | ({"build", "results", "runs", "tests"} if Path(path) == ROOT else set())
+
+    shutil.copytree(ROOT, folder / "source", ignore=ignore)
     run(
         [sys.executable, "-c", "from setuptools.build_meta import build_sdist; build_sdist('..')"],
         cwd=folder / "source",

@@ -29,6 +29,7 @@ def tiny():
     return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("runtimes_in_this_process")
 def test_example():
     report = []

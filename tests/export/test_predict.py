@@ -210,6 +210,7 @@ def test_wrong_arguments(arguments, message, images):
         predict(*(str(images / "0.png") if argument == "IMAGE" else argument for argument in arguments))
 
 
+@pytest.mark.slow
 def test_tensorflow_model_server(exported, images, capsys):
     """TF Serving itself, if it is installed."""
     if (program := shutil.which("tensorflow_model_server")) is None:
