@@ -1,1 +1,4 @@
-"""Measured comparisons, run from a checkout: `python -m benchmarks.NAME`; see results/README.md."""
+"""Measured comparisons, run from a checkout: `python -m benchmarks.NAME`; results/README.md lists the names.
+
+A command here chooses contestants and limits, `contestants/` holds what is timed, `harness/` times and reports.
+"""

@@ -1,15 +1,15 @@
-"""BatchNorm-ReLU-squash at EncapNet-18's four sizes: the library's, the operations one by one, PyTorch's, the floor.
+"""BatchNorm-ReLU-squash at EncapNet-18's four sizes: the library's, separate operations, PyTorch's and a floor.
 
 python -m benchmarks.activation [--quick] [--out FOLDER]
 
 In training, forward + gradient with respect to input, gamma and beta, and forward alone; float32.
 """
 
-from benchmarks.arguments import parser
-from benchmarks.contestant import Contestant
-from benchmarks.harness import QUICK_ROUNDS, ROUNDS, fastest, measure, median, ratio
-from benchmarks.processes import Processes
-from benchmarks.report import Report, milliseconds
+from benchmarks.harness.arguments import argument_parser
+from benchmarks.harness.contestant import Contestant
+from benchmarks.harness.processes import Processes
+from benchmarks.harness.report import Report, milliseconds
+from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, fastest, measure, median, ratio
 
 CAPSULES = 32
 SIZES = ((32, 2), (16, 4), (8, 8), (4, 16))  # pixels a side, capsule_dim
@@ -24,15 +24,15 @@ ABOUT = (
 )
 
 
-def contestants(size, capsule_dim, gradient, batch):
-    """Everyone who computes a size."""
+def contestants(size, capsule_dim, *, gradient, batch):
+    """Return the contestants for BatchNorm-ReLU-squash of one size, floor included."""
     common = {
         "size": size, "capsules": CAPSULES, "capsule_dim": capsule_dim, "batch": batch, "gradient": gradient
     }  # fmt: skip
-    keras = "benchmarks.contestants.activations:keras_activation"
-    torch = "benchmarks.contestants.torch_activation:torch_activation"
+    keras = "benchmarks.contestants.keras_activation:activation"
+    torch = "benchmarks.contestants.torch_layers:activation"
     values = batch * size**2 * CAPSULES * capsule_dim
-    # A value moved is 8 bytes: read once, written once.
+    # The copy of a value moves 8 bytes: read once, written once.
     moves = (
         [("x to y", values), ("dy to dx", values)] * 2 if gradient else [("x to y", values), ("x to y", values // 2)]
     )
@@ -41,12 +41,12 @@ def contestants(size, capsule_dim, gradient, batch):
         Contestant("separate operations", keras, {"layer": "separate", **common}, "keras"),
         Contestant("separate XLA", keras, {"layer": "separate", "jit": True, **common}, "keras"),
         *(Contestant(n, torch, {"memory_format": n.removeprefix("PyTorch "), **common}, "torch") for n in PYTORCH),
-        Contestant("floor", "benchmarks.contestants.copy:copy", {"moves": moves}, "copy"),
+        Contestant("floor", "benchmarks.contestants.floors:copy", {"moves": moves}, "copy"),
     ]
 
 
 def row_of(size, capsule_dim, results):
-    """A table row: times, and the library's ratios to everybody else, of the medians (and by rounds)."""
+    """Return a table row: times, and the library's ratios to its rivals, of the medians (and by rounds)."""
     row = {"size": f"{size}x{size}x{CAPSULES * capsule_dim}", "capsule_dim": capsule_dim, **milliseconds(results)}
     rivals = {
         "ours / separate": "separate operations",
@@ -54,13 +54,13 @@ def row_of(size, capsule_dim, results):
         "ours / floor": "floor",
     }
     for title, rival in rivals.items():
-        found = ratio(results["ours"], results.get(rival))
-        row[title] = found and f"{found[0]:.2f} ({found[1]:.2f})"
+        ratios = ratio(results["ours"], results.get(rival))
+        row[title] = ratios and f"{ratios[0]:.2f} ({ratios[1]:.2f})"
     return row
 
 
 def main(arguments=None):
-    flags = parser(__doc__).parse_args(arguments)
+    flags = argument_parser(__doc__).parse_args(arguments)
     sizes, batch = (SIZES[-1:], 2) if flags.quick else (SIZES, 64)
     report = Report("activation", f"BatchNorm-ReLU-squash, batch {batch}", ABOUT, flags.quick)
     with Processes() as processes:
@@ -69,26 +69,26 @@ def main(arguments=None):
             rows = []
             for size, capsule_dim in sizes:
                 print(f"{title}: {size}x{size}x{CAPSULES * capsule_dim}", flush=True)
-                entries = contestants(size, capsule_dim, gradient, batch)
+                entries = contestants(size, capsule_dim, gradient=gradient, batch=batch)
                 results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
                 report.case({"size": size, "capsule_dim": capsule_dim, "gradient": gradient, "batch": batch}, results)
                 rows.append(row_of(size, capsule_dim, results))
                 if gradient and (size, capsule_dim) == sizes[0]:
-                    claim(report, f"{size}x{size}x{CAPSULES * capsule_dim}", results)
+                    add_claim(report, f"{size}x{size}x{CAPSULES * capsule_dim}", results)
             report.table(rows, title)
     report.write(flags.out)
 
 
-def claim(report, where, results):
-    """At the largest size, at most half of the separate operations' time; the floor beside it."""
-    found = ratio(results["ours"], results["separate operations"])
+def add_claim(report, size, results):
+    """Add a claim that the library takes at most half of the separate operations' time, and a note on the floor."""
+    ratios = ratio(results["ours"], results["separate operations"])
     report.claim(
-        f"{where}, forward + gradient: ours / separate operations", found and found[0], 0.5, reason="see below"
+        f"{size}, forward + gradient: ours / separate operations", ratios and ratios[0], 0.5, reason="see below"
     )
     times = [median(results[name]) for name in ("ours", "floor")]
     if None not in times:
         report.note(
-            f"{where}, forward + gradient: {times[0] / times[1]:.1f} times the floor of {1e3 * times[1]:.1f} ms."
+            f"{size}, forward + gradient: {times[0] / times[1]:.1f} times the floor of {1e3 * times[1]:.1f} ms."
         )
 
 

@@ -1,4 +1,4 @@
-"""Every benchmark, one after another: under 40 minutes on two cores.
+"""All CPU benchmarks, one after another: under 40 minutes on two cores.
 
 python -m benchmarks.all [--quick] [--out FOLDER]
 """
@@ -7,15 +7,15 @@ import subprocess
 import sys
 import time
 
-from benchmarks.arguments import parser
-from benchmarks.processes import ROOT
+from benchmarks.harness.arguments import argument_parser
+from benchmarks.harness.processes import ROOT
 
 NAMES = ("grouped_conv", "dense_conv", "activation", "step", "sinkhorn", "growth")
 
 
 def main(arguments=None):
-    """Runs them and returns the exit status: 1 where one failed."""
-    flags = parser(__doc__).parse_args(arguments)
+    """Run the benchmarks and return the exit status: 1 if one failed."""
+    flags = argument_parser(__doc__).parse_args(arguments)
     failed = []
     start = time.monotonic()
     for name in NAMES:

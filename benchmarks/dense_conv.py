@@ -1,4 +1,4 @@
-"""The dense convolutions of EncapNet-18: the library's choice, the plain one, its alternatives, PyTorch's.
+"""The dense convolutions of EncapNet-18: the library's lowering, Keras's convolution, alternatives and PyTorch's.
 
 python -m benchmarks.dense_conv [--quick] [--out FOLDER]
 
@@ -7,12 +7,12 @@ Forward, and forward + gradient with respect to input and kernel; batch 32, floa
 
 from collections import Counter
 
-from benchmarks.arguments import parser
 from benchmarks.grouped_conv import contestants, row_of
 from benchmarks.grouped_conv_shapes import DIMS, SIZES, TYPE2, Shape
-from benchmarks.harness import QUICK_ROUNDS, ROUNDS, measure
-from benchmarks.processes import Processes
-from benchmarks.report import Report
+from benchmarks.harness.arguments import argument_parser
+from benchmarks.harness.processes import Processes
+from benchmarks.harness.report import Report
+from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, measure
 
 CAPSULES = 32
 ALTERNATIVES = {
@@ -30,30 +30,30 @@ ABOUT = (
 )
 
 
-def shapes():
-    """The dense convolutions of every module: aides, shortcuts and the feedback units' extractors."""
-    found, compared = [], Counter()
+def dense_shapes(capsules=CAPSULES):
+    """Return the shapes of every module's dense convolutions: aides, shortcuts and the feedback units' extractors."""
+    shapes, feedback_maps = [], Counter()
     for below, here in zip(range(4), range(1, 5), strict=True):
         size, strides = SIZES[here], SIZES[below] // SIZES[here]
-        channels_below, channels = CAPSULES * DIMS[below], CAPSULES * DIMS[here]
-        found += [
+        channels_below, channels = capsules * DIMS[below], capsules * DIMS[here]
+        shapes += [
             Shape("aide, type I", SIZES[below], channels_below, channels, 7, strides, 1),
             Shape("shortcut, type I", SIZES[below], channels_below, channels, 3, strides, 1),
             Shape("aide, type II", size, channels, channels, 5, 1, TYPE2),
         ]
-        compared.update([(SIZES[below], channels_below), (size, channels)])  # "half" and "same"
-    for (size, channels), units in compared.items():
+        feedback_maps.update([(SIZES[below], channels_below), (size, channels)])  # "half" and "same"
+    for (size, channels), units in feedback_maps.items():
         strides, width = 1 if size < 8 else 2, channels // 4
-        found += [
+        shapes += [
             Shape("extractor, first", size, channels, width, 3, strides, 2 * units),  # of both sides, u' and u
             Shape("extractor, second", size // strides, width, 1, 3, strides, 2 * units),
         ]
-    return found
+    return shapes
 
 
 def main(arguments=None, chosen=None, batch=32):
-    flags = parser(__doc__).parse_args(arguments)
-    chosen = shapes() if chosen is None else chosen
+    flags = argument_parser(__doc__).parse_args(arguments)
+    chosen = dense_shapes() if chosen is None else chosen
     if flags.quick:
         chosen, batch = chosen[-1:], 2
     report = Report("dense_conv", "Dense convolutions", ABOUT, flags.quick)
@@ -63,7 +63,7 @@ def main(arguments=None, chosen=None, batch=32):
             rows = []
             for shape in chosen:
                 print(f"{title}: {shape}", flush=True)
-                entries = contestants(shape, gradient, batch, 1, ALTERNATIVES)
+                entries = contestants(shape, gradient=gradient, batch=batch, groups=1, alternatives=ALTERNATIVES)
                 results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
                 report.case({"shape": str(shape), "count": shape.count, "gradient": gradient, "batch": batch}, results)
                 rows.append(row_of(shape, results, ALTERNATIVES))

@@ -1,24 +1,24 @@
-"""The convolutions grouped by capsule that EncapNet-18 consists of."""
+"""Shapes of EncapNet-18's convolutions grouped by capsule."""
 
 from dataclasses import asdict, dataclass
 
-DIMS = (1, 2, 4, 8, 16)  # capsule_dim before the first module, then of each
-SIZES = (32, 32, 16, 8, 4)  # pixels a side, likewise
+DIMS = (1, 2, 4, 8, 16)  # capsule_dim before the first module, then of each module
+SIZES = (32, 32, 16, 8, 4)  # pixels a side before the first module, then of each module
 TYPE2 = 3  # type II layers of a module
 COEFFICIENTS = 2 * (TYPE2 + 1)  # m1 and m2 of each capConv layer
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A grouped convolution.
+    """The shape of a convolution in EncapNet-18 and how often it occurs.
 
     Attributes:
-        role: what it does in the network.
+        role: its place in the network.
         size: input pixels a side.
         dim_in, dim_out: components of a capsule.
         kernel, strides: of the convolution.
-        count: how often it stands in `EncapNet18(feedback="two")`.
-        transposed: whether it goes from `size` to twice that.
+        count: how often it occurs in `EncapNet18(feedback="two")`.
+        transposed: whether it is a transposed convolution from `size` to twice that.
     """
 
     role: str
@@ -43,18 +43,21 @@ class Shape:
         return asdict(self)
 
     def values(self, groups, batch):
-        """How many numbers x and y hold."""
+        """Return the number of values in input and output."""
         x = batch * self.size**2 * groups * self.dim_in
         return x, batch * self.output_size**2 * groups * self.dim_out
 
     def flops(self, groups, batch):
-        """Operations of one pass, two a multiply-add; only a quarter of a transposed one's products is not with 0."""
+        """Return the operations of one pass, two for a multiply-add.
+
+        A transposed convolution counts a quarter of its products; the others are with inserted zeros.
+        """
         pixels = self.size**2 if self.transposed else self.output_size**2
         return 2 * batch * pixels * self.kernel**2 * groups * self.dim_in * self.dim_out
 
 
 def shapes():
-    """Every grouped convolution of EncapNet-18 with feedback units "two", mappings first."""
+    """Return the shapes of all grouped convolutions of EncapNet-18 with feedback units "two", mappings first."""
     mapping, coefficients, generators = [], [], []
     for below, here in zip(range(4), range(1, 5), strict=True):
         size, dim = SIZES[here], DIMS[here]

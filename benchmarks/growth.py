@@ -1,24 +1,24 @@
-"""What a training step costs as its batch, its images, the network's depth, L and the feedback units grow.
+"""Time and memory of a training step against batch, image size, depth, L and number of feedback units.
 
 python -m benchmarks.growth [--quick] [--out FOLDER]
 
-Each series changes one thing of a small EncapNet; growth.png plots time and memory.
+Each series varies one setting of a small EncapNet; growth.png plots time and memory.
 """
 
 import os
 
-from benchmarks.arguments import parser
-from benchmarks.contestant import Contestant, NotRun
-from benchmarks.harness import QUICK_ROUNDS, ROUNDS, measure, median
-from benchmarks.plots import Panel, draw
-from benchmarks.processes import Processes, WorkerFailed
-from benchmarks.report import Report
-from benchmarks.step_networks import ALONE
+from benchmarks.harness.arguments import argument_parser
+from benchmarks.harness.contestant import Contestant, NotRun
+from benchmarks.harness.plots import Panel, draw
+from benchmarks.harness.processes import Processes, WorkerFailed
+from benchmarks.harness.report import Report
+from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, measure, median
+from benchmarks.step_networks import ENVIRONMENT
 
 BATCH = 32
 BASE = {"routing": "master", "depths": (1, 1, 1, 1)}
 TINY = {"num_capsules": 2, "input_shape": (8, 8, 3)}
-# What is changed -> its values, and (options of EncapNet, batch) of each.
+# Setting -> its values -> (options of EncapNet, batch).
 SERIES = {
     "images in a batch": {n: ({}, n) for n in (8, 32, 64, 128)},
     "pixels a side": {n: ({"input_shape": (n, n, 3)}, BATCH) for n in (16, 32, 48, 64)},
@@ -35,63 +35,63 @@ ABOUT = (
 )
 
 
-def points(values, quick):
-    """Contestants of a series, one process each: value -> `Contestant`."""
+def contestants_of(values, quick):
+    """Return the training steps of a series as contestants, one process each: value -> `Contestant`."""
     factory = "benchmarks.contestants.networks:training_step"
-    found = {}
+    contestants = {}
     for value, (options, batch) in list(values.items())[: 2 if quick else None]:
         options = {**BASE, **(TINY if quick else {}), **options}
         arguments = {"builder": "EncapNet", "options": options, "batch": 2 if quick else batch}
-        found[value] = Contestant(str(value), factory, arguments, environment=ALONE)
-    return found
+        contestants[value] = Contestant(str(value), factory, arguments, environment=ENVIRONMENT)
+    return contestants
 
 
-def measured(contestants, rounds):
-    """Times and memory of a series: (results of `measure`, value -> peak bytes or None)."""
+def measure_series(contestants, rounds):
+    """Return times and peak memory of a series' contestants: (results of `measure`, value -> bytes or None)."""
     with Processes() as processes:
         results = measure(list(contestants.values()), rounds, processes)
         peaks = {}
         for value, contestant in contestants.items():
             try:
-                peaks[value] = processes.ask(contestant, do="peak")["resident"]
+                peaks[value] = processes.request(contestant, do="peak")["resident"]
             except WorkerFailed:
                 peaks[value] = None
     return results, peaks
 
 
-def panels(drawn):
-    """The figure: time above, memory below, one column a series.
+def panels(series):
+    """Return the figure's panels: time above, memory below, one column for each series.
 
     Args:
-        drawn: series -> list of (value, seconds, bytes or None), of those that ran.
+        series: name -> list of (value, seconds, bytes or None) of the contestants that ran.
     """
     above, below = [], []
-    for name, found in drawn.items():
-        values = [value for value, _, _ in found]
-        above.append(Panel(name, "ms a training step", {"": (values, [1e3 * seconds for _, seconds, _ in found])}))
-        peaks = [(value, peak / 1e9) for value, _, peak in found if peak is not None]
+    for name, points in series.items():
+        values = [value for value, _, _ in points]
+        above.append(Panel(name, "ms a training step", {"": (values, [1e3 * seconds for _, seconds, _ in points])}))
+        peaks = [(value, peak / 1e9) for value, _, peak in points if peak is not None]
         below.append(Panel(name, "peak memory, GB", {"": ([value for value, _ in peaks], [peak for _, peak in peaks])}))
     return above, below
 
 
 def main(arguments=None):
-    flags = parser(__doc__).parse_args(arguments)
+    flags = argument_parser(__doc__).parse_args(arguments)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     report = Report("growth", f"Growth, {backend}", ABOUT, flags.quick)
-    drawn = {}
+    points = {}
     for name, values in SERIES.items():
         print(f"{name}: {', '.join(map(str, values))}", flush=True)
-        contestants = points(values, flags.quick)
-        results, peaks = measured(contestants, QUICK_ROUNDS if flags.quick else ROUNDS)
+        contestants = contestants_of(values, flags.quick)
+        results, peaks = measure_series(contestants, QUICK_ROUNDS if flags.quick else ROUNDS)
         report.case({"series": name}, results)
-        rows, drawn[name] = [], []
+        rows, points[name] = [], []
         for value, contestant in contestants.items():
             timing = results[contestant.name]
             if isinstance(timing, NotRun):
                 rows.append({name: value, "ms a step": "not run"})
                 continue
             batch = contestant.arguments["batch"]
-            drawn[name].append((value, median(timing), peaks[value]))
+            points[name].append((value, median(timing), peaks[value]))
             rows.append(
                 {
                     name: value,
@@ -103,7 +103,7 @@ def main(arguments=None):
         report.table(rows, name)
     report.note("![time and memory](growth.png)")
     report.write(flags.out)
-    draw(flags.out / "growth.png", panels(drawn))
+    draw(flags.out / "growth.png", panels(points))
 
 
 if __name__ == "__main__":

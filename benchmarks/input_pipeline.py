@@ -1,8 +1,8 @@
-"""How many images a second the input pipeline delivers by itself, beside what training EncapNet-18 master takes.
+"""Rate of the input pipeline alone, in images per second, compared with the rate at which EncapNet-18 trains.
 
 python -m benchmarks.input_pipeline      writes results/input_pipeline.json and results/input_pipeline.md
 
-Pipelines are the trainers' own, on made-up pixels of the size of CIFAR-10 and on made-up JPEG files of the size of
+Pipelines are those of the trainers, on random pixels of the size of CIFAR-10 and on random JPEG files of the size of
 h-ImageNet's (read, decoded, resized and augmented anew each time, though from the system's file cache). Both sides run
 on the same machine, one after the other.
 """
@@ -30,18 +30,19 @@ from encapnet_tf.trainers.data.pipeline.split import Split
 import encapnet_tf as en
 
 BATCH, STEPS = 128, 3
-WANTED = 5.0  # times what training takes
+GOAL = 5.0  # times the rate of training
 CHAINS = (("none",), ("+",), ("++",), ("++", "randaugment", "erasing", "cutmix"))
 RESULTS = Path(__file__).parents[1] / "results"
 
 
-def pixels(n: int = 50_000, size: int = 32, classes: int = 10) -> Split:
+def pixel_split(n: int = 50_000, size: int = 32, classes: int = 10) -> Split:
+    """Return a split of random pixels in memory, as CIFAR-10 is."""
     rng = np.random.default_rng(0)
     return Split(rng.integers(0, 256, (n, size, size, 3), np.uint8), np.arange(n, dtype=np.int32) % classes)
 
 
-def files(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int = 10) -> EncodedSplit:
-    """JPEG files of 500x375 pixels, smooth as photographs are."""
+def jpeg_split(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int = 10) -> EncodedSplit:
+    """Write JPEG files of 500x375 pixels, smooth as photographs are, and return a split that reads them."""
     rng = np.random.default_rng(0)
     names = []
     for i in range(n):
@@ -59,32 +60,33 @@ def files(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int =
     return EncodedSplit(read, np.arange(n), labels, stored, 3, names.__getitem__)
 
 
-def delivered(split, size: int, names, seconds: float) -> float:
-    """Images a second of the pipeline alone, after a first batch."""
+def pipeline_rate(split, size: int, names, seconds: float) -> float:
+    """Return the input pipeline's rate in images per second, measured after a first batch."""
     augmentation = Augmentation(names, Views((size, size), ENLARGE[names[0]]), classes=10)
     batches = iter(training_batches(split, BATCH, 10_000, 0, augmentation))
     next(batches)
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
         next(batches)
         count += BATCH
-    return count / (time.perf_counter() - began)
+    return count / (time.perf_counter() - start)
 
 
-def taken(size: int) -> float:
-    """Images a second that training EncapNet-18 master takes, from memory, after a first step."""
+def training_rate(size: int) -> float:
+    """Return the rate in images per second at which EncapNet-18 master trains on a batch in memory."""
     model = en.models.EncapNet18((size, size, 3), routing="master", include_rescaling=True)
     model.compile(keras.optimizers.Adam(1e-4), en.losses.MarginLoss())
     images = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3)).astype("float32")
     labels = np.arange(BATCH) % 10
     model.train_on_batch(images, labels)
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(STEPS):
         model.train_on_batch(images, labels)
-    return BATCH * STEPS / (time.perf_counter() - began)
+    return BATCH * STEPS / (time.perf_counter() - start)
 
 
-def circumstances() -> dict:
+def conditions() -> dict:
+    """Return command, hardware, versions and load, in the form of this benchmark's JSON."""
     cpu = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
         if line.startswith("model name"):
@@ -102,18 +104,26 @@ def circumstances() -> dict:
 
 
 def measure(seconds: float) -> dict:
-    about = circumstances()
+    """Measure the input pipeline's rate for every image source and augmentation.
+
+    Args:
+        seconds: how long each pipeline runs.
+
+    Returns:
+        The content of input_pipeline.json.
+    """
+    about = conditions()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        jpeg = files(Path(folder), 128, ENLARGE["++"])
+        jpeg = jpeg_split(Path(folder), 128, ENLARGE["++"])
         sources = [
-            ("pixels in memory, 32x32x3", pixels(), 32, CHAINS),
+            ("pixels in memory, 32x32x3", pixel_split(), 32, CHAINS),
             ("JPEG files, 128x128x3", jpeg, 128, CHAINS[2:3]),
         ]
         for name, split, size, chains in sources:
-            training = taken(size)
+            training = training_rate(size)
             for chain in chains:
-                speed = delivered(split, size, chain, seconds)
+                speed = pipeline_rate(split, size, chain, seconds)
                 rows.append(
                     {
                         "source": name,
@@ -124,10 +134,11 @@ def measure(seconds: float) -> dict:
                     }
                 )
                 print(rows[-1], flush=True)
-    return {**about, "batch": BATCH, "wanted_ratio": WANTED, "rows": rows}
+    return {**about, "batch": BATCH, "wanted_ratio": GOAL, "rows": rows}
 
 
 def markdown(result: dict) -> str:
+    """Return the page input_pipeline.md for the content of input_pipeline.json."""
     lines = [
         "# The input pipeline beside training",
         "",

@@ -1,31 +1,27 @@
-"""The Sinkhorn divergence beside OTT-JAX, GeomLoss and POT, at equal epsilon: at equal iterations and equal accuracy.
+"""The Sinkhorn divergence compared with OTT-JAX, GeomLoss and POT, at equal iterations and at equal accuracy.
 
 python -m benchmarks.sinkhorn [--sizes 32,128,512] [--dtype float32|bfloat16] [--quick] [--out FOLDER]
 
-Contestants that are not installed are reported so; without TensorFlow it compares what runs on JAX. Files are named
-after what differs from the defaults: sinkhorn.json, sinkhorn_bfloat16_128_1024.json, ...
+Contestants that are not installed are reported as not run; without TensorFlow it compares those on JAX. Names of files
+contain the flags that differ from the defaults: sinkhorn.json, sinkhorn_bfloat16_128_1024.json, ...
 """
 
 from dataclasses import replace
 
-from benchmarks.arguments import integers, parser
-from benchmarks.contestant import Contestant, Timing
-from benchmarks.harness import QUICK_ROUNDS, ROUNDS, fastest, measure, median, ratio
-from benchmarks.processes import Processes
-from benchmarks.report import Report, milliseconds
+from benchmarks.harness.arguments import argument_parser, integers
+from benchmarks.harness.contestant import Contestant, Timing
+from benchmarks.harness.processes import Processes
+from benchmarks.harness.report import Report, milliseconds
+from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, fastest, measure, median, ratio
 
 SIZES, DIMS, ITERATIONS = (32, 128, 512), (16, 64), (10, 50)
 TENSORFLOW, JAX = {"KERAS_BACKEND": "tensorflow"}, {"KERAS_BACKEND": "jax"}
 OTHERS = ("OTT-JAX", "OTT-JAX log", "GeomLoss", "GeomLoss loop", "POT", "POT log")
-FASTER = {
-    (10, 16): 4,
-    (50, 16): 10,
-    (10, 64): 3,
-    (50, 64): 8,
-}  # at 128 points: (L, d) -> times as fast as the best other
-LIMITS_FOR = 128  # points
-ACCURACY = 1e-5  # of the gradient, for equal accuracy: about the least that float32 lets everybody reach
-STEPS = (2, 3, 5, 10, 20, 50, 100, 200, 500)  # iterations that equal accuracy tries
+# (L, d) -> least speed at 128 points, in multiples of the fastest other library's.
+SPEED_UPS = {(10, 16): 4, (50, 16): 10, (10, 64): 3, (50, 64): 8}
+POINTS_OF_CLAIMS = 128
+ACCURACY = 1e-5  # gradient error at equal accuracy: about the smallest that all reach in float32
+STEPS = (2, 3, 5, 10, 20, 50, 100, 200, 500)  # numbers of iterations tried for equal accuracy
 ABOUT = (
     "µs of one call, medians of interleaved rounds; B points of d features in each of two sets, squared Euclidean cost "
     "of mean 1, epsilon 0.1, L iterations, the dual value (the libraries give half of ours). Ours makes at most L: it "
@@ -39,8 +35,8 @@ ABOUT = (
 )
 
 
-def contestants(size, dim, iterations, gradient, dtype):
-    """Everyone who computes a divergence; the frameworks each have a process of their own."""
+def contestants(*, size, dim, iterations, gradient, dtype):
+    """Return all Sinkhorn solvers and floors as contestants for one problem, one process for each framework."""
     module = "benchmarks.contestants.sinkhorn_"
     points = {"size": size, "dim": dim, "gradient": gradient}
     problem = {**points, "iterations": iterations}
@@ -62,81 +58,90 @@ def contestants(size, dim, iterations, gradient, dtype):
     ]
 
 
-def compared(results, ours, floor):
-    """(best of the others, ratio best / ours, ratio ours / floor); what cannot be computed is None.
+def compare(results, ours, floor):
+    """Return (name of the best other library, ratio best / ours, ratio ours / floor), None where not computable.
 
-    The best is the fastest of those whose figures are numbers, though less accurate ones are among them.
+    The best is the fastest whose errors are finite, whatever their size.
     """
     finite = [n for n in OTHERS if isinstance(results[n], Timing) and None not in results[n].facts.values()]
     best = fastest(results, finite)
-    faster, slower = ratio(results[best], results[ours]) if best else None, ratio(results[ours], results[floor])
-    return best, faster and faster[0], slower and slower[0]
+    speed_up, overhead = ratio(results[best], results[ours]) if best else None, ratio(results[ours], results[floor])
+    return best, speed_up and speed_up[0], overhead and overhead[0]
 
 
-def time_row(where, results):
-    row = {**where, **{name: 1e3 * t if isinstance(t, float) else t for name, t in milliseconds(results).items()}}
+def time_row(problem, results):
+    """Return a row of the table of times, with the ratios to the best other library and to the floor."""
+    row = {**problem, **{name: 1e3 * t if isinstance(t, float) else t for name, t in milliseconds(results).items()}}
     for ours, floor in (("ours", "floor"), ("ours JAX", "floor JAX")):
-        best, faster, slower = compared(results, ours, floor)
-        row[f"best other / {ours}"] = faster and f"{faster:.1f} ({best})"
-        row[f"{ours} / {floor}"] = slower
+        best, speed_up, overhead = compare(results, ours, floor)
+        row[f"best other / {ours}"] = speed_up and f"{speed_up:.1f} ({best})"
+        row[f"{ours} / {floor}"] = overhead
     return row
 
 
-def error_row(where, results):
+def error_row(problem, results):
+    """Return a row of the table of errors, of the value and of the gradient where it was computed."""
+
     def text(result):
         if not isinstance(result, Timing):
             return "not run"
         errors = [v for name, v in result.facts.items() if name.endswith("error")]
         return " / ".join("not a number" if e is None else f"{e:.0e}" for e in errors)
 
-    return {**where, **{name: text(result) for name, result in results.items() if "floor" not in name}}
+    return {**problem, **{name: text(result) for name, result in results.items() if "floor" not in name}}
 
 
-def as_accurate(entry):
-    """A contestant with the fewest iterations that bring its gradient's error to `ACCURACY`."""
+def at_equal_accuracy(entry):
+    """Return a contestant that uses the fewest iterations with a gradient error of at most `ACCURACY`."""
     arguments = {name: value for name, value in entry.arguments.items() if name != "iterations"}
     arguments |= {"factory": entry.factory, "target": ACCURACY, "steps": list(STEPS)}
-    return replace(entry, factory="benchmarks.contestants.sinkhorn_accuracy:as_accurate", arguments=arguments)
+    return replace(entry, factory="benchmarks.contestants.sinkhorn_problem:fewest_iterations", arguments=arguments)
 
 
-def equal_accuracy(report, where, dtype, rounds, processes):
-    """Times everybody at one accuracy, and claims our speed there.
+def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
+    """Time all contestants at one accuracy, claim the library's speed, and return a row of the table.
 
     Args:
-        where: {"B", "d"} of the problem.
+        report: the `Report`.
+        problem: {"B", "d"}.
+        dtype: of the library's points.
+        rounds: of `measure`.
+        processes: the `Processes`.
 
     Returns:
-        Row of the table: µs and iterations, or why there are none.
+        The row: µs and iterations, "not run" or "not reached".
     """
-    entries = contestants(where["B"], where["d"], STEPS[0], True, dtype)
-    results = measure([as_accurate(entry) for entry in entries if "floor" not in entry.name], rounds, processes)
-    report.case({**where, "gradient error": ACCURACY}, results)
+    entries = contestants(size=problem["B"], dim=problem["d"], iterations=STEPS[0], gradient=True, dtype=dtype)
+    results = measure([at_equal_accuracy(e) for e in entries if "floor" not in e.name], rounds, processes)
+    report.case({**problem, "gradient error": ACCURACY}, results)
     ran = {name: result for name, result in results.items() if isinstance(result, Timing)}
-    fit = {name: result for name, result in ran.items() if result.facts["reached"]}
-    best = fastest(fit, OTHERS)
-    gains = {name: ratio(fit[best], fit[name])[0] for name in ("ours", "ours JAX") if best and name in fit}
-    text = f"forward + gradient, B {where['B']}, d {where['d']}, all to a gradient error of {ACCURACY:g}"
-    reason = "ours or all others did not run or did not come so far"
-    limit = FASTER.get((10, where["d"]), 1)
+    accurate = {name: result for name, result in ran.items() if result.facts["reached"]}
+    best = fastest(accurate, OTHERS)
+    gains = {
+        name: ratio(accurate[best], accurate[name])[0] for name in ("ours", "ours JAX") if best and name in accurate
+    }
+    text = f"forward + gradient, B {problem['B']}, d {problem['d']}, all to a gradient error of {ACCURACY:g}"
+    reason = "ours or all others did not run or did not reach it"
+    limit = SPEED_UPS.get((10, problem["d"]), 1)
     report.claim(f"{text}: best other ({best}) / ours", gains.get("ours"), limit, at_least=True, reason=reason)
-    cells = {name: f"{1e6 * median(result):.0f} (L {result.facts['iterations']})" for name, result in fit.items()}
+    cells = {name: f"{1e6 * median(result):.0f} (L {result.facts['iterations']})" for name, result in accurate.items()}
     cells = {name: cells.get(name, "not reached" if name in ran else "not run") for name in results}
-    return {**where, **cells, **{f"best other / {name}": f"{gain:.1f} ({best})" for name, gain in gains.items()}}
+    return {**problem, **cells, **{f"best other / {name}": f"{gain:.1f} ({best})" for name, gain in gains.items()}}
 
 
-def claims(report, where, results):
-    """Speed at 128 points, where the limits are for."""
-    best, faster, slower = compared(results, "ours", "floor")
-    text = f"forward + gradient, B {where['B']}, d {where['d']}, L {where['L']}"
+def add_claims(report, problem, results):
+    """Add claims on the Sinkhorn divergence's speed against the best other library and the floor."""
+    best, speed_up, overhead = compare(results, "ours", "floor")
+    text = f"forward + gradient, B {problem['B']}, d {problem['d']}, L {problem['L']}"
     reason = "ours or all others did not run"
-    limit = FASTER[where["L"], where["d"]]
+    limit = SPEED_UPS[problem["L"], problem["d"]]
     suffix = f" ({best})" if best else ""
-    report.claim(f"{text}: best other{suffix} / ours, at equal L", faster, limit, at_least=True, reason=reason)
-    report.claim(f"{text}: ours / floor", slower, 1.6, reason=reason)
+    report.claim(f"{text}: best other{suffix} / ours, at equal L", speed_up, limit, at_least=True, reason=reason)
+    report.claim(f"{text}: ours / floor", overhead, 1.6, reason=reason)
 
 
 def main(arguments=None):
-    flags = parser(__doc__)
+    flags = argument_parser(__doc__)
     flags.add_argument("--sizes", default=SIZES, type=integers, metavar="B,B", help="points of a set (32,128,512)")
     flags.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of our points")
     flags = flags.parse_args(arguments)
@@ -151,19 +156,22 @@ def main(arguments=None):
             title = "Forward + gradient" if gradient else "Forward"
             times, errors = [], []
             for size, dim, iterations in cases:
-                where = {"B": size, "d": dim, "L": iterations}
-                print(f"{title}: {where}", flush=True)
-                entries = contestants(size, dim, iterations, gradient, flags.dtype)
+                problem = {"B": size, "d": dim, "L": iterations}
+                print(f"{title}: {problem}", flush=True)
+                entries = contestants(size=size, dim=dim, iterations=iterations, gradient=gradient, dtype=flags.dtype)
                 results = measure(entries, rounds, processes)
-                report.case({**where, "gradient": gradient}, results)
-                times.append(time_row(where, results))
-                errors.append(error_row(where, results))
-                if gradient and size == LIMITS_FOR:
-                    claims(report, where, results)
+                report.case({**problem, "gradient": gradient}, results)
+                times.append(time_row(problem, results))
+                errors.append(error_row(problem, results))
+                if gradient and size == POINTS_OF_CLAIMS:
+                    add_claims(report, problem, results)
             report.table(times, f"{title}, µs")
             report.table(errors, f"{title}: relative error of the value{' / of the gradient' if gradient else ''}")
-        problems = dict.fromkeys((b, d) for b, d, _ in cases if b == LIMITS_FOR or flags.quick)
-        rows = [equal_accuracy(report, {"B": b, "d": d}, flags.dtype, rounds, processes) for b, d in problems]
+        problems = dict.fromkeys((b, d) for b, d, _ in cases if b == POINTS_OF_CLAIMS or flags.quick)
+        rows = [
+            equal_accuracy_row(report, {"B": b, "d": d}, dtype=flags.dtype, rounds=rounds, processes=processes)
+            for b, d in problems
+        ]
         report.table(rows, f"Forward + gradient to an error of {ACCURACY:g}, µs (L that it takes)")
     report.write(flags.out)
 

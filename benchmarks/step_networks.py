@@ -1,22 +1,24 @@
-"""The networks that `benchmarks.step` compares, in the groups whose steps are interleaved."""
+"""Networks that `benchmarks.step` compares, in groups whose steps are timed in interleaved rounds."""
 
 import os
 from dataclasses import dataclass, field
 
-# TensorFlow imports JAX where it finds it, a hundred megabytes that are none of the network's.
-ALONE = {"BENCHMARKS_HIDDEN_PACKAGES": "jax"} if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else {}
+# TensorFlow imports JAX if it is installed, a hundred megabytes that would be counted as the network's memory.
+ENVIRONMENT = (
+    {"BENCHMARKS_HIDDEN_PACKAGES": "jax"} if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else {}
+)
 TINY = {"input_shape": (16, 16, 3), "num_capsules": 4}
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the comparison.
+    """A network whose steps are timed: its builder and options.
 
     Attributes:
         name: row of the table.
         builder: name in `encapnet_tf.models`.
         options: the builder's arguments.
-        most_images: largest batch it is tried with, or None.
+        most_images: largest batch that it is timed with, or None for no limit.
     """
 
     name: str
@@ -25,7 +27,7 @@ class Network:
     most_images: int | None = None
 
     def tiny(self):
-        """The same with 4 capsules, small images and few layers."""
+        """Return this network with 4 capsules, small images and few layers, for --quick."""
         shallow = {} if self.builder != "EncapNet18" else {"depths": (1, 0, 0, 0)}
         return Network(self.name, self.builder, {**self.options, **TINY, **shallow}, self.most_images)
 
@@ -53,7 +55,7 @@ EIGHTEEN_AIDE = (
     _encapnet("EncapNet18", "EncapNet-18", "master_aide"),
     _encapnet("EncapNet18", "EncapNet-18", "master_aide", "two"),
 )
-# The release's depths, which the reference was timed with.
+# The depths of the paper's released code, with which the reference was timed.
 FOURTEEN = (
     _encapnet("EncapNet18", "14 layers", "master", depths=(2, 2, 2, 2)),
     _encapnet("EncapNet18", "14 layers", "master", "two", depths=(2, 2, 2, 2)),

@@ -1,11 +1,11 @@
-"""EncapNet-18, master/aide, feedback "two", on Fashion-MNIST with Keras's JAX backend: to the best test accuracy.
+"""Training of EncapNet-18, master/aide, feedback "two", on Fashion-MNIST with Keras's JAX backend, several seeds.
 
 KERAS_BACKEND=jax python -m benchmarks.train_fashion_mnist [--data_dir FOLDER] [--seeds 0,1,2] [--epochs 60]
     [--batch 128] [--dtype mixed_bfloat16] [--weight 0.1] [--out FOLDER]
 
-Written for one GPU; no TensorFlow needed. Images are padded to 32x32, moved by up to 4 pixels and mirrored at random;
-Adam with a warm-up and a cosine decay. The last epoch's weights are tested: nothing is chosen on the test images, of
-which the accuracy after every epoch is recorded to draw its curve. Writes fashion_mnist.json, .md and .png.
+Written for one GPU; no TensorFlow needed. Images are padded to 32x32, shifted by up to 4 pixels and mirrored at random;
+Adam with a warm-up and a cosine decay. The last epoch's weights are tested: nothing is chosen on the test
+images, whose accuracy after every epoch is only recorded for the curve. Writes fashion_mnist.json, .md and .png.
 
 --limit 256 --epochs 1 --num_capsules 4 --depths 0,0,0,0 shows on a CPU that it runs.
 """
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.arguments import integers, parser
-from benchmarks.plots import Panel, draw
-from benchmarks.report import Report
+from benchmarks.harness.arguments import argument_parser, integers
+from benchmarks.harness.plots import Panel, draw
+from benchmarks.harness.report import Report
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = 10
@@ -31,8 +31,8 @@ ABOUT = (
 )
 
 
-def arguments_of(given):
-    flags = parser(__doc__)
+def parse_flags(arguments):
+    flags = argument_parser(__doc__)
     flags.add_argument("--data_dir", type=Path, default=DEBIAN, help="folder of the four IDX files, gzipped or not")
     flags.add_argument("--seeds", type=integers, default=(0, 1, 2), help="one training each (0,1,2)")
     flags.add_argument("--epochs", type=int, default=60)
@@ -43,43 +43,45 @@ def arguments_of(given):
     flags.add_argument("--limit", type=int, help="training and test images to use (all)")
     flags.add_argument("--num_capsules", type=int, default=32)
     flags.add_argument("--depths", type=integers, default=(3, 3, 3, 3), help="type II layers a module (3,3,3,3)")
-    flags = flags.parse_args(given)
+    flags = flags.parse_args(arguments)
     if flags.quick:
         flags.limit, flags.epochs, flags.seeds = 64, 1, flags.seeds[:1]
         flags.num_capsules, flags.depths, flags.batch = 2, (0, 0, 0, 0), 32
     if not flags.data_dir.is_dir():
-        raise SystemExit(f"{flags.data_dir} is no folder. --data_dir says where Fashion-MNIST's four IDX files are.")
+        raise SystemExit(
+            f"{flags.data_dir} is no folder. Set --data_dir to the folder of Fashion-MNIST's four IDX files."
+        )
     return flags
 
 
 def images_and_labels(folder, part, limit):
-    """Images (n, 32, 32, 1) float32 from 0 to 1, padded with 0, and labels (n,) int32."""
+    """Load a part of the data: images (n, 32, 32, 1) float32 from 0 to 1, padded with 0, and labels (n,) int32."""
     images = _idx(folder, f"{part}-images-idx3-ubyte", 16)[: limit * 784 if limit else None].reshape(-1, 28, 28, 1)
     labels = _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
     return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
 
 
-def augmented(images, rng):
-    """Each image moved by up to SHIFT pixels, 0 beyond its edges, and mirrored half of the time."""
+def augment(images, rng):
+    """Shift each image by up to SHIFT pixels, with 0 beyond its edges, and mirror it half of the time."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
     down, right = rng.integers(0, 2 * SHIFT + 1, (2, count))
     rows = (np.arange(height) + down[:, None])[:, :, None]
     columns = (np.arange(width) + right[:, None])[:, None, :]
-    moved = padded[np.arange(count)[:, None, None], rows, columns]
-    return np.where(rng.random((count, 1, 1, 1)) < 0.5, moved[:, :, ::-1], moved)
+    shifted = padded[np.arange(count)[:, None, None], rows, columns]
+    return np.where(rng.random((count, 1, 1, 1)) < 0.5, shifted[:, :, ::-1], shifted)
 
 
 def train(flags, seed, train_set, test_set):
-    """One training.
+    """Train one network from scratch and test it after every epoch.
 
     Returns:
-        {"seed", "device", "parameters", "seconds", "loss" and "accuracy" (the test's), both one number an epoch}.
+        {"seed", "device", "parameters", "seconds", "loss": one number an epoch, "accuracy": on test images, likewise}.
     """
     import keras
 
     import encapnet_tf as en
-    from benchmarks.contestants.devices import device
+    from benchmarks.contestants.keras_calls import device
 
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(flags.dtype)
@@ -101,8 +103,8 @@ def train(flags, seed, train_set, test_set):
     losses, accuracies, start = [], [], time.monotonic()
     for epoch in range(flags.epochs):
         order = rng.permutation(len(images))[: steps * flags.batch]
-        seen = augmented(images[order], rng), labels[order]
-        history = model.fit(*seen, batch_size=flags.batch, shuffle=False, verbose=0).history
+        batches = augment(images[order], rng), labels[order]
+        history = model.fit(*batches, batch_size=flags.batch, shuffle=False, verbose=0).history
         scores = model.predict(test_set[0], batch_size=flags.batch, verbose=0)
         losses.append(history["loss"][0])
         accuracies.append(float(np.mean(scores.argmax(-1) == test_set[1])))
@@ -120,7 +122,7 @@ def train(flags, seed, train_set, test_set):
 
 
 def write(flags, runs):
-    """Writes figures and curves of the seeds that are through."""
+    """Write figures and curves of the seeds trained so far."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     report = Report("fashion_mnist", f"Fashion-MNIST on {backend}, {flags.dtype}", ABOUT, flags.quick)
     report.table(
@@ -150,10 +152,10 @@ def write(flags, runs):
 
 
 def main(arguments=None):
-    flags = arguments_of(arguments)
+    flags = parse_flags(arguments)
     sets = [images_and_labels(flags.data_dir, part, flags.limit) for part in ("train", "t10k")]
     if len(sets[0][0]) < flags.batch:
-        raise SystemExit(f"{len(sets[0][0])} training images do not fill a batch of {flags.batch}.")
+        raise SystemExit(f"{len(sets[0][0])} training images do not fill a batch of {flags.batch}: lower --batch.")
     runs = []
     for seed in flags.seeds:
         runs.append(train(flags, seed, *sets))
@@ -161,12 +163,12 @@ def main(arguments=None):
 
 
 def _idx(folder, name, header):
-    """The bytes after an IDX file's header."""
+    """Return the bytes after an IDX file's header."""
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             return np.frombuffer(data, np.uint8, offset=header)
-    raise SystemExit(f"{name}[.gz] is not in {folder}; --data_dir says where Fashion-MNIST's four IDX files are.")
+    raise SystemExit(f"{name}[.gz] is not in {folder}. Set --data_dir to the folder of Fashion-MNIST's four IDX files.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A trained model -> SavedModel, TFLite files, their proof of equality, serving files and clients."""
+"""Export of trained models: SavedModel and TFLite files that are verified against the model, and serving."""
 
 from .export_model import export_model
 

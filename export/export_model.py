@@ -1,9 +1,11 @@
-"""From a trained model to artefacts that are proved equal to it."""
+"""Export of a trained model: write all artefacts into a draft, verify each against the model, publish the draft."""
 
 import datetime
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 
+import keras
 import numpy as np
 
 import encapnet_tf
@@ -18,10 +20,10 @@ from .artefacts.inference import inference_model, unit_names
 from .artefacts.lite import VARIANTS, convert
 from .artefacts.preprocessing import Preprocessing
 from .artefacts.saved_model import INPUT, SIGNATURES, save_model
-from .artefacts.warm_up import write_warm_up
-from .proof.contents import Contents
-from .proof.parity import Parity
-from .proof.samples import Samples
+from .serving.warm_up import write_warm_up
+from .verification.contents import Contents
+from .verification.parity import Parity
+from .verification.samples import Samples
 
 _CHANNELS = (1, 3)
 
@@ -37,7 +39,7 @@ def export_model(
     calibration_images=None,
     tflite=tuple(VARIANTS),
 ) -> Path:
-    """Exports a Keras classifier, one of ours or any other, with your own images to compare its artefacts on.
+    """Export any Keras image classifier, with images on which its artefacts are compared with the model.
 
     Writes `<folder>/<name>/`: a new version of the SavedModel, TFLite files, parity.json, a model card and
     serving files. Feedback units are left out.
@@ -45,21 +47,21 @@ def export_model(
     Args:
         model: functional or Sequential; images (batch, height, width, channels), pixels from 0 to 255, to scores
             (batch, classes).
-        images: (n, height, width, channels) uint8 test images; of another size than the model's, they are cut and
-            resized to it as the served model does.
-        labels: (n,) integers, to measure accuracy by; without them only outputs are compared.
+        images: (n, height, width, channels) uint8 test images; if their size is not the model's, they are cropped and
+            resized as the exported model does.
+        labels: (n,) integers, to measure accuracy; without them only outputs are compared.
         name: of the model, also at the server.
         folder: of all exports.
         class_names: one per class; default "0", "1", ....
-        calibration_images: training images, uint8, for the ranges of 8-bit numbers; default: `images`.
-        tflite: which variants to make: "float32", "float16", "dynamic", "int8".
+        calibration_images: training images, uint8, from which int8 takes its ranges; default: `images`.
+        tflite: TFLite variants to make, of "float32", "float16", "dynamic", "int8".
 
     Returns:
         The export's folder.
 
     Raises:
-        UserError: the model or the images do not serve, or an artefact is not equal to the model: then nothing is
-            published, and `<folder>/<name>/refused` shows why.
+        UserError: the model or the images have a wrong form, or an artefact differs from the model: then nothing is
+            published, and the files are in `<folder>/<name>/refused`.
 
     Example:
 
@@ -74,28 +76,41 @@ def export_model(
     inference = inference_model(model)
     height, width, channels = inference.inputs[0].shape[1:]
     preprocessing = Preprocessing((height, width), channels, Views((height, width)))
-    images = _pixels("images", images, channels)
-    calibration = images if calibration_images is None else _pixels("calibration_images", calibration_images, channels)
+    images = _uint8_images("images", images, channels)
+    calibration = images
+    if calibration_images is not None:
+        calibration = _uint8_images("calibration_images", calibration_images, channels)
     if labels is not None and np.shape(labels) != (len(images),):
         raise UserError(f"labels must be of shape ({len(images)},), one per image. Received: {np.shape(labels)}.")
     samples = Samples.of(preprocessing, images, None if labels is None else np.asarray(labels), calibration)
     classes = inference.output["lengths"].shape[1]
     class_names = [str(i) for i in range(classes)] if class_names is None else list(class_names)
-    return export(model, samples, preprocessing, class_names, ExportFolder(folder, name), tflite)
+    target = ExportFolder(folder, name)
+    return export_samples(model, samples, preprocessing, class_names=class_names, target=target, tflite=tflite)
 
 
-def export(model, samples, preprocessing, class_names, target, tflite=tuple(VARIANTS), source="a model", about=None):
-    """The same with samples and preprocessing made; `encapnet export` comes here with a run's.
+def export_samples(
+    model: keras.Model,
+    samples: Samples,
+    preprocessing: Preprocessing,
+    *,
+    class_names: list[str],
+    target: ExportFolder,
+    tflite: Iterable[str] = tuple(VARIANTS),
+    source: str = "a model",
+    about: dict | None = None,
+) -> Path:
+    """Export a model, verified on samples that are preprocessed already, such as those of a run.
 
     Args:
         model: the trained model.
-        samples: `Samples`.
-        preprocessing: `Preprocessing`.
+        samples: images to compare and calibrate on.
+        preprocessing: from raw images to the model's inputs.
         class_names: one per class.
-        target: `ExportFolder`.
-        tflite: variants to make.
-        source: what to call the model's origin.
-        about: {"data": name, "facts": {name: value}, "configuration": {...}} for the model card, as far as known.
+        target: folder of the export.
+        tflite: TFLite variants to make.
+        source: origin of the model, for the model card.
+        about: {"data": name, "facts": {name: value}, "configuration": {...}} for the model card; each key is optional.
 
     Returns:
         The export's folder.
@@ -103,89 +118,101 @@ def export(model, samples, preprocessing, class_names, target, tflite=tuple(VARI
     Raises:
         UserError: see `export_model`.
     """
-    _check(model, class_names, preprocessing, tflite)
+    _check_arguments(model, class_names, preprocessing, tflite)
     inference = inference_model(model)
     with target.draft() as draft:
         parity = Parity(model, inference, samples)
-        metadata = _metadata(model, inference, preprocessing, class_names, draft, parity, source, about or {})
+        metadata = {
+            "name": target.name,
+            "version": draft.version,
+            "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "source": source,
+            **_describe(model, inference, parity),
+            "image": {
+                "seen": list(inference.inputs[0].shape[1:]),
+                "stored": [*preprocessing.stored, preprocessing.channels],
+            },
+            "class_names": list(class_names),
+            "about": about or {},
+        }
         draft.file(draft.target.labels_file).write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
         draft.write_json(ExportFolder.metadata_file, metadata)
         assets = [draft.file(name) for name in (ExportFolder.labels_file, ExportFolder.metadata_file)]
         save_model(inference, preprocessing, assets, draft.saved_model)
-        write_warm_up(draft.saved_model, target.name, samples.warm_up())
-        contents = {"saved_model": _checked_saved_model(model, inference, draft.saved_model)}
-        parity.saved_model(draft.saved_model)
+        write_warm_up(draft.saved_model, target.name, samples.warm_up_requests())
+        contents = {"saved_model": _saved_model_contents(model, inference, draft.saved_model)}
+        parity.compare_saved_model(draft.saved_model)
         for variant in tflite:
-            _lite(inference, variant, samples.calibration, draft.lite(variant), parity)
-            contents[draft.lite(variant).name] = Contents.of_lite(draft.lite(variant))
-            contents[draft.lite(variant).name].refuse(draft.lite(variant).name, unit_names(model))
-        found = {**parity.to_json(), "contents": {what: listed.to_json() for what, listed in contents.items()}}
-        draft.write_json(ExportFolder.parity_file, found)
-        draft.file(ExportFolder.card_file).write_text(model_card(metadata, found), encoding="utf-8")
+            path = draft.lite(variant)
+            _write_lite(inference, variant, samples.calibration, path=path, parity=parity)
+            contents[path.name] = Contents.of_lite(path)
+            contents[path.name].require_inference_only(path.name, unit_names(model))
+        report = {**parity.to_json(), "contents": {name: listing.to_json() for name, listing in contents.items()}}
+        draft.write_json(ExportFolder.parity_file, report)
+        draft.file(ExportFolder.card_file).write_text(model_card(metadata, report), encoding="utf-8")
         write_serving_files(draft.file(ExportFolder.serving_folder), target.name)
         if not parity.holds:
-            _refuse(draft, found)
+            _refuse(draft, report)
         return draft.publish()
 
 
-def _lite(inference, variant, calibration, path, parity):
-    """Converts and compares; 8-bit arithmetic that costs too much accuracy is done in float, and that is said."""
+def _write_lite(inference, variant, calibration, *, path, parity):
+    """Convert to TFLite and compare; int8 is repeated with float arithmetic if integers cost too much accuracy."""
     path.write_bytes(convert(inference, variant, calibration))
     if variant != "int8":
-        parity.lite(variant, path)
+        parity.compare_lite(variant, path)
         return
-    if not parity.lite(variant, path, "all in integers").holds:
+    if not parity.compare_lite(variant, path, "all in integers").holds:
         path.write_bytes(convert(inference, variant, calibration, float_arithmetic=True))
-        parity.lite(variant, path, "convolutions and matrix products in integers, the rest in float")
+        parity.compare_lite(variant, path, "convolutions and matrix products in integers, the rest in float")
 
 
-def _checked_saved_model(model, inference, path):
-    """Contents of the SavedModel: the weights of the model without its units, no node of them, nothing jitted."""
+def _saved_model_contents(model, inference, path):
+    """Return the SavedModel's contents, or raise unless its variables are exactly the inference model's."""
     contents = Contents.of_saved_model(path)
-    contents.refuse("The SavedModel", unit_names(model))
+    contents.require_inference_only("The SavedModel", unit_names(model))
     expected = {weight.path for weight in inference.weights}
     if set(contents.variables) != expected:
-        odd = sorted(set(contents.variables) ^ expected)
-        raise UserError(f"The SavedModel has not exactly the network's variables: {', '.join(odd[:5])}.", status=1)
+        difference = sorted(set(contents.variables) ^ expected)
+        raise UserError(
+            "The SavedModel does not hold exactly the network's variables; missing or surplus: "
+            f"{', '.join(difference[:5])}.",
+            status=1,
+        )
     return contents
 
 
-def _refuse(draft: Draft, found):
-    missed = [row for row in parity_table(found) if row[-1].startswith("MISS")]
+def _refuse(draft: Draft, report):
+    """Keep the draft for inspection and raise an error with the comparisons that miss their limit."""
+    misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
-                      for what, _, accuracy, _, apart, limit, _, note in missed)  # fmt: skip
+                      for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
     raise UserError(
-        f"{len(missed)} of {len(found['rows'])} comparisons miss their limit, so nothing was published:\n{lines}\n"
-        f"All of it is in {draft.refuse()}; --tflite leaves variants out.",
+        f"{len(misses)} of {len(report['rows'])} comparisons miss their limit, so nothing was published:\n{lines}\n"
+        f"All files are in {draft.refuse()}. --tflite leaves variants out.",
         status=1,
     )
 
 
-def _metadata(model, inference, preprocessing, class_names, draft, parity, source, about):
+def _describe(model, inference, parity):
+    """Return the entries of metadata.json that follow from the models and their outputs."""
     lengths, labels = parity.reference["lengths"], parity.samples.labels
-    seen = list(inference.inputs[0].shape[1:])
     trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
-    scores = lengths.min() >= 0 and lengths.max() <= 1
+    are_scores = lengths.min() >= 0 and lengths.max() <= 1
     versions = package_versions("keras", "tensorflow", "numpy", "ai-edge-litert")
+    calibration_error = None
+    if are_scores and labels is not None:
+        calibration_error = Calibration.from_scores(lengths, labels).expected_error
     return {
-        "name": draft.target.name,
-        "version": draft.version,
-        "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "source": source,
         "versions": {"encapnet_tf": encapnet_tf.__version__, **versions},
         "input": INPUT,
         "signatures": list(SIGNATURES),
         "outputs": list(parity.reference),
         "pixels": "0 to 255",
-        "image": {"seen": seen, "stored": [*preprocessing.stored, preprocessing.channels]},
-        "class_names": list(class_names),
         "parameters": {"trained": trained, "feedback_units": weights - exported, "exported": exported},
         "feedback_units": unit_names(model),
         "accuracy": parity.samples.accuracy(lengths),
-        "calibration_error": (
-            Calibration.from_scores(lengths, labels).expected_error if scores and labels is not None else None
-        ),
-        "about": about,
+        "calibration_error": calibration_error,
     }
 
 
@@ -193,23 +220,24 @@ def _count(weights):
     return sum(weight.value.shape.num_elements() for weight in weights)
 
 
-def _check(model, class_names, preprocessing, tflite):
+def _check_arguments(model, class_names, preprocessing, tflite):
     if importlib.util.find_spec("ai_edge_litert") is None:
-        raise UserError('LiteRT is not installed: pip install "encapnet_tf[export]". What was not run is not exported.')
+        raise UserError('LiteRT, which verifies TFLite files, is not installed: pip install "encapnet_tf[export]".')
     classes = model.output_shape[-1]
     if len(class_names) != classes or any(not name or "\n" in name for name in class_names):
         raise UserError(f"Expected {classes} class names, each a line of text. Received: {list(class_names)[:5]}.")
     if preprocessing.channels not in _CHANNELS:
-        raise UserError(f"Image files have 1 or 3 channels; the model takes {preprocessing.channels}.")
-    if wrong := [variant for variant in tflite if variant not in VARIANTS]:
-        raise UserError(f"--tflite={','.join(wrong)}: expected some of {', '.join(VARIANTS)}.")
+        raise UserError(f"Image files have 1 or 3 channels, but the model takes {preprocessing.channels}.")
+    if unknown := [variant for variant in tflite if variant not in VARIANTS]:
+        raise UserError(f"--tflite={','.join(unknown)}: expected some of {', '.join(VARIANTS)}.")
 
 
-def _pixels(what, images, channels):
+def _uint8_images(argument, images, channels):
+    """Return images as an array, or raise if they are not of the right type and shape."""
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or images.dtype != np.uint8 or images.shape[3] != channels:
         raise UserError(
-            f"{what} must be uint8, pixels from 0 to 255, of shape (n, height, width, {channels}). Received: "
+            f"{argument} must be uint8, pixels from 0 to 255, of shape (n, height, width, {channels}). Received: "
             f"{images.dtype} of shape {images.shape}."
         )
     return images

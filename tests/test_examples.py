@@ -1,4 +1,4 @@
-"""The examples run in their short forms; the one that takes longer does so in .ci/run."""
+"""The examples, in their short forms; .ci/run runs the one that takes longer."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import pytest
 
 from tests.core.conformance.test_backends import interpreter
 
@@ -17,42 +18,48 @@ EXAMPLES = ROOT / "examples"
 
 
 def run(name, folder, monkeypatch, capsys):
-    """What an example prints in its short form, run in this process."""
+    """Run an example in its short form, in this process, and return its output."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", [name, "--quick"])
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     return capsys.readouterr().out
 
 
+@pytest.mark.ci
 def test_capsules_in_your_own_cnn(tmp_path, monkeypatch, capsys):
     output = run("capsules_in_your_own_cnn.py", tmp_path, monkeypatch, capsys)
     assert output.count("test accuracy") == 2
 
 
+@pytest.mark.ci
 def test_regularise_resnet50(tmp_path, monkeypatch, capsys):
     output = run("regularise_resnet50.py", tmp_path, monkeypatch, capsys)
     assert "feedback_conv3_block4_out_conv2_block3_out" in output
     assert (tmp_path / "resnet50.keras").exists()
 
 
+@pytest.mark.ci
 def test_sinkhorn_loss_without_capsules(tmp_path, monkeypatch, capsys):
     output = run("sinkhorn_loss_without_capsules.py", tmp_path, monkeypatch, capsys)
     before, after = map(float, re.search(r"data: ([\d.]+) before, ([\d.]+) after", output).groups())
     assert after < before
 
 
+@pytest.mark.ci
 def test_search_lambda_and_epsilon(tmp_path, monkeypatch, capsys):
     output = run("search_lambda_and_epsilon.py", tmp_path, monkeypatch, capsys)
     assert output.count("lambda") == 2
     assert "trained again: test accuracy" in output
 
 
+@pytest.mark.ci
 def test_export_and_serve(tmp_path, monkeypatch, capsys):
     (tmp_path / "exports" / "digits" / "saved_model" / "9").mkdir(parents=True)  # an earlier version
     output = run("export_and_serve.py", tmp_path, monkeypatch, capsys)
     assert float(re.search(r"difference from Keras: (\S+)", output)[1]) <= 1e-5
 
 
+@pytest.mark.ci
 def test_capsules_on_jax(tmp_path):
     command = [interpreter("jax"), EXAMPLES / "capsules_on_jax.py", "--quick"]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
@@ -61,6 +68,7 @@ def test_capsules_on_jax(tmp_path):
     assert "backend jax, test accuracy" in process.stdout
 
 
+@pytest.mark.ci
 def test_notebook(tmp_path, monkeypatch, capsys):
     notebook = json.loads((EXAMPLES / "what_a_capsule_sees.ipynb").read_text(encoding="utf-8"))
     assert notebook["nbformat"] == 4

@@ -48,7 +48,7 @@ ROOMS = {
         *("data.augmentation", "data.pipeline", "data.sources", "data"),
         *("evaluation", "report", "fitting", "ablation", "search", "commands"),
     ),
-    "export": ("serving", "artefacts", "proof", "", "commands"),
+    "export": ("serving", "artefacts", "verification", "", "commands"),
 }
 MOST_FILES = 15  # of a room
 THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}

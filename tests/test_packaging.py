@@ -1,4 +1,4 @@
-"""Source distribution and wheel: built, installed in an environment of their own and run outside the checkout."""
+"""Source distribution and wheel: built, installed in a fresh environment and run outside the checkout."""
 
 import configparser
 import os
@@ -16,7 +16,7 @@ FOLDERS = {"encapnet_tf": "encapnet_tf", "trainers": "encapnet_tf/trainers", "ex
 
 
 def run(command, **options):
-    """Output of a command, which must succeed."""
+    """Run a command, which must succeed, and return its output."""
     process = subprocess.run(command, capture_output=True, text=True, **options)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
@@ -25,8 +25,12 @@ def run(command, **options):
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdist")
-    skip = shutil.ignore_patterns(".*", "runs", "results", "tests", "build", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, folder / "source", ignore=skip)
+    everywhere = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
+
+    def ignore(path, names):
+        return everywhere(path, names) | ({"build", "results", "runs", "tests"} if Path(path) == ROOT else set())
+
+    shutil.copytree(ROOT, folder / "source", ignore=ignore)
     run(
         [sys.executable, "-c", "from setuptools.build_meta import build_sdist; build_sdist('..')"],
         cwd=folder / "source",
@@ -37,7 +41,7 @@ def sdist(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wheel(sdist, tmp_path_factory):
-    """Built from the source distribution, as package indexes' users do where they take no wheel."""
+    """Build the wheel from the source distribution, as pip does for users without wheels."""
     folder = tmp_path_factory.mktemp("wheel")
     run([sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, sdist], cwd=folder)
     (path,) = folder.glob("*.whl")
@@ -46,7 +50,7 @@ def wheel(sdist, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(wheel, tmp_path_factory):
-    """Scripts' folder of an environment of its own that holds the wheel, and sees the dependencies of this one."""
+    """Return the scripts folder of a fresh environment with the wheel, which sees this environment's dependencies."""
     folder = tmp_path_factory.mktemp("environment")
     run([sys.executable, "-m", "venv", "--without-pip", folder])
     scripts = folder / ("Scripts" if os.name == "nt" else "bin")
@@ -57,13 +61,15 @@ def environment(wheel, tmp_path_factory):
     return scripts
 
 
+@pytest.mark.ci
 def test_one_name_on_the_top_level(wheel):
     top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in top if not name.endswith(".dist-info")} == {"encapnet_tf"}
 
 
+@pytest.mark.ci
 def test_every_source_file_is_in_the_wheel(wheel):
-    """A package that setup.cfg forgets would only be missed by the user."""
+    """A package missing in setup.cfg would otherwise fail at the user only."""
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder, inside in FOLDERS.items():
         for path in (ROOT / folder).rglob("*"):
@@ -71,6 +77,7 @@ def test_every_source_file_is_in_the_wheel(wheel):
                 assert f"{inside}/{path.relative_to(ROOT / folder).as_posix()}" in names
 
 
+@pytest.mark.ci
 def test_extras(wheel):
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
@@ -78,6 +85,7 @@ def test_extras(wheel):
     assert {"gpu", "data", "bench", "docs", "dev"} <= set(extras)
 
 
+@pytest.mark.ci
 def test_every_module_is_imported_outside_the_checkout(environment, tmp_path):
     code = (
         "import importlib, pkgutil, encapnet_tf\n"
@@ -85,19 +93,20 @@ def test_every_module_is_imported_outside_the_checkout(environment, tmp_path):
         "for name in names: importlib.import_module(name)\n"
         "print(len(names), encapnet_tf.__file__)"
     )
-    count, file = run([environment / "python", "-c", code], cwd=tmp_path, env=_bare()).split(maxsplit=1)
+    count, file = run([environment / "python", "-c", code], cwd=tmp_path, env=_without_python_path()).split(maxsplit=1)
     assert int(count) > 50
     assert Path(file).is_relative_to(environment.parent)
 
 
+@pytest.mark.ci
 def test_the_command_trains_outside_the_checkout(environment, tmp_path):
     flags = ["--run_dir=run", "--epochs=1", "--num_capsules=2", "--depths=0", "--capsule_dims=2", "--strides=2"]
-    run([environment / "encapnet", "train", *flags], cwd=tmp_path, env=_bare())
+    run([environment / "encapnet", "train", *flags], cwd=tmp_path, env=_without_python_path())
     assert (tmp_path / "run" / "summary.json").exists()
 
 
-def _bare():
-    """The environment's variables without a path that could lead back to the checkout."""
+def _without_python_path():
+    """Return the environment variables without PYTHONPATH, which could lead back to the checkout."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 

@@ -1,1 +1,1 @@
-"""What is timed: factories that a worker process calls by name, one file a subject and framework."""
+"""Contestants: factories of timed functions, called by name in a worker process, one file a subject and framework."""

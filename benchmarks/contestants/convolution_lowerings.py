@@ -1,32 +1,35 @@
-"""Ways to compute a convolution grouped by capsule: the library's own and every other that was thought of.
+"""Lowerings of a convolution grouped by capsule, forward and transposed: the library's and its alternatives.
 
 All take x (batch, height, width, groups * dim_in), capsule-major, and the canonical kernel (k, k, dim_in,
 groups * dim_out), and pad symmetrically. They are written here, apart from the library, so that the comparison stays
-when the library changes its mind.
+possible when the library chooses another one. The transposed ones, of the feedback unit's generator, return a function
+of (x, kernel, bias) that doubles the size; the kernel is that of the convolution that follows after zeros are inserted
+between the pixels.
 """
 
-from keras import ops
+from keras import ops as K
 
 import encapnet_tf as en
+from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """What the library does in training."""
+    """Compute a grouped convolution as the library does in training."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 
 def ours_inference(x, kernel, groups, strides):
-    """What the library does in inference."""
+    """Compute a grouped convolution as the library does in inference."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=False)
 
 
 def native(x, kernel, groups, strides):
-    """`keras.layers.Conv2D(groups=...)`: on TensorFlow and a CPU Keras compiles it with XLA."""
-    return ops.conv(_padded(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
+    """Compute `keras.layers.Conv2D(groups=...)`, which Keras compiles with XLA on TensorFlow and a CPU."""
+    return K.conv(_padded(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
 
 def pads_inside(x, kernel, groups, strides):
-    """TensorFlow's convolution, which pads by itself."""
+    """Compute TensorFlow's convolution with explicit padding, so that no padded copy is made."""
     import tensorflow as tf
 
     margins = [(size // 2, size // 2) for size in kernel.shape[:2]]
@@ -34,84 +37,118 @@ def pads_inside(x, kernel, groups, strides):
 
 
 def split(x, kernel, groups, strides):
-    """One convolution a capsule."""
-    kernels = ops.split(kernel, groups, axis=-1)
-    return ops.concatenate(
-        [native(part, k, 1, strides) for part, k in zip(ops.split(x, groups, axis=-1), kernels, strict=True)], axis=-1
+    """Compute one convolution for each capsule and concatenate them."""
+    kernels = K.split(kernel, groups, axis=-1)
+    return K.concatenate(
+        [native(part, k, 1, strides) for part, k in zip(K.split(x, groups, axis=-1), kernels, strict=True)], axis=-1
     )
 
 
 def block_diagonal(x, kernel, groups, strides):
-    """Dense convolution, the kernel zero between capsules: `groups` times the work."""
+    """Compute a dense convolution with a kernel that is zero between capsules: `groups` times the work."""
     return native(x, dense_kernel(kernel, groups), 1, strides)
 
 
 def dense_kernel(kernel, groups):
-    """(k, k, dim_in, groups * dim_out) -> (k, k, groups * dim_in, groups * dim_out), zero between capsules."""
+    """Expand a grouped kernel to (k, k, groups * dim_in, groups * dim_out), zero between capsules."""
     rows, columns, dim_in, filters = kernel.shape
-    own = ops.reshape(ops.eye(groups, dtype=kernel.dtype), (1, 1, groups, 1, groups, 1))
-    blocks = ops.reshape(kernel, (rows, columns, 1, dim_in, groups, filters // groups)) * own
-    return ops.reshape(blocks, (rows, columns, groups * dim_in, filters))
+    identity = K.reshape(K.eye(groups, dtype=kernel.dtype), (1, 1, groups, 1, groups, 1))
+    blocks = K.reshape(kernel, (rows, columns, 1, dim_in, groups, filters // groups)) * identity
+    return K.reshape(blocks, (rows, columns, groups * dim_in, filters))
 
 
 def depthwise(x, kernel, groups, strides):
-    """Depthwise convolution with dim_out outputs a channel, then the sum over dim_in."""
+    """Compute a depthwise convolution with dim_out outputs for each channel, then sum over dim_in."""
     rows, columns, dim_in, filters = kernel.shape
-    shares = ops.transpose(ops.reshape(kernel, (rows, columns, dim_in, groups, -1)), (0, 1, 3, 2, 4))
-    shares = ops.reshape(shares, (rows, columns, groups * dim_in, filters // groups))
-    y = ops.depthwise_conv(_padded(x, kernel), shares, strides, padding="valid", data_format="channels_last")
-    y = ops.reshape(y, (*y.shape[:3], groups, dim_in, filters // groups))
-    return ops.reshape(ops.sum(y, axis=-2), (*y.shape[:3], filters))
+    shares = K.transpose(K.reshape(kernel, (rows, columns, dim_in, groups, -1)), (0, 1, 3, 2, 4))
+    shares = K.reshape(shares, (rows, columns, groups * dim_in, filters // groups))
+    y = K.depthwise_conv(_padded(x, kernel), shares, strides, padding="valid", data_format="channels_last")
+    y = K.reshape(y, (*y.shape[:3], groups, dim_in, filters // groups))
+    return K.reshape(K.sum(y, axis=-2), (*y.shape[:3], filters))
 
 
 def component_major(x, kernel, groups, strides):
-    """One depthwise convolution an output component, on components-first channels, so that the sums are over blocks."""
+    """Compute one depthwise convolution for each output component, on channels ordered component-major."""
     rows, columns, dim_in, filters = kernel.shape
     x = _padded(x, kernel)
-    x = ops.reshape(ops.swapaxes(ops.reshape(x, (*x.shape[:3], groups, dim_in)), -1, -2), x.shape)
-    by_output = ops.reshape(kernel, (rows, columns, dim_in, groups, filters // groups))
+    x = K.reshape(K.swapaxes(K.reshape(x, (*x.shape[:3], groups, dim_in)), -1, -2), x.shape)
+    by_output = K.reshape(kernel, (rows, columns, dim_in, groups, filters // groups))
 
-    def component(o):
-        shares = ops.reshape(by_output[..., o], (rows, columns, dim_in * groups, 1))
-        y = ops.depthwise_conv(x, shares, strides, padding="valid", data_format="channels_last")
-        return ops.sum(ops.reshape(y, (*y.shape[:3], dim_in, groups)), axis=-2)
+    def convolve_component(o):
+        shares = K.reshape(by_output[..., o], (rows, columns, dim_in * groups, 1))
+        y = K.depthwise_conv(x, shares, strides, padding="valid", data_format="channels_last")
+        return K.sum(K.reshape(y, (*y.shape[:3], dim_in, groups)), axis=-2)
 
-    y = ops.stack([component(o) for o in range(filters // groups)], axis=-1)
-    return ops.reshape(y, (*y.shape[:3], filters))
+    y = K.stack([convolve_component(o) for o in range(filters // groups)], axis=-1)
+    return K.reshape(y, (*y.shape[:3], filters))
 
 
 def patches_matmul(x, kernel, groups, strides):
-    """The shifted inputs side by side, then one matrix product a capsule; a 1x1 kernel needs no shifts."""
+    """Stack the shifted inputs (im2col), then compute one matrix product for each capsule."""
     rows, columns, dim_in, filters = kernel.shape
-    shifted = ops.stack(list(_shifts(x, kernel, groups, strides)), axis=-2)  # (..., groups, k * k, dim_in)
+    shifted = K.stack(list(_shifts(x, kernel, groups, strides)), axis=-2)  # (..., groups, k * k, dim_in)
     lead = shifted.shape[:3]
     taps = rows * columns * dim_in
-    left = ops.transpose(ops.reshape(shifted, (-1, groups, taps)), (1, 0, 2))
-    right = ops.transpose(ops.reshape(kernel, (taps, groups, filters // groups)), (1, 0, 2))
-    return ops.reshape(ops.transpose(ops.matmul(left, right), (1, 0, 2)), (*lead, filters))
+    left = K.transpose(K.reshape(shifted, (-1, groups, taps)), (1, 0, 2))
+    right = K.transpose(K.reshape(kernel, (taps, groups, filters // groups)), (1, 0, 2))
+    return K.reshape(K.transpose(K.matmul(left, right), (1, 0, 2)), (*lead, filters))
 
 
 def multiply_add(x, kernel, groups, strides):
-    """Products written out, kernel position by position and component by component, for XLA to fuse."""
+    """Write out the products for each kernel position and component, for XLA to fuse."""
     rows, columns, dim_in, filters = kernel.shape
-    taps = ops.reshape(kernel, (rows * columns, dim_in, groups, filters // groups))
+    taps = K.reshape(kernel, (rows * columns, dim_in, groups, filters // groups))
     y = 0.0
     for position, shifted in enumerate(_shifts(x, kernel, groups, strides)):
         for i in range(dim_in):
             y = y + shifted[..., i : i + 1] * taps[position, i]
-    return ops.reshape(y, (*y.shape[:3], filters))
+    return K.reshape(y, (*y.shape[:3], filters))
+
+
+def ours_transposed(size, groups, dim_in, dim_out, *, training):
+    """Return the transposed convolution of the library's generator; its variables are created here, outside."""
+    layer = TransposedConv2D(groups * dim_out, (size, size), groups)
+    layer.build((None, size // 2, size // 2, groups * dim_in))
+    return lambda x, kernel, bias: layer.stateless_call([kernel, bias], [], x, training=training)[0]
+
+
+def zeros_between(lowering, size, groups):
+    """Return a transposed convolution that inserts zeros between the pixels and applies a forward lowering."""
+
+    def function(x, kernel, bias):
+        x = K.stack([x, K.zeros_like(x)], axis=2)  # rows
+        x = K.reshape(x, (x.shape[0], size, x.shape[3], x.shape[4]))
+        x = K.stack([x, K.zeros_like(x)], axis=3)  # columns
+        x = K.reshape(x, (x.shape[0], size, size, x.shape[4]))
+        return lowering(x, kernel, groups, 1) + bias
+
+    return function
+
+
+def dense_transposed(size, groups):
+    """Return TensorFlow's dense transposed convolution with a kernel that is zero between capsules."""
+
+    def function(x, kernel, bias):
+        # The transposed kernel is the mirrored one, its last two axes exchanged.
+        mirrored = K.swapaxes(dense_kernel(kernel, groups)[::-1, ::-1], 2, 3)
+        y = K.conv_transpose(
+            x, mirrored, 2, padding="valid", output_padding=None, data_format="channels_last"
+        )  # (batch, size + 1, size + 1, channels): the first row and column are surplus
+        return y[:, 1 : size + 1, 1 : size + 1] + bias
+
+    return function
 
 
 def _padded(x, kernel):
     rows, columns = (size // 2 for size in kernel.shape[:2])
-    return ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x
+    return K.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))) if rows or columns else x
 
 
 def _shifts(x, kernel, groups, strides):
-    """The input of each kernel position, (batch, out height, out width, groups, dim_in)."""
+    """Yield the input of each kernel position, (batch, out height, out width, groups, dim_in)."""
     _, height, width, channels = x.shape
     padded = _padded(x, kernel)
     for row in range(kernel.shape[0]):
         for column in range(kernel.shape[1]):
             part = padded[:, row : row + height : strides, column : column + width : strides]
-            yield ops.reshape(part, (*part.shape[:3], groups, channels // groups))
+            yield K.reshape(part, (*part.shape[:3], groups, channels // groups))

@@ -1,4 +1,4 @@
-"""The convolutions of a network and the operations that it takes, counted from its layers."""
+"""Convolutions of a network and its floating-point operations, counted from its layers."""
 
 import math
 from typing import NamedTuple
@@ -25,26 +25,27 @@ class Convolution(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """Operations for one image, forward, two a multiply-add."""
+        """Return the operations of the forward pass for one image; a multiply-add is two."""
         positions = math.prod(-(-n // self.strides) for n in self.size)
         return 2 * positions * math.prod(self.kernel)
 
 
 def convolutions(model):
-    """Every convolution of a functional model, feedback units left out, as a list of `Convolution`."""
-    found = []
+    """Return a list of `Convolution`, all those of a functional model except its feedback units'."""
+    result = []
     for layer in model.layers:
         if isinstance(layer, CapConv2D):
-            found += _of_cap_conv(layer)
+            result += _of_cap_conv(layer)
         elif isinstance(layer, (GroupedConv2D, keras.layers.Conv2D)):
-            found.append(_convolution(layer, _sizes(layer.input)))
-    return found
+            result.append(_convolution(layer, _sizes(layer.input)))
+    return result
 
 
 def forward_flops(model):
-    """Operations for one image, forward: convolutions and dense layers, two a multiply-add.
+    """Return the operations of a network's forward pass for one image, in convolutions and dense layers.
 
-    Feedback units are left out, so that what they cost shows as lost speed. So is iterative routing.
+    A multiply-add is two. Feedback units are left out, so that their cost shows as lower speed, and so is iterative
+    routing.
 
     Args:
         model: a functional model.
@@ -65,7 +66,7 @@ def _of_cap_conv(layer):
 
 
 def _sizes(tensors):
-    """(height, width) of a symbolic tensor, or of the first of several (the others are shortcuts)."""
+    """Return (height, width) of a symbolic tensor, or of the first of several (the others are shortcuts)."""
     return tuple(keras.tree.flatten(tensors)[0].shape[1:3])
 
 

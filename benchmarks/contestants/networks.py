@@ -1,4 +1,4 @@
-"""Training and inference steps of whole networks, as `model.fit` and `model.predict` run them by default."""
+"""Training and inference steps of whole networks, compiled as `model.fit` and `model.predict` do by default."""
 
 import functools
 import json
@@ -7,15 +7,14 @@ import keras
 import numpy as np
 
 import encapnet_tf as en
-from benchmarks.contestant import Prepared
-from benchmarks.contestants.compiled import compiled
-from benchmarks.contestants.devices import device
+from benchmarks.contestants.arrays import normal
+from benchmarks.contestants.keras_calls import compiled, device
 from benchmarks.contestants.network_flops import convolutions, forward_flops
-from benchmarks.contestants.random_arrays import normal
+from benchmarks.harness.contestant import Prepared
 
 
 def training_step(builder, options, batch, dtype="float32"):
-    """A step of Adam on the margin loss, compiled as `model.compile` does by default.
+    """Prepare a timed training step: Adam on the margin loss, compiled as `model.compile` does by default.
 
     Args:
         builder: name in `encapnet_tf.models`.
@@ -32,7 +31,11 @@ def training_step(builder, options, batch, dtype="float32"):
 
 
 def inference_step(builder, options, batch, dtype="float32"):
-    """Scores of a batch, compiled as `model.predict` does by default; arguments as in `training_step`."""
+    """Prepare a timed inference step: scores of a batch, compiled as `model.predict` does by default.
+
+    Args:
+        builder, options, batch, dtype: as in `training_step`.
+    """
     model = network(builder, json.dumps(options), dtype)
     images, _ = (keras.ops.convert_to_tensor(a) for a in batch_of(model, batch))
     model.predict_on_batch(images)
@@ -42,26 +45,35 @@ def inference_step(builder, options, batch, dtype="float32"):
 
 
 def dense_convolutions(builder, options, batch, dtype="float32"):
-    """The backend's own dense convolution, forward + gradient, over the shapes of a network's dense convolutions.
+    """Prepare timed dense convolutions of the backend, forward + gradient, on the shapes of those of a network.
 
-    One after another, each compiled for itself, with respect to input and kernel.
+    They run one after another, each compiled separately; gradients are with respect to input and kernel.
+
+    Args:
+        builder, options, batch, dtype: as in `training_step`.
     """
     shapes = [c for c in convolutions(network(builder, json.dumps(options), dtype)) if c.groups == 1]
     compute = keras.config.dtype_policy().compute_dtype
 
-    def call(shape):
+    def convolution(shape):
         arrays = normal(batch, *shape.size, shape.kernel[2]), 0.01 * normal(*shape.kernel)
         inputs = [keras.ops.cast(a, compute) for a in arrays]
         return compiled(lambda x, k: keras.ops.conv(x, k, shape.strides, padding="same"), inputs, gradient=True)
 
-    calls = [call(shape) for shape in shapes]
+    calls = [convolution(shape) for shape in shapes]
     total = 3 * batch * sum(shape.flops for shape in shapes)
-    return Prepared(lambda: [one() for one in calls], {"flops": total})
+    return Prepared(lambda: [call() for call in calls], {"flops": total})
 
 
 @functools.cache
 def network(builder, options, dtype):
-    """A model, built once a process; options as JSON."""
+    """Build a network of `encapnet_tf.models`, once a process.
+
+    Args:
+        builder: name in `encapnet_tf.models`.
+        options: its arguments, as JSON.
+        dtype: Keras dtype policy.
+    """
     if not hasattr(en.models, builder):
         raise LookupError(f"models.{builder} is not in this version")
     keras.config.set_dtype_policy(dtype)
@@ -71,13 +83,18 @@ def network(builder, options, dtype):
 
 
 def batch_of(model, batch):
-    """Random images and labels."""
+    """Return random images and labels for a model."""
     labels = np.random.default_rng(0).integers(0, model.output_shape[-1], batch).astype("int32")
     return normal(batch, *model.input_shape[1:]), labels
 
 
 def facts(model, forward_passes):
-    """What a table says of a network; a training step's arithmetic is that of three forward passes."""
+    """Return a network's parameters, operations, backend and device.
+
+    Args:
+        model: the network.
+        forward_passes: number of images; a training step counts each three times.
+    """
     return {
         "parameters": sum(int(np.prod(v.shape)) for v in model.trainable_variables),
         "flops": forward_passes * forward_flops(model),
@@ -87,7 +104,7 @@ def facts(model, forward_passes):
 
 
 def _step_of_fit(model, images, labels):
-    """What `fit` calls in its loop, compiled by it."""
+    """Return a call of the compiled train function that `fit` runs in its loop."""
     import tensorflow as tf
 
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat()

@@ -1,20 +1,19 @@
-"""The library's Sinkhorn divergence in Keras's backend, compiled by XLA, and the least that any has to compute."""
+"""The library's Sinkhorn divergence in Keras's backend, compiled by XLA, and a floor: what any solver computes."""
 
-from keras import ops
+from keras import ops as K
 
 import encapnet_tf as en
-from benchmarks.contestant import Prepared
 from benchmarks.contestants import sinkhorn_problem as problem
-from benchmarks.contestants.compiled import compiled
-from benchmarks.contestants.devices import device
+from benchmarks.contestants.keras_calls import compiled, device
+from benchmarks.harness.contestant import Prepared
 
 
-def ours(size, dim, iterations, gradient, dtype="float32"):
-    """Value, and gradient if asked, from one compiled call.
+def ours(*, size, dim, iterations, gradient, dtype="float32"):
+    """Prepare a timed call of the library's Sinkhorn divergence: value, and gradient if asked.
 
     Args:
         size, dim: of the problem.
-        iterations: L.
+        iterations: L, the number of Sinkhorn iterations.
         gradient: whether the gradients with respect to x and y are computed too.
         dtype: of the points.
     """
@@ -22,30 +21,29 @@ def ours(size, dim, iterations, gradient, dtype="float32"):
     def divergence(x, y):
         return en.ops.sinkhorn_divergence(x, y, problem.EPSILON, iterations, "sqeuclidean", value="dual")
 
-    run = _compiled(divergence, size, dim, gradient, dtype)
-    found = run()
-    value, gradients = found if gradient else (found, None)
+    run = _compiled(divergence, size=size, dim=dim, gradient=gradient, dtype=dtype)
+    value, gradients = run() if gradient else (run(), None)
     if gradients is not None:
-        gradients = [ops.convert_to_numpy(ops.cast(g, "float32")) for g in gradients]
-    return Prepared(run, problem.errors(size, dim, ops.convert_to_numpy(value), gradients) | {"device": device()})
+        gradients = [K.convert_to_numpy(K.cast(g, "float32")) for g in gradients]
+    return Prepared(run, problem.errors(size, dim, K.convert_to_numpy(value), gradients) | {"device": device()})
 
 
-def floor(size, dim, gradient, dtype="float32"):
-    """Three cost matrices, one exp, and the gradient of their sum: what remains when the solver takes no time."""
+def floor(*, size, dim, gradient, dtype="float32"):
+    """Prepare a timed floor: three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time."""
 
     def value(x, y):
-        between, of_x, of_y = _costs(x, y), _costs(x, ops.stop_gradient(x)), _costs(y, ops.stop_gradient(y))
-        plan = ops.stop_gradient(ops.exp(-between / problem.EPSILON))
-        return ops.mean(plan * (2 * between - 2 * of_x - 2 * of_y))
+        between, of_x, of_y = _costs(x, y), _costs(x, K.stop_gradient(x)), _costs(y, K.stop_gradient(y))
+        plan = K.stop_gradient(K.exp(-between / problem.EPSILON))
+        return K.mean(plan * (2 * between - 2 * of_x - 2 * of_y))
 
-    return Prepared(_compiled(value, size, dim, gradient, dtype))
+    return Prepared(_compiled(value, size=size, dim=dim, gradient=gradient, dtype=dtype))
 
 
-def _compiled(function, size, dim, gradient, dtype):
-    inputs = [ops.cast(a, dtype) for a in problem.points(size, dim)]
+def _compiled(function, *, size, dim, gradient, dtype):
+    inputs = [K.cast(a, dtype) for a in problem.points(size, dim)]
     return compiled(function, inputs, gradient, jit=True)
 
 
 def _costs(x, y):
-    norms = ops.sum(ops.square(x), axis=1)[:, None] + ops.sum(ops.square(y), axis=1)[None]
-    return norms - 2 * ops.matmul(x, ops.transpose(y))
+    norms = K.sum(K.square(x), axis=1)[:, None] + K.sum(K.square(y), axis=1)[None]
+    return norms - 2 * K.matmul(x, K.transpose(y))

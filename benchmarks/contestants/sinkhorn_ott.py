@@ -4,12 +4,12 @@ import jax
 from ott.geometry import costs, pointcloud
 from ott.tools import sinkhorn_divergence
 
-from benchmarks.contestant import Prepared
 from benchmarks.contestants import sinkhorn_problem as problem
+from benchmarks.harness.contestant import Prepared
 
 
-def ott(size, dim, iterations, gradient, log_domain):
-    """Value, and gradient by Danskin's theorem, from one jitted call.
+def ott(*, size, dim, iterations, gradient, log_domain):
+    """Prepare a timed call of OTT-JAX's Sinkhorn divergence: value, and gradient by Danskin's theorem.
 
     Args:
         size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.
@@ -18,7 +18,7 @@ def ott(size, dim, iterations, gradient, log_domain):
     solver = {
         "min_iterations": iterations,
         "max_iterations": iterations,
-        "inner_iterations": iterations,  # the error is looked at once, at the end
+        "inner_iterations": iterations,  # the error is computed once, at the end
         "threshold": 0.0,
         "lse_mode": log_domain,
         "implicit_diff": None,
@@ -38,7 +38,6 @@ def ott(size, dim, iterations, gradient, log_domain):
 
     x, y = (jax.numpy.asarray(a) for a in problem.points(size, dim))
     call = jax.jit(jax.value_and_grad(divergence, argnums=(0, 1)) if gradient else divergence)
-    found = call(x, y)
-    value, gradients = found if gradient else (found, None)
+    value, gradients = call(x, y) if gradient else (call(x, y), None)
     facts = problem.errors(size, dim, value, gradients, share=0.5)
     return Prepared(lambda: jax.block_until_ready(call(x, y)), facts)

@@ -1,16 +1,17 @@
-"""The problem that every Sinkhorn solver is given, and its solution in float64."""
+"""The problem that all Sinkhorn solvers are timed on, its solution in float64, and their errors against it."""
 
 import functools
+import importlib
 
 import numpy as np
 
 EPSILON = 0.1
 _TOLERANCE = 1e-12
-_MOST_STEPS = 10_000
+_MAX_STEPS = 10_000
 
 
 def points(size, dim):
-    """Two sets of normal points, the second moved by half a standard deviation, scaled to a mean cost of 1.
+    """Return two sets of normal points, half a standard deviation apart, scaled to a mean cost of 1.
 
     Args:
         size: B, points of a set.
@@ -27,29 +28,52 @@ def points(size, dim):
 
 @functools.cache
 def solution(size, dim):
-    """Value 2 W(x, y) - W(x, x) - W(y, y) of the dual kind and its gradients with respect to x and y, converged."""
+    """Return the converged dual value 2 W(x, y) - W(x, x) - W(y, y) and its gradients, x's and y's concatenated."""
     x, y = (a.astype("float64") for a in points(size, dim))
     (between, plan), (of_x, plan_x), (of_y, plan_y) = (_solve(*pair) for pair in ((x, y), (x, x), (y, y)))
-    gradient_x = 2 * _pull(plan, x, y) - 2 * _pull(plan_x, x, x)
-    gradient_y = 2 * _pull(plan.T, y, x) - 2 * _pull(plan_y, y, y)
+    gradient_x = 2 * _cost_gradient(plan, x, y) - 2 * _cost_gradient(plan_x, x, x)
+    gradient_y = 2 * _cost_gradient(plan.T, y, x) - 2 * _cost_gradient(plan_y, y, y)
     return 2 * between - of_x - of_y, np.concatenate([gradient_x, gradient_y])
 
 
-def errors(size, dim, value, gradients=None, share=1.0):
-    """Relative errors of what a contestant found: {"value error", "gradient error"}; None where it is not finite.
+def errors(size, dim, value, gradients=None, *, share=1.0):
+    """Return a contestant's relative errors {"value error", "gradient error"}, None where not finite.
 
     Args:
         size, dim: of the problem.
         value: its divergence.
         gradients: with respect to x and y, or None.
-        share: what part of the paper's divergence it means to give (libraries: half).
+        share: the fraction of the paper's divergence that it computes (libraries: 0.5).
     """
     true_value, true_gradient = solution(size, dim)
-    found = {"value error": abs(float(value) / share - true_value) / true_value}
+    result = {"value error": abs(float(value) / share - true_value) / true_value}
     if gradients is not None:
         gradient = np.concatenate([np.asarray(g, "float64") for g in gradients]) / share
-        found["gradient error"] = float(np.linalg.norm(gradient - true_gradient) / np.linalg.norm(true_gradient))
-    return {name: error if np.isfinite(error) else None for name, error in found.items()}
+        result["gradient error"] = float(np.linalg.norm(gradient - true_gradient) / np.linalg.norm(true_gradient))
+    return {name: error if np.isfinite(error) else None for name, error in result.items()}
+
+
+def fewest_iterations(*, factory, target, steps, **arguments):
+    """Prepare a timed Sinkhorn contestant with the fewest iterations whose gradient error is at most `target`.
+
+    Args:
+        factory: "package.module:function", of a contestant that takes `iterations`.
+        target: largest relative error of its gradient.
+        steps: numbers of iterations to try, rising; if none reaches the target, the last is used.
+        **arguments: other arguments of the factory.
+
+    Returns:
+        The factory's `Prepared`, with the further facts "iterations" and "reached": whether the target was.
+    """
+    module, function = factory.split(":")
+    prepare = getattr(importlib.import_module(module), function)
+    for iterations in steps:
+        prepared = prepare(iterations=iterations, **arguments)
+        error = prepared.facts["gradient error"]
+        reached = error is not None and error <= target
+        if reached:
+            break
+    return prepared._replace(facts={**prepared.facts, "iterations": iterations, "reached": reached})
 
 
 def _costs(x, y):
@@ -58,11 +82,11 @@ def _costs(x, y):
 
 
 def _solve(x, y):
-    """W, mean f + mean g, and the plan."""
+    """Return the dual value W = mean(f) + mean(g) and the transport plan of two point sets."""
     size = len(x)
     kernel = np.exp(-_costs(x, y) / EPSILON)
     u, v = np.ones(size), np.ones(size)
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if x is y:
             u = v = np.sqrt(v * size / (kernel @ v))  # alternating steps take thousands where the plan is near diagonal
         else:
@@ -70,9 +94,9 @@ def _solve(x, y):
             v = size / (kernel.T @ u)
         if np.abs(u * (kernel @ v) / size - 1).max() < _TOLERANCE:
             return EPSILON * (np.log(u).mean() + np.log(v).mean()), u[:, None] * kernel * v / size**2
-    raise ArithmeticError("the reference has not converged")
+    raise ArithmeticError(f"The reference solution did not converge in {_MAX_STEPS} iterations.")
 
 
-def _pull(plan, x, y):
-    """Gradient of <plan, cost> with respect to x, y held fixed."""
+def _cost_gradient(plan, x, y):
+    """Return the gradient of <plan, cost> with respect to x, for fixed y."""
     return 2 * (plan.sum(axis=1)[:, None] * x - plan @ y)

@@ -4,24 +4,24 @@ import math
 
 import torch
 
-from benchmarks.contestant import Prepared
 from benchmarks.contestants import sinkhorn_problem as problem
+from benchmarks.harness.contestant import Prepared
 
 
-def geomloss_annealed(size, dim, iterations, gradient):
-    """GeomLoss as its users call it: epsilon falls from the squared diameter to its value in `iterations` steps."""
+def geomloss_annealed(*, size, dim, iterations, gradient):
+    """Prepare a timed call of GeomLoss, whose epsilon is annealed from the squared diameter in `iterations` steps."""
     from geomloss import SamplesLoss
 
     x, y = (torch.from_numpy(a) for a in problem.points(size, dim))
     diameter, blur = float(torch.cdist(x, y).max()), math.sqrt(problem.EPSILON)
-    # Its schedule is the diameter, then one entry a factor of `scaling`, then the blur.
+    # GeomLoss's schedule is the diameter, then one entry for each factor of `scaling`, then the blur.
     scaling = (blur / diameter) ** (1 / (iterations - 2.5))
     loss = SamplesLoss("sinkhorn", 2, blur, None, diameter, scaling, cost=_costs, backend="tensorized")
     return _prepared(loss, size, dim, gradient)
 
 
-def geomloss_loop(size, dim, iterations, gradient):
-    """GeomLoss's solver at one epsilon throughout, by the parts it is made of."""
+def geomloss_loop(*, size, dim, iterations, gradient):
+    """Prepare a timed call of GeomLoss's solver with a constant epsilon, built from its internal functions."""
     from geomloss._legacy.sinkhorn_divergence import sinkhorn_cost, sinkhorn_loop
     from geomloss._legacy.sinkhorn_samples import softmin_tensorized
 
@@ -39,8 +39,8 @@ def geomloss_loop(size, dim, iterations, gradient):
     return _prepared(divergence, size, dim, gradient)
 
 
-def pot(size, dim, iterations, gradient, log_domain):
-    """POT's batched solver on the three problems at once, gradient by the envelope theorem.
+def pot(*, size, dim, iterations, gradient, log_domain):
+    """Prepare a timed call of POT's batched Sinkhorn solver, gradient by the envelope theorem.
 
     Args:
         size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.
@@ -52,14 +52,14 @@ def pot(size, dim, iterations, gradient, log_domain):
 
     def divergence(x, y):
         cost = _costs(torch.stack([x, x, y]), torch.stack([y, x, y]))
-        found = solve_batch(cost, problem.EPSILON, max_iter=iterations, tol=0.0, method=method, reg_type="kl")
-        return found.value[0] - (found.value[1] + found.value[2]) / 2
+        solution = solve_batch(cost, problem.EPSILON, max_iter=iterations, tol=0.0, method=method, reg_type="kl")
+        return solution.value[0] - (solution.value[1] + solution.value[2]) / 2
 
     return _prepared(divergence, size, dim, gradient)
 
 
 def _costs(x, y):
-    """Squared distances, (batch, B, B)."""
+    """Return the squared distances, (batch, B, B)."""
     norms = x.square().sum(-1)[:, :, None] + y.square().sum(-1)[:, None]
     return norms - 2 * x @ y.transpose(1, 2)
 

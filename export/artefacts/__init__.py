@@ -1,1 +1,1 @@
-"""What an export consists of: SavedModel, TFLite files, documents, serving files."""
+"""The files of an export: SavedModel, TFLite, model card and serving files, and the graph that is exported."""

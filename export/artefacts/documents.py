@@ -1,4 +1,4 @@
-"""What is written beside the artefacts: the model card and the files that start a server, from templates."""
+"""Text files of an export, written from templates: the model card and the configuration of TF Serving."""
 
 import json
 from pathlib import Path
@@ -11,28 +11,30 @@ _ENVIRONMENT = jinja2.Environment(
     keep_trailing_newline=True,
     autoescape=False,  # no HTML
 )
-_MOST_NAMES = 20
+_MAX_NAMES = 20  # of classes, in the model card
 SERVING_FILES = ("compose.yaml", "models.config")
 
 
-def write_serving_files(folder, name: str):
-    """The compose file and the model config of TF Serving."""
+def write_serving_files(folder: Path, name: str):
+    """Write TF Serving's compose file and model config into a new folder."""
     folder.mkdir()
     for file in SERVING_FILES:
         (folder / file).write_text(_ENVIRONMENT.get_template(file).render(name=name), encoding="utf-8")
 
 
 def model_card(metadata: dict, parity: dict) -> str:
-    """The model card, in Markdown, of what `metadata.json` and `parity.json` say."""
-    names, about, seen = metadata["class_names"], metadata["about"], metadata["image"]["seen"]
+    """Return the model card, in Markdown, from the contents of `metadata.json` and `parity.json`."""
+    names, about = metadata["class_names"], metadata["about"]
+    height, width, channels = metadata["image"]["seen"]
+    has_capsules = "capsules" in metadata["outputs"]
     return _ENVIRONMENT.get_template("model_card.md").render(
         **{key: metadata[key] for key in ("name", "version", "created", "source", "parameters")},
         classes=len(names),
-        class_names=", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else ""),
-        colour="gray" if seen[2] == 1 else "colour",
-        seen=f"{seen[0]}x{seen[1]}",
+        class_names=", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else ""),
+        colour="gray" if channels == 1 else "colour",
+        size=f"{height}x{width}",
         data=about.get("data"),
-        score="the length of the class's capsule" if "capsules" in metadata["outputs"] else "what the model ends with",
+        score="the length of the class's capsule" if has_capsules else "the output of the model's last layer",
         calibration=_percent(metadata["calibration_error"]),
         facts=about.get("facts", {}),
         images=parity["images"],
@@ -41,8 +43,11 @@ def model_card(metadata: dict, parity: dict) -> str:
     )
 
 
-def parity_table(parity: dict) -> list:
-    """The rows of the table of artefacts, as texts: what, KiB, accuracy, same label, difference, limit, ms, note."""
+def parity_table(parity: dict) -> list[list[str]]:
+    """Return the rows of the table of artefacts as text.
+
+    The columns are: artefact, KiB, accuracy, same label, difference, limit, ms, note.
+    """
     return [
         [
             row["what"],

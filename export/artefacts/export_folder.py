@@ -1,4 +1,4 @@
-"""The folder of an export: what is made goes into a draft beside it, and takes its place whole or not at all."""
+"""The folder of an export: its new files are written into a draft, which is published as a whole or not at all."""
 
 import os
 import re
@@ -15,11 +15,11 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class ExportFolder:
-    """`<folder>/<name>`: versions of a SavedModel, as TF Serving wants them, and the newest one's other files.
+    """The folder `<folder>/<name>`: numbered versions of a SavedModel for TF Serving, and the newest version's files.
 
     Args:
         folder: of all exports.
-        name: the model's, also at the server.
+        name: of the model, also at the server.
 
     Raises:
         UserError: the name is not allowed.
@@ -31,40 +31,42 @@ class ExportFolder:
     card_file = "model_card.md"
     versions_folder = "saved_model"
     serving_folder = "serving"
-    refused_folder = "refused"  # the last export that was not equal to its model
+    refused_folder = "refused"  # the draft of the last export that failed its verification
 
-    def __init__(self, folder, name: str):
+    def __init__(self, folder: str | Path, name: str):
         if not _NAME.fullmatch(name):
             raise UserError(f"A model's name may have letters, digits, '.', '_' and '-' only. Received: --name={name}.")
         self.path, self.name = Path(folder) / name, name
 
     @classmethod
-    def versions(cls, path) -> list:
-        """Numbers of the versions of an export, oldest first."""
+    def versions(cls, path: str | Path) -> list[int]:
+        """Return the version numbers of an export, oldest first."""
         folder = Path(path) / cls.versions_folder
-        found = folder.iterdir() if folder.is_dir() else ()
-        return sorted(int(entry.name) for entry in found if entry.name.isdecimal())
+        entries = folder.iterdir() if folder.is_dir() else ()
+        return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
 
     @classmethod
-    def newest(cls, path) -> Path:
-        """The newest SavedModel of an export.
+    def newest(cls, path: str | Path) -> Path:
+        """Return the path of an export's newest SavedModel.
 
         Raises:
             UserError: there is none.
         """
         if not (versions := cls.versions(path)):
-            raise UserError(f"There is no export at {path}: no {cls.versions_folder}/<version> in it.")
+            raise UserError(
+                f"There is no export at {path}: no {cls.versions_folder}/<version> in it. `encapnet export` makes one."
+            )
         return Path(path) / cls.versions_folder / str(versions[-1])
 
     @contextmanager
     def draft(self):
-        """Gives a `Draft`; it is thrown away unless the block publishes or refuses it."""
+        """Yield a `Draft`, which is deleted at the end of the block unless the block publishes or refuses it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             path = self.path / f".draft-{secrets.token_hex(4)}"
             path.mkdir()
         except OSError as error:
-            raise UserError(f"Cannot make the folder {self.path}: {error.strerror}.") from None
+            raise UserError(f"Cannot create the folder {self.path}: {error.strerror}.") from None
         try:
             yield Draft(self, path, (self.versions(self.path) or [0])[-1] + 1)
         finally:
@@ -72,11 +74,12 @@ class ExportFolder:
 
 
 class Draft(AtomicFolder):
-    """An export in the making.
+    """A folder with the files of an export that is not published yet.
 
-    Attributes:
-        path: its folder.
-        version: number it will have.
+    Args:
+        target: the export's folder.
+        path: of the draft.
+        version: number of the SavedModel when published.
     """
 
     def __init__(self, target: ExportFolder, path: Path, version: int):
@@ -90,8 +93,11 @@ class Draft(AtomicFolder):
     def lite(self, variant: str) -> Path:
         return self.path / f"{self.target.name}{VARIANTS[variant]}.tflite"
 
-    def publish(self):
-        """Moves everything into place, the new version of the SavedModel last: a server may be watching."""
+    def publish(self) -> Path:
+        """Move all files into the export's folder and return it.
+
+        The new version of the SavedModel comes last, because a server may load it at once.
+        """
         target = self.target.path
         stale = {f"{self.target.name}{suffix}.tflite" for suffix in VARIANTS.values()}
         for name in stale - {entry.name for entry in self.path.iterdir()}:  # of an earlier version
@@ -107,7 +113,7 @@ class Draft(AtomicFolder):
         return target
 
     def refuse(self) -> Path:
-        """Keeps the draft where its author can look into it and no server serves it."""
+        """Move the draft to the folder `refused`, where it can be inspected and no server loads it; return its path."""
         refused = self.target.path / ExportFolder.refused_folder
         shutil.rmtree(refused, ignore_errors=True)
         os.rename(self.path, refused)

@@ -1,4 +1,4 @@
-"""The network as it is served: stripped of its feedback units, with its class capsules beside their lengths."""
+"""The inference model that is exported: no feedback units, class capsules as an output beside their lengths."""
 
 import keras
 
@@ -7,11 +7,11 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 from ...trainers.runs.errors import UserError
 
-_CAPSULES = "class_capsules"  # the layer that every network of ours ends with
+_CAPSULES = "class_capsules"  # name of the last capsule layer of all networks in encapnet_tf.models
 
 
-def inference_model(model):
-    """Makes the model that is exported; it shares the trained one's weights.
+def inference_model(model) -> keras.Model:
+    """Return the model to export, which shares its weights with the trained one.
 
     Args:
         model: images (batch, height, width, channels) -> scores (batch, classes); a functional model or a Sequential,
@@ -22,42 +22,42 @@ def inference_model(model):
         "capsules": (batch, classes, capsule_dim).
 
     Raises:
-        UserError: it is no such model, or units cannot be taken off it.
+        UserError: the model has another form, or its feedback units cannot be removed.
     """
-    _check_form(model)
+    _require_image_classifier(model)
     try:
-        served = strip_feedback(model) if units_of(model) else model
+        network = strip_feedback(model) if units_of(model) else model
     except ValueError as error:
-        raise UserError(f"The feedback units cannot be taken off: {error}") from None
-    found = {}
+        raise UserError(f"The feedback units cannot be removed: {error}") from None
+    tensors = {}
 
-    def call(layer, *args, **kwargs):
-        found[layer.name] = layer(*args, **kwargs)
-        return found[layer.name]
+    def call_and_record(layer, *args, **kwargs):
+        tensors[layer.name] = layer(*args, **kwargs)
+        return tensors[layer.name]
 
-    # Called anew: a layer's own `output` is the one of its first call, in the trained graph with the units.
-    functional = keras.Model(served.inputs[0], served.outputs[0], name=served.name)
+    # The layers are called again, because `layer.output` belongs to their first call: the trained graph with the units.
+    functional = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
     functional = keras.models.clone_model(
-        functional, functional.input, clone_function=lambda layer: layer, call_function=call
+        functional, functional.input, clone_function=lambda layer: layer, call_function=call_and_record
     )
     outputs = {"lengths": functional.output}
-    if _CAPSULES in found:
-        outputs["capsules"] = found[_CAPSULES]
-    return keras.Model(functional.input, outputs, name=served.name)
+    if _CAPSULES in tensors:
+        outputs["capsules"] = tensors[_CAPSULES]
+    return keras.Model(functional.input, outputs, name=network.name)
 
 
-def unit_names(model) -> list:
-    """Names of the feedback units of a trained model."""
+def unit_names(model) -> list[str]:
+    """Return the names of a model's feedback units."""
     return [unit.name for unit in units_of(model)]
 
 
-def _check_form(model):
+def _require_image_classifier(model):
     shapes = [[tuple(tensor.shape) for tensor in getattr(model, side, None) or []] for side in ("inputs", "outputs")]
     (inputs, outputs) = shapes
-    fits = len(inputs) == len(outputs) == 1 and len(inputs[0]) == 4 and len(outputs[0]) == 2
-    if not fits or None in inputs[0][1:] or None in outputs[0][1:]:
+    is_image_classifier = len(inputs) == len(outputs) == 1 and len(inputs[0]) == 4 and len(outputs[0]) == 2
+    if not is_image_classifier or None in inputs[0][1:] or None in outputs[0][1:]:
         raise UserError(
-            f"Exported are functional or Sequential models with one input (batch, height, width, channels) of known "
-            f"size and one output (batch, classes). {getattr(model, 'name', type(model).__name__)} has inputs {inputs} "
-            f"and outputs {outputs}."
+            f"Only functional or Sequential models with one input (batch, height, width, channels) of known size and "
+            f"one output (batch, classes) can be exported. {getattr(model, 'name', type(model).__name__)} has inputs "
+            f"{inputs} and outputs {outputs}."
         )

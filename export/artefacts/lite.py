@@ -1,46 +1,47 @@
-"""TFLite files of a network, for LiteRT: built-in operations only."""
+"""TFLite files of a network for LiteRT, with built-in operations only."""
 
 import contextlib
 import os
 import warnings
 
+import keras
 import tensorflow as tf
 
 from encapnet_tf.ops.acceleration import portable
 
 from ...trainers.runs.errors import UserError
 
-# Variant -> what its file's name adds. "dynamic": 8-bit weights, float arithmetic; "int8": all in 8-bit integers.
+# Variant -> suffix of its file's name. "dynamic": 8-bit weights, float arithmetic; "int8": all in 8-bit integers.
 VARIANTS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": "_int8"}
 CALIBRATION_IMAGES = 200
-# Of the second kind of int8: what stays in float. 8 bits hold convolutions and matrix products; the squares and the
-# quotients that iterative routing makes of small capsules they may not.
+# Operations that int8 with `float_arithmetic` computes in float. 8 bits are enough for convolutions and matrix
+# products, but may not be for the squares and quotients of small capsules in iterative routing.
 _ARITHMETIC = (
     "ADD", "DIV", "EXP", "LOG", "LOGISTIC", "MUL", "NEG", "RSQRT", "SOFTMAX", "SQRT", "SQUARE", "SUB", "SUM",
 )  # fmt: skip
 
 
-def convert(model, variant: str, calibration, float_arithmetic: bool = False) -> bytes:
-    """Converts a network.
+def convert(model: keras.Model, variant: str, calibration, float_arithmetic: bool = False) -> bytes:
+    """Convert a network to a TFLite file and return its content.
 
     Args:
         model: an `inference_model`.
         variant: of `VARIANTS`.
-        calibration: (n, height, width, channels) float32 as the network sees them, for the ranges of int8.
-        float_arithmetic: whether an int8 model keeps what is neither convolution nor matrix product in float.
+        calibration: (n, height, width, channels) float32 preprocessed, for the ranges of int8.
+        float_arithmetic: whether an int8 model computes all but convolutions and matrix products in float.
 
     Returns:
         The .tflite file: signature "serving_default", input "images" (batch of any size), outputs "lengths" and, where
-        the network has them, "capsules". Without "label", whose argmax is the client's to take.
+        the network has them, "capsules". It has no output "label", whose argmax would need a Flex operation.
 
     Raises:
-        UserError: an operation is none of LiteRT's own.
+        UserError: the network needs an operation that LiteRT has not built in.
     """
     spec = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32, name="images")
     module = tf.Module()
     module.weights = [weight.value for weight in model.weights]
     module.score = tf.function(lambda images: model(images, training=False), autograph=False)
-    # Of float convolutions LiteRT's own grouped one is the fastest; of 8-bit ones those that TensorFlow is given.
+    # In float LiteRT's own grouped convolution is the fastest; in 8 bits the lowering for TensorFlow is.
     with portable("tensorflow" if variant == "int8" else "litert"):
         function = module.score.get_concrete_function(spec)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
@@ -53,9 +54,9 @@ def convert(model, variant: str, calibration, float_arithmetic: bool = False) ->
         builtin = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
         converter.representative_dataset = lambda: ([image[None]] for image in calibration[:CALIBRATION_IMAGES])
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    converter.target_spec.supported_ops = [builtin]  # no Flex: nothing of TensorFlow's own
+    converter.target_spec.supported_ops = [builtin]  # no Flex: TensorFlow's own operations are refused
     try:
-        with _quiet():
+        with _silence_stderr():
             if not float_arithmetic:
                 return converter.convert()
             debug = tf.lite.experimental
@@ -64,19 +65,19 @@ def convert(model, variant: str, calibration, float_arithmetic: bool = False) ->
                 converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
             )
             return debugger.get_nondebug_quantized_model()
-    except Exception as error:  # ConverterError, and whatever the converter's C++ makes of a graph
+    except Exception as error:  # ConverterError, and various errors of the converter's C++ code
         raise UserError(f"{model.name} cannot be converted to TFLite ({variant}): {error}", status=1) from None
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Without the converter's notes, which its C++ writes past Python."""
-    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():
+def _silence_stderr():
+    """Discard the converter's notes, which its C++ code writes directly to file descriptor 2."""
+    with open(os.devnull, "w") as devnull, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kept = os.dup(2)
+        stderr = os.dup(2)
         try:
-            os.dup2(nowhere.fileno(), 2)
+            os.dup2(devnull.fileno(), 2)
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)

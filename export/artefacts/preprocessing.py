@@ -1,4 +1,7 @@
-"""From raw pixels or image files to what the network sees, inside the served graph."""
+"""Preprocessing inside the exported graph: raw pixels or image files to the network's input.
+
+It is our own code, because only TensorFlow operations can be exported; a run's evaluation uses the same functions.
+"""
 
 from dataclasses import dataclass
 
@@ -6,19 +9,20 @@ import tensorflow as tf
 
 from ...trainers.data.augmentation.views import Views
 from ...trainers.data.pipeline.decoding import crop_and_resize, decode_image
-from .image_header import checked, is_gif_or_bmp
+from .image_header import is_gif_or_bmp, require_still_image
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a run's evaluation does with its images, for images of any size.
+    """The preprocessing of a run's evaluation, for images of any size.
 
-    The middle part of the stored images' shape is cut out and resized to their size, then seen as a test image is.
+    The largest centred part of the stored images' aspect ratio is cut out, resized to their size, and cropped as a test
+    image is.
 
     Attributes:
         stored: (height, width) of the data set's images.
         channels: 1 or 3.
-        views: what of them the network sees.
+        views: crops of the stored images that the network is evaluated on.
     """
 
     stored: tuple[int, int]
@@ -26,7 +30,7 @@ class Preprocessing:
     views: Views
 
     def of_pixels(self, images):
-        """What the network sees of raw images.
+        """Return the network's input for raw images.
 
         Args:
             images: (batch, height, width, channels) uint8.
@@ -34,10 +38,10 @@ class Preprocessing:
         Returns:
             (batch, *views.size, channels) float32 from 0 to 255.
         """
-        return self._seen(lambda image: crop_and_resize(image, self.stored), images)
+        return self._preprocess(lambda image: crop_and_resize(image, self.stored), images)
 
     def of_files(self, files):
-        """What the network sees of encoded images: PNG, JPEG, BMP or GIF, each checked by its header first.
+        """Return the network's input for encoded images: PNG, JPEG, BMP or GIF, each checked by its header first.
 
         Args:
             files: (batch,) strings.
@@ -46,21 +50,22 @@ class Preprocessing:
             (batch, *views.size, channels) float32 from 0 to 255.
         """
 
-        def image(file_and_index):
-            return crop_and_resize(self._decoded(checked(*file_and_index)), self.stored)
+        def load(file_and_index):
+            return crop_and_resize(self._decode(require_still_image(*file_and_index)), self.stored)
 
-        return self._seen(image, (files, tf.range(tf.size(files))))
+        return self._preprocess(load, (files, tf.range(tf.size(files))))
 
-    def _decoded(self, data):
+    def _decode(self, data):
         if self.channels != 1:
             return decode_image(data, self.channels, self.stored)
-        return tf.cond(  # their decoders give no gray
+        return tf.cond(  # TensorFlow decodes GIF and BMP in colour only
             is_gif_or_bmp(data),
             lambda: tf.image.rgb_to_grayscale(decode_image(data, 3)),
             lambda: decode_image(data, 1, self.stored),
         )
 
-    def _seen(self, make, elements):
+    def _preprocess(self, load, elements):
+        """Return the network's input for elements that `load` turns into images of the stored size."""
         stored = tf.TensorSpec((*self.stored, self.channels), tf.uint8)
-        images = tf.map_fn(make, elements, fn_output_signature=stored)
+        images = tf.map_fn(load, elements, fn_output_signature=stored)
         return self.views.test(tf.cast(images, tf.float32))

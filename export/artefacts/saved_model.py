@@ -1,5 +1,8 @@
-"""The SavedModel: three signatures in inference mode, nothing of Keras or of this package in it."""
+"""The SavedModel: three signatures in inference mode, loadable without Keras and without this package."""
 
+from pathlib import Path
+
+import keras
 import tensorflow as tf
 
 from encapnet_tf.ops.acceleration import portable
@@ -11,47 +14,47 @@ SIGNATURES = ("serving_default", "serve_uint8", "serve_bytes")
 INPUT = "images"
 
 
-def save_model(model, preprocessing: Preprocessing, assets, path):
-    """Writes a SavedModel that TF Serving, plain TensorFlow and OpenVINO load.
+def save_model(model: keras.Model, preprocessing: Preprocessing, assets: list[Path], path: Path):
+    """Write a SavedModel that TF Serving, plain TensorFlow and OpenVINO load.
 
     Each signature takes "images" and gives "lengths" (batch, classes) float32, "label" (batch,) int64, the index of the
     longest, and "capsules" (batch, classes, capsule_dim) float32 where the network has them:
 
-        serving_default: (batch, height, width, channels) float32 from 0 to 255, as the network sees them
+        serving_default: (batch, height, width, channels) float32 from 0 to 255, preprocessed
         serve_uint8: (batch, any height, any width, channels) uint8
         serve_bytes: (batch,) strings, each an image file
 
-    A batch of a wrong shape, an empty one and an image that is refused are InvalidArgumentErrors that say so. (Without
-    these checks a wrong rank ends the whole process, in TensorFlow's convolution.)
+    A batch of wrong shape, an empty batch and a bad image raise InvalidArgumentError with a message. (Without these
+    checks a wrong rank ends the whole process, in TensorFlow's convolution.)
 
     Args:
         model: an `inference_model`.
         preprocessing: of raw images.
-        assets: paths of files to put beside it, found again in its folder `assets`.
-        path: folder to make.
+        assets: paths of files to copy into its folder `assets`.
+        path: folder to create.
     """
     module = _module(model, assets)
     size = tuple(model.inputs[0].shape[1:])
 
     @tf.function(autograph=False)
     def score(images):
-        # A bare call would be in training mode if the caller's were.
+        # Explicit: a call without `training` takes the mode of the caller.
         outputs = {name: tf.cast(value, tf.float32) for name, value in model(images, training=False).items()}
         return outputs | {"label": tf.argmax(outputs["lengths"], axis=-1)}
 
     def serving_default(images):
-        return score(_batch(images, (None, *size)))
+        return score(_require_batch(images, (None, *size)))
 
     def serve_uint8(images):
-        images = _batch(images, (None, None, None, size[2]))
+        images = _require_batch(images, (None, None, None, size[2]))
         height, width = tf.unstack(tf.shape(images)[1:3])
-        fits = (height >= 1) & (width >= 1) & (height <= LIMIT) & (width <= LIMIT)
+        is_in_limits = (height >= 1) & (width >= 1) & (height <= LIMIT) & (width <= LIMIT)
         message = f"images of 1x1 to {LIMIT}x{LIMIT} pixels are served; the shape received is"
-        with tf.control_dependencies([tf.debugging.Assert(fits, [message, tf.shape(images)], summarize=4)]):
+        with tf.control_dependencies([tf.debugging.Assert(is_in_limits, [message, tf.shape(images)], summarize=4)]):
             return score(preprocessing.of_pixels(tf.identity(images)))
 
     def serve_bytes(images):
-        return score(preprocessing.of_files(_batch(images, (None,))))
+        return score(preprocessing.of_files(_require_batch(images, (None,))))
 
     specs = ((None, *size), tf.float32), ((None, None, None, size[2]), tf.uint8), ((None,), tf.string)
     functions = (serving_default, serve_uint8, serve_bytes)
@@ -64,16 +67,16 @@ def save_model(model, preprocessing: Preprocessing, assets, path):
 
 
 def _module(model, assets):
-    """What holds the variables, by the names they have in the model, and the files."""
+    """Return a module that holds the files and the variables, by their names in the model."""
     module = tf.Module()
     module.weights = {weight.path: weight.value for weight in model.weights}
     module.files = [tf.saved_model.Asset(str(path)) for path in assets]
     return module
 
 
-def _batch(images, shape):
-    """The images, if their shape is right and there are any."""
-    # The raw operation: what the signature declares, no server enforces.
+def _require_batch(images, shape):
+    """Return the images, or fail in the graph if their shape is wrong or the batch empty."""
+    # A raw operation, because servers do not enforce the shape that the signature declares.
     images = tf.raw_ops.EnsureShape(input=images, shape=shape)
     message = f"the batch is empty: expected {INPUT} of shape {list(shape)} with at least one image."
     with tf.control_dependencies([tf.debugging.Assert(tf.shape(images)[0] > 0, [message])]):

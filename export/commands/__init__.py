@@ -1,1 +1,1 @@
-"""The verbs `encapnet export` and `encapnet predict`."""
+"""The subcommands `encapnet export` and `encapnet predict`."""

@@ -1,5 +1,6 @@
-"""`encapnet export`: from a finished run, or a model file and data, to artefacts and the proof of their equality."""
+"""The subcommand `encapnet export`: export a finished run, or a model file with data, and print its parity."""
 
+import argparse
 import shlex
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from ...trainers.config.schema import settings
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
 
-_TFLITE = "float32,float16,dynamic,int8"
+VARIANT_NAMES = ("float32", "float16", "dynamic", "int8")  # here, because `lite` imports TensorFlow
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser):
+    """Add the flags of `encapnet export`."""
     parser.add_argument(
         "model",
         help="Folder of a finished run, such as runs/digits/20261122-182440; or a .keras file of any classifier.",
@@ -23,35 +25,39 @@ def add_arguments(parser):
     )
     parser.add_argument("--out", default="exports", help="Folder of all exports; the export is OUT/NAME.")
     parser.add_argument(
-        "--tflite", default=_TFLITE, help=f"TFLite files to make, some of {_TFLITE}; empty: none. Default: all."
+        "--tflite",
+        default=",".join(VARIANT_NAMES),
+        help=f"TFLite files to make, some of {','.join(VARIANT_NAMES)}; empty: none. Default: all.",
     )
-    parser.add_argument("--images", type=int, help="Test images to compare on, the first so many. Default: all.")
+    parser.add_argument(
+        "--images", type=int, help="Number of test images to compare on, taken from the first on. Default: all."
+    )
     parser.add_argument(
         "--recipe", choices=tuple(RECIPES), default=None, help="Data to compare and calibrate on. Default: the run's."
     )
     add_flags(parser, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
 
 
-def main(args):
-    """The verb: exports, prints the table of parity and what to type next."""
+def main(args: argparse.Namespace):
+    """Export, then print the table of parity and the commands to use next."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
-    _hush()
+    _log_errors_only()
     folder = export_run(
         args.model,
-        args.name,
-        args.out,
-        tuple(filter(None, args.tflite.split(","))),
-        args.images,
-        args.recipe,
-        data_settings(args),
+        name=args.name,
+        out=args.out,
+        tflite=tuple(filter(None, args.tflite.split(","))),
+        images=args.images,
+        recipe=args.recipe,
+        overrides=data_settings(args),
     )
     from ..artefacts.documents import parity_table
     from ..artefacts.export_folder import ExportFolder
 
-    found = RunDirectory(folder).read_json(ExportFolder.parity_file, "rows")
-    table = [[f"on {found['images']} images", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]]
-    table += parity_table(found)
+    parity = RunDirectory(folder).read_json(ExportFolder.parity_file, "rows")
+    table = [[f"on {parity['images']} images", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]]
+    table += parity_table(parity)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for what, *cells, note in table:
         cells = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
@@ -64,8 +70,8 @@ def main(args):
     )
 
 
-def _hush():
-    """Errors alone: saving a model and running it in batches of different sizes is much remarked upon."""
+def _log_errors_only():
+    """Silence warnings, of which saving a model and running it in batches of different sizes give many."""
     import tensorflow as tf
     from absl import logging
 
@@ -73,16 +79,26 @@ def _hush():
     tf.get_logger().setLevel("ERROR")
 
 
-def export_run(path, name, out, tflite, images, recipe, overrides):
-    """Exports a run's best model, or a model file with the data that is named.
+def export_run(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    out: str | Path = "exports",
+    tflite: tuple[str, ...] = VARIANT_NAMES,
+    images: int | None = None,
+    recipe: str | None = None,
+    overrides: dict | None = None,
+) -> Path:
+    """Export a run's best model, or a model file compared on a recipe's data.
 
     Args:
         path: the run's folder or the model's file.
-        name: of the export; None takes the recipe's or the file's.
+        name: of the export; None takes that of the recipe or of the file.
         out: folder of all exports.
-        tflite: variants.
-        images: how many test images to compare on; None takes all.
-        recipe, overrides: data other than the run's.
+        tflite: TFLite variants.
+        images: number of test images to compare on; None takes all.
+        recipe: name of the recipe whose data is used; None takes the run's data.
+        overrides: data settings that replace those of the recipe or run.
 
     Returns:
         The export's folder.
@@ -93,21 +109,29 @@ def export_run(path, name, out, tflite, images, recipe, overrides):
     from ...trainers.evaluation.model_and_data import model_and_data
     from ..artefacts.export_folder import ExportFolder
     from ..artefacts.preprocessing import Preprocessing
-    from ..export_model import export
-    from ..proof.samples import Samples
+    from ..export_model import export_samples
+    from ..verification.samples import Samples
 
     path = Path(path)
     target = ExportFolder(out, name or _default_name(path))
-    model, dataset = model_and_data(path, recipe, overrides)
+    model, dataset = model_and_data(path, recipe, overrides or {})
     height, width, channels = dataset.train.shape
     preprocessing = Preprocessing((height, width), channels, dataset.views)
     samples = Samples.of_data(dataset, images)
-    about = _about(RunDirectory(path)) if path.is_dir() else {"data": dataset.name}
-    return export(model, samples, preprocessing, dataset.class_names, target, tflite, str(path), about)
+    return export_samples(
+        model,
+        samples,
+        preprocessing,
+        class_names=dataset.class_names,
+        target=target,
+        tflite=tflite,
+        source=str(path),
+        about=_about_run(RunDirectory(path)) if path.is_dir() else {"data": dataset.name},
+    )
 
 
 def _default_name(path):
-    """The recipe of runs/RECIPE/TIME, else the name of the run's folder or of the file."""
+    """Return the recipe of a run in runs/RECIPE/TIME, else the name of the run's folder or of the file."""
     path = path.resolve()
     if not path.is_dir():
         return path.stem
@@ -116,8 +140,8 @@ def _default_name(path):
     return recipe if path.parent.name == recipe else path.name
 
 
-def _about(run):
-    """What the model card says of a run."""
+def _about_run(run):
+    """Return the facts about a run for its model card."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {

@@ -1,15 +1,18 @@
-"""`encapnet predict`: image files classified by a run, a model file, an export or a server."""
+"""The subcommand `encapnet predict`: classify image files by a run, a model file, an export or a server."""
 
+import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from ...trainers.runs.errors import UserError
 
 _BATCH = 64
-_SHOWN = 3  # classes an image
+_PRINTED_CLASSES = 3  # of each image
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser):
+    """Add the flags of `encapnet predict`."""
     parser.add_argument(
         "paths",
         nargs="+",
@@ -24,39 +27,41 @@ def add_arguments(parser):
     parser.add_argument("--timeout", type=float, default=30.0, help="Seconds to wait for a server. Default: 30.")
 
 
-def main(args):
-    """The verb: prints a line for each image: its file, the class, and the scores of the first few."""
+def main(args: argparse.Namespace):
+    """Print a line for each image: its file and the classes with the largest scores."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
     images = args.paths if args.url else args.paths[1:]
     if not images:
-        raise UserError(f"Say which images to classify, after the model: encapnet predict {args.paths[0]} IMAGE.png.")
+        raise UserError(f"Name the images to classify after the model: encapnet predict {args.paths[0]} IMAGE.png.")
     files = [_read(path) for path in images]
+    predictor: Callable[[list], dict]
+    names: list[str] | None
     if args.url:
         from ..serving.clients import client
 
-        score, names = client(args.url, args.grpc, args.timeout), None
+        predictor, names = client(args.url, args.grpc, args.timeout), None
     else:
-        from ..serving.local_model import local_model
+        from ..local_predictor import load_predictor
 
-        score, names = local_model(args.paths[0])
+        predictor, names = load_predictor(args.paths[0])
     if args.labels:
         names = _read(args.labels).decode(errors="replace").splitlines()
     width = max(map(len, images))
     for first in range(0, len(files), _BATCH):
         part = slice(first, first + _BATCH)
-        lengths = predict(score, files[part], images[part])["lengths"]
-        for path, own in zip(images[part], lengths, strict=True):
-            print(f"{path:<{width}}  {_line(own, names)}")
+        scores = predict(predictor, files[part], images[part])["lengths"]
+        for path, row in zip(images[part], scores, strict=True):
+            print(f"{path:<{width}}  {_best_classes(row, names)}")
 
 
-def predict(score, files, paths) -> dict:
-    """Scores a batch; where it is refused, says which file is at fault.
+def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
+    """Run a predictor on a batch of files, and name the file at fault if it fails.
 
     Args:
-        score: function of encoded images to outputs, as in `clients` and `local_model`.
+        predictor: function of encoded images to {output: array}: a client or a local predictor.
         files: list of bytes.
-        paths: their names, for the message.
+        paths: of the files, for the message.
 
     Returns:
         {output: array}.
@@ -64,32 +69,34 @@ def predict(score, files, paths) -> dict:
     Raises:
         UserError: an image is refused.
     """
-    from ..serving.clients import Refused
+    from ..serving.clients import RequestRefused
 
     try:
-        return score(files)
-    except Refused as error:
-        if len(files) > 1:  # a decoder's message does not say which
+        return predictor(files)
+    except RequestRefused as error:
+        if len(files) > 1:  # a decoder's message does not name the image: try one after another
             for file, path in zip(files, paths, strict=True):
-                predict(score, [file], [path])
-        raise UserError(f"{paths[0]}: {_essence(str(error))}", status=1) from None
+                predict(predictor, [file], [path])
+        raise UserError(f"{paths[0]}: {_root_cause(str(error))}", status=1) from None
 
 
-def _essence(message):
-    """What a server says, without what TensorFlow puts round it."""
-    if found := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
-        return found[1]
+def _root_cause(message):
+    """Return an error message without the graph locations that TensorFlow adds."""
+    if match := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
+        return match[1]
     message = re.sub(r"\{\{function_node .*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message)
     noise = ("Graph execution error", "Detected at node", "<stack traces")
     lines = [line.strip() for line in message.splitlines()]
     return " ".join(line for line in lines if line and not line.startswith(noise))
 
 
-def _line(lengths, names):
-    order = lengths.argsort()[::-1][:_SHOWN]
-    if names is not None and len(names) != len(lengths):
-        raise UserError(f"There are {len(names)} class names for {len(lengths)} scores.")
-    return "  ".join(f"{i if names is None else names[i]} {lengths[i]:.3f}" for i in order)
+def _best_classes(scores, names):
+    order = scores.argsort()[::-1][:_PRINTED_CLASSES]
+    if names is not None and len(names) != len(scores):
+        raise UserError(
+            f"There are {len(names)} class names for {len(scores)} scores. --labels needs one line for each class."
+        )
+    return "  ".join(f"{i if names is None else names[i]} {scores[i]:.3f}" for i in order)
 
 
 def _read(path):

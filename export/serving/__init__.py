@@ -1,1 +1,1 @@
-"""Clients of a model server, and models on this machine that answer alike."""
+"""TF Serving: its messages, clients by REST and gRPC, and the warm-up requests of a SavedModel."""

@@ -1,6 +1,6 @@
-"""Clients of a TensorFlow Serving: REST by the standard library, gRPC by grpcio (extra `serving`).
+"""Clients of TF Serving: REST by the standard library, gRPC by grpcio (extra `serving`).
 
-Each is a function of encoded images, list of bytes, to {output: array (batch, ...)}; it raises `Refused`.
+Each is a callable from encoded images, a list of bytes, to {output: array (batch, ...)}; it raises `RequestRefused`.
 """
 
 import base64
@@ -17,21 +17,21 @@ import numpy as np
 from ...trainers.runs.errors import UserError
 
 _SIGNATURE = "serve_bytes"
-_MOST_ERROR = 2000  # characters of a server's answer that a message repeats
-_MOST_BYTES = 1 << 28  # of a gRPC message
+_MAX_ERROR_CHARACTERS = 2000  # of a server's answer, quoted in our message
+_MAX_MESSAGE_BYTES = 1 << 28  # of a gRPC message
 
 
-class Refused(Exception):
-    """A model, here or at a server, does not take the images: what it said."""
+class RequestRefused(Exception):
+    """An error that a model, local or at a server, answered to a request; the message is the model's."""
 
 
 @dataclass(frozen=True)
 class RestClient:
-    """Asks over HTTP.
+    """A client of TF Serving's REST interface.
 
     Attributes:
-        url: of the model: http://HOST:8501/v1/models/NAME; ".../versions/2" asks for that version.
-        timeout: seconds.
+        url: of the model, http://HOST:8501/v1/models/NAME; with "/versions/2" at the end, of its version 2.
+        timeout: seconds to wait for an answer.
     """
 
     url: str
@@ -45,41 +45,44 @@ class RestClient:
             with urllib.request.urlopen(request, timeout=self.timeout) as response:
                 answer = response.read()
         except urllib.error.HTTPError as error:
-            raise Refused(_told(error)) from None
-        except OSError as error:  # URLError, a timeout, a connection that breaks off
-            raise UserError(_silent(self.url, getattr(error, "reason", error)), status=1) from None
-        except http.client.HTTPException as error:  # the gRPC port, a port that is no number
-            raise UserError(_silent(self.url, repr(error)), status=1) from None
+            raise RequestRefused(_error_message(error)) from None
+        except OSError as error:  # URLError, a timeout, a broken connection
+            raise UserError(_no_answer_message(self.url, getattr(error, "reason", error)), status=1) from None
+        except http.client.HTTPException as error:  # an answer of the gRPC port, or a port that is no number
+            raise UserError(_no_answer_message(self.url, repr(error)), status=1) from None
         try:
             rows = json.loads(answer)["predictions"]
             return {name: np.array([row[name] for row in rows]) for name in rows[0]}
         except (ValueError, LookupError, TypeError):
-            raise UserError(f"{self.url} answers, but not as TF Serving does: {answer[:200]!r}.", status=1) from None
+            raise UserError(
+                f"The answer of {self.url} is not one of TF Serving: {answer[:200]!r}. Check host and port.", status=1
+            ) from None
 
 
-def _told(error):
+def _error_message(error):
+    """Return the error in the body of an HTTP answer."""
     text = error.read().decode(errors="replace")
     try:
         text = json.loads(text)["error"]
     except (ValueError, LookupError, TypeError):
         text = f"{text} (HTTP {error.code})"
-    return text[:_MOST_ERROR]
+    return text[:_MAX_ERROR_CHARACTERS]
 
 
-def _silent(url, reason):
+def _no_answer_message(url, reason):
     return (
         f"No answer from {url}: {reason}. Is the server up? `docker compose --file EXPORT/serving/compose.yaml up` "
-        "starts one, with REST on port 8501 and gRPC on 8500."
+        "starts one, with REST on port 8501 and gRPC on port 8500."
     )
 
 
 @dataclass(frozen=True)
 class GrpcClient:
-    """Asks by gRPC, a third smaller on the wire and faster with large images.
+    """A client of TF Serving's gRPC interface, whose messages are a third smaller than those of REST.
 
     Attributes:
-        url: HOST:8500/v1/models/NAME; the path is as in REST, so that one port is all that differs.
-        timeout: seconds.
+        url: of the model, HOST:8500/v1/models/NAME: as in REST, but for the port.
+        timeout: seconds to wait for an answer.
     """
 
     url: str
@@ -92,9 +95,9 @@ class GrpcClient:
         from .messages import PredictResponse, predict_request
 
         parts = urllib.parse.urlsplit(self.url if "//" in self.url else f"//{self.url}")
-        name, version = _path(self.url, parts.path)
+        name, version = _model_and_version(self.url, parts.path)
         request = predict_request(name, _SIGNATURE, list(files), version)
-        sizes = [(f"grpc.max_{way}_message_length", _MOST_BYTES) for way in ("send", "receive")]
+        sizes = [(f"grpc.max_{way}_message_length", _MAX_MESSAGE_BYTES) for way in ("send", "receive")]
         with grpc.insecure_channel(parts.netloc, sizes) as channel:
             predict = channel.unary_unary(
                 "/tensorflow.serving.PredictionService/Predict",
@@ -105,40 +108,42 @@ class GrpcClient:
                 response = predict(request, timeout=self.timeout)
             except grpc.RpcError as error:
                 if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                    raise UserError(_silent(self.url, error.details()), status=1) from None
-                raise Refused(error.details()[:_MOST_ERROR]) from None
+                    raise UserError(_no_answer_message(self.url, error.details()), status=1) from None
+                raise RequestRefused(error.details()[:_MAX_ERROR_CHARACTERS]) from None
         return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
 
 
-def client(url: str, grpc: bool, timeout: float):
-    """The client for an address.
+def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
+    """Return the client for a model's address.
 
     Args:
         url: the model's, ending in /v1/models/NAME.
         grpc: whether to speak gRPC instead of REST.
-        timeout: seconds.
+        timeout: seconds to wait for an answer.
 
     Raises:
-        UserError: the address is none, or grpcio is not installed.
+        UserError: the address is malformed, or grpcio is not installed.
     """
     if timeout <= 0:
         raise UserError(f"--timeout={timeout}: expected a number of seconds above 0.")
     parts = urllib.parse.urlsplit(url if "//" in url else f"//{url}")
-    _path(url, parts.path)
+    _model_and_version(url, parts.path)
     if not grpc:
         if parts.scheme not in ("http", "https"):
             raise UserError(f"--url={url}: expected http://HOST:8501/v1/models/NAME.")
         return RestClient(url.rstrip("/"), timeout)
     if importlib.util.find_spec("grpc") is None:
-        raise UserError('--grpc needs grpcio: pip install "encapnet_tf[serving]". REST needs nothing.')
+        raise UserError('--grpc needs grpcio: pip install "encapnet_tf[serving]". REST needs no package.')
     return GrpcClient(url, timeout)
 
 
-def _path(url, path):
-    """Name and version (or None) of the model at an address."""
+def _model_and_version(url, path):
+    """Return name and version (or None) of the model from an address's path."""
     parts = path.strip("/").split("/")
     if parts[:2] == ["v1", "models"] and len(parts) == 3 and parts[2]:
         return parts[2], None
     if parts[:2] == ["v1", "models"] and len(parts) == 5 and parts[3] == "versions" and parts[4].isdecimal():
         return parts[2], int(parts[4])
-    raise UserError(f"--url={url}: expected an address that ends in /v1/models/NAME, the name that the server knows.")
+    raise UserError(
+        f"--url={url}: expected an address that ends in /v1/models/NAME, with the name of the model at the server."
+    )

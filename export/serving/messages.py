@@ -1,7 +1,8 @@
-"""The few messages of TF Serving that are needed here, in its wire format.
+"""Protocol-buffer messages of TF Serving: those that `encapnet predict --grpc` and the warm-up requests need.
 
-They are described here because the package tensorflow-serving-api requires `tensorflow`, whose files `tensorflow-cpu`
-and other builds own too: no client should have to install it. Names do not travel, field numbers do.
+They are defined here because the package tensorflow-serving-api requires `tensorflow`, whose files `tensorflow-cpu` and
+other builds own too, so no client should have to install it. Only field numbers are part of the wire format, names are
+not. A test compares the bytes with those of tensorflow-serving-api.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
@@ -23,7 +24,8 @@ _MESSAGES = {
 }
 
 
-def _describe(message, fields):
+def _add_fields(message, fields):
+    """Add fields {name: (number, type)} to a message's descriptor."""
     for name, (number, kind) in fields.items():
         field = message.field.add(name=name, number=number, label=_FIELD.LABEL_OPTIONAL)
         if kind is str:
@@ -42,7 +44,8 @@ def _describe(message, fields):
         field.label, field.type_name = _FIELD.LABEL_REPEATED, f".{_PACKAGE}.{message.name}.{entry.name}"
 
 
-def _classes():
+def _message_classes():
+    """Create a message class for each entry of `_MESSAGES`."""
     file = descriptor_pb2.FileDescriptorProto(
         name="encapnet_tf/serving.proto",
         package=_PACKAGE,
@@ -50,23 +53,23 @@ def _classes():
         dependency=[tensor_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name],
     )
     for name, fields in _MESSAGES.items():
-        _describe(file.message_type.add(name=name), fields)
+        _add_fields(file.message_type.add(name=name), fields)
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(file.SerializeToString())
     return [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _MESSAGES]
 
 
-ModelSpec, PredictRequest, PredictResponse, PredictLog, PredictionLog = _classes()
+ModelSpec, PredictRequest, PredictResponse, PredictLog, PredictionLog = _message_classes()
 
 
-def predict_request(name: str, signature: str, images, version: int | None = None) -> PredictRequest:
-    """A request for TF Serving's PredictionService.
+def predict_request(name: str, signature: str, images, version: int | None = None):
+    """Return a request for TF Serving's PredictionService.
 
     Args:
-        name: the model's, at the server.
-        signature: of the model.
-        images: an array or a list of bytes, the signature's "images".
-        version: of the model; None asks for the newest.
+        name: of the model, at the server.
+        signature: name of the model's signature.
+        images: its input "images", an array or a list of bytes.
+        version: of the model; None for the newest.
     """
     import tensorflow as tf
 

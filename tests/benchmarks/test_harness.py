@@ -1,16 +1,16 @@
-"""The harness, with contestants whose times are known."""
+"""Timing, worker processes and reports, tested with contestants of known duration."""
 
 import json
 
 import pytest
 
 from benchmarks import dense_conv, grouped_conv
-from benchmarks.arguments import parser
-from benchmarks.contestant import Contestant, NotRun, Timing
-from benchmarks.harness import fastest, measure, median, peak_memory, ratio
-from benchmarks.processes import Processes
-from benchmarks.report import Claim, Report, markdown_table
-from benchmarks.worker import HIDDEN
+from benchmarks.harness.arguments import argument_parser
+from benchmarks.harness.contestant import Contestant, NotRun, Timing
+from benchmarks.harness.processes import Processes
+from benchmarks.harness.report import Claim, Report, json_text, markdown_table
+from benchmarks.harness.timing import fastest, measure, median, peak_memory, ratio
+from benchmarks.harness.worker import HIDDEN
 
 
 def toy(name, function="sleeper", worker="", slow=False, **arguments):
@@ -24,7 +24,7 @@ def timing(*seconds):
 def test_rounds_are_interleaved(tmp_path):
     log = tmp_path / "log"
     names = ("a", "b", "c")
-    contestants = [toy(n, seconds=0.04, log=str(log), says=n, worker="shared" if n != "c" else "") for n in names]
+    contestants = [toy(n, seconds=0.04, log=str(log), word=n, worker="shared" if n != "c" else "") for n in names]
     results = measure(contestants, rounds=3)
     lines = log.read_text().split()
     assert lines[:6] == ["a", "a", "b", "b", "c", "c"], "each is compiled and calibrated first"
@@ -44,7 +44,7 @@ def test_times_are_of_one_repetition():
 
 def test_a_slow_contestant_is_timed_once(tmp_path):
     log = tmp_path / "log"
-    slow = toy("slow", seconds=0.0, log=str(log), says="slow", slow=True)
+    slow = toy("slow", seconds=0.0, log=str(log), word="slow", slow=True)
     results = measure([slow, toy("fast", seconds=0.03)], rounds=3)
     assert len(results["slow"].seconds) == 1
     assert log.read_text().split() == ["slow"] * 2, "once to compile, once timed"
@@ -53,13 +53,13 @@ def test_a_slow_contestant_is_timed_once(tmp_path):
 
 def test_a_hidden_package_is_not_installed():
     hidden = Contestant("hidden", "tests.benchmarks.toys:needs_wave", environment={HIDDEN: "a_package,wave"})
-    seen = Contestant("seen", "tests.benchmarks.toys:needs_wave")
-    results = measure([hidden, seen], rounds=1)
+    visible = Contestant("visible", "tests.benchmarks.toys:needs_wave")
+    results = measure([hidden, visible], rounds=1)
     assert "wave is hidden" in results["hidden"].reason
-    assert isinstance(results["seen"], Timing)
+    assert isinstance(results["visible"], Timing)
 
 
-def test_who_fails_says_why_and_the_others_go_on():
+def test_a_failure_is_reported_and_the_others_go_on():
     contestants = [
         toy("absent", "not_installed"),
         toy("misspelt", "no_such_function"),
@@ -77,21 +77,21 @@ def test_who_fails_says_why_and_the_others_go_on():
     assert len(results["well"].seconds) == 2
 
 
-def test_a_worker_that_hangs_is_given_up():
+def test_a_worker_that_hangs_is_killed():
     with Processes(time_limit=0.5) as processes:
         results = measure([toy("hangs", seconds=60.0), toy("well", seconds=0.0)], 1, processes)
     assert results["hangs"] == NotRun("took longer than 0.5 s")
     assert isinstance(results["well"], Timing)
 
 
-def test_a_worker_that_takes_too_much_memory_is_stopped():
-    hungry = toy("hungry", "keeper_of_memory", mebibytes=300, seconds=1.0)
+def test_a_worker_that_takes_too_much_memory_is_killed():
+    hungry = toy("hungry", "memory_hog", mebibytes=300, seconds=1.0)
     with Processes(memory_limit=200 << 20) as processes:
         assert measure([hungry], 1, processes)["hungry"] == NotRun("took more than 0.2 GiB")
 
 
 def test_peak_memory_is_of_the_contestant_alone():
-    small, large = (peak_memory(toy("memory", "keeper_of_memory", mebibytes=m)) for m in (1, 50))
+    small, large = (peak_memory(toy("memory", "memory_hog", mebibytes=m)) for m in (1, 50))
     assert 3 * 45 < (large["resident"] - small["resident"]) / 2**20 < 3 * 60
     assert peak_memory(toy("dies", "dies")).reason
 
@@ -126,15 +126,24 @@ def test_markdown_table():
     assert table.splitlines() == ["| a | b | c |", "| --- | --- | --- |", "| 1 | 1,234 | – |", "| 0.123 | – | – |"]
 
 
-def test_a_report_keeps_every_round_and_every_reason(tmp_path, capsys):
+def test_a_report_summarises_rounds_and_keeps_reasons(tmp_path, capsys):
     report = Report("toy", "Toys", "What is measured.", quick=True)
     report.case({"size": 1}, {"ours": timing(0.1, 0.3, 0.2), "theirs": NotRun("not installed")})
     report.table([{"size": 1, "ours": 200.0}], "Forward")
     report.claim("ours / theirs", 2.0, 1.5)
     report.write(tmp_path / "new")
     data = json.loads((tmp_path / "new" / "toy.json").read_text())
-    assert data["cases"][0]["results"]["ours"]["seconds"] == [0.1, 0.3, 0.2]
-    assert data["cases"][0]["results"]["ours"]["median"] == 0.2
+    ours = data["cases"][0]["results"]["ours"]
+    assert ours == {
+        "median": 0.2,
+        "quartiles": pytest.approx([0.15, 0.25]),
+        "min": 0.1,
+        "max": 0.3,
+        "rounds": 3,
+        "repetitions": 1,
+        "facts": {},
+    }
+    assert data["cases"][0]["results"]["theirs"] == {"reason": "not installed"}
     assert data["claims"][0]["holds"] is False
     assert {"command", "date", "cpu", "cores", "memory_gib", "versions"} <= set(data)
     text = (tmp_path / "new" / "toy.md").read_text()
@@ -151,12 +160,41 @@ def test_a_report_keeps_every_round_and_every_reason(tmp_path, capsys):
     assert "misses" in capsys.readouterr().out
 
 
+def test_one_round_has_quartiles_too():
+    assert timing(0.5).summary()["quartiles"] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        {"a": [], "b": {}, "c": [1, None]},
+        {
+            "cases": [
+                {"case": {"x": 1}, "results": {"ours": {"quartiles": [1, 2], "facts": {}}, "theirs": {"reason": ""}}}
+            ]
+        },
+    ],
+)
+def test_json_text_is_json(value):
+    assert json.loads(json_text(value)) == value
+
+
+def test_json_text_puts_a_result_on_a_line():
+    results = {name: {"quartiles": [1, 2]} for name in ("ours", "theirs")}
+    lines = json_text({"cases": [{"case": {"x": 1, "y": 2}, "results": results}]}).splitlines()
+    assert '   "case": {"x": 1, "y": 2},' in lines
+    assert '    "ours": {"quartiles": [1, 2]},' in lines
+
+
 def test_unknown_flags_are_refused(capsys):
     with pytest.raises(SystemExit):
-        parser("About").parse_args(["--quik"])
+        argument_parser("About").parse_args(["--quik"])
     assert "--quik" in capsys.readouterr().err
 
 
+@pytest.mark.ci
 def test_grouped_conv_runs_quickly(tmp_path):
     grouped_conv.main(["--quick", "--out", str(tmp_path)])
     data = json.loads((tmp_path / "grouped_conv.json").read_text())
@@ -164,10 +202,11 @@ def test_grouped_conv_runs_quickly(tmp_path):
     results = data["cases"][0]["results"]
     assert {"ours", "native", "depthwise", "PyTorch NCHW", "copy"} <= set(results)
     assert all(("reason" in result) != ("median" in result) for result in results.values())
-    assert len(results["ours"]["seconds"]) == 3
+    assert results["ours"]["rounds"] == 3
     assert "32, 1->2, k3" in (tmp_path / "grouped_conv.md").read_text()
 
 
+@pytest.mark.ci
 def test_dense_conv_runs_quickly(tmp_path):
     dense_conv.main(["--quick", "--out", str(tmp_path)])
     data = json.loads((tmp_path / "dense_conv.json").read_text())

@@ -1,22 +1,27 @@
-"""Contestants whose times are known, for the tests of the harness."""
+"""Contestants of known duration and behaviour, for the tests of the harness."""
 
 import os
 import time
 from pathlib import Path
 
-from benchmarks.contestant import Prepared
+from benchmarks.harness.contestant import Prepared
 
 
-def sleeper(seconds, log=None, says="", facts=None):
-    """Sleeps; writes a word to a file each time it runs."""
+def sleeper(seconds, log=None, word="", facts=None):
+    """Return a contestant that sleeps, and writes a word to a file each time it runs."""
 
     def run():
         time.sleep(seconds)
         if log:
             with Path(log).open("a", encoding="utf-8") as file:
-                file.write(says + "\n")
+                file.write(word + "\n")
 
     return Prepared(run, facts or {})
+
+
+def converging(iterations, factor=1.0):
+    """Return a contestant whose gradient error falls with its iterations; a factor of None makes it not finite."""
+    return Prepared(lambda: None, {"gradient error": factor and factor / iterations})
 
 
 def not_installed():
@@ -30,7 +35,7 @@ def needs_wave():
 
 
 def fails_later():
-    """Compiles and calibrates, then raises."""
+    """Return a contestant that runs twice, to compile and to calibrate, then raises."""
     calls = []
 
     def run():
@@ -46,16 +51,16 @@ def dies():
 
 
 def chatty():
-    """Prints to standard output, where the answers go."""
+    """Return a contestant that prints to standard output, which carries the worker's answers."""
     return Prepared(lambda: print('{"seconds": -1}', flush=True))
 
 
-def keeper_of_memory(mebibytes, seconds=0.0):
-    """Fills memory."""
-    kept = []
+def memory_hog(mebibytes, seconds=0.0):
+    """Return a contestant that allocates memory at every run and keeps it."""
+    blocks = []
 
     def run():
-        kept.append(b"x" * (mebibytes << 20))
+        blocks.append(b"x" * (mebibytes << 20))
         time.sleep(seconds)
 
     return Prepared(run)

@@ -1,4 +1,4 @@
-"""One tiny run with feedback units and its export, made once for all workers."""
+"""One tiny run with feedback units and its export, made once for all test processes."""
 
 import fcntl
 import os
@@ -9,17 +9,32 @@ import pytest
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """`.run` and `.path`, the folders of a run on the digits and of its export."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # else the parent outlives this run of the tests
-        shared = shared.parent
-    folder = shared / "exported"
-    with open(shared / "exported.lock", "w") as lock:
+    """Return `.run` and `.path`, the folders of a run on the digits and of its export."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # without workers the parent folder belongs to several test runs
+        base = base.parent
+    folder = base / "exported"
+    with open(base / "exported.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             folder.mkdir()
             _make(folder)
     return SimpleNamespace(run=folder / "runs" / "digits" / "tiny", path=folder / "exports" / "digits")
+
+
+@pytest.fixture
+def runtimes_in_this_process(monkeypatch):
+    """Verify SavedModels in this process, to save starting two others; `exported` has been verified in those."""
+    import tensorflow as tf
+    from encapnet_tf.export.verification import runtimes
+
+    def run(path, requests):
+        signatures = tf.saved_model.load(str(path)).signatures
+        answers = [signatures[signature](images=tf.constant(images)) for signature, images in requests]
+        return [{name: value.numpy() for name, value in outputs.items()} for outputs in answers]
+
+    monkeypatch.setattr(runtimes, "in_fresh_process", run)
+    monkeypatch.setattr(runtimes, "through_c_api", run)
 
 
 def _make(folder):
@@ -30,4 +45,4 @@ def _make(folder):
     tiny = {"num_capsules": 8, "depths": (0,), "capsule_dims": (4,), "strides": (2,), "feedback": "half"}
     config = resolve("digits", {**tiny, "feedback_weight": 0.01, "epochs": 8, "learning_rate": 1e-2})
     run, _ = train(config, folder / "runs" / "digits" / "tiny")
-    export_run(run.path, None, folder / "exports", ("float32", "float16", "dynamic", "int8"), None, None, {})
+    export_run(run.path, out=folder / "exports")

@@ -1,4 +1,4 @@
-"""Image files as bytes, good ones and others."""
+"""Image files as bytes: valid, animated and with false headers."""
 
 import io
 import struct
@@ -8,14 +8,14 @@ from PIL import Image
 
 
 def encoded(pixels, kind="PNG", **options):
-    """An image (height, width) or (height, width, 3) uint8 as a file."""
+    """Encode an image (height, width) or (height, width, 3) uint8."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def animated(kind):
-    """Three frames of 8x8."""
+    """Encode three frames of 8x8."""
     frames = [Image.fromarray(np.full((8, 8), 90 * i, np.uint8)) for i in range(3)]
     buffer = io.BytesIO()
     frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
@@ -23,7 +23,7 @@ def animated(kind):
 
 
 def claiming(kind, width, height):
-    """A file of a few bytes whose header claims a size; nothing behind it could be decoded."""
+    """Return a file of a few bytes whose header claims a size, without pixels."""
     if kind == "PNG":
         return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII5s", 13, b"IHDR", width, height, b"\x08\0\0\0\0")
     if kind == "GIF":
@@ -36,6 +36,6 @@ def claiming(kind, width, height):
 
 
 def gif_of_frame(width, height):
-    """A GIF whose screen is 8x8 and whose one frame claims another size."""
+    """Return a GIF whose screen is 8x8 and whose only frame claims another size."""
     frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x01\x44\x00"
     return b"GIF89a" + struct.pack("<HH3s", 8, 8, b"\0\0\0") + frame + b"\x3b"

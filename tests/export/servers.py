@@ -1,4 +1,4 @@
-"""Small servers that speak TF Serving's two protocols and answer by running the SavedModel."""
+"""Small servers for tests, with TF Serving's two protocols, that run a SavedModel."""
 
 import base64
 import http.server
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 @contextmanager
 def rest_server(saved_model, name):
-    """Yields the model's URL."""
+    """Yield the model's URL."""
     signatures = tf.saved_model.load(str(saved_model)).signatures
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ def rest_server(saved_model, name):
 
 @contextmanager
 def grpc_server(saved_model, name):
-    """Yields the model's address."""
+    """Yield the model's address."""
     import grpc
     from encapnet_tf.export.serving.messages import PredictRequest, PredictResponse
 

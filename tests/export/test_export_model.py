@@ -1,4 +1,4 @@
-"""`export_model`: any Keras classifier, with images of one's own."""
+"""`export_model`: any Keras classifier, with any images."""
 
 import doctest
 import importlib
@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import pytest
 from encapnet_tf.export import export_model
+from encapnet_tf.export.artefacts.export_folder import ExportFolder
 from encapnet_tf.export.artefacts.lite import VARIANTS
+from encapnet_tf.export.verification import parity
 from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.runs.errors import UserError
 
@@ -27,6 +29,8 @@ def tiny():
     return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
 
 
+@pytest.mark.ci
+@pytest.mark.usefixtures("runtimes_in_this_process")
 def test_example():
     report = []
     runner = doctest.DocTestRunner()
@@ -64,6 +68,22 @@ def test_without_litert(monkeypatch, tmp_path):
         export_model(tiny(), images, name="tiny", folder=tmp_path)
 
 
+@pytest.mark.usefixtures("runtimes_in_this_process")
+def test_a_miss_publishes_nothing(monkeypatch, tmp_path):
+    path = export_model(tiny(), images, name="tiny", folder=tmp_path, tflite=())
+    report = (path / "parity.json").read_text()
+    monkeypatch.setitem(parity.TOLERANCES, "saved_model", -1.0)
+    with pytest.raises(UserError, match="comparisons miss their limit") as error:
+        export_model(tiny(), images, name="tiny", folder=tmp_path, tflite=())
+    assert error.value.status == 1
+    assert ExportFolder.versions(path) == [1]
+    assert (path / "parity.json").read_text() == report
+    refused = json.loads((path / "refused" / "parity.json").read_text())
+    assert not refused["holds"]
+    assert [row["what"] for row in refused["rows"] if not row["holds"]]
+    assert not list(path.glob(".draft*"))
+
+
 @pytest.mark.slow
 def test_capnet_whole(tmp_path):
     """With dynamic routing; EM routing's rounding alone can pass LiteRT's limit (docs/export.md)."""
@@ -94,7 +114,7 @@ def test_mobilenet_whole(tmp_path):
 
 
 def whole(model, folder, epochs=4, tflite=tuple(VARIANTS)):
-    """Trains a little on the digits and exports with every check on."""
+    """Train briefly on the digits and export with every check."""
     split = load_digits()
     size, channels = model.input_shape[1], model.input_shape[3]
 
@@ -109,6 +129,6 @@ def whole(model, folder, epochs=4, tflite=tuple(VARIANTS)):
     path = export_model(
         model, test, split.test.labels, name="whole", folder=folder, calibration_images=train[:200], tflite=tflite
     )
-    found = json.loads((path / "parity.json").read_text())
-    assert found["holds"]
-    assert found["images"] == 360
+    report = json.loads((path / "parity.json").read_text())
+    assert report["holds"]
+    assert report["images"] == 360

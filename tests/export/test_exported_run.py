@@ -1,4 +1,4 @@
-"""A run exported whole: what is written, what was measured, and what a miss does."""
+"""A whole exported run: its files, their parity and contents."""
 
 import json
 import shutil
@@ -6,12 +6,11 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export.artefacts import warm_up
-from encapnet_tf.export.artefacts.export_folder import ExportFolder
 from encapnet_tf.export.commands.export import export_run
-from encapnet_tf.export.proof import parity
-from encapnet_tf.export.proof.contents import Contents
-from encapnet_tf.export.proof.runtimes import LiteModel, openvino_model
+from encapnet_tf.export.serving import messages
+from encapnet_tf.export.serving.warm_up import read_warm_up
+from encapnet_tf.export.verification.contents import Contents
+from encapnet_tf.export.verification.runtimes import LiteModel, openvino_model
 from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.evaluation.model_and_data import model_and_data
 from encapnet_tf.trainers.runs.errors import UserError
@@ -85,16 +84,15 @@ def test_integers_alone(exported):
     assert not any("FLEX" in name.upper() for name in contents.operations)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 64])
-def test_batch_sizes(exported, batch):
-    test = load_digits().test
+def test_batch_sizes(exported):
+    images = load_digits().test.images[:64]
     signatures = tf.saved_model.load(str(exported.path / "saved_model" / "1")).signatures
-    expected = signatures["serve_uint8"](images=tf.constant(test.images[:64]))["lengths"][:batch]
-    for images, run in (
-        (test.images[:batch].astype("float32"), lambda x: signatures["serving_default"](images=tf.constant(x))),
-        (test.images[:batch].astype("float32"), LiteModel(exported.path / "digits.tflite")),
-    ):
-        np.testing.assert_allclose(run(images)["lengths"], expected, atol=1e-4, rtol=0)
+    lite = LiteModel(exported.path / "digits.tflite")
+    expected = signatures["serve_uint8"](images=tf.constant(images))["lengths"]
+    for batch in (1, 3, 64):
+        inputs = images[:batch].astype("float32")
+        for run in (lambda inputs: signatures["serving_default"](images=tf.constant(inputs)), lite):
+            np.testing.assert_allclose(run(inputs)["lengths"], expected[:batch], atol=1e-4, rtol=0)
 
 
 def test_openvino_agrees(exported, rows):
@@ -109,10 +107,10 @@ def test_no_unit_in_any_artefact(exported, report):
     assert metadata["feedback_units"] == ["module1_feedback_half"]
     assert metadata["parameters"]["feedback_units"] > 0
     assert metadata["parameters"]["trained"] == json.loads((exported.run / "summary.json").read_text())["parameters"]
-    everything = [Contents.of_saved_model(exported.path / "saved_model" / "1")]
-    everything += [Contents.of_lite(path) for path in exported.path.glob("*.tflite")]
-    assert len(everything) == 5
-    for contents in everything:
+    artefacts = [Contents.of_saved_model(exported.path / "saved_model" / "1")]
+    artefacts += [Contents.of_lite(path) for path in exported.path.glob("*.tflite")]
+    assert len(artefacts) == 5
+    for contents in artefacts:
         assert not [name for name in (*contents.variables, *contents.nodes) if "feedback" in name.lower()]
         assert not contents.jitted
     listed = report["contents"]["saved_model"]["variables"]
@@ -123,16 +121,16 @@ def test_no_unit_in_any_artefact(exported, report):
 def test_warm_up_requests_are_answered(exported):
     path = exported.path / "saved_model" / "1"
     signatures = tf.saved_model.load(str(path)).signatures
-    requests = warm_up.read_warm_up(path)
+    requests = read_warm_up(path)
     assert {signature for signature, _ in requests} == set(SIGNATURES)
     for signature, images in requests:
         assert len(signatures[signature](images=tf.constant(images))["lengths"]) == len(images)
 
 
-def test_warm_up_requests_in_the_words_of_tensorflow_serving(exported):
-    prediction_log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+def test_warm_up_requests_are_prediction_logs(exported):
+    """The definitions of the messages are compared with TF Serving's own in test_messages."""
     records = tf.data.TFRecordDataset(str(exported.path / "saved_model/1/assets.extra/tf_serving_warmup_requests"))
-    logs = [prediction_log.PredictionLog.FromString(record.numpy()) for record in records]
+    logs = [messages.PredictionLog.FromString(record.numpy()) for record in records]
     assert {log.predict_log.request.model_spec.name for log in logs} == {"digits"}
     assert {log.predict_log.request.model_spec.signature_name for log in logs} == set(SIGNATURES)
     for log in logs:
@@ -154,58 +152,24 @@ def test_serving_files(exported):
     assert 'base_path: "/models/digits"' in config
 
 
-@pytest.fixture
-def again(exported, tmp_path):
-    """Exports the run once more, a few images and no TFLite, into a folder that has its first export."""
-    shutil.copytree(exported.path, tmp_path / "digits")
-
-    def export(tflite=()):
-        return export_run(exported.run, "digits", tmp_path, tflite, 5, None, {})
-
-    return export
-
-
-def test_a_second_export_is_a_second_version(again):
-    path = again()
-    assert ExportFolder.versions(path) == [1, 2]
-    assert ExportFolder.newest(path).name == "2"
-    assert json.loads((path / "metadata.json").read_text())["version"] == 2
-    assert not list(path.glob("*.tflite")), "those of version 1 would be taken for version 2's"
-    assert not list(path.glob(".draft*"))
-
-
 def test_other_data_changes_nothing_that_the_network_sees(exported, tmp_path):
-    """A run with "++" sees the middle of enlarged images, whatever data it is compared on, unless told otherwise."""
+    """A run with "++" crops the centre of enlarged images, whatever data it is compared on, unless overridden."""
     shutil.copytree(exported.run, tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     config = json.loads(path.read_text())
     config["config"] |= {"augment": ["++"], "image_size": 8}
     path.write_text(json.dumps(config))
-    seen = {"size": (8, 8), "enlarge": 40 / 32, "mirrors": False}
+    views = {"size": (8, 8), "enlarge": 40 / 32, "mirrors": False}
     for recipe, overrides in ((None, {}), ("digits", {}), ("digits", {"seed": 1})):
         _, dataset = model_and_data(tmp_path / "run", recipe, overrides)
-        assert vars(dataset.views) == seen
+        assert vars(dataset.views) == views
     _, dataset = model_and_data(tmp_path / "run", "digits", {"augment": ("none",)})
     assert dataset.views.enlarge == 1
 
 
-def test_which_data_must_be_said_of_a_model_file(exported, tmp_path):
+def test_a_model_file_needs_data(exported, tmp_path):
     with pytest.raises(UserError, match="--recipe or --dataset"):
-        export_run(exported.run / "best.keras", None, tmp_path, (), 3, None, {})
-
-
-def test_a_miss_publishes_nothing(again, monkeypatch, tmp_path):
-    monkeypatch.setitem(parity.TOLERANCE, "saved_model", -1.0)
-    before = (tmp_path / "digits" / "parity.json").read_text()
-    with pytest.raises(UserError, match="comparisons miss their limit") as error:
-        again()
-    assert error.value.status == 1
-    assert ExportFolder.versions(tmp_path / "digits") == [1]
-    assert (tmp_path / "digits" / "parity.json").read_text() == before
-    refused = json.loads((tmp_path / "digits" / "refused" / "parity.json").read_text())
-    assert not refused["holds"]
-    assert [row["what"] for row in refused["rows"] if not row["holds"]]
-    assert not list((tmp_path / "digits").glob(".draft*"))
+        export_run(exported.run / "best.keras", out=tmp_path, tflite=(), images=3)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +182,5 @@ def test_a_miss_publishes_nothing(again, monkeypatch, tmp_path):
     ],
 )
 def test_wrong_arguments(exported, tmp_path, arguments, message):
-    given = {"path": exported.run, "name": None, "tflite": (), "images": 3, "recipe": None, **arguments}
     with pytest.raises(UserError, match=message):
-        export_run(out=tmp_path, overrides={}, **given)
+        export_run(**{"path": exported.run, "out": tmp_path, "tflite": (), "images": 3, **arguments})

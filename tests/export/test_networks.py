@@ -8,8 +8,8 @@ from encapnet_tf.export.artefacts.inference import inference_model, unit_names
 from encapnet_tf.export.artefacts.lite import convert
 from encapnet_tf.export.artefacts.preprocessing import Preprocessing
 from encapnet_tf.export.artefacts.saved_model import save_model
-from encapnet_tf.export.proof.contents import Contents
-from encapnet_tf.export.proof.runtimes import LiteModel
+from encapnet_tf.export.verification.contents import Contents
+from encapnet_tf.export.verification.runtimes import LiteModel
 from encapnet_tf.trainers.data.augmentation.views import Views
 from encapnet_tf.trainers.runs.errors import UserError
 
@@ -20,7 +20,7 @@ pixels = {"input_shape": (8, 8, 1), "classes": 4, "include_rescaling": True}
 
 
 def augmented():
-    """Augmentation and dropout inside the model, which must not act."""
+    """Build a model with augmentation and dropout inside, which must not act."""
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Rescaling(1 / 255)(keras.layers.RandomTranslation(0.5, 0.5)(inputs))
     x = keras.layers.Dropout(0.5)(keras.layers.Flatten()(keras.layers.GaussianNoise(0.5)(x)))
@@ -33,8 +33,16 @@ def mobile_net(feedback=True):
     return en.attach_feedback(model, [pair]) if feedback else model
 
 
-# Name -> function of whether there are feedback units.
+# Name -> function that builds the network, with feedback units if its argument is true.
 NETWORKS = {
+    "encapnet": lambda units: en.models.EncapNet(
+        depths=(1,),
+        capsule_dims=(2,),
+        strides=(2,),
+        num_capsules=4,
+        feedback="two" if units else None,
+        **pixels,
+    ),
     "encapnet6": lambda units: en.models.EncapNet6(num_capsules=4, feedback="half" if units else None, **pixels),
     "encapnet18": lambda units: en.models.EncapNet18(
         depths=(1, 1, 1, 1), num_capsules=4, feedback="two" if units else None, **pixels
@@ -57,7 +65,15 @@ def saved(model, path):
     return inference
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+LARGE = ("encapnet6", "encapnet18", "encapnet18 master", "capnet em", "resnet18", "mobilenet")  # seconds each
+
+
+def names(*choice):
+    """Return names of networks as parameters, the large ones under the marker ci."""
+    return [pytest.param(name, marks=[pytest.mark.ci] if name in LARGE else []) for name in choice]
+
+
+@pytest.mark.parametrize("name", names(*NETWORKS))
 def test_exports(name, tmp_path):
     keras.utils.set_random_seed(1)
     model = NETWORKS[name](True)
@@ -66,11 +82,11 @@ def test_exports(name, tmp_path):
     inference = saved(model, tmp_path / "model")
 
     contents = Contents.of_saved_model(tmp_path / "model")
-    contents.refuse("it", unit_names(model))
+    contents.require_inference_only("it", unit_names(model))
     assert set(contents.variables) == {weight.path for weight in inference.weights}
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
-    for signature, given in (("serving_default", images.astype("float32")), ("serve_uint8", images)):
-        outputs = signatures[signature](images=tf.constant(given))
+    for signature, batch in (("serving_default", images.astype("float32")), ("serve_uint8", images)):
+        outputs = signatures[signature](images=tf.constant(batch))
         np.testing.assert_allclose(outputs["lengths"], reference, atol=1e-5, rtol=0)
         np.testing.assert_array_equal(outputs["label"], outputs["lengths"].numpy().argmax(axis=1))
     if "capsules" in outputs:
@@ -78,7 +94,7 @@ def test_exports(name, tmp_path):
     assert ("capsules" in outputs) == (name not in ("resnet18", "mobilenet", "augmented"))
 
     (tmp_path / "model.tflite").write_bytes(convert(inference, "float32", images))
-    Contents.of_lite(tmp_path / "model.tflite").refuse("it", unit_names(model))
+    Contents.of_lite(tmp_path / "model.tflite").require_inference_only("it", unit_names(model))
     lite = LiteModel(tmp_path / "model.tflite")
     for count in (1, 3, 5):
         np.testing.assert_allclose(
@@ -86,7 +102,7 @@ def test_exports(name, tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", ["encapnet6", "mobilenet"])
+@pytest.mark.parametrize("name", names("encapnet", "mobilenet"))
 def test_smaller_by_exactly_the_units(name, tmp_path):
     """The export of a network with units is that of the same network built without: operation by operation."""
     with_units, without = NETWORKS[name](True), NETWORKS[name](False)
@@ -104,19 +120,19 @@ def test_smaller_by_exactly_the_units(name, tmp_path):
 
 def test_units_are_found_where_they_are_left(tmp_path):
     """The check is of the names that a unit's variables and operations have."""
-    model = NETWORKS["encapnet6"](True)
+    model = NETWORKS["encapnet"](True)
     outputs = keras.Model(model.inputs, {"lengths": model.output})  # not stripped
     save_model(outputs, Preprocessing((8, 8), 1, Views((8, 8))), [], tmp_path / "model")
     with pytest.raises(UserError, match="still holds feedback units"):
-        Contents.of_saved_model(tmp_path / "model").refuse("The SavedModel", unit_names(model))
+        Contents.of_saved_model(tmp_path / "model").require_inference_only("The SavedModel", unit_names(model))
 
 
 def test_nothing_is_jitted_where_there_is_a_gpu(tmp_path, monkeypatch):
     """There the network itself takes Keras's grouped convolution, which only XLA runs elsewhere."""
     monkeypatch.setattr(on_tensorflow, "has_gpu", lambda: True)
-    model = NETWORKS["encapnet6"](False)
+    model = NETWORKS["encapnet"](False)
     saved(model, tmp_path / "model")
-    Contents.of_saved_model(tmp_path / "model").refuse("it", [])
+    Contents.of_saved_model(tmp_path / "model").require_inference_only("it", [])
 
 
 def test_a_jitted_function_is_refused(tmp_path):
@@ -125,7 +141,7 @@ def test_a_jitted_function_is_refused(tmp_path):
     inference = inference_model(keras.Model(inputs, x))
     save_model(inference, Preprocessing((8, 8), 4, Views((8, 8))), [], tmp_path / "model")
     with pytest.raises(UserError, match="only XLA runs"):
-        Contents.of_saved_model(tmp_path / "model").refuse("It", [])
+        Contents.of_saved_model(tmp_path / "model").require_inference_only("It", [])
 
 
 @pytest.mark.parametrize(

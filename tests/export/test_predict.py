@@ -1,7 +1,8 @@
-"""`encapnet predict`: the same answer from the run, the export, a server by REST and one by gRPC."""
+"""`encapnet predict`: equal answers from a run, a model file, an export, and servers by REST and gRPC."""
 
 import argparse
 import contextlib
+import functools
 import http.server
 import json
 import shutil
@@ -14,10 +15,11 @@ import urllib.request
 import numpy as np
 import pytest
 import tensorflow as tf
+from encapnet_tf.export import local_predictor
 from encapnet_tf.export.artefacts.preprocessing import Preprocessing
-from encapnet_tf.export.commands import predict as predict_action
+from encapnet_tf.export.commands import predict as predict_command
+from encapnet_tf.export.local_predictor import load_predictor
 from encapnet_tf.export.serving.clients import client
-from encapnet_tf.export.serving.local_model import local_model
 from encapnet_tf.trainers.data.augmentation.views import Views
 from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.evaluation.predictions import saved_model
@@ -29,13 +31,13 @@ from tests.export.servers import grpc_server, rest_server
 
 def predict(*arguments):
     parser = argparse.ArgumentParser()
-    predict_action.add_arguments(parser)
-    predict_action.main(parser.parse_args([str(argument) for argument in arguments]))
+    predict_command.add_arguments(parser)
+    predict_command.main(parser.parse_args([str(argument) for argument in arguments]))
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Three digits as files, and some that are refused."""
+    """Write three digits as image files, and files that are refused."""
     folder = tmp_path_factory.mktemp("images")
     for i, pixels in enumerate(load_digits().test.images[:3, ..., 0]):
         (folder / f"{i}.png").write_bytes(encoded(pixels))
@@ -47,19 +49,26 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sources(exported):
-    """What can be asked: name -> arguments before the images."""
+    """Return the kinds of model: name -> arguments of `encapnet predict` before the images."""
     version = exported.path / "saved_model" / "1"
     with contextlib.ExitStack() as stack:
         rest = stack.enter_context(rest_server(version, "digits"))
-        found = {
+        arguments = {
             "run": [exported.run],
             "export": [exported.path],
             "file": [exported.run / "best.keras"],
             "rest": [f"--url={rest}"],
         }
         with contextlib.suppress(ImportError):
-            found["grpc"] = ["--grpc", f"--url={stack.enter_context(grpc_server(version, 'digits'))}"]
-        yield found
+            arguments["grpc"] = ["--grpc", f"--url={stack.enter_context(grpc_server(version, 'digits'))}"]
+        yield arguments
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _predictors_loaded_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_predictor, "load_predictor", functools.cache(load_predictor))
+        yield
 
 
 SOURCES = ["run", "export", "file", "rest", "grpc"]
@@ -113,7 +122,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_nobody_answers(images):
+def test_no_server(images):
     url = f"127.0.0.1:{free_port()}/v1/models/digits"
     with pytest.raises(UserError, match="No answer from"):
         predict(f"--url=http://{url}", images / "0.png")
@@ -124,7 +133,7 @@ def test_nobody_answers(images):
 
 @contextlib.contextmanager
 def http_2_server():
-    """Yields the port of a server that greets in HTTP/2, as gRPC's does."""
+    """Yield the port of a server that begins with an HTTP/2 frame, as a gRPC server does."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def greet():
@@ -138,27 +147,27 @@ def http_2_server():
         yield listening.getsockname()[1]
 
 
-def test_rest_asked_of_a_grpc_port_or_of_none(images):
+def test_rest_on_a_grpc_port_and_on_a_bad_port(images):
     with http_2_server() as port, pytest.raises(UserError, match=r"BadStatusLine.*REST on port 8501"):
         predict(f"--url=http://127.0.0.1:{port}/v1/models/digits", images / "0.png")
     with pytest.raises(UserError, match="nonnumeric port: '85o1'"):
         predict("--url=http://127.0.0.1:85o1/v1/models/digits", images / "0.png")
 
 
-def test_a_run_sees_photos_as_its_data_was_stored(exported, tmp_path):
-    """A photo becomes of the stored size first, as an export makes it: here 4x4, then the 8x8 that the network sees."""
+def test_a_run_resizes_photos_to_its_stored_shape(exported, tmp_path):
+    """As in an export, a photo is resized to the stored size, here 4x4, and then to the network's 8x8."""
     shutil.copytree(exported.run, tmp_path / "run")
     path = tmp_path / "run" / "summary.json"
     summary = json.loads(path.read_text())
     assert summary["stored_shape"] == [8, 8, 1]
     path.write_text(json.dumps(summary | {"stored_shape": [4, 4, 1]}))
     photo = encoded(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
-    score, _ = local_model(tmp_path / "run")
+    predictor, _ = load_predictor(tmp_path / "run")
     model = saved_model(tmp_path / "run" / "best.keras")
-    seen = Preprocessing((4, 4), 1, Views((8, 8))).of_files(tf.constant([photo]))
-    np.testing.assert_allclose(score([photo])["lengths"], model(seen, training=False), atol=1e-5)
-    larger, _ = local_model(exported.run)
-    assert np.abs(larger([photo])["lengths"] - score([photo])["lengths"]).max() > 1e-3
+    inputs = Preprocessing((4, 4), 1, Views((8, 8))).of_files(tf.constant([photo]))
+    np.testing.assert_allclose(predictor([photo])["lengths"], model(inputs, training=False), atol=1e-5)
+    original, _ = local_predictor.load_predictor(str(exported.run))  # loaded already
+    assert np.abs(original([photo])["lengths"] - predictor([photo])["lengths"]).max() > 1e-3
 
 
 def test_the_wrong_model_and_a_server_of_something_else(sources, images):
@@ -177,7 +186,7 @@ def test_the_wrong_model_and_a_server_of_something_else(sources, images):
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Other)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.raises(UserError, match="not as TF Serving does"):
+    with pytest.raises(UserError, match="is not one of TF Serving"):
         predict(f"--url=http://127.0.0.1:{server.server_port}/v1/models/digits", images / "0.png")
     server.shutdown()
     server.server_close()
@@ -187,7 +196,7 @@ def test_the_wrong_model_and_a_server_of_something_else(sources, images):
     ("arguments", "message"),
     [
         (["--grpc", "model", "image.png"], "--grpc needs --url"),
-        (["model"], "which images"),
+        (["model"], "Name the images"),
         (["nowhere", "image.png"], "cannot be read"),
         (["--url=localhost:8501/v1/models/digits", "IMAGE"], "expected http://HOST:8501"),
         (["--url=http://localhost:8501", "IMAGE"], "ends in /v1/models/NAME"),
@@ -201,8 +210,9 @@ def test_wrong_arguments(arguments, message, images):
         predict(*(str(images / "0.png") if argument == "IMAGE" else argument for argument in arguments))
 
 
+@pytest.mark.slow
 def test_tensorflow_model_server(exported, images, capsys):
-    """The real one, where it is installed."""
+    """TF Serving itself, if it is installed."""
     if (program := shutil.which("tensorflow_model_server")) is None:
         pytest.skip("tensorflow_model_server is not on the PATH")
     rest, grpc = free_port(), free_port()

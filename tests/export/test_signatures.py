@@ -1,8 +1,9 @@
-"""Wrong requests get a message, and the process that answered it goes on serving: in Python and in the C API."""
+"""Wrong requests to a SavedModel raise an error with a message, and the process goes on: Python and C API."""
 
 import numpy as np
 import pytest
-from encapnet_tf.export.proof.runtimes import in_fresh_process, through_c_api
+from encapnet_tf.export.verification.runtimes import through_c_api
+from encapnet_tf.export.verification.standalone import saved_model_process
 
 from tests.export.image_bytes import animated, claiming, encoded
 
@@ -10,7 +11,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
 FLOATS = PIXELS.astype(np.float32)
 PNG = encoded(PIXELS[0, ..., 0])
 
-# What is wrong -> signature, images, what the message says.
+# Case -> signature, images, part of the error's message.
 WRONG = {
     "no batch axis": ("serving_default", FLOATS[0], "[8,8,1] is not compatible"),
     "another size": ("serving_default", np.zeros((2, 9, 9, 1), np.float32), "[2,9,9,1] is not compatible"),
@@ -40,9 +41,13 @@ RIGHT = {
 }
 
 
-@pytest.fixture(scope="module", params=[in_fresh_process, through_c_api], ids=["python", "c_api"])
+def in_this_process(path, requests):
+    return list(saved_model_process.answers(str(path), requests))
+
+
+@pytest.fixture(scope="module", params=[in_this_process, through_c_api], ids=["python", "c_api"])
 def answers(exported, request):
-    """All answers of one process: first the wrong requests, then the right ones."""
+    """Return all answers of one process: first to the wrong requests, then to the right ones."""
     requests = {**{name: wrong[:2] for name, wrong in WRONG.items()}, **RIGHT}
     return dict(zip(requests, request.param(exported.path / "saved_model" / "1", list(requests.values())), strict=True))
 

@@ -1,0 +1,46 @@
+"""Lower bounds on time: a copy of as many bytes, by every core, and a matrix product of as many operations."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from benchmarks.contestants.arrays import normal
+from benchmarks.harness.contestant import Prepared
+
+SIDE = 1024  # of the square matrix
+
+
+def copy(moves):
+    """Copy arrays one after another, each shared out among the cores: the floor of memory-bound work.
+
+    Args:
+        moves: pairs of a name and a number of float32 values. Each value is read once and written once, so the traffic
+            is 8 bytes a value. Moves of one name use one pair of arrays (for instance the work's x and y), so that data
+            that would stay in a cache stays there here too.
+    """
+    cores = len(os.sched_getaffinity(0))
+    sizes = {name: max(n for other, n in moves if other == name) for name, _ in moves}
+    arrays = {name: (np.ones(size, "float32"), np.ones(size, "float32")) for name, size in sizes.items()}
+    pool = ThreadPoolExecutor(cores)
+
+    def copy_part(source, target, core):
+        part = slice(len(source) * core // cores, len(source) * (core + 1) // cores)
+        np.copyto(target[part], source[part])
+
+    def run():
+        for name, size in moves:
+            source, target = (array[:size] for array in arrays[name])
+            list(pool.map(lambda core, a=source, b=target: copy_part(a, b, core), range(cores)))
+
+    return Prepared(run)
+
+
+def matmul(flops):
+    """Multiply a matrix by a SIDE x SIDE one in Keras's backend; its number of rows makes it `flops` operations."""
+    import keras  # here, because the process of `copy` needs no framework
+
+    from benchmarks.contestants.keras_calls import compiled
+
+    rows = max(1, round(flops / (2 * SIDE**2)))
+    return Prepared(compiled(keras.ops.matmul, [normal(rows, SIDE), normal(SIDE, SIDE)], gradient=False))

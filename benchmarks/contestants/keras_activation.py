@@ -1,0 +1,57 @@
+"""BatchNorm-ReLU-squash in Keras: the library's layer, and one operation after another."""
+
+import keras
+from keras import ops as K
+
+from benchmarks.contestants.arrays import normal
+from benchmarks.contestants.keras_calls import compiled
+from benchmarks.harness.contestant import Prepared
+from encapnet_tf.blocks.capsule_activation import CapsuleActivation
+
+
+class SeparateOperations(keras.layers.Layer):
+    """Keras's batch normalisation, then its ReLU, then a squash written out, as a user would write them.
+
+    Args:
+        capsule_dim: components of a capsule.
+    """
+
+    def __init__(self, capsule_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.capsule_dim = capsule_dim
+        self.norm = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9)
+
+    def build(self, input_shape):
+        self.norm.build(input_shape)
+
+    def call(self, inputs, training=None):
+        x = K.relu(self.norm(inputs, training=training))
+        x = K.reshape(x, (*x.shape[:-1], -1, self.capsule_dim))
+        squared = K.sum(K.square(x), axis=-1, keepdims=True)
+        return K.reshape(x * (K.sqrt(squared + 1e-12) / (1.0 + squared)), inputs.shape)
+
+
+LAYERS = {"library": CapsuleActivation, "separate": SeparateOperations}
+
+
+def activation(*, layer, size, capsules, capsule_dim, batch, gradient, jit=False):
+    """Prepare a timed call of BatchNorm-ReLU-squash in training, in Keras.
+
+    Args:
+        layer: "library" or "separate".
+        size: pixels a side.
+        capsules, capsule_dim, batch: sizes.
+        gradient: whether the gradient with respect to input, gamma and beta is computed too.
+        jit: whether XLA compiles all of it.
+    """
+    layer = LAYERS[layer](capsule_dim)
+    x = normal(batch, size, size, capsules * capsule_dim)
+    layer.build(x.shape)
+    weights = layer.trainable_variables
+    if keras.backend.backend() == "tensorflow":  # the variables themselves, moving statistics updated
+        return Prepared(compiled(lambda x: layer(x, training=True), [x], gradient, jit=jit, variables=weights))
+
+    def function(x, *weights):
+        return layer.stateless_call(list(weights), list(layer.non_trainable_variables), x, training=True)[0]
+
+    return Prepared(compiled(function, [x, *weights], gradient, jit=jit))

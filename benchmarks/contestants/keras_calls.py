@@ -1,0 +1,74 @@
+"""Compiled calls of a function of tensors, as a training step compiles them, on Keras's TensorFlow or JAX backend."""
+
+import keras
+
+from benchmarks.contestants.arrays import output_gradient
+
+
+def compiled(function, inputs, gradient, *, jit=False, variables=()):
+    """Return a call without arguments that runs `function(*inputs)`, and its gradient if asked, and waits for the end.
+
+    The gradient is that of the output times fixed random numbers, summed (of a scalar output itself), with respect to
+    every input and to `variables`. Inputs and random numbers are arguments of the compiled function, so that nothing
+    can be computed at compile time.
+
+    Args:
+        function: of tensors, to a tensor.
+        inputs: NumPy arrays or tensors.
+        gradient: whether gradients are computed too.
+        jit: whether XLA compiles it (JAX always does).
+        variables: Keras variables that the function reads, differentiated by as well; TensorFlow only.
+
+    Returns:
+        The call; it returns (output, gradients) or the output.
+    """
+    inputs = [keras.ops.convert_to_tensor(x) for x in inputs]
+    if keras.backend.backend() == "jax":
+        return _with_jax(function, inputs, gradient)
+    return _with_tensorflow(function, inputs, gradient, jit=jit, variables=list(variables))
+
+
+def device():
+    """Return the name of the backend's first device: a JAX accelerator's model, or "cpu:0"."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    return keras.distribution.list_devices()[0]
+
+
+def _with_tensorflow(function, inputs, gradient, *, jit, variables):
+    import tensorflow as tf
+
+    if not gradient:
+        forward = tf.function(function, jit_compile=jit)
+        return lambda: forward(*inputs)
+    weights = tf.constant(output_gradient(*function(*inputs).shape))
+
+    sources = [v.value for v in variables]
+
+    @tf.function(jit_compile=jit)
+    def value_and_gradient(weights, *inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = function(*inputs)
+        return outputs, tape.gradient(outputs, [*inputs, *sources], output_gradients=tf.cast(weights, outputs.dtype))
+
+    return lambda: value_and_gradient(weights, *inputs)
+
+
+def _with_jax(function, inputs, gradient):
+    import jax
+
+    if not gradient:
+        forward = jax.jit(function)
+        return lambda: jax.block_until_ready(forward(*inputs))
+    shape = jax.eval_shape(function, *inputs)
+    weights = keras.ops.convert_to_tensor(output_gradient(*shape.shape), shape.dtype)
+
+    @jax.jit
+    def value_and_gradient(inputs, weights):
+        outputs, backward = jax.vjp(function, *inputs)
+        return outputs, backward(weights)
+
+    return lambda: jax.block_until_ready(value_and_gradient(inputs, weights))

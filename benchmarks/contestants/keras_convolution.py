@@ -1,0 +1,37 @@
+"""Grouped convolutions in Keras: one factory for every lowering."""
+
+from benchmarks.contestants import convolution_lowerings as lowerings
+from benchmarks.contestants.arrays import convolution_arrays, normal
+from benchmarks.contestants.keras_calls import compiled
+from benchmarks.harness.contestant import Prepared
+
+
+def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
+    """Prepare a timed call of a grouped convolution's lowering, compiled for a shape.
+
+    Args:
+        lowering: a function of `convolution_lowerings`; "ours" without gradient is the library's in inference.
+        shape: of a `grouped_conv_shapes.Shape`, as a dictionary.
+        groups, batch: sizes.
+        gradient: whether the gradient with respect to input and kernel is computed too.
+        jit: whether XLA compiles all of it.
+    """
+    x, kernel = convolution_arrays(shape, groups, batch)
+    if shape["transposed"]:
+        function = _transposed(lowering, shape, groups, training=gradient)
+        return Prepared(compiled(function, [x, kernel, normal(kernel.shape[-1])], gradient, jit=jit))
+    inference = lowering == "ours" and not gradient
+    function = lowerings.ours_inference if inference else getattr(lowerings, lowering)
+    return Prepared(
+        compiled(lambda x, k: function(x, k, groups, shape["strides"]), [x, kernel], gradient, jit=jit),
+    )
+
+
+def _transposed(lowering, shape, groups, *, training):
+    """Return a function of (x, kernel, bias): a lowering's transposed convolution to twice the size."""
+    size = 2 * shape["size"]
+    if lowering == "ours":
+        return lowerings.ours_transposed(size, groups, shape["dim_in"], shape["dim_out"], training=training)
+    if lowering == "dense_transposed":
+        return lowerings.dense_transposed(size, groups)
+    return lowerings.zeros_between(getattr(lowerings, lowering), size, groups)

@@ -1,0 +1,119 @@
+"""Worker processes of a benchmark, controlled from the parent: started on their first request, ended together."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# OpenMP threads that wait must sleep: spinning, they would slow down the contestant that is being timed.
+QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
+TIME_LIMIT = 600  # seconds for one request
+MEMORY_SHARE = 0.8  # of the memory that is free at the start, for one worker
+
+
+class WorkerFailed(Exception):
+    """A request that a worker could not carry out; the message is one line."""
+
+
+class Processes:
+    """The worker processes of a benchmark; a context manager that ends them.
+
+    Args:
+        time_limit: seconds a request may take before its worker is killed.
+        memory_limit: bytes a worker may hold before it is killed; default: 80 % of the memory that is free now.
+    """
+
+    def __init__(self, time_limit=TIME_LIMIT, memory_limit=None):
+        self._time_limit = time_limit
+        self._memory_limit = memory_limit or MEMORY_SHARE * _kibibytes("/proc/meminfo", "MemAvailable") * 1024
+        self._workers = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """End every worker."""
+        while self._workers:
+            _end(*self._workers.popitem()[1])
+
+    def request(self, contestant, **fields):
+        """Send a request to a contestant's process, started if necessary, and return the answer.
+
+        Args:
+            contestant: the `Contestant`.
+            **fields: of the request, as in `worker`.
+
+        Raises:
+            WorkerFailed: the worker answered with an error; or it died, or was killed because it exceeded a limit. A
+                dead worker has lost everything that was prepared in it.
+        """
+        process, log = self._workers.get(contestant.process) or self._start(contestant)
+        try:
+            process.stdin.write(json.dumps(fields) + "\n")
+            process.stdin.flush()
+            excess = self._wait_for_answer(process)
+            line = "" if excess else process.stdout.readline()
+        except BrokenPipeError:
+            excess, line = None, ""
+        if not line:
+            del self._workers[contestant.process]
+            reason = excess or _exit_message(process, log)
+            _end(process, log)
+            raise WorkerFailed(reason)
+        reply = json.loads(line)
+        if "error" in reply:
+            raise WorkerFailed(reply["error"])
+        return reply
+
+    def _wait_for_answer(self, process):
+        """Wait until the process answers or ends; return the limit that it exceeded, or None."""
+        start = time.monotonic()
+        while not select.select([process.stdout], [], [], 0.2)[0]:
+            if time.monotonic() - start > self._time_limit:
+                return f"took longer than {self._time_limit} s"
+            if _kibibytes(f"/proc/{process.pid}/status", "VmRSS") * 1024 > self._memory_limit:
+                return f"took more than {self._memory_limit / 2**30:.1f} GiB"
+        return None
+
+    def _start(self, contestant):
+        log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (open as long as the worker)
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.harness.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**QUIET, **os.environ, "PYTHONPATH": path, **contestant.environment},
+        )
+        self._workers[contestant.process] = process, log
+        return process, log
+
+
+def _kibibytes(path, name):
+    """Return the field `name` of a file like /proc/meminfo, in KiB; 0 if there is none."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
+
+
+def _exit_message(process, log):
+    code = process.wait()
+    log.seek(0)
+    lines = [line.strip() for line in log if line.strip()]
+    return f"its process ended with exit code {code}" + (f": {lines[-1][:200]}" if lines else "")
+
+
+def _end(process, log):
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    log.close()

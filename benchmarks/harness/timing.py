@@ -1,0 +1,107 @@
+"""Timing of contestants against each other: interleaved rounds, medians, ratios of medians, peak memory."""
+
+import math
+import statistics
+
+from benchmarks.harness.contestant import NotRun, Timing
+from benchmarks.harness.processes import Processes, WorkerFailed
+
+ROUNDS = 15
+QUICK_ROUNDS = 3
+SLOW_ROUNDS = 1
+ROUND_SECONDS = 0.03  # shortest round: a contestant faster than this is repeated within its round
+MAX_REPETITIONS = 100
+
+
+def measure(contestants, rounds=ROUNDS, processes=None):
+    """Time contestants in turn, A B C A B C ..., so that other load on the machine affects all of them alike.
+
+    Each is compiled and run before the first round. One that fails, at any time, is left out from then on and its
+    result is the reason.
+
+    Args:
+        contestants: `Contestant`s with different names.
+        rounds: how often each is timed.
+        processes: the `Processes` to use, left running; default: new ones, ended here.
+
+    Returns:
+        {name: `Timing` or `NotRun`}, in the order of `contestants`.
+    """
+    if processes is None:
+        with Processes() as new_processes:
+            return measure(contestants, rounds, new_processes)
+    failures, seconds, repetitions, facts = {}, {}, {}, {}
+    for contestant in {c.process: c for c in contestants}.values():
+        _request({}, contestant, processes, do="forget")
+    for c in contestants:
+        fields = {"key": c.name, "factory": c.factory, "arguments": c.arguments, "calibrate": not c.slow}
+        reply = _request(failures, c, processes, do="prepare", **fields)
+        if reply is not None:
+            seconds[c.name], facts[c.name] = [], reply["facts"]
+            repetitions[c.name] = 1 if c.slow else _repetitions(reply["seconds"])
+    for round_number in range(rounds):
+        for c in contestants:
+            if c.name in failures or (c.slow and round_number >= SLOW_ROUNDS):
+                continue
+            reply = _request(failures, c, processes, do="time", key=c.name, repetitions=repetitions[c.name])
+            if reply is not None:
+                seconds[c.name].append(reply["seconds"])
+    timings = {name: Timing(tuple(seconds[name]), repetitions[name], facts[name]) for name in seconds}
+    return {c.name: failures.get(c.name) or timings[c.name] for c in contestants}
+
+
+def peak_memory(contestant, repetitions=3):
+    """Return the peak memory of a fresh process that prepares a contestant and runs it a few times.
+
+    Args:
+        contestant: a `Contestant`.
+        repetitions: number of runs.
+
+    Returns:
+        {"resident": bytes, "device": bytes on the accelerator or None}, or `NotRun`.
+    """
+    with Processes() as processes:
+        try:
+            fields = {"key": "contestant", "factory": contestant.factory, "arguments": contestant.arguments}
+            processes.request(contestant, do="prepare", calibrate=False, **fields)
+            processes.request(contestant, do="time", key="contestant", repetitions=repetitions - 1)
+            return processes.request(contestant, do="peak")
+        except WorkerFailed as failure:
+            return NotRun(str(failure))
+
+
+def median(timing):
+    """Return the median seconds of a `Timing`; None for a `NotRun`."""
+    return statistics.median(timing.seconds) if isinstance(timing, Timing) else None
+
+
+def ratio(timing, other):
+    """Return (ratio of the medians, median of the rounds' ratios) of two timings; None if one did not run."""
+    if not (isinstance(timing, Timing) and isinstance(other, Timing)):
+        return None
+    rounds = [a / b for a, b in zip(timing.seconds, other.seconds, strict=False)]  # a slow contestant has fewer
+    return median(timing) / median(other), statistics.median(rounds)
+
+
+def fastest(results, names=None):
+    """Return the name of the contestant with the smallest median; None if none ran.
+
+    Args:
+        results: of `measure`.
+        names: contestants to choose from; default: all.
+    """
+    ran = [name for name in (results if names is None else names) if isinstance(results.get(name), Timing)]
+    return min(ran, key=lambda name: median(results[name]), default=None)
+
+
+def _repetitions(seconds):
+    return max(1, min(MAX_REPETITIONS, math.ceil(ROUND_SECONDS / max(seconds, 1e-9))))
+
+
+def _request(failures, contestant, processes, **fields):
+    """Return the worker's answer; None, and a `NotRun` among the failures, if the worker failed."""
+    try:
+        return processes.request(contestant, **fields)
+    except WorkerFailed as failure:
+        failures[contestant.name] = NotRun(str(failure))
+        return None

@@ -1,0 +1,74 @@
+"""Predictors on this machine: functions of image files from a run, an export or a model file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from ..trainers.config.schema import Config
+from ..trainers.data.augmentation.views import ENLARGE, Views
+from ..trainers.evaluation.predictions import saved_model
+from ..trainers.runs.errors import UserError
+from ..trainers.runs.run_directory import RunDirectory
+from .artefacts.export_folder import ExportFolder
+from .artefacts.inference import inference_model
+from .artefacts.preprocessing import Preprocessing
+from .serving.clients import RequestRefused
+
+
+def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] | None]:
+    """Load a model as a function of encoded images, with its class names.
+
+    Args:
+        path: folder of a run or of an export (its newest version is taken), or a `.keras` file.
+
+    Returns:
+        Function of encoded images, a list of bytes, to {output: array}, and the class names (None if not known). The
+        function raises `RequestRefused` for an image that cannot be decoded or is too large.
+
+    Raises:
+        UserError: there is no model.
+    """
+    path = Path(path)
+    if ExportFolder.versions(path):
+        signature = tf.saved_model.load(str(ExportFolder.newest(path))).signatures["serve_bytes"]
+        names = (path / ExportFolder.labels_file).read_text(encoding="utf-8").splitlines()
+        return _predictor(lambda files: signature(images=files)), names
+    if path.is_dir():
+        run = RunDirectory.open(path)
+        config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
+        summary = run.read_json(RunDirectory.summary_file, "class_names")
+        function = _keras_function(run.file(RunDirectory.best_model_file), config, summary.get("stored_shape"))
+        return _predictor(function), summary["class_names"]
+    if path.suffix != ".keras":
+        raise UserError(
+            f"{path} is no model: expected the folder of a run or of an export, or a .keras file, before the images."
+        )
+    return _predictor(_keras_function(path)), None
+
+
+def _keras_function(path, config=None, stored_shape=None):
+    """Return a model file, with its preprocessing, as a function of a tensor of encoded images."""
+    model = inference_model(saved_model(path))
+    height, width, channels = model.input.shape[1:]
+    views = Views((height, width), ENLARGE[config.augment[0]] if config else 1.0)
+    if stored_shape is not None:
+        stored = tuple(stored_shape[:2])
+    elif config and config.image_size is not None:
+        stored = views.enlarged_size()
+    else:  # a model file, or a run of a version that did not record the shape: the data's own size
+        stored = views.size
+    preprocessing = Preprocessing(stored, channels, views)
+    return tf.function(lambda files: model(preprocessing.of_files(files), training=False), autograph=False)
+
+
+def _predictor(function):
+    """Return a function of a tensor of encoded images as a function of a list, with NumPy outputs."""
+
+    def predict(files):
+        try:
+            return {name: value.numpy() for name, value in function(tf.constant(files)).items()}
+        except tf.errors.InvalidArgumentError as error:
+            raise RequestRefused(error.message) from None
+
+    return predict

@@ -1,1 +1,0 @@
-"""Parity of every artefact with the trained model, measured on real images."""

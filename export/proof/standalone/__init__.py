@@ -1,1 +1,0 @@
-"""Scripts that run in processes of their own, by path: they import nothing of this package."""

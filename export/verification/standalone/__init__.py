@@ -1,0 +1,1 @@
+"""Scripts for separate processes, run by path: they import nothing of this package."""

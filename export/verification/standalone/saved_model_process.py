@@ -1,0 +1,39 @@
+"""Script that runs a SavedModel with plain TensorFlow, in a process that cannot import encapnet_tf.
+
+Usage: python saved_model_process.py FOLDER. Reads FOLDER/requests.pickle, which `runtimes` writes, and writes
+FOLDER/answers.pickle.
+"""
+
+import pickle
+import sys
+from pathlib import Path
+
+
+class ImportBlocker:
+    """An import finder that raises for encapnet_tf and its modules."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "encapnet_tf":
+            raise ImportError(f"{name} must not be imported in this process")
+
+
+def answers(path, requests):
+    """Yield {output: array}, or an error's message, for each request (signature, images)."""
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(path).signatures
+    for signature, images in requests:
+        try:
+            outputs = signatures[signature](images=tf.constant(images, tf.string if isinstance(images, list) else None))
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            yield str(error)
+        else:
+            yield {name: value.numpy() for name, value in outputs.items()}
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, ImportBlocker())
+    folder = Path(sys.argv[1])
+    task = pickle.loads((folder / "requests.pickle").read_bytes())
+    result = list(answers(task["saved_model"], task["requests"]))
+    (folder / "answers.pickle").write_bytes(pickle.dumps(result))
