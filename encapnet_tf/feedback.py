@@ -8,7 +8,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackPlacement:
-    """Feedback agreement units that are placed behind named layers while a functional model is connected.
+    """Placement of feedback agreement units behind named layers while a functional model is connected.
 
     The model builders (argument `feedback`) and `attach_feedback` place their units with it: they pass the output of
     each layer through `after_layer`.
@@ -16,18 +16,15 @@ class FeedbackPlacement:
     Args:
         units: list of (unit's name, higher layer's name, lower layer's name).
         **options: arguments of `layers.FeedbackAgreement`.
-
-    Attributes:
-        placed: names of the units placed so far.
     """
 
     def __init__(self, units, **options):
         self.units, self.options = list(units), options
-        self.placed: list[str] = []
-        self._outputs = {}  # layer's name -> the tensor that the next layers read
+        self._placed_names: list[str] = []
+        self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Call the units whose higher layer this is, and keep the output as a possible lower layer of later units.
+        """Place the units that belong behind a layer, and record its output as the lower side of units above.
 
         Args:
             name: the layer's name.
@@ -42,7 +39,7 @@ class FeedbackPlacement:
         for unit, higher, lower in self.units:
             if higher == name:
                 self._check(unit, higher, lower, output)
-                self.placed.append(unit)
+                self._placed_names.append(unit)
                 output = FeedbackAgreement(name=unit, **self.options)([output, self._outputs[lower]])
         self._outputs[name] = output
         return output
@@ -50,7 +47,7 @@ class FeedbackPlacement:
     def _check(self, unit, higher, lower, output):
         if lower not in self._outputs or lower == higher:
             raise _wrong_order(higher, lower)
-        if unit in self.placed:
+        if unit in self._placed_names:
             raise ValueError(
                 f"The layer {higher!r} is called more than once, but a unit can follow one call only. "
                 "Choose a higher layer that is called once."
@@ -82,8 +79,8 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
     >>> import keras
     >>> model = keras.applications.MobileNetV3Small(input_shape=(64, 64, 3), weights=None, classes=5)
-    >>> regularised = attach_feedback(model, [("expanded_conv_2_add", "expanded_conv_1_project_bn")], weight=1.0)
-    >>> [layer.name for layer in regularised.layers if isinstance(layer, FeedbackAgreement)]
+    >>> regularised_model = attach_feedback(model, [("expanded_conv_2_add", "expanded_conv_1_project_bn")], weight=1.0)
+    >>> [layer.name for layer in regularised_model.layers if isinstance(layer, FeedbackAgreement)]
     ['feedback_expanded_conv_2_add_expanded_conv_1_project_bn']
     """
     model = _functional(model)
@@ -119,8 +116,8 @@ def strip_feedback(model):
     >>> inputs = keras.Input((8,), name="in")
     >>> x = keras.layers.Dense(4, name="hidden")(inputs)
     >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
-    >>> regularised = attach_feedback(model, [("hidden", "in")])
-    >>> strip_feedback(regularised).count_params() == model.count_params()
+    >>> regularised_model = attach_feedback(model, [("hidden", "in")])
+    >>> strip_feedback(regularised_model).count_params() == model.count_params()
     True
     """
     model = _functional(model)
@@ -132,14 +129,14 @@ def strip_feedback(model):
     def call(layer, *args, **kwargs):
         return args[0][0] if isinstance(layer, FeedbackAgreement) else layer(*args, **kwargs)
 
-    stripped = keras.models.clone_model(model, model.input, clone_function=without_units, call_function=call)
+    bare = keras.models.clone_model(model, model.input, clone_function=without_units, call_function=call)
     # A unit inside a layer of another class is no node of the graph, but the model still has its metric.
-    if hidden := [metric.name for metric in stripped.metrics if isinstance(metric, TrainingMean)]:
+    if hidden := [metric.name for metric in bare.metrics if isinstance(metric, TrainingMean)]:
         raise ValueError(
             f"The feedback units {', '.join(hidden)} cannot be removed: they are called inside a layer that is not a "
             "functional model. Build that layer without them."
         )
-    return stripped
+    return bare
 
 
 def _functional(model):

@@ -31,7 +31,7 @@ class PerReplicaLosses:
         self._losses[:] = value
 
 
-def mend_multi_worker(model):
+def patch_multi_worker_training(model):
     """Make `fit` and `evaluate` of a model work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
     Keras builds the model from the mean of the workers' batches, which the strategy refuses, and averages the scalar
@@ -57,7 +57,7 @@ def mend_multi_worker(model):
 
     model._maybe_symbolic_build = maybe_symbolic_build
     original = getattr(module, "reduce_per_replica")  # noqa: B009 (mypy does not know the name)
-    if getattr(original, "mended", False):
+    if getattr(original, "averages_over_workers", False):
         return
 
     def reduce_per_replica(values, strategy, reduction):
@@ -65,5 +65,5 @@ def mend_multi_worker(model):
             return keras.tree.map_structure(lambda value: strategy.reduce("MEAN", value, axis=None), values)
         return original(values, strategy, reduction)
 
-    setattr(reduce_per_replica, "mended", True)  # noqa: B010
+    setattr(reduce_per_replica, "averages_over_workers", True)  # noqa: B010
     setattr(module, "reduce_per_replica", reduce_per_replica)  # noqa: B010

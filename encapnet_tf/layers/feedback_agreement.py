@@ -153,16 +153,16 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             self.generator = feedback_generator(
                 self.generator, higher_shape, lower_shape, num_capsules=self.num_capsules, **options
             )
-        generated_shape = higher_shape
+        reconstruction_shape = higher_shape
         if self.generator is not None:
             if not self.generator.built:
                 self.generator.build(higher_shape)
-            generated_shape = tuple(self.generator.compute_output_shape(higher_shape))
-        if generated_shape[1:] != lower_shape[1:]:
+            reconstruction_shape = tuple(self.generator.compute_output_shape(higher_shape))
+        if reconstruction_shape[1:] != lower_shape[1:]:
             subject = "The higher layer has" if self.generator is None else "The generator makes"
             raise ValueError(
-                f"{self.name}: {subject} shape {generated_shape}, but the lower layer has shape {lower_shape}. The two "
-                "must be equal to be compared: pass a generator that maps to the lower layer's shape."
+                f"{self.name}: {subject} shape {reconstruction_shape}, but the lower layer has shape {lower_shape}. "
+                "Pass a generator that maps to the lower layer's shape."
             )
         self.extractor = self._given_extractor
         if isinstance(self.extractor, str):
@@ -196,11 +196,11 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         """
         if not self.built:
             self.build([higher.shape, lower.shape])
-        generated = higher if self.generator is None else self.generator(higher, training=training)
-        generated, lower = self._features(generated, training), self._features(lower, training)
+        reconstruction = higher if self.generator is None else self.generator(higher, training=training)
+        reconstruction, lower = self._features(reconstruction, training), self._features(lower, training)
         if training and self.sync_replicas:
-            generated, lower = gathered(generated), gathered(lower)
-        return self._divergence(generated, lower, training)
+            reconstruction, lower = gathered(reconstruction), gathered(lower)
+        return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower):
         """Return metrics that separate extractor collapse from genuine agreement.
@@ -216,25 +216,25 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             extractor. "spread": mean cost between the extracted lower-layer features of two images. "raw_spread": mean
             cost between their features before the extractor.
         """
-        generated = training_output(self.generator, higher)
-        raw_generated, raw_lower = flatten_features(generated), flatten_features(lower)
-        features_generated = flatten_features(training_output(self.extractor, generated))
-        features_lower = flatten_features(training_output(self.extractor, lower))
+        reconstruction = training_output(self.generator, higher)
+        raw_reconstruction, raw_lower = flatten_features(reconstruction), flatten_features(lower)
+        reconstruction_features = flatten_features(training_output(self.extractor, reconstruction))
+        lower_features = flatten_features(training_output(self.extractor, lower))
         values = {
-            "divergence": self._divergence(features_generated, features_lower),
-            "raw_divergence": self._divergence(raw_generated, raw_lower),
-            "spread": K.mean(self_cost(features_lower, self.cost)),
+            "divergence": self._divergence(reconstruction_features, lower_features),
+            "raw_divergence": self._divergence(raw_reconstruction, raw_lower),
+            "spread": K.mean(self_cost(lower_features, self.cost)),
             "raw_spread": K.mean(self_cost(raw_lower, self.cost)),
         }
         return {name: float(value) for name, value in values.items()}
 
-    def _divergence(self, generated, lower, training=False):
+    def _divergence(self, reconstruction, lower, training=False):
         """Return the divergence of two sets of features, each (batch, features)."""
         if self.divergence == "kl":
-            log_p, log_q = K.log_softmax(lower), K.log_softmax(generated)
+            log_p, log_q = K.log_softmax(lower), K.log_softmax(reconstruction)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
         return ops.sinkhorn_divergence(
-            generated,
+            reconstruction,
             lower,
             epsilon=self.epsilon,
             iterations=self.iterations,
@@ -247,7 +247,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         )
 
     def _features(self, x, training):
-        """Return the extracted features of the generated or of the lower layer's output, (batch, features)."""
+        """Return the extracted features (batch, features) of the lower layer's output or of its reconstruction."""
         if self.extractor is None:
             return flatten_features(x)
         if training and self.extractor_objective == "adversarial":

@@ -5,7 +5,7 @@ from keras import ops as K
 
 
 def class_targets(y_true, lengths):
-    """Convert integer labels or one-hot rows to targets of one row a sample.
+    """Convert integer labels or one-hot rows to one-hot targets (batch, classes).
 
     Args:
         y_true: integer labels of shape (batch,) or (batch, 1), or one-hot (or soft) rows of shape (batch, classes).

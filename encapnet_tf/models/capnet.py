@@ -91,7 +91,7 @@ def CapNet(
     height, width = primary.shape[1:3]
     routed_capsules = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
-    def regularised(capsules):
+    def regularise(capsules):
         """Return the first capsule layer's output, as a feature map behind its feedback unit if there is one."""
         if feedback is None:
             return capsules
@@ -101,14 +101,14 @@ def CapNet(
     if routing == "dynamic":
         options["softmax_over"] = softmax_over
         x = DynamicRouting(routed_capsules, 16, name="routing1", **options)(primary)
-        x = DynamicRouting(classes, 16, name="class_capsules", dtype=dtype, **options)(regularised(x))
+        x = DynamicRouting(classes, 16, name="class_capsules", dtype=dtype, **options)(regularise(x))
     else:
         options["rescale"] = rescale
         activations = [_activations(x, num_capsules, f"activations{i}", convolutions) for i in (1, 2)]
         x, routed = EMRouting(routed_capsules, 16, name="routing1", **options)(primary, activations[0])
         second = _as_vector(activations[1], "activations2_vector")
         activations = keras.layers.Multiply(name="activations")([second, routed])
-        x = regularised(x)
+        x = regularise(x)
         x, activations = EMRouting(classes, 16, name="routing2", dtype=dtype, **options)(x, activations)
         x = CapsulesOfLength(name="class_capsules", dtype=dtype)(x, activations)
     return CapsuleModel(inputs, CapsuleLength(name="lengths", dtype=dtype)(x), name=name)

@@ -5,7 +5,7 @@ import sys
 import keras
 
 from encapnet_tf.callbacks import CollapseWatch
-from encapnet_tf.keras_private import mend_multi_worker
+from encapnet_tf.keras_private import patch_multi_worker_training
 
 from ..config.schema import Config
 from ..data import naming_corrupt
@@ -56,7 +56,7 @@ def fit(model, config: Config, dataset, steps: int, run: RunDirectory, resumed: 
     with strategy.scope():
         needed = compile_model(model, config, steps, augmentation.mixes)
     if across_machines(strategy):
-        mend_multi_worker(model)
+        patch_multi_worker_training(model)
     training_state.build(model, (one_hot,) if one_hot else ())
     start.restore(model)
     best = BestModel(run, start.checkpoint and start.checkpoint.state["best"])
