@@ -89,7 +89,7 @@ def CapNet(
     primary = conv_norm_relu(x, widths[3], 2, "conv4", synchronized=synchronized, **convolutions)
     primary = placement.after_layer("primary_capsules", Squash(8, name="primary_capsules")(primary))
     height, width = primary.shape[1:3]
-    routed_capsules = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
+    capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
     def regularise(capsules):
         """Return the first capsule layer's output, as a feature map behind its feedback unit if there is one."""
@@ -100,14 +100,14 @@ def CapNet(
     dtype = full_precision_dtype()
     if routing == "dynamic":
         options["softmax_over"] = softmax_over
-        x = DynamicRouting(routed_capsules, 16, name="routing1", **options)(primary)
+        x = DynamicRouting(capsule_count, 16, name="routing1", **options)(primary)
         x = DynamicRouting(classes, 16, name="class_capsules", dtype=dtype, **options)(regularise(x))
     else:
         options["rescale"] = rescale
-        activations = [_activations(x, num_capsules, f"activations{i}", convolutions) for i in (1, 2)]
-        x, routed = EMRouting(routed_capsules, 16, name="routing1", **options)(primary, activations[0])
-        second = _as_vector(activations[1], "activations2_vector")
-        activations = keras.layers.Multiply(name="activations")([second, routed])
+        first, second = (_activations(x, num_capsules, f"activations{i}", convolutions) for i in (1, 2))
+        x, activations = EMRouting(capsule_count, 16, name="routing1", **options)(primary, first)
+        second = _as_vector(second, "activations2_vector")
+        activations = keras.layers.Multiply(name="activations")([second, activations])
         x = regularise(x)
         x, activations = EMRouting(classes, 16, name="routing2", dtype=dtype, **options)(x, activations)
         x = CapsulesOfLength(name="class_capsules", dtype=dtype)(x, activations)
