@@ -66,7 +66,7 @@ class SinkhornLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
-            raise ValueError("SinkhornLoss compares whole batches and takes no sample_weight. Leave it out.")
+            raise ValueError("SinkhornLoss compares whole batches and cannot take sample_weight. Leave it out.")
         return super().__call__(y_true, y_pred)
 
     def call(self, y_true, y_pred):
