@@ -72,7 +72,7 @@ class SinkhornLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
-                f"Targets and predictions must have the same shape. Received: {tuple(y_true.shape)} and "
+                f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and "
                 f"{tuple(y_pred.shape)}."
             )
         y_true, y_pred = (K.reshape(y, (K.shape(y)[0], -1)) for y in (y_true, y_pred))
