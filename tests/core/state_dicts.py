@@ -4,7 +4,7 @@ import numpy as np
 
 
 class StateDict(dict):
-    """Dictionary of random arrays with methods that add convolutions, norms and modules by their names in the release."""
+    """Dictionary of random arrays, with methods that add those of a layer under their names in the release."""
 
     def __init__(self, rng):
         super().__init__()

@@ -24,6 +24,8 @@ from encapnet_tf.layers import (
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
 from encapnet_tf.models import CapNet, EncapNet, EncapNet6, EncapNet18, EncapNet101, PlainCNN, ResNet18, ResNet20
 
+PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -50,7 +52,7 @@ class Row:
     @property
     def kind(self):
         """Public package of the class: "layers", "models", "losses" or "callbacks"."""
-        return self.factory.func.__module__.split(".")[1]
+        return next(name for name, package in PACKAGES.items() if self.factory.func in vars(package).values())
 
     @property
     def public(self):
@@ -290,7 +292,6 @@ CALLBACKS = [
 ]
 
 ROWS = LAYERS + UNITS + MODELS + LOSSES + CALLBACKS
-PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
 LAYERS_AND_MODELS = LAYERS + MODELS
 
 
