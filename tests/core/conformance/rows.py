@@ -189,7 +189,7 @@ LAYERS = [
 
 def _with_its_input_halved(layer, x, **options):
     """Call a unit on a map and a map of half its size, both of six channels."""
-    higher = keras.layers.Conv2D(6, 3, strides=2, padding="same", name="higher")(x)
+    higher = keras.layers.Conv2D(6, 3, strides=2, padding="same")(x)
     return layer([higher, x], **options)
 
 
