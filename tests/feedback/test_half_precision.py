@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import encapnet_tf as en
-from encapnet_tf.ops.transport import sinkhorn_divergence
+from encapnet_tf.ops import sinkhorn_divergence
 from tests.feedback.networks import data, gradients, network, sides
 
 POLICIES = ["mixed_float16", "mixed_bfloat16"]
