@@ -37,7 +37,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
             raise ValueError(
                 'generator="capsule" connects feature maps whose channels are multiples of '
                 f"num_capsules={num_capsules}. Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}. "
-                'Use generator="conv", which takes any number of channels.'
+                'generator="conv" takes any number of channels.'
             )
         convolution = TransposedConv2D(filters, lower_shape[1:3], num_capsules, dtype=dtype)
         return keras.Sequential([convolution, CapsuleActivation(filters // num_capsules, synchronized, dtype=dtype)])
