@@ -1,9 +1,9 @@
-"""EncapNet for Keras: capsule layers at the speed of convolutions ("Neural Network Encapsulation", ECCV 2018).
+"""Capsule layers and networks for Keras at the speed of convolutions ("Neural Network Encapsulation", ECCV 2018).
 
 Importing this package registers every class with Keras, so that saved models that use them can be loaded.
 """
 
-import encapnet_tf.command_start  # noqa: F401 (before Keras)
+import encapnet_tf.command_start  # noqa: F401 (sets the environment before Keras is imported)
 
 # isort: split
 from encapnet_tf import callbacks, interop, layers, losses, models, ops, optimizers

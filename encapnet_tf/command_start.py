@@ -1,6 +1,6 @@
-"""What the `encapnet` command needs in its environment before Keras and TensorFlow are imported; importing it sets it.
+"""Environment variables of the `encapnet` command, set on import, before Keras and TensorFlow are imported.
 
-The command's own module is too late for it: importing that one imports this package, and so Keras, first.
+The command's own module could not set them: importing it imports this package, and so Keras, first.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The feedback agreement regulariser on any functional Keras model: put on, taken off."""
+"""Placement of feedback agreement units in functional Keras models, and their removal."""
 
 import keras
 
@@ -7,19 +7,69 @@ from encapnet_tf.layers import FeedbackAgreement
 from encapnet_tf.layers.feedback_agreement import units_of
 
 
-def attach_feedback(model, pairs, generator="conv", **options):
-    """Puts a feedback agreement unit on each of some pairs of layers of a functional model.
+class FeedbackPlacement:
+    """Placement of feedback agreement units behind named layers while a functional model is connected.
+
+    The model builders (argument `feedback`) and `attach_feedback` place their units with it: they pass the output of
+    each layer through `after_layer`.
 
     Args:
-        model: a functional Keras model (any of `keras.applications`, a Sequential that is built, your own).
-        pairs: [(higher layer's name, lower layer's name), ...]; the lower layer must be computed first, and the
-            generator must be able to connect their shapes.
-        generator: as in `layers.FeedbackAgreement`; "conv" fits any channel counts.
-        **options: of `layers.FeedbackAgreement`.
+        units: list of (unit's name, higher layer's name, lower layer's name).
+        **options: arguments of `layers.FeedbackAgreement`.
+    """
+
+    def __init__(self, units, **options):
+        self.units, self.options = list(units), options
+        self._placed_names: list[str] = []
+        self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
+
+    def after_layer(self, name, output):
+        """Place the units that belong behind a layer, and record its output as the lower side of units above.
+
+        Args:
+            name: the layer's name.
+            output: its symbolic output.
+
+        Returns:
+            The tensor for the next layers to read, equal to `output` in value.
+
+        Raises:
+            ValueError: the layer was called before, has several outputs, or a unit's lower layer was not called yet.
+        """
+        for unit, higher, lower in self.units:
+            if higher == name:
+                self._check(unit, higher, lower, output)
+                self._placed_names.append(unit)
+                output = FeedbackAgreement(name=unit, **self.options)([output, self._outputs[lower]])
+        self._outputs[name] = output
+        return output
+
+    def _check(self, unit, higher, lower, output):
+        if lower not in self._outputs or lower == higher:
+            raise _wrong_order(higher, lower)
+        if unit in self._placed_names:
+            raise ValueError(
+                f"The layer {higher!r} is called more than once, but a unit can follow one call only. "
+                "Choose a higher layer that is called once."
+            )
+        for name, tensor in ((higher, output), (lower, self._outputs[lower])):
+            if not isinstance(tensor, keras.KerasTensor):
+                raise ValueError(f"The layer {name!r} has several outputs, but a unit compares single tensors.")
+
+
+def attach_feedback(model, pairs, generator="conv", **options):
+    """Return a functional model with a feedback agreement unit between each of some pairs of its layers.
+
+    Args:
+        model: a functional Keras model (any of `keras.applications`, a built Sequential, your own).
+        pairs: [(higher layer's name, lower layer's name), ...]. The lower layer must be computed before the higher one,
+            and the generator must be able to connect their shapes.
+        generator: argument of `layers.FeedbackAgreement`; "conv" fits any channel counts.
+        **options: further arguments of `layers.FeedbackAgreement`.
 
     Returns:
-        A new model that shares layers and weights with `model`, compiled alike if that is compiled. Its units are named
-        `feedback_<higher>_<lower>`; so are their divergences in the training logs.
+        A new model that shares layers and weights with `model`, compiled as `model` is. Its units, and their
+        divergences in the training logs, are named `feedback_<higher>_<lower>`.
 
     Raises:
         ValueError: the model is not functional, a layer does not exist or has several outputs, a pair's order is wrong,
@@ -29,53 +79,36 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
     >>> import keras
     >>> model = keras.applications.MobileNetV3Small(input_shape=(64, 64, 3), weights=None, classes=5)
-    >>> regularised = attach_feedback(model, [("expanded_conv_2_add", "expanded_conv_1_project_bn")], weight=1.0)
-    >>> [layer.name for layer in regularised.layers if isinstance(layer, FeedbackAgreement)]
+    >>> regularised_model = attach_feedback(model, [("expanded_conv_2_add", "expanded_conv_1_project_bn")], weight=1.0)
+    >>> [layer.name for layer in regularised_model.layers if isinstance(layer, FeedbackAgreement)]
     ['feedback_expanded_conv_2_add_expanded_conv_1_project_bn']
     """
     model = _functional(model)
-    _check_form(pairs)
-    names = [layer.name for layer in model.layers]
-    for name in (name for pair in pairs for name in pair):
-        if name not in names:
-            raise ValueError(
-                f"{model.name} has no layer {name!r}. Its layers: {', '.join(names[:8])}"
-                f"{', ...' if len(names) > 8 else ''} ({len(names)} in all; see model.summary())."
-            )
-    outputs = {layer.name: layer.output for layer in model.layers if isinstance(layer, keras.layers.InputLayer)}
-    attached: list[tuple[str, str]] = []
+    _check_pairs(model, pairs)
+    units = [(f"feedback_{higher}_{lower}", higher, lower) for higher, lower in pairs]
+    placement = FeedbackPlacement(units, generator=generator, **options)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            placement.after_layer(layer.name, layer.output)
 
     def call(layer, *args, **kwargs):
-        x = outputs[layer.name] = layer(*args, **kwargs)
-        for higher, lower in pairs:
-            if higher == layer.name:
-                _check_pair(model, higher, lower, outputs, attached)
-                attached.append((higher, lower))
-                name = f"feedback_{higher}_{lower}"
-                x = FeedbackAgreement(generator=generator, name=name, **options)([x, outputs[lower]])
-        return x
+        return placement.after_layer(layer.name, layer(*args, **kwargs))
 
-    attached_model = keras.models.clone_model(
-        model, model.input, clone_function=lambda layer: layer, call_function=call
-    )
-    for higher, lower in pairs:
-        if (higher, lower) not in attached:  # the higher layer is an input
-            raise _wrong_order(higher, lower)
-    return attached_model
+    return keras.models.clone_model(model, model.input, clone_function=lambda layer: layer, call_function=call)
 
 
 def strip_feedback(model):
-    """Takes every feedback agreement unit off a functional model, in nested models too.
+    """Return a functional model without its feedback agreement units, those in nested models included.
 
     Args:
         model: a functional Keras model.
 
     Returns:
-        A new model without the units and their variables, compiled alike if `model` is. It shares all other layers and
-        weights with `model`, and its outputs are the same to the last bit.
+        A new model without the units and their variables, compiled as `model` is. It shares all other layers and
+        weights with `model`, and its outputs are equal to the last bit.
 
     Raises:
-        ValueError: the model is not functional, so its units cannot be told from its code.
+        ValueError: the model is not functional, or one of its layers contains a unit in its own code.
 
     Example:
 
@@ -83,8 +116,8 @@ def strip_feedback(model):
     >>> inputs = keras.Input((8,), name="in")
     >>> x = keras.layers.Dense(4, name="hidden")(inputs)
     >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
-    >>> regularised = attach_feedback(model, [("hidden", "in")])
-    >>> strip_feedback(regularised).count_params() == model.count_params()
+    >>> regularised_model = attach_feedback(model, [("hidden", "in")])
+    >>> strip_feedback(regularised_model).count_params() == model.count_params()
     True
     """
     model = _functional(model)
@@ -96,15 +129,18 @@ def strip_feedback(model):
     def call(layer, *args, **kwargs):
         return args[0][0] if isinstance(layer, FeedbackAgreement) else layer(*args, **kwargs)
 
-    stripped = keras.models.clone_model(model, model.input, clone_function=without_units, call_function=call)
-    # A unit inside a layer is no node of the graph, but its metric is still the model's.
-    if left := [metric.name for metric in stripped.metrics if isinstance(metric, TrainingMean)]:
-        raise ValueError(f"{', '.join(left)} cannot be taken off: it is inside a layer that is not a functional model.")
-    return stripped
+    bare = keras.models.clone_model(model, model.input, clone_function=without_units, call_function=call)
+    # A unit inside a layer of another class is no node of the graph, but the model still has its metric.
+    if hidden := [metric.name for metric in bare.metrics if isinstance(metric, TrainingMean)]:
+        raise ValueError(
+            f"The feedback units {', '.join(hidden)} cannot be removed: they are called inside a layer that is not a "
+            "functional model. Build that layer without them."
+        )
+    return bare
 
 
 def _functional(model):
-    """The model as a functional one, or a ValueError."""
+    """Return a functional model or a built Sequential as a functional model; raise ValueError for anything else."""
     if isinstance(model, keras.Sequential) and model.built:
         functional = keras.Model(model.inputs, model.outputs, name=model.name)
         if model.compiled:
@@ -116,14 +152,15 @@ def _functional(model):
         graph = None
     if not isinstance(model, keras.Model) or not graph:
         raise ValueError(
-            "Feedback is attached to and stripped from functional models: keras.Model(inputs, outputs), or a "
-            f"Sequential that is built. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). "
+            "Feedback units are attached to and removed from functional models: keras.Model(inputs, outputs), or a "
+            f"built Sequential. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). "
             "In a model of your own class, call layers.FeedbackAgreement yourself."
         )
     return model
 
 
-def _check_form(pairs):
+def _check_pairs(model, pairs):
+    """Raise ValueError unless `pairs` are different pairs of names of the model's layers."""
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         for pair in pairs
@@ -131,23 +168,24 @@ def _check_form(pairs):
         raise ValueError(
             f"pairs must be a list of pairs of names, (higher layer, lower layer). Received: pairs={pairs!r}."
         )
-    if twice := [tuple(pair) for i, pair in enumerate(pairs) if tuple(pair) in map(tuple, pairs[:i])]:
-        raise ValueError(f"A pair gets one unit. Received twice: {', '.join(map(repr, twice))}.")
+    pairs = [tuple(pair) for pair in pairs]
+    if repeated := [pair for i, pair in enumerate(pairs) if pair in pairs[:i]]:
+        raise ValueError(f"Each pair gets one unit. Received twice: {', '.join(map(repr, repeated))}.")
+    names = [layer.name for layer in model.layers]
+    for name in (name for pair in pairs for name in pair):
+        if name not in names:
+            raise ValueError(
+                f"{model.name} has no layer {name!r}. Its layers: {', '.join(names[:8])}"
+                f"{', ...' if len(names) > 8 else ''} ({len(names)} in all; see model.summary())."
+            )
+    for higher, lower in pairs:
+        if isinstance(model.get_layer(higher), keras.layers.InputLayer):
+            raise _wrong_order(higher, lower)
 
 
 def _wrong_order(higher, lower):
+    """Return the error for a pair whose lower layer is not called before its higher layer."""
     return ValueError(
-        f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower)."
+        f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower). "
+        "Swap the two names, or choose a lower layer nearer to the input."
     )
-
-
-def _check_pair(model, higher, lower, outputs, attached):
-    if lower not in outputs or lower == higher:
-        raise _wrong_order(higher, lower)
-    if (higher, lower) in attached:
-        raise ValueError(
-            f"The layer {higher!r} of {model.name} is called more than once; a unit can follow one call only."
-        )
-    for name in (higher, lower):
-        if not isinstance(outputs[name], keras.KerasTensor):
-            raise ValueError(f"The layer {name!r} of {model.name} has several outputs; a unit compares single tensors.")

@@ -1,4 +1,4 @@
-"""Weights of the paper's released reference implementation (PyTorch) into our layers and networks."""
+"""Import of weights from the paper's released reference implementation (PyTorch)."""
 
 import re
 
@@ -13,7 +13,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 def load_official_state_dict(layer_or_model, state_dict):
-    """Loads weights in the layout of the paper's release.
+    """Load a PyTorch state dict of the paper's released implementation into a layer or an EncapNet.
 
     Args:
         layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D`, `DynamicRouting`, `EMRouting`,
@@ -25,8 +25,8 @@ def load_official_state_dict(layer_or_model, state_dict):
             `num_batches_tracked` entries are ignored.
 
     Raises:
-        ValueError: the layer has no counterpart or is not built, a name is missing or unused, or a shape differs.
-            Nothing is changed then.
+        ValueError: the layer has no counterpart in the release or is not built, a name is missing or unused, or a shape
+            differs. No weight is changed then.
 
     Example:
 
@@ -38,32 +38,40 @@ def load_official_state_dict(layer_or_model, state_dict):
     if not isinstance(layer_or_model, keras.Layer):
         raise _foreign(layer_or_model)
     if not layer_or_model.built:
-        raise ValueError(f"{layer_or_model.name} is not built: call it once, or `build(input_shape)`, before loading.")
-    slots = _slots(layer_or_model)
-    given = {name: value for name, value in state_dict.items() if not name.endswith("num_batches_tracked")}
-    missing, unused = sorted(slots.keys() - given.keys()), sorted(given.keys() - slots.keys())
+        raise ValueError(
+            f"{layer_or_model.name} is not built. Call it once, or its build(input_shape), before loading."
+        )
+    targets = _targets(layer_or_model)
+    arrays = {name: value for name, value in state_dict.items() if not name.endswith("num_batches_tracked")}
+    missing, unused = sorted(targets.keys() - arrays.keys()), sorted(arrays.keys() - targets.keys())
     if missing or unused:
         raise ValueError(
             f"The weights do not fit {layer_or_model.name}. "
-            f"Missing: {_few(missing)}. Not used: {_few(unused)}. Check depths, routing and coefficients."
+            f"Missing: {_abridged(missing)}. Not used: {_abridged(unused)}. "
+            "Check that depths, routing and coefficients are those of the network that was saved."
         )
-    values = {name: _to_keras(np.asarray(given[name]), layer) for name, (_, layer) in slots.items()}
-    for name, (variable, _) in slots.items():
+    values = {name: _to_keras(np.asarray(arrays[name]), layer) for name, (_, layer) in targets.items()}
+    for name, (variable, _) in targets.items():
         if values[name].shape != tuple(variable.shape):
             raise ValueError(
-                f"{name} has shape {np.shape(given[name])}, which is {values[name].shape} in Keras's layout; "
+                f"{name} has shape {np.shape(arrays[name])}, which is {values[name].shape} in Keras's layout; "
                 f"{variable.path} expects {tuple(variable.shape)}."
             )
-    for name, (variable, _) in slots.items():
+    for name, (variable, _) in targets.items():
         variable.assign(values[name])
 
 
-def _few(names):
+def _abridged(names):
+    """Return the first names of a list and the number of the others."""
     return (", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")) or "none"
 
 
 def _to_keras(array, layer):
-    """(out, in, height, width) -> (height, width, in, out); vectors and the capFC's matrices stay."""
+    """Convert an array from PyTorch's layout to that of a layer's variable.
+
+    Convolution kernels go from (out, in, height, width) to (height, width, in, out). Vectors and the capFC's matrices
+    keep their layout.
+    """
     if array.ndim == 4 and isinstance(layer, TransposedConv2D):
         return _transposed_to_keras(array, layer.groups)
     if isinstance(layer, CapsuleMapping):
@@ -72,22 +80,29 @@ def _to_keras(array, layer):
 
 
 def _transposed_to_keras(array, groups):
-    """(in, out / groups, height, width), flipped -> (height, width, in / groups, out)."""
+    """Convert the kernel of a grouped transposed convolution from PyTorch's layout.
+
+    It goes from (in, out / groups, height, width) to (height, width, in / groups, out), flipped in height and width.
+    """
     channels, group_out, height, width = array.shape
     blocks = array[:, :, ::-1, ::-1].reshape(groups, channels // groups, group_out, height, width)
     return blocks.transpose(3, 4, 1, 0, 2).reshape(height, width, channels // groups, groups * group_out)
 
 
 def _mapping_to_keras(array, kernel_shape):
-    """(inputs * outputs * dim, input dim, 1, 1) and its bias -> (inputs, input dim, outputs, dim) and its bias."""
+    """Convert the mapping of a routing layer from PyTorch's layout.
+
+    The kernel goes from (inputs * outputs * dim, input_dim, 1, 1) to (inputs, input_dim, outputs, dim), the bias from
+    (inputs * outputs * dim,) to (inputs, outputs, dim).
+    """
     inputs, input_dim, outputs, dim = kernel_shape
     if array.size == inputs * input_dim * outputs * dim and array.ndim == 4:
         return array.reshape(inputs, outputs, dim, input_dim).transpose(0, 3, 1, 2)
     return array.reshape(inputs, outputs, dim) if array.size == inputs * outputs * dim else array
 
 
-def _slots(target):
-    """Reference name -> our variable and the layer it belongs to."""
+def _targets(target):
+    """Return a dictionary from the release's names to (variable, layer that owns it)."""
     if isinstance(target, layers.CapConv2D) and not target.shortcut_convolution:
         return _cap_conv(target, "block.0.", "block.1.") if target.post_activation else _cap_conv(target, "", None)
     if isinstance(target, layers.CapConvModule):
@@ -107,16 +122,17 @@ def _slots(target):
     if isinstance(target, layers.GroupedConv2D):
         return _convolution(target, "")
     if isinstance(target, keras.Model) and {"stem", "module1_type1"} <= {layer.name for layer in target.layers}:
-        slots = _network(target)
-        if len(slots) == len(target.weights) - sum(len(unit.weights) for unit in units_of(target)):
-            return slots
+        targets = _network(target)
+        if len(targets) == len(target.weights) - sum(len(unit.weights) for unit in units_of(target)):
+            return targets
     raise _foreign(target)
 
 
 def _foreign(target):
+    """Return the error for an object that is no counterpart of a module of the release."""
     return ValueError(
-        "The reference implementation has no counterpart of this object. Expected a CapConv2D (one with a shortcut as "
-        "part of its CapConvModule), CapConvModule, CapFC, GroupedConv2D, DynamicRouting, EMRouting, "
+        "The released implementation has no counterpart of this object. Expected a CapConv2D without a shortcut of its "
+        "own, CapConvModule, CapFC, GroupedConv2D, DynamicRouting, EMRouting, "
         "FeedbackAgreement or an EncapNet. "
         f"Received: {getattr(target, 'name', repr(target))} ({type(target).__name__})."
     )
@@ -134,13 +150,13 @@ def _batch_norm(layer, prefix):
 
 def _cap_conv(layer, mapping, norm):
     if layer.routing == "master":
-        slots = _convolution(layer.master, f"{mapping}conv.0.")
+        targets = _convolution(layer.master, f"{mapping}conv.0.")
     else:
         # The release names a coefficient after the branch it is computed FROM; ours after the branch it scales.
         from_master, from_aide = layer.master_coefficient, layer.aide_coefficient
         if layer.coefficients == "cross":
             from_master, from_aide = from_aide, from_master
-        slots = {
+        targets = {
             **_convolution(layer.master, f"{mapping}main_cap.0.conv.0."),
             **_batch_norm(layer.master_activation.norm, f"{mapping}main_cap.1."),
             **_convolution(layer.aide, f"{mapping}res_cap.0."),
@@ -149,43 +165,43 @@ def _cap_conv(layer, mapping, norm):
             **_convolution(from_aide, f"{mapping}res_cap_coeff."),
         }
     if layer.post_activation:
-        slots |= _batch_norm(layer.activation.norm, norm)
-    return slots
+        targets |= _batch_norm(layer.activation.norm, norm)
+    return targets
 
 
 def _module(type1, type2, prefix=""):
-    slots = _cap_conv(type1, f"{prefix}main_conv.block.0.", f"{prefix}main_conv.block.1.")
+    targets = _cap_conv(type1, f"{prefix}main_conv.block.0.", f"{prefix}main_conv.block.1.")
     if type1.shortcut_convolution:
-        slots |= _convolution(type1.shortcut, f"{prefix}main_conv.conv_adjust_blob_shape.")
+        targets |= _convolution(type1.shortcut, f"{prefix}main_conv.conv_adjust_blob_shape.")
     for j, layer in enumerate(type2):
-        slots |= _cap_conv(layer, f"{prefix}sub_conv.block.{4 * j}.", f"{prefix}sub_conv.block.{4 * j + 1}.")
-    return slots
+        targets |= _cap_conv(layer, f"{prefix}sub_conv.block.{4 * j}.", f"{prefix}sub_conv.block.{4 * j + 1}.")
+    return targets
 
 
 def _feedback(unit):
-    slots: dict[str, tuple] = {}
+    targets: dict[str, tuple] = {}
     for prefix, part in (("G_net.", unit.generator), ("critic.", unit.extractor)):
         for index, layer in enumerate(part.layers if part is not None else ()):
             if isinstance(layer, layers.GroupedConv2D):
-                slots |= _convolution(layer, f"{prefix}{index}.")
+                targets |= _convolution(layer, f"{prefix}{index}.")
             elif isinstance(layer, (keras.layers.BatchNormalization, CapsuleActivation)):
-                slots |= _batch_norm(getattr(layer, "norm", layer), f"{prefix}{index}.")
-    return slots
+                targets |= _batch_norm(getattr(layer, "norm", layer), f"{prefix}{index}.")
+    return targets
 
 
 def _network(model):
-    named = {layer.name: layer for layer in model.layers}
-    slots = {
-        **_convolution(named["stem"], "module0.0."),
-        **_batch_norm(named["stem_norm"], "module0.1."),
-        "final_cls.weight": (named["class_capsules"].kernel, named["class_capsules"]),
+    layers_by_name = {layer.name: layer for layer in model.layers}
+    targets = {
+        **_convolution(layers_by_name["stem"], "module0.0."),
+        **_batch_norm(layers_by_name["stem_norm"], "module0.1."),
+        "final_cls.weight": (layers_by_name["class_capsules"].kernel, layers_by_name["class_capsules"]),
     }
-    modules = sorted({int(m[1]) for m in (re.fullmatch(r"module(\d+)_type1", name) for name in named) if m})
+    modules = sorted({int(m[1]) for m in (re.fullmatch(r"module(\d+)_type1", name) for name in layers_by_name) if m})
     for m in modules:
-        type2 = sum(re.fullmatch(rf"module{m}_type2_\d+", name) is not None for name in named)
-        slots |= _module(
-            named[f"module{m}_type1"],
-            [named[f"module{m}_type2_{j + 1}"] for j in range(type2)],
+        type2 = sum(re.fullmatch(rf"module{m}_type2_\d+", name) is not None for name in layers_by_name)
+        targets |= _module(
+            layers_by_name[f"module{m}_type1"],
+            [layers_by_name[f"module{m}_type2_{j + 1}"] for j in range(type2)],
             f"module{m}.",
         )
-    return slots
+    return targets

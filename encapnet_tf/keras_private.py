@@ -1,6 +1,6 @@
-"""Keras's private names, all of them: what is mended of Keras 3.15 where several replicas train one model.
+"""Fixes of Keras 3.15 for training on several replicas: the one file that uses Keras's private names.
 
-Each piece has a test of its own in tests/distribution, which says what goes wrong without it.
+Each fix has a test in tests/distribution/test_keras_private.py that shows the fault without it.
 """
 
 import sys
@@ -9,15 +9,15 @@ import weakref
 
 import keras
 
-_THREAD = threading.local()  # losses: layer -> list, in each thread its own
+_THREAD = threading.local()  # its attribute `losses` maps a layer to the thread's own list of losses
 
 
 class PerReplicaLosses:
-    """Mixin, before `keras.Layer`: what `add_loss` gathers is kept apart for each replica.
+    """Mixin that keeps the losses of a layer's `add_loss` separately for each replica; put it before `keras.Layer`.
 
-    `tf.distribute.MirroredStrategy` builds its replicas' steps in threads that take turns wherever replicas exchange
-    something in the forward pass, and Keras keeps a layer's losses in one list: a replica then loses its term, or has
-    that of another.
+    `tf.distribute.MirroredStrategy` builds its replicas' steps in threads that take turns wherever the replicas
+    communicate in the forward pass. Keras keeps a layer's losses in one list, so a replica would lose its term or get
+    that of another replica.
     """
 
     @property
@@ -31,14 +31,15 @@ class PerReplicaLosses:
         self._losses[:] = value
 
 
-def mend_multi_worker(model):
-    """Lets `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
+def patch_multi_worker_training(model):
+    """Make `fit` and `evaluate` of a model work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
-    Keras would build the model from the mean of the workers' batches, which fails, and would average the logs of a step
-    over an axis that they do not have.
+    Keras builds the model from the mean of the workers' batches, which the strategy refuses, and averages the scalar
+    logs of a step over axis 0, which they lack. Here the model is built from one worker's batch, and logs are averaged
+    over the workers only.
 
     Args:
-        model: built in the strategy's scope.
+        model: a Keras model, built in the strategy's scope.
     """
     strategy = model.distribute_strategy
     (trainer,) = (cls for cls in type(model).__mro__ if cls.__name__ == "TensorFlowTrainer")
@@ -55,8 +56,8 @@ def mend_multi_worker(model):
             model._symbolic_build(data_batch=data_batch)
 
     model._maybe_symbolic_build = maybe_symbolic_build
-    original = getattr(module, "reduce_per_replica")  # noqa: B009, a name that types do not know
-    if getattr(original, "mended", False):
+    original = getattr(module, "reduce_per_replica")  # noqa: B009 (mypy does not know the name)
+    if getattr(original, "averages_over_workers", False):
         return
 
     def reduce_per_replica(values, strategy, reduction):
@@ -64,5 +65,5 @@ def mend_multi_worker(model):
             return keras.tree.map_structure(lambda value: strategy.reduce("MEAN", value, axis=None), values)
         return original(values, strategy, reduction)
 
-    setattr(reduce_per_replica, "mended", True)  # noqa: B010
+    setattr(reduce_per_replica, "averages_over_workers", True)  # noqa: B010
     setattr(module, "reduce_per_replica", reduce_per_replica)  # noqa: B010

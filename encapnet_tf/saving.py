@@ -1,4 +1,4 @@
-"""Loading models that use this package's classes."""
+"""Loading of saved models that use this package's classes."""
 
 import os
 import zipfile
@@ -7,23 +7,22 @@ import keras
 
 
 def load_model(path, custom_objects=None, compile=True):
-    """Loads a `.keras` file with this package's classes at hand.
+    """Load a `.keras` file that may use this package's classes.
 
-    A saved class can only be found where it was imported. This function lives in the package whose import registers
-    them all, so `encapnet_tf.load_model(path)` is enough. Keras's safe mode stays on: a file that holds pickled Python
-    code (a Lambda layer) is refused.
+    Keras finds a saved class only after its import. Importing this package registers all its classes, so a call of this
+    function is enough. Keras's safe mode stays on: a file with pickled Python code (a Lambda layer) is refused.
 
     Args:
         path: path of a file written by `model.save("name.keras")`.
         custom_objects: name -> class, for classes of your own.
-        compile: whether to restore optimizer, loss and metrics too.
+        compile: whether to restore the optimizer, loss and metrics too.
 
     Returns:
         The Keras model.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no Keras model, is damaged, or holds code that safe mode refuses.
+        ValueError: the file is not a Keras model, is damaged, or holds code that safe mode refuses.
 
     Example:
 
@@ -34,10 +33,13 @@ def load_model(path, custom_objects=None, compile=True):
     (None, 2)
     """
     if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no model at {os.fspath(path)!r}.")
+        raise FileNotFoundError(f"There is no model file at {os.fspath(path)!r}.")
     if os.path.isfile(path) and os.fspath(path).endswith(".keras") and not zipfile.is_zipfile(path):
-        raise ValueError(f"{os.fspath(path)!r} is no Keras model, or is truncated: it is not a whole zip archive.")
+        raise ValueError(
+            f"{os.fspath(path)!r} is not a Keras model or is truncated: it is not a complete zip archive. "
+            "Save or copy the model again."
+        )
     try:
         return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
     except (OSError, KeyError) as error:
-        raise ValueError(f"{os.fspath(path)!r} is no Keras model, or is damaged: {error}") from error
+        raise ValueError(f"{os.fspath(path)!r} is not a Keras model or is damaged: {error}") from error

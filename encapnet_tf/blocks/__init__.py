@@ -1,1 +1,1 @@
-"""Building blocks that the public layers are made of."""
+"""Keras layers and metrics that the public layers and the networks are built from; not public themselves."""

@@ -1,4 +1,4 @@
-"""Batch normalisation as the release has it, fast in training."""
+"""Batch normalisation with the epsilon and momentum of the paper's release."""
 
 import keras
 
@@ -7,14 +7,15 @@ from encapnet_tf.ops.activation.batch_norm import fused_kernels
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class BatchNorm(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` with epsilon 1e-5 and momentum 0.9, the release's.
+    """Keras batch normalisation with the release's epsilon (1e-5) and momentum (0.9), faster in training on a CPU.
 
-    Its training step on a CPU takes half the time: TensorFlow's fused kernel does what Keras does in single
-    operations. Values, statistics and configuration are Keras's.
+    TensorFlow's fused kernel replaces Keras's separate operations there, in half the time. Results, moving statistics
+    and configuration are those of `keras.layers.BatchNormalization`.
 
     Args:
-        epsilon, momentum: as in Keras.
-        **kwargs: as in Keras.
+        epsilon: small constant added to the variance.
+        momentum: share of the old moving statistics that a training step keeps.
+        **kwargs: arguments of `keras.layers.BatchNormalization`.
 
     Call arguments:
         inputs: (..., channels).
@@ -27,27 +28,24 @@ class BatchNorm(keras.layers.BatchNormalization):
         super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        helpers = self.helpers(inputs, training) if mask is None else None
+        helpers = self.fused_kernels(inputs, training) if mask is None else None
         if not helpers:
             return super().call(inputs, training=training, mask=mask)
-        return self.moved(helpers.batch_norm(inputs, self.gamma.value, self.beta.value, self.epsilon))
+        outputs, mean, variance = helpers.batch_norm(inputs, self.gamma.value, self.beta.value, self.epsilon)
+        self.update_moving_statistics(mean, variance)
+        return outputs
 
-    def helpers(self, inputs, training):
-        """`fused_kernels` where they can do this normalisation, or None."""
-        plain = self.synchronized or self.renorm or not (self.center and self.scale)
-        fits = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.trainable
-        return fused_kernels(inputs, training) if fits and not plain else None
+    def fused_kernels(self, inputs, training):
+        """Return the module of fused TensorFlow kernels if they can normalise `inputs` in this mode, else None."""
+        unsupported = self.synchronized or self.renorm or not (self.center and self.scale)
+        supported = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.trainable and not unsupported
+        return fused_kernels(inputs, training) if supported else None
 
-    def moved(self, results):
-        """Moves the statistics towards the batch's.
+    def update_moving_statistics(self, mean, variance):
+        """Move the moving mean and variance towards those of a batch.
 
         Args:
-            results: the output, the batch's mean and its variance.
-
-        Returns:
-            The output.
+            mean, variance: (channels,), of the batch.
         """
-        outputs, mean, variance = results
-        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
-        return outputs
+        for moving, of_batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + of_batch * (1.0 - self.momentum))

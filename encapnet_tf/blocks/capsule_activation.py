@@ -1,4 +1,4 @@
-"""BatchNorm -> ReLU -> squash: what follows every mapping of an EncapNet."""
+"""The activation of capsule feature maps: batch normalisation, ReLU, squash."""
 
 import math
 
@@ -8,16 +8,17 @@ from encapnet_tf import ops
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.blocks.batch_norm import BatchNorm
 
-# Positions from which on the normalised map is not kept for the gradient but made again, in the same time; on the
-# smallest maps that takes longer and saves nothing worth it.
-_LARGE_MAP = 256
+# On maps of at least this many positions one fused function normalises, rectifies and squashes, and the backward pass
+# recomputes the normalised map instead of keeping it, in the same time. On smaller maps recomputing is slower and saves
+# little memory.
+_RECOMPUTE_FROM_POSITIONS = 256
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleActivation(keras.layers.Layer):
-    """Batch normalisation (epsilon 1e-5, momentum 0.9, as the release), ReLU and squash of a capsule feature map.
+    """Batch normalisation, ReLU and squash of a capsule feature map.
 
-    Part of `CapConv2D` and of the feedback units' generators.
+    It ends every branch of `CapConv2D` and the generators of feedback agreement units.
 
     Args:
         capsule_dim: components of a capsule.
@@ -48,11 +49,14 @@ class CapsuleActivation(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         norm = self.norm
-        helpers = norm.helpers(inputs, training)
-        if not helpers or math.prod(inputs.shape[1:3]) < _LARGE_MAP:
+        helpers = norm.fused_kernels(inputs, training)
+        if not helpers or math.prod(inputs.shape[1:3]) < _RECOMPUTE_FROM_POSITIONS:
             return ops.relu_squash(norm(inputs, training=training), self.capsule_dim, bool(training))
-        weights = norm.gamma.value, norm.beta.value
-        return norm.moved(helpers.batch_norm_relu_squash(inputs, *weights, norm.epsilon, self.capsule_dim))
+        outputs, mean, variance = helpers.batch_norm_relu_squash(
+            inputs, norm.gamma.value, norm.beta.value, norm.epsilon, self.capsule_dim
+        )
+        norm.update_moving_statistics(mean, variance)
+        return outputs
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

@@ -1,8 +1,9 @@
-"""What the iterative routing layers share: their input read as capsules, and the mapping of section 2.1."""
+"""Base class of the iterative routing layers: the mapping of lower capsules to votes (section 2.1 of the paper)."""
 
 import math
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import whole_number
@@ -10,10 +11,10 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 class CapsuleMapping(keras.layers.Layer):
-    """Base of `DynamicRouting` and `EMRouting`: every input capsule has a matrix for every output capsule.
+    """Base class of `DynamicRouting` and `EMRouting`: one matrix for each pair of an input and an output capsule.
 
-    Positions share the matrices of their capsule: the mapping is a 1x1 convolution grouped by capsule, with a bias,
-    to num_input_capsules * num_capsules * capsule_dim channels (Fig. 1b of the paper).
+    All positions of an input capsule share its matrices: the mapping is a 1x1 convolution grouped by capsule, with a
+    bias, to num_input_capsules * num_capsules * capsule_dim channels (Fig. 1b of the paper).
 
     Args:
         num_capsules: output capsules.
@@ -21,7 +22,7 @@ class CapsuleMapping(keras.layers.Layer):
         num_input_capsules: capsules of the input at each position.
         iterations: rounds of routing.
         kernel_initializer: Keras initializer of the (input capsule, input component, output capsule, output component)
-            kernel; None is a normal distribution of the layer's own scale.
+            kernel; None is a normal distribution whose standard deviation the subclass gives.
         bias_initializer: Keras initializer of the mapping's bias.
         kernel_regularizer: Keras regularizer or None.
     """
@@ -47,18 +48,18 @@ class CapsuleMapping(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
-        self._positions, input_dim = self._read(input_shape)
+        self._positions, input_dim = self._positions_and_input_dim(input_shape)
         shape = (self.num_input_capsules, input_dim, self.num_capsules, self.capsule_dim)
         self.kernel = self.add_weight(
             shape=shape,
-            initializer=self.kernel_initializer or keras.initializers.RandomNormal(stddev=self._initial_scale()),
+            initializer=self.kernel_initializer or keras.initializers.RandomNormal(stddev=self._initial_stddev()),
             regularizer=self.kernel_regularizer,
             name="kernel",
         )
         self.bias = self.add_weight(shape=(shape[0], *shape[2:]), initializer=self.bias_initializer, name="bias")
 
-    def _read(self, input_shape):
-        """(positions, components of a capsule) of an input, or a ValueError."""
+    def _positions_and_input_dim(self, input_shape):
+        """Return the number of positions and of a capsule's components; raise ValueError for another kind of input."""
         sizes, capsules = tuple(input_shape[1:]), self.num_input_capsules
         if None not in sizes and len(sizes) == 3 and sizes[2] % capsules == 0:
             return sizes[0] * sizes[1], sizes[2] // capsules
@@ -67,23 +68,23 @@ class CapsuleMapping(keras.layers.Layer):
         raise ValueError(
             f"{self.name} (num_input_capsules={capsules}) expects a feature map (batch, height, width, channels) of "
             f"known size whose channels are a multiple of {capsules}, or capsules (batch, capsules, capsule_dim) whose "
-            f"number is. Received: input shape {tuple(input_shape)}."
+            f"number is a multiple of {capsules}. Received: input shape {tuple(input_shape)}."
         )
 
-    def _initial_scale(self) -> float:
-        """Standard deviation of the kernel at first."""
+    def _initial_stddev(self) -> float:
+        """Return the standard deviation of the kernel's default initial values."""
         raise NotImplementedError
 
     def lower_capsules(self, inputs):
-        """The input read as (batch, num_input_capsules, positions, input_dim), in at least float32."""
+        """Return the layer's input as (batch, num_input_capsules, positions, input_dim), in at least float32."""
         if len(inputs.shape) == 4:
             inputs = ops.split_capsules(inputs, self.kernel.shape[1])
-            inputs = keras.ops.transpose(inputs, (0, 3, 1, 2, 4))
+            inputs = K.transpose(inputs, (0, 3, 1, 2, 4))
         shape = (-1, self.num_input_capsules, self._positions, self.kernel.shape[1])
-        return at_least_float32(keras.ops.reshape(inputs, shape))
+        return at_least_float32(K.reshape(inputs, shape))
 
     def mapped_capsules(self, inputs):
-        """The mapped activations of the layer's input: what each lower capsule says of each higher one.
+        """Return the votes of the lower capsules for the higher ones, before routing.
 
         Args:
             inputs: as in `call`.
@@ -92,7 +93,7 @@ class CapsuleMapping(keras.layers.Layer):
             (batch, input capsules in the order (capsule, height, width), num_capsules, capsule_dim).
         """
         votes = ops.mapped_capsules(self.lower_capsules(inputs), self.kernel, self.bias)
-        return keras.ops.reshape(votes, (-1, math.prod(votes.shape[1:3]), self.num_capsules, self.capsule_dim))
+        return K.reshape(votes, (-1, math.prod(votes.shape[1:3]), self.num_capsules, self.capsule_dim))
 
     def get_config(self):
         return {

@@ -1,4 +1,4 @@
-"""Capsules as long as their activations."""
+"""Capsules rescaled so that their lengths are given activations."""
 
 import keras
 
@@ -7,12 +7,13 @@ from encapnet_tf import ops
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsulesOfLength(keras.layers.Layer):
-    """Gives each capsule the length of its activation and keeps its direction, so that length means presence again.
+    """Layer that rescales each capsule to the length of its activation and keeps its direction.
 
-    Part of the EM `models.CapNet`: EM routing keeps the two apart.
+    It ends the EM-routed `models.CapNet`: EM routing computes capsules and activations apart, while losses and exports
+    read the probability of a class from a capsule's length.
 
     Args:
-        dtype: as in every Keras layer.
+        dtype: dtype or dtype policy, as in every Keras layer.
 
     Call arguments:
         inputs: (batch, num_capsules, capsule_dim).

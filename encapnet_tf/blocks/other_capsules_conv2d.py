@@ -1,21 +1,21 @@
-"""The aide of the paper's text: a dense convolution blind to the output capsule's own input capsule."""
+"""Convolution of each output capsule over the other input capsules: the aide branch of the paper's text."""
 
-import keras
 import numpy as np
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 
 
 class OtherCapsulesConv2D(GroupedConv2D):
-    """Dense convolution in which output capsule j sees every input capsule but j: the complement of N_j in Eq. 6.
+    """Dense convolution in which output capsule j reads every input capsule but j (the complement of N_j in Eq. 6).
 
-    Part of `CapConv2D(aide_excludes_own=True)`.
+    It is the aide branch of `CapConv2D(aide_excludes_own=True)`.
 
     Args:
         num_capsules: capsules at input and output. The kernel is dense, (kernel_size, kernel_size, channels, filters);
-            a capsule's own block of it never acts.
-        *args, **kwargs: as `GroupedConv2D`.
+            the blocks between equal capsules are masked with zeros.
+        *args, **kwargs: arguments of `GroupedConv2D`.
     """
 
     def __init__(self, num_capsules, *args, **kwargs):
@@ -24,10 +24,10 @@ class OtherCapsulesConv2D(GroupedConv2D):
 
     def build(self, input_shape):
         super().build(input_shape)
-        own = np.eye(self.num_capsules)
-        own = own.repeat(input_shape[-1] // self.num_capsules, axis=0).repeat(self.filters // self.num_capsules, axis=1)
-        self._others = 1.0 - own  # (channels, filters)
+        input_dim, output_dim = input_shape[-1] // self.num_capsules, self.filters // self.num_capsules
+        same_capsule = np.kron(np.eye(self.num_capsules), np.ones((input_dim, output_dim)))
+        self._mask = 1.0 - same_capsule  # (channels, filters)
 
     def call(self, inputs, training=None):
-        kernel = self.kernel * keras.ops.cast(self._others, self.kernel.dtype)
+        kernel = self.kernel * K.cast(self._mask, self.kernel.dtype)
         return ops.grouped_conv2d(inputs, kernel, self.groups, self.strides, bool(training)) + self.bias

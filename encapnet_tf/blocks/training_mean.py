@@ -1,10 +1,14 @@
-"""A mean that exists in training only."""
+"""Mean metric that models report in training only."""
 
 import keras
 
 
 class TrainingMean(keras.metrics.Mean):
-    """Running mean that exists in training only: in a model's evaluation it is absent, not 0."""
+    """Running mean that a model reports while it trains; in evaluation the metric is absent from the logs, not 0.
+
+    Attributes:
+        training: whether the last call of the model was one in training.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -1,17 +1,19 @@
-"""Transposed convolution grouped by capsule: from a higher layer's map back to the lower layer's."""
+"""Transposed convolution, grouped by capsule or dense."""
 
 from encapnet_tf import ops
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 
 
 class TransposedConv2D(GroupedConv2D):
-    """3x3 transposed convolution to a given size, grouped or dense; part of `FeedbackAgreement`.
+    """3x3 transposed convolution to a given output size, grouped by capsule or dense.
+
+    It is the first layer of a feedback unit's generator for feature maps.
 
     Args:
         filters: output channels.
-        output_size: (height, width) of the output; each is the input's, or twice that, or twice that less 1.
-        groups: as in `GroupedConv2D`.
-        **kwargs: as `GroupedConv2D`.
+        output_size: (height, width) of the output; each is the input's size n, or 2 n, or 2 n - 1.
+        groups: number of groups, as in `GroupedConv2D`.
+        **kwargs: further arguments of `GroupedConv2D`.
 
     Call arguments:
         inputs: (batch, height, width, channels).
@@ -25,8 +27,8 @@ class TransposedConv2D(GroupedConv2D):
         self.output_size = tuple(output_size)
 
     def call(self, inputs, training=None):
-        y = ops.grouped_conv2d_transpose(inputs, self.kernel, self.groups, self.output_size, bool(training))
-        return y + self.bias
+        outputs = ops.grouped_conv2d_transpose(inputs, self.kernel, self.groups, self.output_size, bool(training))
+        return outputs + self.bias
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.output_size, self.filters)

@@ -1,4 +1,4 @@
-"""Schedules for `model.fit`."""
+"""Callbacks for `model.fit`: schedules of the losses' parameters, and detection of extractor collapse."""
 
 from encapnet_tf.callbacks.collapse_watch import CollapseWatch
 from encapnet_tf.callbacks.feedback_weight_schedule import FeedbackWeightSchedule

@@ -1,4 +1,4 @@
-"""Watches the extractors of feedback agreement units for collapse."""
+"""Callback that detects the collapse of feedback agreement units' extractors."""
 
 import warnings
 
@@ -10,24 +10,24 @@ COLLAPSE_RATIO = 0.01
 
 
 class CollapseWatch(keras.callbacks.Callback):
-    """Measures each feedback agreement unit on a few fixed images after every epoch, and warns of a collapse.
+    """Callback that measures each feedback agreement unit after every epoch and warns when its extractor collapses.
 
-    An extractor that is trained to minimise the divergence can make it vanish by itself, by mapping everything to one
-    point: the number then says nothing of the layers. It has collapsed when the divergence of the extracted features is
-    below `ratio` of the divergence of the features as they are.
+    An extractor that is trained to minimise the divergence can make it vanish by mapping all samples to one point. The
+    divergence then no longer measures the agreement of the two layers. An extractor counts as collapsed when the
+    divergence of its features is below `ratio` times the divergence of the features before the extractor.
 
-    Adds to the epoch's logs, per unit: `<name>_divergence`, `<name>_raw_divergence`, `<name>_spread` and
-    `<name>_raw_spread` (see `layers.FeedbackAgreement.diagnose`). Put it before callbacks that read them.
+    For each unit the epoch's logs get `<name>_divergence`, `<name>_raw_divergence`, `<name>_spread` and
+    `<name>_raw_spread` (see `layers.FeedbackAgreement.diagnose`). Put this callback before those that read them.
 
     Args:
-        images: the model's input for some 64 to 256 samples, better not from the training set.
-        ratio: share of the raw divergence below which the extractor counts as collapsed.
+        images: model inputs of 64 to 256 samples, preferably not from the training set.
+        ratio: share of the raw divergence below which an extractor counts as collapsed.
 
     Attributes:
-        collapsed: unit's name -> the epoch, from 1, at which it was first seen collapsed.
+        collapsed: unit's name -> first epoch, from 1, after which its extractor was collapsed.
 
     Raises:
-        ValueError: when training begins: the model has no feedback agreement unit in its own graph.
+        ValueError: (when training begins) the model's graph has no feedback agreement unit.
 
     Example:
 
@@ -50,7 +50,10 @@ class CollapseWatch(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._units = [layer for layer in self.model.layers if isinstance(layer, FeedbackAgreement)]
         if not self._units:
-            raise ValueError("CollapseWatch found no feedback agreement unit among the model's layers.")
+            raise ValueError(
+                "CollapseWatch found no feedback agreement unit among the model's layers. Build the model with "
+                "feedback=..., or add units with attach_feedback."
+            )
         self._probe = keras.Model(self.model.input, [tensor for unit in self._units for tensor in unit.input])
 
     def on_epoch_end(self, epoch, logs=None):
@@ -62,9 +65,10 @@ class CollapseWatch(keras.callbacks.Callback):
             if self._has_collapsed(unit, values) and unit.name not in self.collapsed:
                 self.collapsed[unit.name] = epoch + 1
                 warnings.warn(
-                    f"The extractor of {unit.name} has collapsed: it sees a divergence of {values['divergence']:.2g} "
-                    f"where the features themselves differ by {values['raw_divergence']:.2g}. The unit regularises "
-                    'little from here on. With extractor_objective="adversarial" the extractor works against that.',
+                    f"The extractor of {unit.name} has collapsed: the divergence of its features is "
+                    f"{values['divergence']:.2g}, that of the features before the extractor "
+                    f"{values['raw_divergence']:.2g}. The unit regularises little from now on. "
+                    'extractor_objective="adversarial" trains the extractor against a collapse.',
                     stacklevel=2,
                 )
 

@@ -1,4 +1,4 @@
-"""Changes the weight of feedback agreement units while training."""
+"""Callback that schedules the weight of feedback agreement units."""
 
 import keras
 
@@ -6,14 +6,14 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackWeightSchedule(keras.callbacks.Callback):
-    """Sets the weight (lambda) of a model's feedback agreement units at the beginning of each epoch.
+    """Callback that sets the weight (lambda) of a model's feedback agreement units at the beginning of each epoch.
 
     Args:
-        schedule: function of the epoch, from 0, that returns the weight.
-        layers: names of the units; None is all of them, in nested models too.
+        schedule: function of the epoch (from 0) that returns the weight.
+        layers: names of the units; None is all units, those in nested models included.
 
     Raises:
-        ValueError: when training begins: the model has no such unit.
+        ValueError: (when training begins) the model has no unit, or none of one of the names.
 
     Example:
 
@@ -38,7 +38,7 @@ class FeedbackWeightSchedule(keras.callbacks.Callback):
         names = {unit.name for unit in units}
         if not units or not names.issuperset(self.layers or ()):
             raise ValueError(
-                f"FeedbackWeightSchedule found no feedback agreement unit of these names. "
+                "FeedbackWeightSchedule found no feedback agreement unit of these names in the model. "
                 f"Expected: {self.layers or 'any'}. Found: {sorted(names) or 'none'}."
             )
         self._units = [unit for unit in units if self.layers is None or unit.name in self.layers]

@@ -1,4 +1,4 @@
-"""Raises the spread loss's margin while training."""
+"""Callback that schedules the margin of the spread loss."""
 
 import keras
 
@@ -6,12 +6,12 @@ from encapnet_tf.losses import SpreadLoss
 
 
 class SpreadMarginSchedule(keras.callbacks.Callback):
-    """Raises the margin of the compiled `SpreadLoss` linearly over the epochs, as EM-routed capsules are trained.
+    """Callback that changes the margin of the compiled `SpreadLoss` linearly over the epochs.
 
     Args:
         start: margin of the first epoch.
         end: margin of the last epoch.
-        epochs: epochs the rise takes; later ones keep `end`. Default: the epochs of `fit`.
+        epochs: number of epochs from `start` to `end`, after which the margin stays. Default: all epochs of `fit`.
 
     Raises:
         ValueError: a margin is out of (0, 1], or (when training begins) the model's loss is not a `SpreadLoss`.
@@ -48,5 +48,5 @@ class SpreadMarginSchedule(keras.callbacks.Callback):
         for loss in self._losses:
             loss.margin = self.start + (self.end - self.start) * progress
         if keras.backend.backend() == "jax":
-            # JAX traces a loss's variables as constants, so a new margin needs a new step.
+            # JAX traces a loss's variables as constants, so a new margin needs a new training function.
             self.model.make_train_function(force=True)

@@ -1,4 +1,4 @@
-"""Keras layers, one public class a file."""
+"""Public Keras layers of capsule networks, and the feedback agreement unit."""
 
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.cap_conv2d import CapConv2D

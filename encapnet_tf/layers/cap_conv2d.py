@@ -1,8 +1,9 @@
-"""capConv: the paper's capsule layer."""
+"""capConv, the paper's capsule layer: routing by convolutions in one pass."""
 
 from functools import partial
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import odd_int, one_of, whole_number
@@ -18,38 +19,40 @@ COEFFICIENTS = ("own", "cross", "both")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapConv2D(keras.layers.Layer):
-    """capConv layer: routing approximated in one pass by a master and an aide branch (Eq. 6, Fig. 1c of the paper).
+    """Capsule layer that approximates routing in one pass, by a master and an aide branch (Eq. 6 of the paper).
 
         s = m1 * master(u) + m2 * aide(u)    (+ shortcut)    -> BatchNorm -> ReLU -> squash
 
-    The master is a convolution grouped by capsule: output capsule j sees input capsule j. The aide is a larger, dense
-    convolution that brings in the other capsules. Each has its own BatchNorm-ReLU-squash. m1 and m2 are scalars per
-    capsule and position, made by 3x3 convolutions grouped by capsule.
+    The master is a convolution grouped by capsule: output capsule j reads input capsule j. The aide is a dense
+    convolution with a larger kernel that also reads the other capsules. Each branch ends in a BatchNorm-ReLU-squash of
+    its own. The coefficients m1 and m2 are scalars per capsule and position, computed by 3x3 convolutions grouped by
+    capsule.
 
-    Differs from the paper: its text has the aide see only the OTHER capsules; its released code, and the default here,
-    sees all of them. `aide_excludes_own=True` is the text's aide.
+    Differs from the paper: its text has the aide read only the OTHER capsules. Its released code reads all of them, and
+    so does this layer by default; `aide_excludes_own=True` is the aide of the text.
 
     Args:
         capsule_dim: components of an output capsule.
         num_capsules: capsules at input and output (32 in the paper). Must divide the input channels.
-        kernel_size: odd side of the master's kernel; the paper has 3 where the dimension grows (type I) and 1 elsewhere
-            (type II).
-        strides: step of both branches.
+        kernel_size: odd side of the master's kernel. The paper has 3 where the dimension grows (type I layers) and 1
+            elsewhere (type II layers).
+        strides: stride of both branches.
         routing: "master_aide", or "master": the mapping alone, without branch BatchNorm or coefficients.
-        coefficients: what m1 and m2 are computed from (Table 3, rows 2 to 4). "own": m1 from the master and m2 from the
+        coefficients: inputs of m1 and m2 (Table 3, rows 2 to 4). "own": m1 from the master and m2 from the
             aide; "cross": m1 from the aide and m2 from the master (the release); "both": each from the capsule's master
             and aide activations together (the paper's best).
         aide_kernel_size: odd side of the aide's kernel; default `kernel_size + 4`.
-        aide_excludes_own: whether the aide is blind to the output capsule's own input capsule.
-        shortcut_convolution: whether the layer has a shortcut of its own, a dense convolution of its input with the
-            master's kernel size and stride (type I layers: the shape changes).
+        aide_excludes_own: whether the aide of output capsule j leaves out input capsule j.
+        shortcut_convolution: whether to add a dense convolution of the input, with the master's kernel size and stride,
+            as a shortcut (in type I layers, where the shape changes).
         post_activation: False stops after the interaction (and shortcut), before BatchNorm-ReLU-squash.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
-        kernel_initializer, bias_initializer, kernel_regularizer: for every convolution of the layer.
+        kernel_initializer, bias_initializer, kernel_regularizer: Keras initializers and regularizer of every
+            convolution of the layer.
 
     Call arguments:
         inputs: (batch, height, width, num_capsules * input_capsule_dim).
-        shortcut: None, or a tensor of the output's shape, added before the BatchNorm.
+        shortcut: None, or a tensor of the output's shape, added before the last BatchNorm.
 
     Returns:
         (batch, ceil(height / strides), ceil(width / strides), num_capsules * capsule_dim), capsule-major.
@@ -96,7 +99,10 @@ class CapConv2D(keras.layers.Layer):
         )
         self.aide_excludes_own = bool(aide_excludes_own)
         if self.aide_excludes_own and self.num_capsules == 1 and self.routing == "master_aide":
-            raise ValueError("aide_excludes_own=True leaves an aide that sees nothing where num_capsules=1.")
+            raise ValueError(
+                "aide_excludes_own=True needs at least 2 capsules: the aide reads the other capsules only. "
+                "Received: num_capsules=1."
+            )
         self.shortcut_convolution = bool(shortcut_convolution)
         self.post_activation = bool(post_activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -182,37 +188,39 @@ class CapConv2D(keras.layers.Layer):
         return outputs
 
     def _master_and_shortcut(self, inputs, training):
-        """Both are linear in the same input, so they are one dense convolution with the sum of their kernels."""
+        """Return the sum of master and shortcut, as one dense convolution with the sum of their kernels."""
         kernel = self.shortcut.kernel + block_diagonal_kernel(self.master.kernel, self.num_capsules)
         bias = self.shortcut.bias + self.master.bias
         return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
 
     def _interact(self, inputs, training):
-        """Eq. 6: m1 * master + m2 * aide, one coefficient for all components of a capsule."""
+        """Return m1 * master + m2 * aide (Eq. 6), with one coefficient for all components of a capsule."""
         master = self.master_activation(self.master(inputs, training=training), training=training)
         aide = self.aide_activation(self.aide(inputs, training=training), training=training)
-        capsules, fast = self.num_capsules, bool(training)
+        capsules, training = self.num_capsules, bool(training)
         m1, m2 = self.master_coefficient, self.aide_coefficient
         if self.coefficients == "both":
-            # m1 and m2 in one convolution of each branch: neither a joint map nor a second reading of the branches.
-            kernel = keras.ops.reshape(keras.ops.stack([m1.kernel, m2.kernel], axis=-1), (3, 3, -1, 2 * capsules))
-            of_master, of_aide = keras.ops.split(kernel, 2, axis=2)
-            sources = [
-                ops.grouped_conv2d(master, of_master, capsules, training=fast),
-                ops.grouped_conv2d(aide, of_aide, capsules, training=fast),
-            ]
-            tensors = (*sources, m1.bias, m2.bias, master, aide)
-            return run_compiled(_weighted_by_both, tensors, fast, capsule_dim=self.capsule_dim)
-        of_m1, of_m2 = (master, aide) if self.coefficients == "own" else (aide, master)
-        tensors = (m1(of_m1, training=training), m2(of_m2, training=training), master, aide)
-        return run_compiled(_weighted, tensors, fast, capsule_dim=self.capsule_dim)
+            # One convolution of each branch computes its share of m1 and m2 together, so the branches are neither
+            # concatenated nor read twice.
+            kernel = K.reshape(K.stack([m1.kernel, m2.kernel], axis=-1), (3, 3, -1, 2 * capsules))
+            master_kernel, aide_kernel = K.split(kernel, 2, axis=2)
+            from_master = ops.grouped_conv2d(master, master_kernel, capsules, training=training)
+            from_aide = ops.grouped_conv2d(aide, aide_kernel, capsules, training=training)
+            shares = (from_master, from_aide, m1.bias, m2.bias)
+            return run_compiled(
+                _weighted_sum_from_shares, (*shares, master, aide), training, capsule_dim=self.capsule_dim
+            )
+        m1_source, m2_source = (master, aide) if self.coefficients == "own" else (aide, master)
+        tensors = (m1(m1_source, training=training), m2(m2_source, training=training), master, aide)
+        return run_compiled(_weighted_sum, tensors, training, capsule_dim=self.capsule_dim)
 
     def _check_shortcut(self, shape, expected):
         if len(shape) != len(expected) or any(
             None not in (a, b) and a != b for a, b in zip(shape[1:], expected[1:], strict=True)
         ):
             raise ValueError(
-                f"{self.name}: the shortcut must have the output's shape {tuple(expected)}. Received: {tuple(shape)}."
+                f"{self.name}: the shortcut must have the output's shape {tuple(expected)}. "
+                f"Received: shortcut of shape {tuple(shape)}."
             )
 
     def compute_output_shape(self, input_shape):
@@ -238,13 +246,17 @@ class CapConv2D(keras.layers.Layer):
         }
 
 
-def _weighted(m1, m2, master, aide, capsule_dim):
-    """m1 and m2 are (batch, height, width, num_capsules), the branches capsule feature maps."""
+def _weighted_sum(m1, m2, master, aide, capsule_dim):
+    """Return m1 * master + m2 * aide, with coefficients (batch, height, width, num_capsules)."""
     master, aide = ops.split_capsules(master, capsule_dim), ops.split_capsules(aide, capsule_dim)
     return ops.merge_capsules(m1[..., None] * master + m2[..., None] * aide)
 
 
-def _weighted_by_both(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """The coefficients as two sums yet to be made, m1 and m2 of a capsule side by side."""
-    pairs = ops.split_capsules(from_master + from_aide, 2)
-    return _weighted(pairs[..., 0] + m1_bias, pairs[..., 1] + m2_bias, master, aide, capsule_dim)
+def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
+    """Return m1 * master + m2 * aide, for coefficients given as the shares that each branch contributes.
+
+    The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by side.
+    """
+    coefficients = ops.split_capsules(from_master + from_aide, 2)
+    m1, m2 = coefficients[..., 0] + m1_bias, coefficients[..., 1] + m2_bias
+    return _weighted_sum(m1, m2, master, aide, capsule_dim)

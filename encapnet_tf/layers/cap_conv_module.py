@@ -1,4 +1,4 @@
-"""The paper's encapsulated module: one capConv that grows the capsules, then several that deepen the network."""
+"""Encapsulated module, the stage that EncapNets are stacked from."""
 
 import keras
 
@@ -10,21 +10,22 @@ SKIPS = ("both", "type1", "type2", "none")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapConvModule(keras.layers.Layer):
-    """Encapsulated module: a type I capConv, then `depth` type II capConvs with one skip around them (Fig. 3a).
+    """Encapsulated module: a capConv that raises the capsule dimension, then `depth` capConvs under one skip (Fig. 3a).
 
-    Type I (kernel 3) raises the capsule dimension, with a dense 3x3 convolution as its shortcut. Type II (kernel 1)
-    keeps the shape; the type I output joins the LAST type II layer before its BatchNorm-ReLU-squash.
+    The first layer (type I, kernel 3) has a dense 3x3 convolution as its shortcut. The others (type II, kernel 1) keep
+    the shape. The type I output is added in the LAST type II layer, before its BatchNorm-ReLU-squash.
 
     Args:
         capsule_dim: components of an output capsule.
         num_capsules: capsules at input and output. Must divide the input channels.
         depth: number of type II layers, 0 or more (the paper's N).
-        strides: step of the type I layer (1 in the paper's first module, 2 in the others).
-        routing, coefficients, aide_excludes_own: as in `CapConv2D`, for every layer of the module.
-        skip: which skips there are: "both", "type1" (the dense shortcut), "type2" (the one around the type II layers),
-            "none" (Table 3, rows 4 to 7).
+        strides: stride of the type I layer (1 in the paper's first module, 2 in the others).
+        routing, coefficients, aide_excludes_own: arguments of `CapConv2D`, for every layer of the module.
+        skip: skip connections of the module. "type1": the dense shortcut of the type I layer. "type2": the skip around
+            the type II layers. "both" or "none" of them (Table 3, rows 4 to 7).
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
-        kernel_initializer, bias_initializer, kernel_regularizer: for every convolution of the module.
+        kernel_initializer, bias_initializer, kernel_regularizer: Keras initializers and regularizer of every
+            convolution of the module.
 
     Call arguments:
         inputs: (batch, height, width, num_capsules * input_capsule_dim).
@@ -33,7 +34,7 @@ class CapConvModule(keras.layers.Layer):
         (batch, ceil(height / strides), ceil(width / strides), num_capsules * capsule_dim), capsule-major.
 
     Raises:
-        ValueError: as `CapConv2D`, or `skip` is unknown.
+        ValueError: `skip` is unknown, or `CapConv2D` refuses an argument.
 
     Example:
 
@@ -80,8 +81,8 @@ class CapConvModule(keras.layers.Layer):
                 name=f"{self.name}_{name}",
             )
 
-        own_shortcut = self.skip in ("both", "type1")
-        self.type1 = cap_conv("type1", kernel_size=3, strides=strides, shortcut_convolution=own_shortcut)
+        has_shortcut = self.skip in ("both", "type1")
+        self.type1 = cap_conv("type1", kernel_size=3, strides=strides, shortcut_convolution=has_shortcut)
         self.type2 = [cap_conv(f"type2_{i + 1}", kernel_size=1, strides=1) for i in range(self.depth)]
 
     @property
@@ -98,27 +99,25 @@ class CapConvModule(keras.layers.Layer):
         for layer in self.type2:
             layer.build(self.type1.compute_output_shape(input_shape))
 
-    def connect(self, inputs, half=None, same=None):
-        """Wires the module's layers: the body of `call`, and what `EncapNet` lays out flat in its own graph.
+    def connect(self, inputs, after_layer=lambda name, output: output):
+        """Call the module's layers one after another.
+
+        `call` uses it, and so do the model builders, which lay the module's layers out flat in their own graph.
 
         Args:
             inputs: tensor or symbolic tensor, (batch, height, width, num_capsules * input_capsule_dim).
-            half: a `FeedbackAgreement` from the middle type II layer's output (the type I output where there is none)
-                to the module's input, or None.
-            same: one from the module's output to its type I output, or None.
+            after_layer: function of a layer's name and its output that returns the tensor for the next layer, such as
+                `FeedbackPlacement.after_layer`.
 
         Returns:
             The module's output.
         """
-        x = type1 = self.type1(inputs)
-        if half is not None and not self.type2:
-            x = half([x, inputs])
+        type1 = self.type1(inputs)
+        x = after_layer(self.type1.name, type1)
         for i, layer in enumerate(self.type2):
-            joins = i == self.depth - 1 and self.skip in ("both", "type2")
-            x = layer(x, shortcut=type1 if joins else None)
-            if half is not None and i == (self.depth - 1) // 2:
-                x = half([x, inputs])
-        return x if same is None else same([x, type1])
+            has_skip = i == self.depth - 1 and self.skip in ("both", "type2")
+            x = after_layer(layer.name, layer(x, shortcut=type1 if has_skip else None))
+        return x
 
     def call(self, inputs):
         return self.connect(inputs)
@@ -127,7 +126,7 @@ class CapConvModule(keras.layers.Layer):
         return self.type1.compute_output_shape(input_shape)
 
     def get_config(self):
-        shared = (
+        arguments_of_its_layers = (
             "capsule_dim",
             "num_capsules",
             "strides",
@@ -142,7 +141,7 @@ class CapConvModule(keras.layers.Layer):
         type1 = self.type1.get_config()
         return {
             **super().get_config(),
-            **{key: type1[key] for key in shared},
+            **{key: type1[key] for key in arguments_of_its_layers},
             "depth": self.depth,
             "skip": self.skip,
         }

@@ -1,8 +1,9 @@
-"""capFC: the fully connected capsule layer that ends an EncapNet."""
+"""capFC, the fully connected capsule layer before an EncapNet's class scores."""
 
 import math
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import whole_number
@@ -10,14 +11,13 @@ from encapnet_tf.arguments import whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapFC(keras.layers.Layer):
-    """capFC: a fully connected layer per capsule component, then squash (section 3.1 of the paper).
+    """Fully connected capsule layer: one matrix per capsule component, then squash (section 3.1 of the paper).
 
-    Component d of every output capsule is a weighted sum of component d of every input capsule: one matrix per
-    component, no bias.
+    Component d of an output capsule is a weighted sum of component d of all input capsules. There is no bias.
 
     Args:
         num_capsules: output capsules (classes).
-        capsule_dim: components of an output capsule, and of an input capsule.
+        capsule_dim: components of an output capsule and of an input capsule.
         kernel_initializer: Keras initializer of the (component, capsules in, capsules out) kernel; None is Glorot
             normal for each component's matrix.
         kernel_regularizer: Keras regularizer or None.
@@ -30,7 +30,7 @@ class CapFC(keras.layers.Layer):
         (batch, num_capsules, capsule_dim).
 
     Raises:
-        ValueError: the input's shape is neither of the two, or a size other than the batch's is unknown.
+        ValueError: the input has another shape, or a size other than the batch's is unknown.
 
     Example:
 
@@ -55,7 +55,8 @@ class CapFC(keras.layers.Layer):
                 f"of known size whose channels are a multiple of {self.capsule_dim}, or capsules "
                 f"(batch, capsules, {self.capsule_dim}). Received: input shape {tuple(input_shape)}."
             )
-        # Keras counts the component axis into a 3-D kernel's fans; the scale takes it out again.
+        # Glorot normal for each component's matrix. Keras multiplies the fans of a 3-D kernel by its first axis, the
+        # components; the scale cancels that factor.
         default = keras.initializers.VarianceScaling(self.capsule_dim, "fan_avg", "untruncated_normal")
         self.kernel = self.add_weight(
             shape=(self.capsule_dim, math.prod(sizes) // self.capsule_dim, self.num_capsules),
@@ -66,17 +67,17 @@ class CapFC(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(shape=(None, *sizes))
 
     def call(self, inputs):
-        return ops.squash(keras.ops.einsum("bid,dio->bod", self._lower_capsules(inputs), self.kernel))
+        return ops.squash(K.einsum("bid,dio->bod", self._lower_capsules(inputs), self.kernel))
 
     def _lower_capsules(self, inputs):
-        """(batch, capsules, capsule_dim) of either kind of input."""
+        """Return the input, a feature map or capsules, as (batch, capsules, capsule_dim)."""
         if len(inputs.shape) == 3:
             return inputs
-        capsules = keras.ops.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))
-        return keras.ops.reshape(capsules, (-1, self.kernel.shape[1], self.capsule_dim))
+        capsules = K.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))
+        return K.reshape(capsules, (-1, self.kernel.shape[1], self.capsule_dim))
 
     def mapped_capsules(self, inputs):
-        """What each lower capsule contributes to each higher one, whose sum is squashed.
+        """Return the votes of the lower capsules for the higher ones; `call` sums and squashes them.
 
         Args:
             inputs: as in `call`.
@@ -84,7 +85,7 @@ class CapFC(keras.layers.Layer):
         Returns:
             (batch, input capsules in the order (capsule, height, width), num_capsules, capsule_dim).
         """
-        return keras.ops.einsum("bid,dio->biod", self._lower_capsules(inputs), self.kernel)
+        return K.einsum("bid,dio->biod", self._lower_capsules(inputs), self.kernel)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.num_capsules, self.capsule_dim)

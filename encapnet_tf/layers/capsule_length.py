@@ -1,4 +1,4 @@
-"""Class scores: the length of each class's capsule."""
+"""Capsule lengths, the class scores of a capsule network."""
 
 import keras
 
@@ -7,13 +7,13 @@ from encapnet_tf import ops
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleLength(keras.layers.Layer):
-    """Length of each capsule: the probability that the class it stands for is present (section 2.2).
+    """Layer that returns the length of each capsule, read as the probability that its class is present (section 2.2).
 
     Call arguments:
         inputs: (batch, num_capsules, capsule_dim).
 
     Returns:
-        Lengths, (batch, num_capsules), in [0, 1) for squashed capsules.
+        (batch, num_capsules), in [0, 1) for squashed capsules.
 
     Example:
 

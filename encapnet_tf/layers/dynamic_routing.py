@@ -1,6 +1,7 @@
-"""Capsule layer with dynamic routing: what capConv replaces."""
+"""Capsule layer with dynamic routing, the iterative routing that capConv is compared with."""
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of
@@ -10,22 +11,24 @@ from encapnet_tf.ops.routing.dynamic_routing import SOFTMAX_OVER
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class DynamicRouting(CapsuleMapping):
-    """Capsule layer of CapNet: maps every lower capsule to every higher one, then routes by agreement (Eq. 1).
+    """Fully connected capsule layer with dynamic routing by agreement (Eq. 1 of the paper), as in CapNet.
 
         c = softmax(b),    s_j = sum_i c_ij v_{j|i},    v_j = squash(s_j),    b_ij <- b_ij + v_{j|i} . v_j
 
-    The mapped activations v_{j|i} never stand in memory: see `ops.dynamic_routing`.
+    v_{j|i} is the vote of lower capsule i for higher capsule j. The votes are never all in memory at once: see
+    `ops.dynamic_routing`.
 
     Args:
         num_capsules: output capsules.
         capsule_dim: components of an output capsule.
         num_input_capsules: capsules of the input at each position; those of one capsule share its matrices.
         iterations: rounds of routing.
-        softmax_over: "output", a lower capsule shares itself out among the higher ones, as published; "input", a higher
-            capsule chooses among the lower ones, as the paper's release does.
+        softmax_over: axis of the softmax. "output": the coefficients of a lower capsule sum to 1 over the higher ones,
+            as published. "input": those of a higher capsule sum to 1 over the lower ones, as in the paper's release.
         kernel_initializer: Keras initializer of the (input capsule, input component, output capsule, output component)
-            kernel; None is normal. With the softmax over "output" its scale is such that independent lower capsules
-            of length 1 make higher ones of about length 1 before the squash; it is 1 over "input".
+            kernel. None is a normal distribution. Its standard deviation with the softmax over "output" is such that
+            independent lower capsules of length 1 give higher ones of about length 1 before the squash; it is 1 with
+            the softmax over "input".
         bias_initializer: Keras initializer of the mapping's bias.
         kernel_regularizer: Keras regularizer or None.
 
@@ -37,7 +40,7 @@ class DynamicRouting(CapsuleMapping):
         (batch, num_capsules, capsule_dim); lengths are in [0, 1).
 
     Raises:
-        ValueError: the input's shape is neither of the two, or a size other than the batch's is unknown.
+        ValueError: the input has another shape, or a size other than the batch's is unknown.
 
     Example:
 
@@ -71,17 +74,17 @@ class DynamicRouting(CapsuleMapping):
         )
         self.softmax_over = one_of("softmax_over", softmax_over, SOFTMAX_OVER)
 
-    def _initial_scale(self):
+    def _initial_stddev(self):
         if self.softmax_over == "input":
-            return 1.0  # a higher capsule may end up with a single lower one
+            return 1.0  # the softmax may put the whole weight of a higher capsule on one lower capsule
         inputs = self.num_input_capsules * self._positions
-        return self.num_capsules / (inputs * self.capsule_dim) ** 0.5  # at first c is 1 / num_capsules
+        return self.num_capsules / (inputs * self.capsule_dim) ** 0.5  # the coefficients c start at 1 / num_capsules
 
     def call(self, inputs):
         outputs = ops.dynamic_routing(
             self.lower_capsules(inputs), self.kernel, self.bias, self.iterations, self.softmax_over
         )
-        return keras.ops.cast(outputs, self.compute_dtype)
+        return K.cast(outputs, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.num_capsules, self.capsule_dim)

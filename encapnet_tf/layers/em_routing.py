@@ -1,6 +1,7 @@
-"""Capsule layer with EM routing: what capConv replaces."""
+"""Capsule layer with EM routing, the iterative routing that capConv is compared with."""
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
@@ -8,37 +9,39 @@ from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class EMRouting(CapsuleMapping):
-    """Capsule layer of CapNet: maps every lower capsule to every higher one, then fits a Gaussian to each (Eqs. 2, 3).
+    """Fully connected capsule layer with EM routing (Eqs. 2 and 3 of the paper), as in CapNet.
 
-    A higher capsule is the mean of the lower capsules assigned to it; its activation tells how tightly they agree. The
-    mapped activations never stand in memory as a whole: see `ops.em_routing`.
+    Each higher capsule is a Gaussian fitted to the votes assigned to it. Its mean is the capsule, and its activation is
+    the higher, the closer together the votes lie. The votes are never all in memory at once: see `ops.em_routing`.
 
     Args:
         num_capsules: output capsules.
         capsule_dim: components of an output capsule.
         num_input_capsules: capsules of the input at each position; those of one capsule share its matrices.
         iterations: rounds of routing.
-        rescale: the release's EM, which stretches costs and distances to -5 to 5 over the higher capsules.
-        inverse_temperature: what the schedule lambda = inverse_temperature * (1 - 0.95^iteration) tends to. None is
-            256 num_capsules / (inputs * capsule_dim), since a cost is a sum over a capsule's share of the inputs and
-            over its components. Differs from the paper: it gives none; the 0.01 that is in use elsewhere (512 inputs, 5
-            capsules of 16) would be 16 for 256, with which a CapNet did not learn the digits.
+        rescale: whether costs and distances are scaled to the range -5 to 5 over the higher capsules, as in the
+            paper's release.
+        inverse_temperature: limit of the schedule lambda = inverse_temperature * (1 - 0.95^iteration). None is
+            256 * num_capsules / (inputs * capsule_dim), since a cost is a sum over a capsule's share of the inputs and
+            over its components. Differs from the paper: it gives no value. The common 0.01 (for 512 inputs and 5
+            capsules of dimension 16) corresponds to a factor of 16 in place of 256, with which a CapNet did not learn
+            the digits.
         kernel_initializer: Keras initializer of the (input capsule, input component, output capsule, output component)
-            kernel; None is standard normal: then costs begin near 0.
+            kernel. None is the standard normal distribution, with which costs start near 0.
         bias_initializer: Keras initializer of the mapping's bias.
         kernel_regularizer: Keras regularizer or None.
 
     Call arguments:
         inputs: a feature map (batch, height, width, channels), channels a multiple of `num_input_capsules` and
             capsule-major; or capsules (batch, capsules, input_dim) in the order (capsule, height, width).
-        activations: how active each of these capsules is: (batch, height, width, num_input_capsules), or
-            (batch, capsules) in the same order. Default: the capsules' lengths.
+        activations: activations of the input capsules, (batch, height, width, num_input_capsules), or
+            (batch, capsules) in the order (capsule, height, width). Default: the capsules' lengths.
 
     Returns:
         Capsules (batch, num_capsules, capsule_dim) and their activations (batch, num_capsules) from 0 to 1.
 
     Raises:
-        ValueError: a shape is none of these, or a size other than the batch's is unknown.
+        ValueError: the inputs or activations have another shape, or a size other than the batch's is unknown.
 
     Example:
 
@@ -73,15 +76,15 @@ class EMRouting(CapsuleMapping):
             **kwargs,
         )
         self.rescale = bool(rescale)
-        self.inverse_temperature = _positive("inverse_temperature", inverse_temperature)
+        self.inverse_temperature = _positive_or_none("inverse_temperature", inverse_temperature)
 
     def build(self, input_shape):
         super().build(input_shape)
         self.beta_u = self.add_weight(shape=(self.num_capsules,), initializer="zeros", name="beta_u")
         self.beta_a = self.add_weight(shape=(self.num_capsules,), initializer="zeros", name="beta_a")
 
-    def _initial_scale(self):
-        return 1.0  # log sigma, the cost of a component, begins near 0
+    def _initial_stddev(self):
+        return 1.0  # log sigma, the cost of a component, starts near 0
 
     def call(self, inputs, activations=None, training=None):
         lower = self.lower_capsules(inputs)
@@ -100,20 +103,20 @@ class EMRouting(CapsuleMapping):
             temperature,
             recompute=bool(training),
         )
-        return keras.ops.cast(capsules, self.compute_dtype), keras.ops.cast(activations, self.compute_dtype)
+        return K.cast(capsules, self.compute_dtype), K.cast(activations, self.compute_dtype)
 
     def _lower_activations(self, activations):
-        """Activations as (batch, num_input_capsules, positions)."""
+        """Return the activations of the input capsules as (batch, num_input_capsules, positions)."""
         shape = tuple(activations.shape[1:])
         if len(shape) == 3 and shape[2] == self.num_input_capsules and shape[0] * shape[1] == self._positions:
-            activations = keras.ops.transpose(activations, (0, 3, 1, 2))
+            activations = K.transpose(activations, (0, 3, 1, 2))
         elif shape != (self.num_input_capsules * self._positions,):
             raise ValueError(
                 f"{self.name} expects an activation for each of its {self.num_input_capsules} x {self._positions} "
                 f"input capsules: (batch, height, width, {self.num_input_capsules}) or (batch, "
                 f"{self.num_input_capsules * self._positions}). Received: shape {tuple(activations.shape)}."
             )
-        return keras.ops.reshape(activations, (-1, self.num_input_capsules, self._positions))
+        return K.reshape(activations, (-1, self.num_input_capsules, self._positions))
 
     def compute_output_shape(self, input_shape):
         batch = input_shape[0]
@@ -127,7 +130,7 @@ class EMRouting(CapsuleMapping):
         }
 
 
-def _positive(name, value):
+def _positive_or_none(name, value):
     if value is not None and not 0 < value < float("inf"):
         raise ValueError(f"{name} must be a positive number or None. Received: {name}={value!r}.")
     return value

@@ -1,11 +1,14 @@
-"""The feedback agreement unit: the paper's regulariser, for any Keras model."""
+"""Feedback agreement unit, the paper's regulariser, as a layer for any Keras model."""
 
 import keras
 from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of, whole_number
-from encapnet_tf.blocks import generator_extractor as feedback_parts
+from encapnet_tf.blocks.feature_extraction import adversarial_features, flatten_features, training_output
+from encapnet_tf.blocks.feedback_extractor import EXTRACTORS, feedback_extractor
+from encapnet_tf.blocks.feedback_generator import GENERATORS, feedback_generator
+from encapnet_tf.blocks.feedback_part import name_or_layer, serialize_name_or_layer
 from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.keras_private import PerReplicaLosses
 from encapnet_tf.ops.replicas import all_gather
@@ -18,39 +21,44 @@ OBJECTIVES = ("minimize", "adversarial", "frozen")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
-    """Feedback agreement unit: asks a higher layer to be able to tell what the lower layer was (section 3.2).
+    """Regulariser: lower-layer features must be recoverable from the higher layer (section 3.2 of the paper).
 
-    In training, a generator maps the higher layer z back to the lower layer's shape, u' = g(z); an extractor maps u'
-    and u to B feature vectors each; their divergence (Eqs. 7 to 11), times `weight`, is added to the model's loss with
-    `add_loss`. The output is z itself: put the unit where z is used next. In inference it does nothing, and
-    `strip_feedback` takes it out.
+        loss term = weight * divergence(f(g(z)), f(u))        (Eqs. 7 to 11)
 
-    The unweighted divergence is logged as a metric under the layer's name, in training only. (Not on the JAX backend,
-    where Keras keeps metrics from layers; `callbacks.CollapseWatch` logs it after each epoch there too.)
+    z is the higher layer's output and u the lower layer's. The generator g maps z back to the shape of u, and the
+    extractor f maps each of the two to one feature vector a sample. The divergence compares the two sets of vectors of
+    a batch. The term is added to the model's loss with `add_loss`, in training only.
+
+    The layer's output is z, unchanged: call it where z is used next. It computes nothing in inference, and
+    `strip_feedback` removes it.
+
+    The unweighted divergence is logged as a metric under the layer's name, in training only. On the JAX backend, where
+    a layer cannot update a metric in the training step, it is not; `callbacks.CollapseWatch` logs the divergence after
+    each epoch on every backend.
 
     Args:
         weight: lambda, the factor of the divergence in the loss (10 in the paper); settable while training, see
             `callbacks.FeedbackWeightSchedule`.
         num_capsules: capsules of both layers, for the "capsule" generator.
-        epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: of the Sinkhorn divergence, as
-            in `ops.sinkhorn_divergence`.
-        generator: "capsule" (a transposed capConv, for feature maps of capsules), "conv" (dense, any channel counts;
-            for feature maps, token sequences and plain features), None (z has the lower layer's shape already) or a
-            Keras layer that maps z to the lower layer's shape.
+        epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: arguments of
+            `ops.sinkhorn_divergence`.
+        generator: "capsule" (a transposed capConv, for feature maps of capsules), "conv" (a dense transposed
+            convolution, for feature maps, token sequences and feature vectors of any channel counts), None (z has the
+            lower layer's shape already) or a Keras layer that maps z to the lower layer's shape.
         extractor: "conv" (two convolutions down to one channel), None (the raw features) or a Keras layer.
-        divergence: "sinkhorn", or "kl": batch mean of KL(softmax f(u) || softmax f(u')) over paired samples. Differs
+        divergence: "sinkhorn", or "kl": batch mean of KL(softmax f(u) || softmax f(g(z))) over paired samples. Differs
             from the paper: it does not define its KL.
-        extractor_objective: what the extractor is trained for. "minimize" the divergence with the rest, as the paper
-            does (the extractor can then make the divergence vanish by itself, by collapsing); "adversarial": maximise
-            it; "frozen": stay as initialised.
+        extractor_objective: training objective of the extractor. "minimize": minimise the divergence as the rest of the
+            network does (the paper's; the extractor can then make the divergence vanish by collapsing to a constant).
+            "adversarial": maximise the divergence. "frozen": keep the initial weights.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
-        sync_replicas: whether the divergence is that of the whole batch where several replicas share it (TensorFlow
-            only), rather than the mean of their shares' divergences; settable. With `synchronized` batch statistics n
-            replicas then equal one.
+        sync_replicas: whether several replicas compute the divergence of the global batch (TensorFlow only), rather
+            than the mean of the divergences of their shares; settable. Together with `synchronized`, training on n
+            replicas equals training on one.
 
     Call arguments:
-        inputs: [higher, lower]: feature maps (batch, height, width, channels), token sequences (batch, tokens,
-            features) or plain features (batch, features).
+        inputs: [higher, lower], two feature maps (batch, height, width, channels), token sequences (batch, tokens,
+            features) or feature vectors (batch, features).
 
     Returns:
         higher, unchanged.
@@ -91,7 +99,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         sync_replicas=False,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)  # the output must be the input, in its own dtype
+        super().__init__(autocast=False, **kwargs)  # the output is the input, in the input's dtype
         check_arguments(epsilon, iterations, solver)
         self.num_capsules = whole_number("num_capsules", num_capsules)
         self.epsilon = float(epsilon)
@@ -105,8 +113,9 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self.relative_epsilon = bool(relative_epsilon)
         self._synchronized = bool(synchronized)
         self.sync_replicas = bool(sync_replicas)
-        self._given_generator = feedback_parts.named_or_layer("generator", generator, feedback_parts.GENERATORS)
-        self._given_extractor = feedback_parts.named_or_layer("extractor", extractor, feedback_parts.EXTRACTORS)
+        # Saved files hold a user's layers under these two attribute names.
+        self._given_generator = name_or_layer("generator", generator, GENERATORS)
+        self._given_extractor = name_or_layer("extractor", extractor, EXTRACTORS)
         self._weight = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(_finite("weight", weight)), trainable=False,
             dtype="float32", autocast=False, name="weight",
@@ -115,7 +124,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Lambda; settable, also while a compiled model trains."""
+        """Factor of the divergence in the loss (lambda); settable, also while a compiled model trains."""
         return float(K.convert_to_numpy(self._weight))
 
     @weight.setter
@@ -141,23 +150,23 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         options = {"synchronized": self._synchronized, "dtype": self.dtype_policy}
         self.generator = self._given_generator
         if isinstance(self.generator, str):
-            self.generator = feedback_parts.generator(
-                self.generator, self.num_capsules, higher_shape, lower_shape, **options
+            self.generator = feedback_generator(
+                self.generator, higher_shape, lower_shape, num_capsules=self.num_capsules, **options
             )
-        generated_shape = higher_shape
+        reconstruction_shape = higher_shape
         if self.generator is not None:
             if not self.generator.built:
                 self.generator.build(higher_shape)
-            generated_shape = tuple(self.generator.compute_output_shape(higher_shape))
-        if generated_shape[1:] != lower_shape[1:]:
-            made = "The higher layer has" if self.generator is None else "The generator makes"
+            reconstruction_shape = tuple(self.generator.compute_output_shape(higher_shape))
+        if reconstruction_shape[1:] != lower_shape[1:]:
+            subject = "The higher layer has" if self.generator is None else "The generator makes"
             raise ValueError(
-                f"{self.name}: {made} shape {generated_shape}; to be compared with the lower layer it must be "
-                f"{lower_shape}."
+                f"{self.name}: {subject} shape {reconstruction_shape}, but the lower layer has shape {lower_shape}. "
+                "Pass a generator that maps to the lower layer's shape."
             )
         self.extractor = self._given_extractor
         if isinstance(self.extractor, str):
-            self.extractor = feedback_parts.extractor(lower_shape, **options)
+            self.extractor = feedback_extractor(lower_shape, **options)
         if self.extractor is not None:
             if not self.extractor.built:
                 self.extractor.build(lower_shape)
@@ -166,7 +175,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     def call(self, inputs, training=None):
         higher, lower = inputs
-        # In a JAX training step Keras gives layers no access to metrics: there the divergence is not logged.
+        # In a JAX training step Keras gives layers no access to metrics.
         self._metric.training = bool(training) and keras.backend.backend() != "jax"
         if training:
             divergence = self.agreement(higher, lower, training=True)
@@ -176,7 +185,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return higher
 
     def agreement(self, higher, lower, training=False):
-        """The unweighted divergence of a batch.
+        """Return the unweighted divergence of a batch.
 
         Args:
             higher, lower: the layers' outputs, as in `call`.
@@ -187,66 +196,63 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         """
         if not self.built:
             self.build([higher.shape, lower.shape])
-        generated = self._extract(self._generate(higher, training), training)
-        lower = self._extract(lower, training)
+        reconstruction = higher if self.generator is None else self.generator(higher, training=training)
+        reconstruction, lower = self._features(reconstruction, training), self._features(lower, training)
         if training and self.sync_replicas:
-            generated, lower = all_gather(generated), all_gather(lower)
-        return self._compare(generated, lower, training)
+            reconstruction, lower = all_gather(reconstruction), all_gather(lower)
+        return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower):
-        """What tells a collapsed extractor from a lower layer that really is told: see `callbacks.CollapseWatch`.
+        """Return metrics that separate extractor collapse from genuine agreement.
 
-        Batch normalisations use the batch's statistics, as in training; no weight or statistic changes.
+        A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
+        Batch normalisations use the batch's statistics, as in training. No weight or moving statistic changes.
 
         Args:
             higher, lower: the layers' outputs for a few images, as in `call`.
 
         Returns:
-            Floats: "divergence" of the extracted features and "raw_divergence" of the features as they are (the unit's
-            own divergence, without extractor); "spread", mean cost between the extracted features of two images, and
-            "raw_spread", that of the lower layer's features as they are.
+            Dictionary of floats. "divergence": of the extracted features. "raw_divergence": of the features before the
+            extractor. "spread": mean cost between the extracted lower-layer features of two images. "raw_spread": mean
+            cost between their features before the extractor.
         """
-        generated = feedback_parts.as_trained(self.generator, higher)
-        extracted, features = (
-            feedback_parts.flattened(feedback_parts.as_trained(self.extractor, x)) for x in (generated, lower)
-        )
-        raw = feedback_parts.flattened(lower)
+        reconstruction = training_output(self.generator, higher)
+        raw_reconstruction, raw_lower = flatten_features(reconstruction), flatten_features(lower)
+        reconstruction_features = flatten_features(training_output(self.extractor, reconstruction))
+        lower_features = flatten_features(training_output(self.extractor, lower))
         values = {
-            "divergence": self._compare(extracted, features),
-            "raw_divergence": self._compare(feedback_parts.flattened(generated), raw),
-            "spread": K.mean(self_cost(features, self.cost)),
-            "raw_spread": K.mean(self_cost(raw, self.cost)),
+            "divergence": self._divergence(reconstruction_features, lower_features),
+            "raw_divergence": self._divergence(raw_reconstruction, raw_lower),
+            "spread": K.mean(self_cost(lower_features, self.cost)),
+            "raw_spread": K.mean(self_cost(raw_lower, self.cost)),
         }
         return {name: float(value) for name, value in values.items()}
 
-    def _generate(self, higher, training):
-        return higher if self.generator is None else self.generator(higher, training=training)
-
-    def _compare(self, generated, lower, training=False):
+    def _divergence(self, reconstruction, lower, training=False):
+        """Return the divergence of two sets of features, each (batch, features)."""
         if self.divergence == "kl":
-            log_p, log_q = K.log_softmax(lower), K.log_softmax(generated)
+            log_p, log_q = K.log_softmax(lower), K.log_softmax(reconstruction)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
-        options = (self.epsilon, self.iterations, self.cost, self.debias, self.differentiate_plan, "sharp")
-        solving = (self.solver, self.relative_epsilon)
-        return ops.sinkhorn_divergence(generated, lower, *options, *solving, training=training)
+        return ops.sinkhorn_divergence(
+            reconstruction,
+            lower,
+            epsilon=self.epsilon,
+            iterations=self.iterations,
+            cost=self.cost,
+            debias=self.debias,
+            differentiate_plan=self.differentiate_plan,
+            solver=self.solver,
+            relative_epsilon=self.relative_epsilon,
+            training=training,
+        )
 
-    def _extract(self, x, training):
-        """(batch, features) of one side, in at least float32."""
-        if self.extractor is not None:
-            x = self._reversed_extractor(x) if training and self._reverses() else self.extractor(x, training=training)
-        return feedback_parts.flattened(x)
-
-    def _reverses(self):
-        return self.extractor_objective == "adversarial"
-
-    def _reversed_extractor(self, x):
-        """The extractor, its own weights' gradient with the sign changed; that of its input stays as it is."""
-        weights = [feedback_parts.reversed_gradient(K.convert_to_tensor(v)) for v in self.extractor.trainable_variables]
-        state = [v.value for v in self.extractor.non_trainable_variables]
-        features, state = self.extractor.stateless_call(weights, state, x, training=True)
-        for variable, value in zip(self.extractor.non_trainable_variables, state, strict=True):
-            variable.assign(value)
-        return features
+    def _features(self, x, training):
+        """Return the extracted features (batch, features) of the lower layer's output or of its reconstruction."""
+        if self.extractor is None:
+            return flatten_features(x)
+        if training and self.extractor_objective == "adversarial":
+            return flatten_features(adversarial_features(self.extractor, x))
+        return flatten_features(self.extractor(x, training=training))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
@@ -261,8 +267,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             "cost": self.cost,
             "debias": self.debias,
             "differentiate_plan": self.differentiate_plan,
-            "generator": feedback_parts.serialized(self._given_generator),
-            "extractor": feedback_parts.serialized(self._given_extractor),
+            "generator": serialize_name_or_layer(self._given_generator),
+            "extractor": serialize_name_or_layer(self._given_extractor),
             "divergence": self.divergence,
             "extractor_objective": self.extractor_objective,
             "solver": self.solver,
@@ -273,13 +279,13 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
 
 def units_of(model):
-    """The feedback agreement units of a model and of the models nested in it.
+    """List the feedback agreement units of a model and of the models nested in it.
 
     Args:
         model: a Keras model.
 
     Returns:
-        List of `FeedbackAgreement`.
+        List of `FeedbackAgreement` layers.
     """
     units = []
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""Squash as a layer, for use in any convolutional network."""
+"""Squash, the nonlinearity of capsules, as a layer for any network."""
 
 import keras
 
@@ -8,17 +8,19 @@ from encapnet_tf.arguments import whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class Squash(keras.layers.Layer):
-    """Squashes each capsule of a tensor: v = |s|^2 / (1 + |s|^2) * s / |s| (section 2.1 of the paper).
+    """Layer that squashes each capsule to a length in [0, 1) (section 2.1 of the paper).
+
+        v = |s|^2 / (1 + |s|^2) * s / |s|
 
     Args:
-        capsule_dim: components of a capsule. The last axis is read as capsules, capsule-major
+        capsule_dim: components of a capsule. The last axis is read as capsules in capsule-major order
             (channel = capsule * capsule_dim + component), so any feature map can be squashed.
 
     Call arguments:
         inputs: (..., num_capsules * capsule_dim).
 
     Returns:
-        Tensor of the shape of `inputs`; every capsule's length is in [0, 1).
+        Tensor of the shape of `inputs`.
 
     Raises:
         ValueError: `capsule_dim` does not divide the last axis.

@@ -1,16 +1,16 @@
-"""A loss as a metric."""
+"""Metric that logs a loss by itself, without the terms that layers add to it."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class ClassLoss(keras.metrics.MeanMetricWrapper):
-    """The class loss alone, logged beside a loss that has the feedback units' divergences in it.
+    """Mean of a classification loss as a metric, without the feedback units' terms that the total loss includes.
 
     Args:
-        loss: a Keras loss, labels and lengths in.
-        name: what the log calls it.
-        dtype: of its sum.
+        loss: a Keras loss of labels and capsule lengths.
+        name: name of the metric in the logs.
+        dtype: dtype of the mean.
 
     Example:
 

@@ -1,22 +1,25 @@
-"""The margin loss of capsule networks."""
+"""Margin loss, the classification loss of capsule networks."""
 
 import keras
-from keras import ops
+from keras import ops as K
 
 from encapnet_tf.losses.targets import class_targets
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class MarginLoss(keras.losses.Loss):
-    """Margin loss, the paper's L_margin (section 3.2): sum over classes, mean over the batch, of
+    """Margin loss on capsule lengths, L_margin in section 3.2 of the paper.
 
-        T * max(0, m+ - |v|)^2 + down_weight * (1 - T) * max(0, |v| - m-)^2
+        loss = sum over classes of    T * max(0, m+ - |v|)^2 + down_weight * (1 - T) * max(0, |v| - m-)^2
+
+    T is 1 for the true class and 0 for the others, |v| the length of a class's capsule. The mean is taken over the
+    batch.
 
     Args:
-        positive_margin: m+, the length that the true class's capsule should reach.
-        negative_margin: m-, the length that the others should stay below.
-        down_weight: weight of the absent classes' term.
-        reduction, name, dtype: as in any Keras loss.
+        positive_margin: m+, the least length of the true class's capsule without loss.
+        negative_margin: m-, the greatest length of the other capsules without loss.
+        down_weight: weight of the other classes' terms.
+        reduction, name, dtype: arguments of `keras.losses.Loss`.
 
     Call arguments:
         y_true: integer labels (batch,) or (batch, 1), or one-hot (or soft) rows (batch, classes). With a
@@ -47,11 +50,11 @@ class MarginLoss(keras.losses.Loss):
         self.down_weight = float(down_weight)
 
     def call(self, y_true, y_pred):
-        y_pred = ops.convert_to_tensor(y_pred)
+        y_pred = K.convert_to_tensor(y_pred)
         targets = class_targets(y_true, y_pred)
-        present = targets * ops.square(ops.relu(self.positive_margin - y_pred))
-        absent = (1.0 - targets) * ops.square(ops.relu(y_pred - self.negative_margin))
-        return ops.sum(present + self.down_weight * absent, axis=-1)
+        present = targets * K.square(K.relu(self.positive_margin - y_pred))
+        absent = (1.0 - targets) * K.square(K.relu(y_pred - self.negative_margin))
+        return K.sum(present + self.down_weight * absent, axis=-1)
 
     def get_config(self):
         return {

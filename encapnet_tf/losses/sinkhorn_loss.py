@@ -1,6 +1,7 @@
-"""The Sinkhorn divergence as a Keras loss: optimal transport without capsules."""
+"""Sinkhorn divergence as a Keras loss, for optimal transport in any model."""
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of
@@ -13,20 +14,22 @@ from encapnet_tf.ops.transport.sinkhorn_divergence import VALUES
 class SinkhornLoss(keras.losses.Loss):
     """Sinkhorn divergence between a batch of targets and a batch of predictions, as two sets of points.
 
-    It compares the batches as a whole, 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true) (Eq. 11 of the
-    paper): which target comes with which prediction does not matter.
+        loss = 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true)        (Eq. 11 of the paper)
+
+    It compares the two sets as a whole: the order of the targets does not matter.
 
     Args:
-        epsilon, iterations, cost, debias, differentiate_plan, value, solver, relative_epsilon: as in
+        epsilon, iterations, cost, debias, differentiate_plan, value, solver, relative_epsilon: arguments of
             `ops.sinkhorn_divergence`.
-        name, dtype: as in any Keras loss.
+        name, dtype: arguments of `keras.losses.Loss`.
 
     Call arguments:
         y_true: (batch, ...), flattened to (batch, features).
-        y_pred: of the same shape.
+        y_pred: tensor of the shape of `y_true`.
 
     Raises:
-        ValueError: the shapes differ, a choice is unknown, or sample weights are given: a divergence of sets has none.
+        ValueError: the shapes differ, a choice is unknown, or sample weights are passed, which a divergence of sets
+            cannot have.
 
     Example:
 
@@ -63,7 +66,7 @@ class SinkhornLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
-            raise ValueError("SinkhornLoss compares whole batches; it cannot take sample_weight.")
+            raise ValueError("SinkhornLoss compares whole batches and cannot take sample_weight. Leave it out.")
         return super().__call__(y_true, y_pred)
 
     def call(self, y_true, y_pred):
@@ -72,18 +75,18 @@ class SinkhornLoss(keras.losses.Loss):
                 f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and "
                 f"{tuple(y_pred.shape)}."
             )
-        y_true, y_pred = (keras.ops.reshape(y, (keras.ops.shape(y)[0], -1)) for y in (y_true, y_pred))
+        y_true, y_pred = (K.reshape(y, (K.shape(y)[0], -1)) for y in (y_true, y_pred))
         return ops.sinkhorn_divergence(
             y_pred,
             y_true,
-            self.epsilon,
-            self.iterations,
-            self.cost,
-            self.debias,
-            self.differentiate_plan,
-            self.value,
-            self.solver,
-            self.relative_epsilon,
+            epsilon=self.epsilon,
+            iterations=self.iterations,
+            cost=self.cost,
+            debias=self.debias,
+            differentiate_plan=self.differentiate_plan,
+            value=self.value,
+            solver=self.solver,
+            relative_epsilon=self.relative_epsilon,
         )
 
     def get_config(self):

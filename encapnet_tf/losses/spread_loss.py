@@ -1,20 +1,23 @@
-"""The spread loss of EM-routed capsules."""
+"""Spread loss, the classification loss of EM-routed capsules."""
 
 import keras
-from keras import ops
+from keras import ops as K
 
 from encapnet_tf.losses.targets import class_targets
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SpreadLoss(keras.losses.Loss):
-    """Spread loss: sum over the wrong classes i, mean over the batch, of max(0, margin - (a_t - a_i))^2.
+    """Spread loss on capsule lengths: penalises classes whose length comes within a margin of the true class's.
 
-    a_t is the true class's length. The margin can be raised while training: `callbacks.SpreadMarginSchedule`.
+        loss = sum over the other classes i of    max(0, margin - (a_t - a_i))^2
+
+    a_t is the length of the true class's capsule, a_i that of class i. The mean is taken over the batch. The callback
+    `callbacks.SpreadMarginSchedule` raises the margin during training.
 
     Args:
-        margin: how far the true class should lead, in (0, 1].
-        reduction, name, dtype: as in any Keras loss.
+        margin: least distance from the true class's length without loss, in (0, 1].
+        reduction, name, dtype: arguments of `keras.losses.Loss`.
 
     Call arguments:
         y_true: integer labels (batch,) or (batch, 1), or one-hot rows (batch, classes). With a single
@@ -34,24 +37,24 @@ class SpreadLoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if not 0 < margin <= 1:
             raise ValueError(f"margin must be in (0, 1]. Received: margin={margin!r}.")
-        # A variable, so that a compiled training step sees the callback's new value.
+        # A variable, so that a compiled training step reads the value that a callback sets.
         self._margin = keras.Variable(float(margin), trainable=False, dtype="float32", name="margin")
 
     @property
     def margin(self) -> float:
-        """The margin in force; settable."""
-        return float(ops.convert_to_numpy(self._margin))
+        """Current margin; settable, also while a compiled model trains."""
+        return float(K.convert_to_numpy(self._margin))
 
     @margin.setter
     def margin(self, value):
         self._margin.assign(value)
 
     def call(self, y_true, y_pred):
-        y_pred = ops.convert_to_tensor(y_pred)
+        y_pred = K.convert_to_tensor(y_pred)
         targets = class_targets(y_true, y_pred)
-        true_length = ops.sum(targets * y_pred, axis=-1, keepdims=True)
-        hinge = ops.relu(ops.cast(self._margin, y_pred.dtype) - (true_length - y_pred))
-        return ops.sum((1.0 - targets) * ops.square(hinge), axis=-1)
+        true_length = K.sum(targets * y_pred, axis=-1, keepdims=True)
+        hinge = K.relu(K.cast(self._margin, y_pred.dtype) - (true_length - y_pred))
+        return K.sum((1.0 - targets) * K.square(hinge), axis=-1)
 
     def get_config(self):
         return {**super().get_config(), "margin": float(f"{self.margin:.7g}")}

@@ -1,4 +1,4 @@
-"""CapNet: the six-layer network with iterative routing that EncapNet is compared with."""
+"""CapNet, the six-layer network with iterative routing that EncapNet is compared with."""
 
 import keras
 
@@ -6,7 +6,8 @@ from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.blocks.capsules_of_length import CapsulesOfLength
 from encapnet_tf.layers import CapsuleLength, DynamicRouting, EMRouting, GroupedConv2D, Squash
 from encapnet_tf.models.capsule_model import CapsuleModel
-from encapnet_tf.models.network_parts import at_least_float32, conv_norm_relu, conv_stack, feedback_units, image_input
+from encapnet_tf.models.feedback_pairs import module_placement
+from encapnet_tf.models.stem_and_head import conv_norm_relu, conv_stack, full_precision_dtype, image_input
 
 ROUTINGS = ("dynamic", "em")
 
@@ -27,38 +28,39 @@ def CapNet(
     bias_initializer="zeros",
     name="capnet",
 ):
-    """Builds the CapNet of Table 1: row (a) with `routing="dynamic"`, row (b) with "em".
+    """Build the CapNet of Table 1: row (a) with `routing="dynamic"`, row (b) with "em".
 
-    Four convolutions (stem 32, 64, 128 at stride 2, 256 at stride 2) to 32 capsules of dimension 8 at each position,
-    squashed; a capsule layer to as many capsules of dimension 16 as there are (2048 for 32-pixel images); a second one
-    to the classes. 9,913,600 trainable parameters with dynamic routing for 10 classes of 32x32x3 images, 9,991,508 with
-    EM.
+    It has four convolutions (32, 64, 128 and 256 channels, the last two at stride 2), whose output is squashed as 32
+    capsules of dimension 8 at each position; a capsule layer to as many capsules of dimension 16 (2048 for 32-pixel
+    images); and a capsule layer to the classes. Trainable parameters for 10 classes of 32x32x3 images: 9,913,600 with
+    dynamic routing, 9,991,508 with EM routing.
 
-    EM routing needs activations. The paper's parameters fit two convolutions that make them, one for each capsule
-    layer; ours are 3x3 at stride 2 beside the fourth convolution. The second layer's inputs are as active as both its
-    convolution and the first layer's routing say. Class capsules are as long as their activations.
+    EM routing needs activations of the input capsules. The paper does not describe them, but its number of parameters
+    fits one convolution for each capsule layer. Ours are 3x3 at stride 2, in parallel with the fourth convolution. The
+    second capsule layer multiplies its convolution's activations by those of the first layer's routing. The length of a
+    class capsule is its activation.
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
         classes: number of classes.
         routing: "dynamic" or "em".
-        num_capsules: capsules at each position; the convolutions' widths are 1, 2, 4 and 8 times as many.
+        num_capsules: capsules at each position; the convolutions have 1, 2, 4 and 8 times as many channels.
         iterations: rounds of routing.
-        softmax_over: of dynamic routing, as in `layers.DynamicRouting`.
-        rescale: of EM routing, as in `layers.EMRouting`.
-        feedback: "half" or "two" puts a feedback agreement unit from the first capsule layer's output to its input.
-            (The paper gives CapNet none.)
+        softmax_over: argument of `layers.DynamicRouting`.
+        rescale: argument of `layers.EMRouting`.
+        feedback: "half" or "two" for a feedback agreement unit from the first capsule layer's output to its input, or
+            None (the paper's).
         feedback_options: arguments of `layers.FeedbackAgreement`.
-        include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
-        synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
-            settable.
-        kernel_initializer, bias_initializer: for every convolution before the capsule layers.
+        include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
+        synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
+            attribute of this name.
+        kernel_initializer, bias_initializer: Keras initializers of every convolution before the capsule layers.
         name: the model's name.
 
     Returns:
         A functional Keras model: images (batch, height, width, channels) -> capsule lengths (batch, classes). The class
         capsules are the output of the layer "class_capsules", (batch, classes, 16); the first capsule layer is named
-        "routing1", EM's second "routing2".
+        "routing1". With EM routing the second is named "routing2".
 
     Raises:
         ValueError: a choice is unknown or a size is not positive.
@@ -71,50 +73,60 @@ def CapNet(
     one_of("routing", routing, ROUTINGS)
     whole_number("classes", classes)
     widths = [whole_number("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
-    units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
-    unit = units("routing1", depth=0).get("half")
+    placement = module_placement(
+        feedback,
+        {"routing1": ["routing1_map"]},
+        lowest="primary_capsules",
+        num_capsules=num_capsules,
+        synchronized=synchronized,
+        options=feedback_options,
+    )
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
-    routed = {"num_input_capsules": num_capsules, "iterations": iterations}
+    options = {"num_input_capsules": num_capsules, "iterations": iterations}
 
     inputs, x = image_input(input_shape, include_rescaling)
-    x = conv_stack(x, widths[:3], (1, 1, 2), synchronized, **convolutions)
-    lower = conv_norm_relu(x, widths[3], 2, "conv4", synchronized, **convolutions)
-    lower = Squash(8, name="primary_capsules")(lower)
-    height, width = lower.shape[1:3]
-    higher = num_capsules * height * width  # 2048 of 32 x 8 x 8
+    x = conv_stack(x, widths[:3], (1, 1, 2), synchronized=synchronized, **convolutions)
+    primary = conv_norm_relu(x, widths[3], 2, "conv4", synchronized=synchronized, **convolutions)
+    primary = placement.after_layer("primary_capsules", Squash(8, name="primary_capsules")(primary))
+    height, width = primary.shape[1:3]
+    capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
-    def with_unit(capsules):
-        if unit is None:
+    def regularise(capsules):
+        """Return the first capsule layer's output, as a feature map behind its feedback unit if there is one."""
+        if feedback is None:
             return capsules
-        return unit([_as_map(capsules, num_capsules, height, width), lower])
+        return placement.after_layer("routing1_map", _as_map(capsules, num_capsules, height, width))
 
-    dtype = at_least_float32()
+    dtype = full_precision_dtype()
     if routing == "dynamic":
-        x = DynamicRouting(higher, 16, softmax_over=softmax_over, name="routing1", **routed)(lower)
-        x = with_unit(x)
-        x = DynamicRouting(classes, 16, softmax_over=softmax_over, name="class_capsules", dtype=dtype, **routed)(x)
+        options["softmax_over"] = softmax_over
+        x = DynamicRouting(capsule_count, 16, name="routing1", **options)(primary)
+        x = DynamicRouting(classes, 16, name="class_capsules", dtype=dtype, **options)(regularise(x))
     else:
-        activations = [_activations(x, num_capsules, f"activations{i}", convolutions) for i in (1, 2)]
-        x, agreed = EMRouting(higher, 16, rescale=rescale, name="routing1", **routed)(lower, activations[0])
-        both = keras.layers.Multiply(name="activations")([_as_vector(activations[1], "activations2_vector"), agreed])
-        x, agreed = EMRouting(classes, 16, rescale=rescale, name="routing2", dtype=dtype, **routed)(with_unit(x), both)
-        x = CapsulesOfLength(name="class_capsules", dtype=dtype)(x, agreed)
+        options["rescale"] = rescale
+        first, second = (_activations(x, num_capsules, f"activations{i}", convolutions) for i in (1, 2))
+        x, activations = EMRouting(capsule_count, 16, name="routing1", **options)(primary, first)
+        second = _as_vector(second, "activations2_vector")
+        activations = keras.layers.Multiply(name="activations")([second, activations])
+        x = regularise(x)
+        x, activations = EMRouting(classes, 16, name="routing2", dtype=dtype, **options)(x, activations)
+        x = CapsulesOfLength(name="class_capsules", dtype=dtype)(x, activations)
     return CapsuleModel(inputs, CapsuleLength(name="lengths", dtype=dtype)(x), name=name)
 
 
 def _activations(x, num_capsules, name, options):
-    """How active each capsule of the map beside is: (batch, height, width, num_capsules), 0 to 1."""
+    """Return activations of the primary capsules from 0 to 1, (batch, height, width, num_capsules)."""
     x = GroupedConv2D(num_capsules, 3, 2, name=f"{name}_conv", **options)(x)
     return keras.layers.Activation("sigmoid", name=name)(x)
 
 
 def _as_vector(x, name):
-    """(batch, height, width, capsules) -> (batch, capsules) in the order (capsule, height, width)."""
+    """Flatten (batch, height, width, capsules) to (batch, capsules) in the order (capsule, height, width)."""
     return keras.layers.Flatten(name=name)(keras.layers.Permute((3, 1, 2), name=f"{name}_order")(x))
 
 
 def _as_map(capsules, num_capsules, height, width):
-    """(batch, capsules, dim), in the order (capsule, height, width), -> (batch, height, width, channels)."""
+    """Reshape capsules (batch, capsules, capsule_dim) to a feature map (batch, height, width, channels)."""
     x = keras.layers.Reshape((num_capsules, height, width, -1), name="routing1_grid")(capsules)
     x = keras.layers.Permute((2, 3, 1, 4), name="routing1_order")(x)
     return keras.layers.Reshape((height, width, -1), name="routing1_map")(x)

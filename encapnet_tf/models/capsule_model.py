@@ -1,11 +1,11 @@
-"""The model class that every builder returns."""
+"""Model class of the networks that the builders return."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleModel(keras.Model):
-    """A functional Keras model whose batch normalisations can be synchronised over replicas at once.
+    """Functional Keras model with one switch for the synchronisation of all its batch normalisations.
 
     Attributes:
         synchronized: whether the batch statistics of all layers are taken over all replicas (TensorFlow only). Set it

@@ -1,10 +1,11 @@
-"""EncapNet: the paper's network of encapsulated modules."""
+"""EncapNet, the paper's capsule network of encapsulated modules."""
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import CapConvModule
-from encapnet_tf.models.network_parts import capsule_classifier, conv_norm_relu, feedback_units, image_input
+from encapnet_tf.models.feedback_pairs import module_placement
+from encapnet_tf.models.stem_and_head import capsule_classifier, conv_norm_relu, image_input
 
-_LARGE = 96  # pixels a side, from which on "auto" takes the large stem
+_LARGE_STEM_FROM_PIXELS = 96  # smaller side of the image from which on stem="auto" is the large stem
 
 
 def EncapNet(
@@ -27,11 +28,11 @@ def EncapNet(
     bias_initializer="zeros",
     name="encapnet",
 ):
-    """Builds an EncapNet (section 3.1, Table 2): stem, encapsulated modules, capFC, capsule lengths.
+    """Build an EncapNet: stem, encapsulated modules, capFC, capsule lengths (section 3.1 and Table 2 of the paper).
 
-    stem (3x3 convolution to `num_capsules` channels, BatchNorm, ReLU) -> one module per entry of `depths` -> capFC to
-    `classes` capsules. Depth = 2 + sum(N_i + 1). The modules' layers lie flat in the model's graph, named
-    `module1_type1`, `module1_type2_1`, ..., so each can be tapped by name.
+    The stem is a 3x3 convolution to `num_capsules` channels, BatchNorm and ReLU. There is one module for each entry of
+    `depths`, and the capFC has `classes` capsules. The network has 2 + sum(depth + 1) layers. The modules' layers lie
+    flat in the model's graph, named `module1_type1`, `module1_type2_1`, ..., so that `get_layer` finds each.
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
@@ -43,20 +44,21 @@ def EncapNet(
         routing: "master_aide" or "master", for all modules or one per module.
         coefficients: "own", "cross" or "both", for all modules or one per module.
         skip: "both", "type1", "type2" or "none".
-        feedback: feedback agreement units in every module, a regulariser that acts in training only: "half" (from the
-            middle type II layer to the module's input), "same" (from the module's output to its type I output), "two"
-            (both, the paper's final model) or None. A module without type II layers has no "same" unit.
+        feedback: feedback agreement units in every module, a regulariser that acts in training only. "half": from the
+            middle type II layer (the type I layer if there is no other) to the module's input. "same": from the
+            module's output to its type I output. "two": both, the paper's final model; a module without type II layers
+            has the "half" unit only. None: no units.
         feedback_options: arguments of `layers.FeedbackAgreement`, for example {"weight": 10.0, "epsilon": 1.0}.
-        include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
-        stem: "small", one 3x3 convolution at full size, as the paper has it for 32 pixels; "large", a 7x7 and a 3x3
-            convolution, each with BatchNorm, ReLU and stride 2, so that images of 128 and 224 pixels reach the first
-            module at 32 and 56; or "auto", "large" where both sides of the image have at least 96 pixels. Differs from
-            the paper: it does not say how its larger networks begin.
-        aide_excludes_own: whether aides are blind to the output capsule's own input capsule.
-        synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
-            settable.
-        kernel_initializer, bias_initializer: for every convolution. The release has Glorot normal kernels and biases
-            drawn from N(0, 1): `bias_initializer=keras.initializers.RandomNormal(stddev=1.0)`.
+        include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
+        stem: "small": one 3x3 convolution at full size, the paper's for 32 pixels. "large": a 7x7 and a 3x3
+            convolution, each with BatchNorm, ReLU and stride 2, so that the first module works at 32 and 56 pixels for
+            images of 128 and 224. "auto": "large" if both sides of the image have at least 96 pixels, else "small".
+            Differs from the paper: it does not give the stem of its larger networks.
+        aide_excludes_own: whether the aide of output capsule j leaves out input capsule j.
+        synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
+            attribute of this name.
+        kernel_initializer, bias_initializer: Keras initializers of every convolution. The release has Glorot normal
+            kernels and biases drawn from N(0, 1): `bias_initializer=keras.initializers.RandomNormal(stddev=1.0)`.
         name: the model's name.
 
     Returns:
@@ -64,7 +66,7 @@ def EncapNet(
         capsules are the output of the layer "class_capsules", (batch, classes, capsule_dims[-1]).
 
     Raises:
-        ValueError: a per-module argument has another length than `depths`, or a choice is unknown.
+        ValueError: a sequence has another length than `depths`, or a choice is unknown.
 
     Example:
 
@@ -85,18 +87,32 @@ def EncapNet(
                 f"EncapNet needs one entry of {key} per module, {modules} as in depths={depths} (at least 1). "
                 f"Received: {key}={value!r}."
             )
-    units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
+    depths = [whole_number("an entry of depths", depth, least=0) for depth in depths]
+    layer_names = {
+        f"module{i}": [f"module{i}_type1", *(f"module{i}_type2_{j + 1}" for j in range(depth))]
+        for i, depth in enumerate(depths, start=1)
+    }
+    placement = module_placement(
+        feedback,
+        layer_names,
+        lowest="stem_relu",
+        num_capsules=num_capsules,
+        synchronized=synchronized,
+        options=feedback_options,
+    )
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
 
     inputs, x = image_input(input_shape, include_rescaling)
     channels = whole_number("num_capsules", num_capsules)
     if one_of("stem", stem, ("auto", "small", "large")) == "auto":
-        stem = "large" if min(input_shape[:2]) >= _LARGE else "small"
+        stem = "large" if min(input_shape[:2]) >= _LARGE_STEM_FROM_PIXELS else "small"
+    stem_options = {"synchronized": synchronized, **convolutions}
     if stem == "large":
-        x = conv_norm_relu(x, channels, 2, "stem_large", synchronized, kernel_size=7, **convolutions)
-    x = conv_norm_relu(x, channels, 2 if stem == "large" else 1, "stem", synchronized, **convolutions)
+        x = conv_norm_relu(x, channels, 2, "stem_large", kernel_size=7, **stem_options)
+    x = conv_norm_relu(x, channels, 2 if stem == "large" else 1, "stem", **stem_options)
+    x = placement.after_layer("stem_relu", x)
     for i, depth in enumerate(depths):
-        x = CapConvModule(
+        module = CapConvModule(
             per_module["capsule_dims"][i],
             num_capsules,
             depth,
@@ -108,7 +124,8 @@ def EncapNet(
             synchronized=synchronized,
             name=f"module{i + 1}",
             **convolutions,
-        ).connect(x, **units(f"module{i + 1}", depth))
+        )
+        x = module.connect(x, placement.after_layer)
     return capsule_classifier(inputs, x, classes, per_module["capsule_dims"][-1], name)
 
 
@@ -119,19 +136,19 @@ def _per_module(name, value):
 
 
 def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
-    """Builds EncapNet-18, the paper's main network (Table 2, N = 3; "v1" in Table 4).
+    """Build EncapNet-18, the paper's main network (Table 2, N = 3; "v1" in Table 4).
 
-    1,743,680 trainable parameters with `routing="master"` for 10 classes of 32x32x3 images; 36,544,064 with the default
-    master/aide routing (36,474,944 with `coefficients="own"` or `"cross"`). The release trains the same with
-    `depths=(2, 2, 2, 2)`.
+    Trainable parameters for 10 classes of 32x32x3 images: 1,743,680 with `routing="master"`; 36,544,064 with the
+    default master/aide routing, or 36,474,944 with `coefficients="own"` or `"cross"`. The release trains this network
+    with `depths=(2, 2, 2, 2)`.
 
     Args:
         input_shape: (height, width, channels).
         classes: number of classes.
-        **options: as `EncapNet`.
+        **options: further arguments of `EncapNet`.
 
     Returns:
-        A functional Keras model, as `EncapNet`.
+        A functional Keras model, as from `EncapNet`.
 
     Example:
 
@@ -142,18 +159,18 @@ def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
 
 
 def EncapNet101(input_shape=(32, 32, 3), classes=10, **options):
-    """Builds EncapNet-101, "v2" in Table 4: deeper, with master-only layers in the first two modules.
+    """Build EncapNet-101, the deep network with master-only layers in its first two modules ("v2" in Table 4).
 
-    Differs from the paper: it gives no split of its 101 layers; ours is depths (30, 40, 20, 5), modules 1 and 2 master
-    alone, 3 and 4 master/aide.
+    Differs from the paper: it does not say how its 101 layers are divided. Ours are depths (30, 40, 20, 5), with master
+    routing in modules 1 and 2 and master/aide routing in modules 3 and 4.
 
     Args:
         input_shape: (height, width, channels).
         classes: number of classes.
-        **options: as `EncapNet`.
+        **options: further arguments of `EncapNet`.
 
     Returns:
-        A functional Keras model, as `EncapNet`.
+        A functional Keras model, as from `EncapNet`.
 
     Example:
 

@@ -1,8 +1,9 @@
-"""EncapNet-6: the six-layer capsule network of the paper's Table 1."""
+"""EncapNet-6, the six-layer capsule network of the paper's Table 1."""
 
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers import CapConvModule
-from encapnet_tf.models.network_parts import capsule_classifier, conv_stack, feedback_units, image_input
+from encapnet_tf.models.feedback_pairs import module_placement
+from encapnet_tf.models.stem_and_head import capsule_classifier, conv_stack, image_input
 
 
 def EncapNet6(
@@ -20,24 +21,25 @@ def EncapNet6(
     bias_initializer="zeros",
     name="encapnet6",
 ):
-    """Builds the six-layer EncapNet of Table 1: row (e) with `routing="master"`, row (f) with "master_aide".
+    """Build the six-layer EncapNet of Table 1: row (e) with `routing="master"`, row (f) with "master_aide".
 
-    Four convolutions (stem 32, 64, 128 at stride 2, 256 at stride 2), one capConv from 32 capsules of dimension 8 to 32
-    of dimension 16 (kernel 3, stride 2, with its shortcut), capFC. Trainable parameters for 10 classes of 32x32x3
-    images: 1,689,856 with "master" (25.8 "Mb" as Table 1 counts, parameters * 16 / 2^20); 8,133,440 with "master_aide"
-    (124.1). Differs from the paper: its 60.68 for row (f) follows from no detail that it gives.
+    It has four convolutions (32, 64, 128 and 256 channels, the last two at stride 2), one capConv from 32 capsules of
+    dimension 8 to 32 of dimension 16 (kernel 3, stride 2, with a shortcut), and a capFC. Trainable parameters for 10
+    classes of 32x32x3 images: 1,689,856 with "master" and 8,133,440 with "master_aide", which are 25.8 and 124.1 "Mb"
+    as Table 1 counts (parameters * 16 / 2^20). Differs from the paper: nothing that it describes gives its 60.68 for
+    row (f).
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
         classes: number of classes.
-        routing, coefficients, aide_excludes_own: of the capConv layer, as in `layers.CapConv2D`.
+        routing, coefficients, aide_excludes_own: arguments of the capConv layer, `layers.CapConv2D`.
         num_capsules: capsules of the capConv layer; the convolutions' widths are 1, 2, 4 and 8 times as many.
-        feedback: "half" or "two" puts a feedback agreement unit from the capConv's output to its input; None does not.
+        feedback: "half" or "two" for a feedback agreement unit from the capConv's output to its input, or None.
         feedback_options: arguments of `layers.FeedbackAgreement`.
-        include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
-        synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
-            settable.
-        kernel_initializer, bias_initializer: for every convolution.
+        include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
+        synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
+            attribute of this name.
+        kernel_initializer, bias_initializer: Keras initializers of every convolution.
         name: the model's name.
 
     Returns:
@@ -51,12 +53,20 @@ def EncapNet6(
     >>> EncapNet6((28, 20, 1), classes=3, routing="master", num_capsules=4).output_shape
     (None, 3)
     """
-    units = feedback_units(feedback, num_capsules, synchronized, feedback_options)
+    placement = module_placement(
+        feedback,
+        {"module1": ["module1_type1"]},
+        lowest="conv4_relu",
+        num_capsules=num_capsules,
+        synchronized=synchronized,
+        options=feedback_options,
+    )
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
     inputs, x = image_input(input_shape, include_rescaling)
     widths = [whole_number("num_capsules", num_capsules) * factor for factor in (1, 2, 4, 8)]
-    x = conv_stack(x, widths, (1, 1, 2, 2), synchronized, **convolutions)
-    x = CapConvModule(
+    x = conv_stack(x, widths, (1, 1, 2, 2), synchronized=synchronized, **convolutions)
+    x = placement.after_layer("conv4_relu", x)
+    module = CapConvModule(
         16,
         num_capsules,
         depth=0,
@@ -67,5 +77,6 @@ def EncapNet6(
         synchronized=synchronized,
         name="module1",
         **convolutions,
-    ).connect(x, **units("module1", depth=0))
+    )
+    x = module.connect(x, placement.after_layer)
     return capsule_classifier(inputs, x, classes, 16, name)

@@ -1,10 +1,11 @@
-"""PlainCNN: the six-layer networks without capsules that CapNet and EncapNet are compared with."""
+"""PlainCNN, the six-layer network without capsules that CapNet and EncapNet are compared with."""
 
 from encapnet_tf.arguments import one_of, whole_number
-from encapnet_tf.models.network_parts import conv_norm_relu, conv_stack, feedback_units, image_input, plain_classifier
+from encapnet_tf.models.feedback_pairs import module_placement
+from encapnet_tf.models.stem_and_head import conv_norm_relu, conv_stack, image_input, plain_classifier
 
-# Widths of the five convolutions for 32 capsules' worth of channels. The paper's text gives none: "same_shape" has the
-# blob shapes of CapNet, "similar_params" comes to the paper's number of parameters.
+# Output channels of the five convolutions if num_capsules is 32. The paper gives none: "same_shape" are those of
+# CapNet's feature maps, "similar_params" give the paper's number of parameters.
 WIDTHS = {"same_shape": (32, 64, 128, 256, 512), "similar_params": (32, 256, 512, 512, 1300)}
 
 
@@ -21,23 +22,24 @@ def PlainCNN(
     bias_initializer="zeros",
     name="plaincnn",
 ):
-    """Builds the vanilla CNN of Table 1: row (c) with `width="same_shape"`, row (d) with "similar_params".
+    """Build the vanilla CNN of Table 1: row (c) with `width="same_shape"`, row (d) with "similar_params".
 
-    Five 3x3 convolutions with BatchNorm and ReLU (the third and fourth at stride 2), mean over positions, dense layer,
-    softmax. 1,575,690 trainable parameters for 10 classes of 32x32x3 images, 9,624,782 with "similar_params".
+    It has five 3x3 convolutions with BatchNorm and ReLU (the third and fourth at stride 2), the mean over positions, a
+    dense layer and a softmax. Trainable parameters for 10 classes of 32x32x3 images: 1,575,690 with "same_shape",
+    9,624,782 with "similar_params".
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
         classes: number of classes.
-        width: "same_shape", the blob shapes of CapNet; or "similar_params", as many parameters as CapNet has.
-        num_capsules: capsules that a feature map would be read as: every width is in proportion to it.
-        feedback: "half" or "two" puts a feedback agreement unit from the fifth convolution's output to its input; None
-            does not.
-        feedback_options: arguments of `layers.FeedbackAgreement`; the generator is "conv" unless they say otherwise.
-        include_rescaling: whether images come with pixels from 0 to 255, rescaled to 0 to 1 by the first layer.
-        synchronized: whether batch statistics are taken over all replicas; the model's attribute of that name is
-            settable.
-        kernel_initializer, bias_initializer: for every convolution.
+        width: "same_shape" (CapNet's feature map shapes) or "similar_params" (about CapNet's number of parameters).
+        num_capsules: the number of output channels of every convolution is proportional to it, as in `CapNet`.
+        feedback: "half" or "two" for a feedback agreement unit from the fifth convolution's output to its input, or
+            None.
+        feedback_options: arguments of `layers.FeedbackAgreement`; the default generator is "conv".
+        include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
+        synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
+            attribute of this name.
+        kernel_initializer, bias_initializer: Keras initializers of every convolution.
         name: the model's name.
 
     Returns:
@@ -53,12 +55,18 @@ def PlainCNN(
     """
     whole_number("num_capsules", num_capsules)
     widths = [round(w * num_capsules / 32) for w in WIDTHS[one_of("width", width, WIDTHS)]]
-    options = {"generator": "conv", **(feedback_options or {})}
-    units = feedback_units(feedback, num_capsules, synchronized, options)("conv5", depth=0)
+    placement = module_placement(
+        feedback,
+        {"conv5": ["conv5_relu"]},
+        lowest="conv4_relu",
+        num_capsules=num_capsules,
+        synchronized=synchronized,
+        options={"generator": "conv", **(feedback_options or {})},
+    )
     convolutions = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
     inputs, x = image_input(input_shape, include_rescaling)
-    before = conv_stack(x, widths[:4], (1, 1, 2, 2), synchronized, **convolutions)
-    x = conv_norm_relu(before, widths[4], 1, "conv5", synchronized, **convolutions)
-    if "half" in units:
-        x = units["half"]([x, before])
+    x = conv_stack(x, widths[:4], (1, 1, 2, 2), synchronized=synchronized, **convolutions)
+    x = placement.after_layer("conv4_relu", x)
+    x = conv_norm_relu(x, widths[4], 1, "conv5", synchronized=synchronized, **convolutions)
+    x = placement.after_layer("conv5_relu", x)
     return plain_classifier(inputs, x, classes, name)

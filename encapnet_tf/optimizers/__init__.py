@@ -1,4 +1,4 @@
-"""Optimizers that Keras does not have."""
+"""Optimizers that Keras lacks."""
 
 from encapnet_tf.optimizers.adam_l2 import AdamL2
 

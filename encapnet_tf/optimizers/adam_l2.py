@@ -1,21 +1,21 @@
-"""Adam with the L2 penalty in the gradient."""
+"""Adam with an L2 penalty in the gradient, the paper's optimizer."""
 
 import keras
-from keras import ops
+from keras import ops as K
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class AdamL2(keras.optimizers.Adam):
-    """Adam that adds `l2 * variable` to every variable's gradient, batch normalisations and biases included.
+    """Adam that adds `l2 * variable` to the gradient of every variable, those of batch normalisations and biases too.
 
-    What the paper trains with ("Adam ... weight decay 5e-4"): the penalty passes through Adam's moments, unlike the
-    decoupled decay of AdamW, and does not show in the logged loss, unlike a regulariser.
+    It is the optimizer of the paper ("Adam ... weight decay 5e-4"). The penalty passes through Adam's moments, unlike
+    the decoupled decay of AdamW, and is not part of the logged loss, unlike a regulariser's.
 
     Args:
         learning_rate: a number or a schedule.
-        l2: the penalty's weight; its gradient is l2 * variable.
+        l2: weight of the penalty l2 / 2 * |variable|^2, whose gradient is l2 * variable.
         name: the optimizer's name.
-        **options: as `keras.optimizers.Adam`. Clipping acts before the penalty is added.
+        **options: arguments of `keras.optimizers.Adam`. Gradients are clipped before the penalty is added.
 
     Raises:
         ValueError: `l2` is negative.
@@ -25,7 +25,7 @@ class AdamL2(keras.optimizers.Adam):
     >>> import keras, numpy as np
     >>> variable = keras.Variable([2.0])
     >>> optimizer = AdamL2(learning_rate=0.1, l2=0.5)
-    >>> optimizer.apply([keras.ops.zeros(1)], [variable])  # the penalty alone moves it, by Adam's first step
+    >>> optimizer.apply([keras.ops.zeros(1)], [variable])  # Adam's first step for a gradient of 1
     >>> round(float(variable[0]), 3)
     1.9
     """
@@ -37,8 +37,8 @@ class AdamL2(keras.optimizers.Adam):
         self.l2 = float(l2)
 
     def update_step(self, gradient, variable, learning_rate):
-        penalty = ops.multiply(ops.cast(self.l2, gradient.dtype), ops.cast(variable, gradient.dtype))
-        super().update_step(ops.add(gradient, penalty), variable, learning_rate)
+        penalty = K.multiply(K.cast(self.l2, gradient.dtype), K.cast(variable, gradient.dtype))
+        super().update_step(K.add(gradient, penalty), variable, learning_rate)
 
     def get_config(self):
         return {**super().get_config(), "l2": self.l2}

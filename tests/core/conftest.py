@@ -1,4 +1,4 @@
-"""Every test of the core draws the same weights in every run."""
+"""Fixtures of the core's tests: fixed seeds."""
 
 import keras
 import numpy as np

@@ -1,10 +1,10 @@
-"""Random state dicts with the names and shapes of the released PyTorch networks, written out by hand."""
+"""Random state dicts with the names and shapes of the released PyTorch networks."""
 
 import numpy as np
 
 
 class StateDict(dict):
-    """Fills itself with random arrays: convolutions and batch normalisations by their names in the release."""
+    """Dictionary of random arrays, with methods that add those of a layer under their names in the release."""
 
     def __init__(self, rng):
         super().__init__()
@@ -45,7 +45,7 @@ class StateDict(dict):
 
 
 def network_state(rng, image_channels, classes, capsules, depths, dims, last_map, routing):
-    """A whole network's state dict; `last_map` is (height, width) of the feature map that the capFC reads."""
+    """Return a network's state dict; `last_map` is (height, width) of the feature map that the capFC reads."""
     state = StateDict(rng)
     state.conv("module0.0", capsules, image_channels, 3)
     state.norm("module0.1", capsules)

@@ -1,4 +1,4 @@
-"""SpreadMarginSchedule: the margin that the compiled step of each epoch really uses."""
+"""SpreadMarginSchedule: the margin that the training step of each epoch uses."""
 
 import keras
 import numpy as np
@@ -21,9 +21,9 @@ def expected_loss(margin):
 
 
 def still_model(loss, **options):
-    """A model that gives back its input whatever it learns: what `fit` logs is the loss itself."""
+    """Return a model without weights that returns its input: `fit` logs the loss of the input."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Rescaling(1.0)])
-    model.compile("sgd", loss, **options)
+    model.compile("sgd", loss, **(options or {"run_eagerly": True}))
     return model
 
 
@@ -44,7 +44,7 @@ def test_shorter_than_the_training():
     np.testing.assert_allclose(losses, [expected_loss(m) for m in (0.3, 0.45, 0.6, 0.6, 0.6)], rtol=1e-5)
 
 
-def test_training_that_goes_on_takes_up_where_it_was():
+def test_resumed_training_continues_the_schedule():
     model = still_model(en.losses.SpreadLoss())
     losses = logged_losses(model, SpreadMarginSchedule(0.2, 0.6), epochs=5, initial_epoch=3)
     np.testing.assert_allclose(losses, [expected_loss(m) for m in (0.5, 0.6)], rtol=1e-5)

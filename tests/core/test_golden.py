@@ -1,4 +1,4 @@
-"""Our layers and the NumPy reference against values of the paper's released implementation (tests/data/*.npz)."""
+"""Layers and NumPy reference equal the paper's released implementation on its recorded values (tests/data/*.npz)."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def error(ours, reference):
 
 
 def layer_for(path, file):
-    """The layer that a file is about, by the file's name and shapes."""
+    """Return the layer whose values a file holds, from the file's name and shapes."""
     if path.stem.startswith("capfc_"):
         components, _, classes = file["w/weight"].shape
         return en.layers.CapFC(classes, components)
@@ -35,7 +35,7 @@ def layer_for(path, file):
         depth = sum(name.startswith("w/sub_conv.") and name.endswith("running_mean") for name in file.files)
         routing = path.stem.removeprefix("module_")
         if routing == "master_aide":
-            depth //= 3  # Two branches and the closing one have a BatchNorm each.
+            depth //= 3  # the two branches and the output have a BatchNorm each
         return en.layers.CapConvModule(components, capsules, depth, strides=2, routing=routing, coefficients="cross")
     return en.layers.CapConv2D(
         components,
@@ -70,7 +70,7 @@ def test_layer(path, mode):
 
 @pytest.mark.parametrize("path", LAYERS, **NAMED)
 def test_numpy_reference(path):
-    """The reference that test_interop.py leans on is itself right."""
+    """The reference that test_interop.py uses is right."""
     file = np.load(path)
     x, state = file["x_nhwc"], weights_of(file)
     if path.stem.startswith("capfc_"):

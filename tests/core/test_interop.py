@@ -1,5 +1,4 @@
-"""Whole networks from state dicts of the release: same predictions as the NumPy reference, and errors that change
-nothing."""
+"""State dicts of the release: networks predict as the NumPy reference does, and errors leave the weights unchanged."""
 
 import keras
 import numpy as np
@@ -24,17 +23,17 @@ def small_state(rng, routing="master", classes=3, depths=(2, 1), dims=(2, 4), la
     return network_state(rng, 3, classes, CAPSULES, depths, dims, last_map, routing)
 
 
-@pytest.mark.parametrize("classes", [1, 3, 10])
 @pytest.mark.parametrize(
-    ("routing", "coefficients"), [("master", "cross"), ("master_aide", "cross"), ("master_aide", "own")]
+    ("routing", "coefficients", "classes"),
+    [("master", "cross", 1), ("master_aide", "cross", 3), ("master_aide", "own", 10)],
 )
-def test_network_predicts_what_the_reference_predicts(rng, routing, coefficients, classes):
+def test_network_predicts_as_the_reference(rng, routing, coefficients, classes):
     model = small_network(routing, coefficients, classes)
     state = small_state(rng, routing, classes)
     x = np.float32(rng.normal(size=(3, 12, 8, 3)) * np.reshape([0.2, 1, 5], (3, 1, 1, 1)))
     load_official_state_dict(model, state)
     expected = numpy_reference.network(x, state, CAPSULES, (1, 2), coefficients)
-    assert expected.std(axis=0).mean() > 0.01, "a reference that says the same of every image proves little"
+    assert expected.std(axis=0).mean() > 0.01, "the reference's scores differ between images"
     np.testing.assert_allclose(model(x, training=False), expected, atol=1e-4)
 
 
@@ -76,7 +75,7 @@ def wrong_rank(state):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (missing, "module1.sub_conv.block.4.conv.0.bias"),
         (unused, "module3.main_conv.block.1.bias"),
@@ -84,12 +83,12 @@ def wrong_rank(state):
         (wrong_rank, "module0.0.weight"),
     ],
 )
-def test_bad_state_raises_and_changes_nothing(rng, spoil, told):
+def test_bad_state_raises_and_changes_nothing(rng, spoil, message):
     model = small_network()
     before = model.get_weights()
     state = small_state(rng)
     spoil(state)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         load_official_state_dict(model, state)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
@@ -130,7 +129,7 @@ def test_unbuilt_layer_raises(layer):
 
 
 def built_layer_with_a_shortcut():
-    """Only a module's state dict has a name for its shortcut, which must not be left at random weights."""
+    """Only a module's state dict names the shortcut, which would keep its random weights."""
     layer = en.layers.CapConv2D(2, num_capsules=2, kernel_size=3, strides=2, shortcut_convolution=True)
     layer.build((None, 4, 4, 4))
     return layer
@@ -159,8 +158,7 @@ def test_foreign_object_raises(make):
 
 
 def test_encapnet6_is_not_loaded_in_part(rng):
-    """It has layers named as EncapNet's, and three convolutions more that a state dict of the release says nothing of:
-    they must not be left at their random weights without a word."""
+    """Its layers are named as EncapNet's, but no state dict of the release has its three other convolutions."""
     model = en.models.EncapNet6((8, 8, 1), 2, "master", num_capsules=2)
     state = StateDict(rng)
     state.conv("module0.0", 2, 1, 3)
@@ -180,8 +178,8 @@ def test_grouped_conv_alone(rng):
     np.testing.assert_allclose(layer(x), numpy_reference.convolve(x, weight, bias, 3, 2), atol=1e-5)
 
 
-def test_cap_conv_with_its_closing_norm(rng):
-    """A capConv by itself: names relative to the layer, the interaction in block 0 and the BatchNorm in block 1."""
+def test_cap_conv_with_its_last_norm(rng):
+    """Names are relative to the layer: the interaction in block 0 and the BatchNorm in block 1."""
     state = small_state(rng, "master_aide")
     prefix = "module1.main_conv."
     state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(f"{prefix}block")}

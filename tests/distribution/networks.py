@@ -1,4 +1,4 @@
-"""Tiny networks with a feedback agreement unit, each built by one function of (sync_replicas)."""
+"""Small networks with a feedback agreement unit, each built by a function of `sync_replicas`."""
 
 import keras
 
@@ -15,8 +15,8 @@ def encapnet(sync):
     )  # fmt: skip
 
 
-class Own(keras.Model):
-    """A user's subclassed model, with a unit called in its `call`."""
+class Subclassed(keras.Model):
+    """Subclassed model with a unit called in its `call`, as a user would write it."""
 
     def __init__(self, sync):
         super().__init__()
@@ -46,4 +46,4 @@ def adversarial(sync):
     return attached(sync, extractor_objective="adversarial")
 
 
-NETWORKS = {"encapnet": encapnet, "own": Own, "attached": attached, "adversarial": adversarial}
+NETWORKS = {"encapnet": encapnet, "subclassed": Subclassed, "attached": attached, "adversarial": adversarial}

@@ -1,4 +1,4 @@
-"""Two replicas equal one device on the same global batch, feedback units included. One mirrored test a process."""
+"""Two replicas train as one device on the same global batch, feedback units included."""
 
 import json
 import subprocess
@@ -11,60 +11,85 @@ import tensorflow as tf
 
 from encapnet_tf.layers import FeedbackAgreement
 from tests.distribution.networks import NETWORKS
-from tests.distribution.three_steps import STEPS, compiled, data, fitted, start, weights
-
-RATE = 0.05
+from tests.distribution.three_steps import RATE, STEPS, compiled, data, fit, set_precision, weights
 
 
-def two_replicas(folder, network, dtype, sync):
-    """Weights and logs of three steps on two replicas, in a process of their own."""
-    out = folder / "out.npz"
+def train_on_two_replicas(folder, *cases):
+    """Train in a process of its own; return case -> (weights, logs)."""
     process = subprocess.run(
-        [sys.executable, "-m", "tests.distribution.three_steps", out, network, dtype, "2", sync],
+        [sys.executable, "-m", "tests.distribution.three_steps", folder, *cases],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
-    with np.load(out) as arrays:
-        return [arrays[name] for name in arrays.files if name != "logs"], json.loads(str(arrays["logs"]))
+    results = {}
+    for case in cases:
+        with np.load(folder / f"{case}.npz") as arrays:
+            of_model = [arrays[name] for name in arrays.files if name != "logs"]
+            results[case] = of_model, json.loads(str(arrays["logs"]))
+    return results
 
 
-def one_device(network, dtype, sync, shuffle=0):
-    model, logs = fitted(network, dtype, start(dtype, 1), sync, shuffle)
-    return weights(model), logs
+@pytest.fixture(scope="module")
+def two_replicas(tmp_path_factory):
+    """Results of the two cases of the default suite, from one process."""
+    return train_on_two_replicas(
+        tmp_path_factory.mktemp("replicas"), "encapnet:float64:sync", "attached:float64:shares"
+    )
+
+
+def one_device(network, dtype, shuffles=(0,)):
+    """Train one model once for each permutation of the rows, from equal weights; return the (weights, logs) of each."""
+    set_precision(dtype)
+    model = compiled(network, True)
+    results, initial = [], None
+    for shuffle in shuffles:
+        if initial is not None:
+            model.set_weights(initial)
+        elif model.built:
+            initial = model.get_weights()
+        logs = fit(model, dtype, shuffle)
+        results.append((weights(model), logs))
+    return results
 
 
 def difference(one, other):
-    """The largest difference of any weight and of any logged number."""
+    """Return the largest difference of any weight and of any logged number."""
     of_weights = max(np.abs(a - b).max() for a, b in zip(one[0], other[0], strict=True))
     assert [set(step) for step in one[1]] == [set(step) for step in other[1]]
     of_logs = max(abs(a[name] - b[name]) for a, b in zip(one[1], other[1], strict=True) for name in a)
     return of_weights, of_logs
 
 
-@pytest.mark.parametrize(
-    "network", [pytest.param(name, marks=() if name == "encapnet" else pytest.mark.slow) for name in NETWORKS]
-)
-def test_two_replicas_equal_one_device_in_float64(network, tmp_path):
-    found, expected = two_replicas(tmp_path, network, "float64", "sync"), one_device(network, "float64", True)
-    assert max(difference(found, expected)) < 1e-9
-    trained = one_device(network, "float64", True, shuffle=1)[0]
-    assert any(np.abs(a - b).max() > 0 for a, b in zip(trained, expected[0], strict=True)), "rounding shows"
+def test_two_replicas_equal_one_device_in_float64(two_replicas):
+    expected, permuted = one_device("encapnet", "float64", shuffles=(0, 1))
+    assert max(difference(two_replicas["encapnet:float64:sync"], expected)) < 1e-9
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(permuted[0], expected[0], strict=True)), "rounding shows"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [name for name in NETWORKS if name != "encapnet"])
+def test_other_networks_equal_one_device_in_float64(network, tmp_path):
+    case = f"{network}:float64:sync"
+    (expected,) = one_device(network, "float64")
+    assert max(difference(train_on_two_replicas(tmp_path, case)[case], expected)) < 1e-9
 
 
 @pytest.mark.slow
 def test_in_float32_the_difference_is_rounding(tmp_path):
-    """Within 4 times what permuting the rows of each batch changes on one device."""
-    expected = one_device("encapnet", "float32", True)
-    permuted = [difference(one_device("encapnet", "float32", True, shuffle), expected) for shuffle in (1, 2, 3)]
-    found = difference(two_replicas(tmp_path, "encapnet", "float32", "sync"), expected)
-    for ours, yardstick in zip(found, np.max(permuted, axis=0), strict=True):
+    """Within 4 times the change that a permutation of the rows of each batch makes on one device."""
+    expected, *permuted = one_device("encapnet", "float32", shuffles=(0, 1, 2, 3))
+    yardsticks = np.max([difference(result, expected) for result in permuted], axis=0)
+    case = "encapnet:float32:sync"
+    for ours, yardstick in zip(
+        difference(train_on_two_replicas(tmp_path, case)[case], expected), yardsticks, strict=True
+    ):
         assert 0 < ours < 4 * yardstick
 
 
-def test_without_sync_the_mean_of_the_replicas_losses_is_logged_and_optimised(tmp_path):
-    found, logs = two_replicas(tmp_path, "encapnet", "float64", "own")
-    start("float64", 1)
-    model, losses, divergences = compiled("encapnet", False), [], []
+def test_without_sync_the_mean_of_the_replicas_losses_is_logged_and_optimised(two_replicas):
+    final, logs = two_replicas["attached:float64:shares"]
+    set_precision("float64")
+    model, losses, divergences = compiled("attached", False), [], []
     for x, y in zip(*data("float64"), strict=True):
         gradients = []
         for share in (slice(0, 4), slice(4, 8)):
@@ -76,18 +101,18 @@ def test_without_sync_the_mean_of_the_replicas_losses_is_logged_and_optimised(tm
         for variable, *shares in zip(model.trainable_variables, *gradients, strict=True):
             variable.assign_sub(RATE * sum(shares) / 2)
     for i, variable in enumerate(model.trainable_variables):
-        np.testing.assert_allclose(found[i], np.array(variable), atol=1e-9)
+        np.testing.assert_allclose(final[i], np.array(variable), atol=1e-9)
     for step in range(STEPS):
         assert logs[step]["loss"] == pytest.approx(np.mean(losses[: 2 * step + 2]), abs=1e-9)
-        assert logs[step]["module1_feedback_half"] == pytest.approx(np.mean(divergences[: 2 * step + 2]), abs=1e-9)
+        assert logs[step]["feedback_higher_lower"] == pytest.approx(np.mean(divergences[: 2 * step + 2]), abs=1e-9)
 
 
-def test_sync_replicas_is_kept_and_changes_nothing_on_one_device():
+def test_sync_replicas_is_saved_and_has_no_effect_on_one_device():
     unit = FeedbackAgreement(generator="conv", sync_replicas=True)
     assert unit.get_config()["sync_replicas"] is True
     assert FeedbackAgreement.from_config(unit.get_config()).sync_replicas is True
     rng = np.random.default_rng(0)
     higher, lower = rng.normal(size=(2, 6, 5)).astype("float32")
-    together = float(unit.agreement(higher, lower, training=True))
+    synchronized = float(unit.agreement(higher, lower, training=True))
     unit.sync_replicas = False
-    assert float(unit.agreement(higher, lower, training=True)) == together
+    assert float(unit.agreement(higher, lower, training=True)) == synchronized

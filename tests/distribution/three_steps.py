@@ -1,10 +1,14 @@
-"""Program: three SGD steps of a network, on one device or on replicas; writes weights and logs to a file.
+"""Program: three SGD steps of networks on two replicas; writes weights and logs of each to a file.
 
-python -m tests.distribution.three_steps OUT NETWORK DTYPE REPLICAS SYNC
+python -m tests.distribution.three_steps FOLDER NETWORK:DTYPE:SYNC ...
+
+All networks train in one process, which saves the start of others. SYNC is "sync" for divergences and batch statistics
+of the global batch, "shares" for those of each replica's share.
 """
 
 import json
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,11 +16,11 @@ import tensorflow as tf
 
 from tests.distribution.networks import CLASSES, NETWORKS, SHAPE
 
-BATCH, STEPS = 8, 3
+BATCH, STEPS, RATE = 8, 3, 0.05
 
 
 def data(dtype, shuffle=0):
-    """Three batches; `shuffle` permutes the rows within each."""
+    """Return three batches; `shuffle` permutes the rows within each."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(STEPS, BATCH, *SHAPE)).astype(dtype)
     y = rng.integers(0, CLASSES, (STEPS, BATCH))
@@ -27,46 +31,49 @@ def data(dtype, shuffle=0):
 def compiled(network, sync):
     model = NETWORKS[network](sync)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.05), loss, metrics=["accuracy"])
+    model.compile(keras.optimizers.SGD(RATE), loss, metrics=["accuracy"])
     return model
 
 
-def start(dtype, replicas):
-    """Devices and dtype; the strategy's scope is what the model is to be built in."""
+def set_precision(dtype):
+    """Set the dtype and the seed, before a network is built."""
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     keras.utils.set_random_seed(7)
-    if replicas == 1:
-        return None
+
+
+def two_replicas():
+    """Return a strategy of two replicas on the CPU."""
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
-    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(2)])
 
 
-def fitted(network, dtype, strategy, sync, shuffle=0):
-    """The model after three steps, and what each step logged."""
-    if strategy is None:
-        model = compiled(network, sync)
-    else:
-        with strategy.scope():
-            model = compiled(network, sync)
+def fit(model, dtype, shuffle=0):
+    """Train the model for three steps; return the logs after each step and those of the epoch."""
     steps = []
-    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(logs))
+    logger = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(dict(logs)))
     batches = tf.data.Dataset.from_tensor_slices(data(dtype, shuffle))
-    history = model.fit(batches, verbose=0, callbacks=[watch], shuffle=False).history
-    return model, [*steps, {name: values[0] for name, values in history.items()}]
+    history = model.fit(batches, verbose=0, callbacks=[logger], shuffle=False).history
+    logs = [*steps, {name: values[0] for name, values in history.items()}]
+    return [{name: float(value) for name, value in step.items()} for step in logs]
 
 
 def weights(model):
-    """Copies of all variables, trainable ones first."""
+    """Return copies of all variables, trainable ones first."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 
-def main(out, network, dtype, replicas, sync):
-    model, logs = fitted(network, dtype, start(dtype, int(replicas)), sync == "sync")
-    logs = [{name: float(value) for name, value in step.items()} for step in logs]
-    np.savez(out, *weights(model), logs=json.dumps(logs))
+def main(folder, *cases):
+    strategy = two_replicas()
+    for case in cases:
+        network, dtype, sync = case.split(":")
+        set_precision(dtype)
+        with strategy.scope():
+            model = compiled(network, sync == "sync")
+        logs = fit(model, dtype)
+        np.savez(Path(folder) / f"{case}.npz", *weights(model), logs=json.dumps(logs))
 
 
 if __name__ == "__main__":

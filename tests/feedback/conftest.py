@@ -1,4 +1,4 @@
-"""Every test of the feedback units draws the same weights in every run."""
+"""Fixtures of the feedback units' tests: fixed seeds."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Models with several inputs or outputs, nested models, and what cannot be attached to or stripped."""
+"""attach_feedback and strip_feedback on models with several inputs or outputs and nested models, and their errors."""
 
 import keras
 import numpy as np
@@ -110,8 +110,8 @@ def test_a_unit_inside_a_nested_sequential():
 
 def shared_layer():
     inputs = keras.Input((6,), name="in")
-    again = keras.layers.Dense(6, activation="relu", name="again")
-    x = again(again(inputs))
+    repeated = keras.layers.Dense(6, activation="relu", name="repeated")
+    x = repeated(repeated(inputs))
     x = keras.layers.Dense(4, name="high")(x)
     return keras.Model(inputs, keras.layers.Dense(2, name="out")(x))
 
@@ -120,8 +120,8 @@ def test_a_model_that_calls_a_layer_twice():
     regularised = en.attach_feedback(shared_layer(), [("high", "in")])
     x, _ = samples(regularised)
     np.testing.assert_array_equal(en.strip_feedback(regularised)(x), regularised(x))
-    with pytest.raises(ValueError, match=r"'again'.*called more than once"):
-        en.attach_feedback(shared_layer(), [("again", "in")])
+    with pytest.raises(ValueError, match=r"'repeated'.*called more than once"):
+        en.attach_feedback(shared_layer(), [("repeated", "in")])
 
 
 def several_outputs():
@@ -157,13 +157,13 @@ def test_subclassed_models(function, built):
 
 
 @pytest.mark.parametrize("function", [lambda m: en.attach_feedback(m, [("a", "b")]), en.strip_feedback])
-def test_things_that_are_no_model(function):
-    for thing in (keras.layers.Dense(2), keras.Sequential([keras.layers.Dense(2)]), "model"):
+def test_objects_that_are_no_functional_model(function):
+    for value in (keras.layers.Dense(2), keras.Sequential([keras.layers.Dense(2)]), "model"):
         with pytest.raises(ValueError, match="functional models"):
-            function(thing)
+            function(value)
 
 
-def test_a_unit_hidden_in_a_layer_of_ones_own():
+def test_a_unit_inside_a_layer_of_another_class():
     @keras.saving.register_keras_serializable("tests_feedback")
     class Hidden(keras.layers.Layer):
         def __init__(self, **kwargs):
@@ -177,7 +177,7 @@ def test_a_unit_hidden_in_a_layer_of_ones_own():
     inputs = keras.Input((6,))
     model = keras.Model(inputs, Hidden()(inputs))
     model(np.ones((2, 6), "float32"), training=True)
-    with pytest.raises(ValueError, match="within cannot be taken off"):
+    with pytest.raises(ValueError, match="within cannot be removed"):
         en.strip_feedback(model)
 
 
@@ -203,7 +203,7 @@ def test_a_pair_twice():
 
 @pytest.mark.parametrize("pairs", [("mid", "low"), [("mid", "low", "high")], [("mid",)], ["mid"]], ids=str)
 def test_pairs_that_are_no_pairs(pairs):
-    """A forgotten pair of brackets is the mistake to expect."""
+    """Most likely a pair of brackets is missing."""
     with pytest.raises(ValueError, match="pair"):
         en.attach_feedback(dense(), pairs)
 

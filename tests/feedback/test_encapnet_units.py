@@ -1,4 +1,4 @@
-"""EncapNet with feedback: which units there are, what they connect, that they train and come off."""
+"""EncapNet with feedback: its units, the layers they connect, training, saving and stripping."""
 
 import keras
 import numpy as np
@@ -27,13 +27,13 @@ def encapnet(feedback, depths=DEPTHS, **options):
 
 
 def producer(tensor):
-    """The name of the layer that made a tensor, units seen through: they hand on what they were given."""
+    """Return the name of the layer that computes a tensor; units return their input, so they are skipped."""
     layer = tensor._keras_history.operation
     return producer(layer.input[0]) if isinstance(layer, FeedbackAgreement) else layer.name
 
 
 def connections(model):
-    """Unit's name -> names of the layers that make its higher and lower tensor."""
+    """Return unit's name -> names of its higher and lower layer."""
     units = [layer for layer in model.layers if isinstance(layer, FeedbackAgreement)]
     return {unit.name: tuple(producer(tensor) for tensor in unit.input) for unit in units}
 
@@ -57,7 +57,7 @@ def test_half():
 
 
 def test_two():
-    """A module of depth 0 has no type II output to tell its type I output from, so no "same" unit."""
+    """A module of depth 0 has no type II layer, so no "same" unit."""
     assert connections(encapnet("two")) == {**HALF, **SAME}
 
 
@@ -70,7 +70,7 @@ def test_same():
 
 
 def test_same_needs_type_ii_layers():
-    with pytest.raises(ValueError, match=r'feedback="same".*module1 has none'):
+    with pytest.raises(ValueError, match=r'feedback="same".*module1 has one layer only'):
         encapnet("same", depths=(0, 1))
 
 
@@ -112,7 +112,7 @@ def test_synchronized():
 
 
 def test_it_trains_saves_reloads_and_strips(tmp_path):
-    model = encapnet("two", depths=(1, 1))
+    model = encapnet("two", depths=(1,))
     model.compile(keras.optimizers.SGD(0.01), en.losses.MarginLoss(), metrics=["accuracy"], jit_compile=False)
     rng = np.random.default_rng(0)
     x, y = rng.random((8, 16, 12, 2)).astype("float32"), rng.integers(3, size=8)
@@ -128,7 +128,7 @@ def test_it_trains_saves_reloads_and_strips(tmp_path):
     assert connections(stripped) == {}
     assert type(stripped) is type(model)
     np.testing.assert_array_equal(stripped(x, training=False), expected)
-    assert stripped.count_params() == encapnet(None, depths=(1, 1)).count_params()
+    assert stripped.count_params() == encapnet(None, depths=(1,)).count_params()
 
 
 def test_encapnet6():

@@ -1,4 +1,4 @@
-"""The unit passes the higher layer on, bit for bit, and adds to the loss in training only."""
+"""The unit returns the higher layer's output bit for bit, and adds to the loss in training only."""
 
 import keras
 import numpy as np
@@ -11,21 +11,21 @@ from tests.feedback.networks import KINDS, data, network, sides
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
-@pytest.mark.parametrize("training", [True, False])
-def test_output_is_the_higher_input(training, dtype, policy, rng):
-    """In its own dtype too: a layer before may work in full precision inside a mixed-precision network."""
+def test_output_is_the_higher_input(dtype, policy, rng):
+    """Its dtype is kept too: a layer in full precision may precede the unit in a mixed-precision network."""
     higher, lower = (tf.constant(rng.normal(size=(4, n)), dtype) for n in (5, 6))
     unit = FeedbackAgreement(generator="conv", dtype=policy)
-    output = unit([higher, lower], training=training)
-    assert output.dtype == higher.dtype
-    np.testing.assert_array_equal(output, higher)
-    assert len(unit.losses) == training
-    assert all(np.isfinite(float(loss)) for loss in unit.losses)
+    for training in (True, False):
+        output = unit([higher, lower], training=training)
+        assert output.dtype == higher.dtype
+        np.testing.assert_array_equal(output, higher)
+        assert len(unit.losses) == training
+        assert all(np.isfinite(float(loss)) for loss in unit.losses)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_it_passes_whatever_the_numbers_are(training):
-    """Inference must not even look at the lower layer: NaN there harms nothing."""
+def test_any_values_are_returned_unchanged(training):
+    """NaN in the lower layer's output does not reach the unit's output."""
     unit = FeedbackAgreement(generator=None, extractor=None)
     higher = np.float32([[1e38, -0.0], [np.inf, 1e-45]])
     output = unit([higher, np.full((2, 2), np.nan, "float32")], training=training).numpy()
@@ -41,8 +41,8 @@ def test_inference_computes_nothing():
         )
         for training in (False, True)
     }
-    own = {variable.value.ref() for variable in model.get_layer("agreement").variables}
-    read = {key: {variable.ref() for variable in function.variables} & own for key, function in traced.items()}
+    variables = {variable.value.ref() for variable in model.get_layer("agreement").variables}
+    read = {key: {variable.ref() for variable in function.variables} & variables for key, function in traced.items()}
     convolutions = {
         key: sum(op.type == "Conv2D" for op in function.graph.get_operations()) for key, function in traced.items()
     }
@@ -69,7 +69,7 @@ def test_loss_in_training_only():
     model(x, training=True)
     assert len(model.losses) == 1
     model(x, training=True)
-    assert len(model.losses) == 1, "each call starts anew"
+    assert len(model.losses) == 1, "each call clears the losses of the last"
 
 
 def test_loss_is_weight_times_divergence():

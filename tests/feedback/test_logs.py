@@ -1,11 +1,14 @@
-"""In fit: the unit's divergence under its own name, in training only; the loss, weighted; a weight that moves."""
+"""Logs of `fit` with a unit, schedules of its weight, and the detection of extractor collapse."""
+
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
 import encapnet_tf as en
-from encapnet_tf.callbacks import FeedbackWeightSchedule
+from encapnet_tf.callbacks import CollapseWatch, FeedbackWeightSchedule
+from encapnet_tf.layers import FeedbackAgreement
 from tests.feedback.networks import data, network, sides
 
 HOW = {
@@ -16,47 +19,43 @@ HOW = {
 }
 
 
-@pytest.fixture(params=HOW)
-def how(request):
-    return HOW[request.param]
+@pytest.mark.parametrize("how", HOW)
+def test_logs_weights_and_schedule(how):
+    """One compiled model: the metric is logged in training only, its values are right, and a new weight acts at once.
 
-
-@pytest.fixture(params=["graph", "jit"])
-def compiled(request):
-    return HOW[request.param]
-
-
-@pytest.mark.parametrize("how", [HOW["graph"], HOW["jit"], HOW["eager"]], ids=str)
-def test_metric_in_training_only(how):
-    """Over several epochs with validation: later epochs run what earlier ones compiled."""
-    model = network()
-    model.compile("sgd", "mse", metrics=["mae"], **how)
-    x, y = data(model, 16)
-    history = model.fit(x, y, batch_size=4, epochs=3, validation_data=(x, y), verbose=0).history
-    assert set(history) == {"loss", "mae", "agreement", "val_loss", "val_mae"}
-    assert len(history["agreement"]) == 3
-    assert all(value > 0 for value in history["agreement"])
-    assert set(model.evaluate(x, y, return_dict=True, verbose=0)) == {"loss", "mae"}
-    again = model.fit(x, y, batch_size=4, verbose=0).history
-    assert set(again) == {"loss", "mae", "agreement"}
-    assert set(model.train_on_batch(x, y, return_dict=True)) == {"loss", "mae", "agreement"}
-    assert set(model.test_on_batch(x, y, return_dict=True)) == {"loss", "mae"}
-
-
-def test_values_in_the_log(how):
-    """agreement = mean divergence over the epoch's steps; loss = the model's loss + weight * divergence."""
+    agreement = mean divergence over an epoch's steps; loss = the model's loss + weight * divergence.
+    """
     model = network(weight=4.0, iterations=5)
+    unit = model.get_layer("agreement")
     x, y = data(model, 16)
     higher, lower = (np.asarray(side) for side in sides(model, x))
-    unit = model.get_layer("agreement")
     divergences = [float(unit.agreement(higher[i : i + 4], lower[i : i + 4], training=True)) for i in range(0, 16, 4)]
-    own_loss = np.mean((np.asarray(model(x)) - y) ** 2)
-    model.compile(keras.optimizers.SGD(0.0), "mse", **how)
-    history = model.fit(x, y, batch_size=4, shuffle=False, epochs=2, verbose=0).history
-    for epoch in range(2):  # the mean starts anew each epoch
-        assert history["agreement"][epoch] == pytest.approx(np.mean(divergences), rel=1e-4)
-        assert history["loss"][epoch] == pytest.approx(own_loss + 4 * np.mean(divergences), rel=1e-4)
-    assert model.evaluate(x, y, verbose=0) == pytest.approx(own_loss, rel=1e-5)
+    divergence, mse = np.mean(divergences), np.mean((np.asarray(model(x)) - y) ** 2)
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mae"], **HOW[how])
+
+    def fit(epochs=1, **options):
+        return model.fit(x, y, batch_size=4, shuffle=False, epochs=epochs, verbose=0, **options).history
+
+    history = fit(2, validation_data=(x, y))
+    assert set(history) == {"loss", "mae", "agreement", "val_loss", "val_mae"}
+    assert history["agreement"] == pytest.approx([divergence] * 2, rel=1e-4), "the mean starts anew each epoch"
+    assert history["loss"] == pytest.approx([mse + 4 * divergence] * 2, rel=1e-4)
+    evaluated = model.evaluate(x, y, return_dict=True, verbose=0)
+    assert set(evaluated) == {"loss", "mae"}
+    assert evaluated["loss"] == pytest.approx(mse, rel=1e-5)
+
+    for weight in (7.0, 0.0):
+        unit.weight = weight
+        assert unit.weight == weight
+        history = fit()
+        assert set(history) == {"loss", "mae", "agreement"}
+        assert history["loss"][0] == pytest.approx(mse + weight * divergence, rel=1e-4)
+    history = fit(3, callbacks=[FeedbackWeightSchedule(lambda epoch: 2.0 * epoch)])
+    assert history["loss"] == pytest.approx([mse + 2 * epoch * divergence for epoch in range(3)], rel=1e-4)
+    assert unit.weight == 4.0
+    if how != "two_steps_a_call":  # which steps on single batches are traced anew
+        assert set(model.train_on_batch(x[:4], y[:4], return_dict=True)) == {"loss", "mae", "agreement"}
+        assert set(model.test_on_batch(x, y, return_dict=True)) == {"loss", "mae"}
 
 
 def test_several_units_are_logged_apart():
@@ -75,37 +74,8 @@ def test_several_units_are_logged_apart():
     assert history["first"] != history["second"]
 
 
-def test_weight_is_settable_between_compiled_steps(compiled):
-    model = network(weight=1.0)
-    x, y = data(model)
-    model.compile(keras.optimizers.SGD(0.0), "mse", **compiled)
-    unit = model.get_layer("agreement")
-    own = np.mean((np.asarray(model(x)) - y) ** 2)
-    totals = {}
-    for weight in (1.0, 7.0, 0.0):
-        unit.weight = weight
-        assert unit.weight == weight
-        logs = model.fit(x, y, batch_size=8, verbose=0).history
-        totals[weight] = logs["loss"][0]
-        assert totals[weight] == pytest.approx(own + weight * logs["agreement"][0], rel=1e-4)
-    assert totals[7.0] > totals[1.0] > totals[0.0]
-
-
-def test_weight_schedule(compiled):
-    model = network(weight=99.0)
-    x, y = data(model)
-    model.compile(keras.optimizers.SGD(0.0), "mse", **compiled)
-    own = np.mean((np.asarray(model(x)) - y) ** 2)
-    schedule = FeedbackWeightSchedule(lambda epoch: 2.0 * epoch)
-    history = model.fit(x, y, batch_size=8, epochs=3, verbose=0, callbacks=[schedule]).history
-    for epoch in range(3):
-        assert history["loss"][epoch] == pytest.approx(own + 2 * epoch * history["agreement"][epoch], rel=1e-4)
-    assert history["loss"][2] > history["loss"][1] > history["loss"][0] == pytest.approx(own, rel=1e-4)
-    assert model.get_layer("agreement").weight == 4.0
-
-
 def two_units(nested):
-    """Units "inner" and "outer", the first inside a nested model if wished."""
+    """Return a model with units "inner" and "outer", the first inside a nested model or not."""
     inner = network(name="inner", weight=1.0)
     inputs = keras.Input((12,))
     x = inner(inputs) if nested else inner.output
@@ -140,37 +110,103 @@ def test_weight_schedule_without_its_unit():
 
 def test_weight_must_be_finite():
     unit = network().get_layer("agreement")
-    for wrong in (float("nan"), float("inf")):
+    for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="weight must be a finite number"):
-            unit.weight = wrong
+            unit.weight = value
     assert unit.weight == 10.0
 
 
 def test_training_lowers_the_divergence():
-    """What the loss is for: with weight only on the divergence, the generator learns the lower layer."""
+    """If the divergence is the only loss, the generator learns to recover the lower layer."""
     keras.utils.set_random_seed(3)
     model = network(weight=1.0, extractor=None)
     x, y = data(model, 32)
     model.get_layer("lower").trainable = False
-    model.compile(keras.optimizers.Adam(0.03), "mse", loss_weights=0.0, jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.03), "mse", loss_weights=0.0, run_eagerly=True)
     before = float(model.train_on_batch(x, y, return_dict=True)["agreement"])
     model.fit(np.tile(x, (40, 1)), np.tile(y, (40, 1)), batch_size=32, verbose=0)
     unit = model.get_layer("agreement")
     assert float(unit.agreement(*sides(model, x), training=True)) < 0.6 * before
 
 
-def test_jit_agrees_with_no_jit_after_a_step():
-    """Weights, statistics and logs, from the same start."""
+def test_jit_agrees_with_eager_steps():
+    """Weights, moving statistics and logs, from equal initial weights."""
     states, logs = {}, {}
-    for jit in (False, True):
+    for how in ("eager", "jit"):
         keras.utils.set_random_seed(5)
         model = network("even_map", epsilon=0.3, generator="capsule")
-        model.compile(keras.optimizers.SGD(0.05), "mse", jit_compile=jit)
+        model.compile(keras.optimizers.SGD(0.05), "mse", **HOW[how])
         x, y = data(model)
-        logs[jit] = [model.train_on_batch(x, y, return_dict=True) for _ in range(2)][-1]
-        states[jit] = [(variable.path, np.array(variable)) for variable in model.variables]
-    for (path, plain), (_, jitted) in zip(states[False], states[True], strict=True):
+        logs[how] = [model.train_on_batch(x, y, return_dict=True) for _ in range(2)][-1]
+        states[how] = [(variable.path, np.array(variable)) for variable in model.variables]
+    for (path, plain), (_, jitted) in zip(states["eager"], states["jit"], strict=True):
         np.testing.assert_allclose(jitted, plain, rtol=1e-3, atol=1e-4, err_msg=path)
-    assert logs[True].keys() == logs[False].keys() == {"loss", "agreement"}
-    for name in logs[True]:
-        assert float(logs[True][name]) == pytest.approx(float(logs[False][name]), rel=1e-3)
+    assert logs["jit"].keys() == logs["eager"].keys() == {"loss", "agreement"}
+    for name in logs["jit"]:
+        assert float(logs["jit"][name]) == pytest.approx(float(logs["eager"][name]), rel=1e-3)
+
+
+def model_with(extractor):
+    inputs = keras.Input((6,))
+    higher = keras.layers.Dense(5)(inputs)
+    outputs = FeedbackAgreement(generator="conv", extractor=extractor, name="unit")([higher, inputs])
+    model = keras.Model(inputs, keras.layers.Dense(1)(outputs))
+    model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)  # only moving statistics change
+    return model
+
+
+def collapsing():
+    """Return an extractor that maps all inputs to nearly one direction."""
+    return keras.layers.Dense(
+        4, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3), bias_initializer="ones"
+    )
+
+
+def watched_fit(model, watch, epochs=2):
+    x = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
+    return model.fit(x, np.zeros(16), epochs=epochs, verbose=0, callbacks=[watch]).history
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(1).normal(size=(12, 6)).astype("float32")
+
+
+def test_a_collapsed_extractor_is_reported_once(images):
+    watch = CollapseWatch(images)
+    with pytest.warns(UserWarning, match="extractor of unit has collapsed") as messages:
+        history = watched_fit(model_with(collapsing()), watch, epochs=3)
+    assert len([warning for warning in messages if "collapsed" in str(warning.message)]) == 1
+    assert watch.collapsed == {"unit": 1}
+    assert history["unit_divergence"][0] < 0.01 * history["unit_raw_divergence"][0]
+    assert history["unit_spread"][0] < 0.01 * history["unit_raw_spread"][0]
+
+
+@pytest.mark.parametrize("extractor", ["conv", None])
+def test_a_working_extractor_raises_no_warning(images, extractor):
+    watch = CollapseWatch(images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = watched_fit(model_with(extractor), watch)
+    assert not watch.collapsed
+    assert len(history["unit_raw_divergence"]) == 2
+    if extractor is None:  # the features are those before an extractor
+        np.testing.assert_allclose(history["unit_divergence"], history["unit_raw_divergence"])
+
+
+def test_diagnose_changes_no_variable(images):
+    model = model_with("conv")
+    unit = model.get_layer("unit")
+    higher, lower = keras.Model(model.input, unit.input)(images)
+    before = model.get_weights()
+    values = unit.diagnose(higher, lower)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert values["divergence"] == pytest.approx(float(unit.agreement(higher, lower, training=True)), rel=1e-5)
+
+
+def test_collapse_watch_without_units(images):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="no feedback agreement unit"):
+        watched_fit(model, CollapseWatch(images))

@@ -1,4 +1,4 @@
-"""Any Keras layer as generator or extractor: trained, saved and loaded."""
+"""Keras layers of the user as generator or extractor: gradients, saving, loading and moving statistics."""
 
 import keras
 import numpy as np
@@ -6,8 +6,7 @@ import pytest
 
 import encapnet_tf as en
 from encapnet_tf.layers import FeedbackAgreement
-from tests.feedback.networks import data, gradients, network, sides
-from tests.feedback.parts import Counting, Upscale, pooled_dense
+from tests.feedback.networks import Counting, Upscale, data, gradients, network, pooled_dense, sides
 
 CHOICES = {
     "own_generator": lambda: {"generator": Upscale(4)},
@@ -23,8 +22,7 @@ def functional_extractor():
     return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
 
 
-@pytest.mark.parametrize("objective", ["minimize", "adversarial"])
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize(("choice", "objective"), zip(CHOICES, ["minimize", "adversarial"] * 3, strict=False))
 def test_gradients(choice, objective):
     model = network("even_map", extractor_objective=objective, **CHOICES[choice]())
     unit = model.get_layer("agreement")
@@ -33,24 +31,22 @@ def test_gradients(choice, objective):
     assert weights
     for gradient in [*inputs, *weights.values()]:
         assert np.isfinite(gradient).all()
-        assert np.abs(gradient).max() > 0 or np.ndim(gradient) == 1  # a bias before a BatchNorm changes nothing
+        assert np.abs(gradient).max() > 0 or np.ndim(gradient) == 1  # a bias before a BatchNorm has no effect
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_save_and_load(choice, tmp_path):
     model = network("even_map", **CHOICES[choice]())
-    model.compile("adam", "mse", run_eagerly=True)
     x, y = data(model)
-    model.fit(x, y, verbose=0)
     path = tmp_path / "model.keras"
     model.save(path)
     loaded = en.load_model(path)
-    unit, again = (m.get_layer("agreement") for m in (model, loaded))
-    assert [v.shape for v in again.weights] == [v.shape for v in unit.weights]
-    for ours, theirs in zip(again.weights, unit.weights, strict=True):
+    unit, copy = (m.get_layer("agreement") for m in (model, loaded))
+    assert [v.shape for v in copy.weights] == [v.shape for v in unit.weights]
+    for ours, theirs in zip(copy.weights, unit.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert type(again.generator) is type(unit.generator)
-    assert type(again.extractor) is type(unit.extractor)
+    assert type(copy.generator) is type(unit.generator)
+    assert type(copy.extractor) is type(unit.extractor)
     np.testing.assert_array_equal(loaded(x, training=False), model(x, training=False))
     loaded.compile("adam", "mse", run_eagerly=True)
     history = loaded.fit(x, y, verbose=0).history
@@ -58,8 +54,8 @@ def test_save_and_load(choice, tmp_path):
     assert np.isfinite(history["loss"]).all()
 
 
-def test_a_loaded_model_goes_on_where_it_was(tmp_path):
-    """Optimizer, weights and lambda: the next step of both is the same."""
+def test_a_loaded_model_continues_training(tmp_path):
+    """With optimizer, weights and lambda loaded, the next step is that of the original."""
     model = network("even_map", weight=3.0)
     model.compile("adam", "mse", run_eagerly=True)
     x, y = data(model)
@@ -107,15 +103,15 @@ def test_config_round_trip():
     assert {key: config[key] for key in options} == options
     assert FeedbackAgreement.from_config(config).get_config() == config
     with_layer = FeedbackAgreement(extractor=keras.layers.Dense(3, name="mine"))
-    again = FeedbackAgreement.from_config(with_layer.get_config())
-    again.build([(None, 4, 4, 32), (None, 4, 4, 32)])
-    assert isinstance(again.extractor, keras.layers.Dense)
-    assert again.extractor is not with_layer._given_extractor
+    copy = FeedbackAgreement.from_config(with_layer.get_config())
+    copy.build([(None, 4, 4, 32), (None, 4, 4, 32)])
+    assert isinstance(copy.extractor, keras.layers.Dense)
+    assert copy.extractor is not with_layer._given_extractor
 
 
 @pytest.mark.parametrize("objective", ["minimize", "adversarial", "frozen"])
 def test_features_of_each_input_are_computed_once(objective):
-    """Exactly two calls a step: one for what was generated, one for the lower layer."""
+    """Two calls a step: one for the generated map, one for the lower layer's."""
     extractor = Counting()
     model = network("even_map", extractor=extractor, extractor_objective=objective)
     extractor.calls = 0
@@ -126,8 +122,8 @@ def test_features_of_each_input_are_computed_once(objective):
 
 
 @pytest.mark.parametrize("objective", ["minimize", "adversarial"])
-def test_statistics_are_updated_once_a_side(objective):
-    """A moving mean with momentum .5 from 0 after batches of mean m1, m2: m1 / 4 + m2 / 2; of the generator m / 2."""
+def test_moving_statistics_are_updated_once_for_each_side(objective):
+    """With momentum 0.5, a moving mean from 0 is m1 / 4 + m2 / 2 after batches of means m1 and m2."""
     norm = keras.layers.BatchNormalization(momentum=0.5)
     unit = FeedbackAgreement(generator=None, extractor=norm, extractor_objective=objective)
     rng = np.random.default_rng(0)
@@ -146,12 +142,12 @@ def test_statistics_of_the_generator_are_updated_once():
     np.testing.assert_allclose(norm.moving_mean, higher.mean(0) / 2, rtol=1e-4, atol=1e-6)
 
 
-def test_batch_statistics_are_each_side_s_own():
-    """The lower layer's features do not depend on what was generated, as in the reference."""
+def test_each_side_has_its_own_batch_statistics():
+    """The lower layer's features do not depend on the generated map, as in the released implementation."""
     unit = FeedbackAgreement(generator=None, extractor=keras.layers.BatchNormalization(), cost="sqeuclidean")
     unit.build([(None, 5), (None, 5)])
     x = np.random.default_rng(0).normal(size=(16, 5)).astype("float32")
-    # Normalised each by its own statistics, a stretched and shifted copy is the same set.
+    # A scaled and shifted copy is the same set after each side is normalised by its own statistics.
     assert float(unit.agreement(7 * x + 3, x, training=True)) == pytest.approx(0, abs=1e-3)
 
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import keras
 
 from encapnet_tf.callbacks import CollapseWatch
-from encapnet_tf.keras_private import mend_multi_worker
+from encapnet_tf.keras_private import patch_multi_worker_training
 
 from .. import data
 from ..config.schema import Config
@@ -137,7 +137,7 @@ def _fit(
     with strategy.scope():
         schedules = network.compile_model(model, config, steps, augmentation.mixes)
     if is_multi_worker(strategy):
-        mend_multi_worker(model)
+        patch_multi_worker_training(model)
     training_state.build(model, (one_hot,) if one_hot else ())
     start.restore(model)
     best = BestModel(run, start.checkpoint.state["best"] if start.checkpoint else None)

@@ -1,7 +1,7 @@
-"""Run by test_reload.py in a process of its own: loads what the parent saved, with this one import of the package.
+"""Program of test_reload.py: loads saved models in a fresh process, with one import of the package.
 
-Usage: python reload_in_fresh_process.py FOLDER. For each `NAME.keras` reads the input from `inputs.npz`; the outputs,
-the dtype policies and whether the model came compiled go to `outputs.npz`.
+Usage: python reload_in_fresh_process.py FOLDER. Reads the inputs `NAME:0`, `NAME:1`, ... of each `NAME.keras` from
+`inputs.npz`. Writes the outputs, the dtype policies and whether the model is compiled to `outputs.npz`.
 """
 
 import sys
@@ -13,7 +13,7 @@ import encapnet_tf as en
 
 
 def parts(model):
-    """Its layers and those inside them; Keras itself keeps no dtype policy of a model and of its input."""
+    """Return the layers of a model and those inside them, but inputs, whose dtype policy Keras does not save."""
     return [layer for layer in model._flatten_layers(include_self=False) if type(layer).__name__ != "InputLayer"]
 
 
@@ -23,7 +23,8 @@ if __name__ == "__main__":
     outputs = {}
     for path in sorted(folder.glob("*.keras")):
         model = en.load_model(path)
-        outputs[path.stem] = np.asarray(model(inputs[path.stem], training=False), "float32")
+        x = [inputs[f"{path.stem}:{i}"] for i in range(len(model.inputs))]
+        outputs[path.stem] = np.asarray(model(x if len(x) > 1 else x[0], training=False), "float32")
         outputs[f"{path.stem}:dtypes"] = np.array([layer.dtype_policy.name for layer in parts(model)])
         outputs[f"{path.stem}:compiled"] = np.array(model.compiled)
     np.savez(folder / "outputs.npz", **outputs)

@@ -1,4 +1,4 @@
-"""The one table that every conformance test loops over: a row for each public class and builder, tiny."""
+"""Table that all conformance tests loop over: small rows for each public class and builder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,10 +24,12 @@ from encapnet_tf.layers import (
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
 from encapnet_tf.models import CapNet, EncapNet, EncapNet6, EncapNet18, EncapNet101, PlainCNN, ResNet18, ResNet20
 
+PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
+
 
 @dataclass(frozen=True)
 class Row:
-    """One public class with arguments.
+    """Public class or builder with arguments and the shape of an input.
 
     Attributes:
         name: the row's id.
@@ -36,7 +38,7 @@ class Row:
         call: how the layer is called, where that is not `layer(x)`.
         loss: of callbacks, the loss to compile with.
         one_hot: of losses, whether labels must be one-hot.
-        slow_xla: whether its test under XLA is left to `pytest -m slow`: its parts have rows of their own.
+        slow_xla: whether its test under XLA is left to `pytest -m slow`, since its parts have rows of their own.
     """
 
     name: str
@@ -49,8 +51,8 @@ class Row:
 
     @property
     def kind(self):
-        """The public package it comes from: "layers", "models", "losses" or "callbacks"."""
-        return self.factory.func.__module__.split(".")[1]
+        """Public package of the class: "layers", "models", "losses" or "callbacks"."""
+        return next(name for name, package in PACKAGES.items() if self.factory.func in vars(package).values())
 
     @property
     def public(self):
@@ -63,7 +65,7 @@ class Row:
         return rng.normal(size=(batch, *self.shape)).astype("float32")
 
     def model(self):
-        """The row as a model with a dynamic batch."""
+        """Return the row as a model with a dynamic batch."""
         if self.kind == "models":
             return self.factory()
         inputs = keras.Input(self.shape)
@@ -75,7 +77,7 @@ def _with_identity_shortcut(layer, x, **options):
 
 
 def _capsules_with_activations(layer, x, **options):
-    """EM routing's two outputs as one."""
+    """Join the two outputs of EM routing to one."""
     capsules, activations = layer(x, **options)
     return keras.ops.concatenate([capsules, activations[..., None]], axis=-1)
 
@@ -186,12 +188,12 @@ LAYERS = [
 
 
 def _with_its_input_halved(layer, x, **options):
-    """A unit between a map and one of half its size, both of six channels."""
-    higher = keras.layers.Conv2D(6, 3, strides=2, padding="same", name="higher")(x)
+    """Call a unit on a map and a map of half its size, both of six channels."""
+    higher = keras.layers.Conv2D(6, 3, strides=2, padding="same")(x)
     return layer([higher, x], **options)
 
 
-# Units give their input back: what they do to the loss, their gradients and precision is in tests/feedback.
+# Units return their input; their losses, gradients and precision are tested in tests/feedback.
 UNITS = [
     Row("feedback", partial(FeedbackAgreement, 5.0, 3), (8, 6, 6), _with_its_input_halved),
     Row(
@@ -272,7 +274,7 @@ CLASS_LOSSES = [
     Row("spread_loss", partial(SpreadLoss, margin=0.4), (4,)),
 ]
 
-# Of sets, not of classes: what its labels may be is in tests/sinkhorn.
+# The Sinkhorn loss compares sets and has no labels; tests/sinkhorn has its values.
 LOSSES = [
     *CLASS_LOSSES,
     Row(
@@ -284,13 +286,12 @@ LOSSES = [
 ]
 
 CALLBACKS = [
-    Row("collapse_watch", partial(CollapseWatch, np.ones((3, 4, 4, 1), "float32"), ratio=0.1), (4,)),
+    Row("collapse_watch", partial(CollapseWatch, np.ones((3, 4, 4), "float32"), ratio=0.1), (4,)),
     Row("feedback_weight_schedule", partial(FeedbackWeightSchedule, float), (4,)),
     Row("spread_margin_schedule", partial(SpreadMarginSchedule, start=0.3, end=0.8), (4,), loss=SpreadLoss),
 ]
 
 ROWS = LAYERS + UNITS + MODELS + LOSSES + CALLBACKS
-PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
 LAYERS_AND_MODELS = LAYERS + MODELS
 
 
@@ -299,26 +300,29 @@ def named(row):
 
 
 def has_capsules(model):
-    """Whether a network ends in class capsules; the others, in probabilities."""
+    """Return whether a network ends in class capsules; the others end in probabilities."""
     return any(layer.name == "class_capsules" for layer in model.layers)
 
 
-def enliven(made, x):
-    """Gives a layer or model biases and betas off 0 and the running statistics of `x`. An untrained network's scores in
-    evaluation are near 0 whatever comes in, since capsules shrink in every squash: two wrong ones would agree."""
+def enliven(layer, x):
+    """Set biases and betas of a layer or model off 0 and its moving statistics to those of `x`.
+
+    The scores of an untrained network in evaluation are near 0 for every input, since capsules shrink in every squash:
+    two wrong networks would agree.
+    """
     rng = np.random.default_rng(7)
-    for weight in made.trainable_weights:
+    for weight in layer.trainable_weights:
         if weight.name in ("bias", "beta"):
             weight.assign(weight + rng.uniform(-0.2, 0.6, weight.shape))
-    norms = [part for part in made._flatten_layers() if isinstance(part, keras.layers.BatchNormalization)]
+    norms = [part for part in layer._flatten_layers() if isinstance(part, keras.layers.BatchNormalization)]
     for norm in norms:
         norm.momentum = 0.0
-    made(x, training=True)
+    layer(x, training=True)
     for norm in norms:
         norm.momentum = 0.9
-    return made
+    return layer
 
 
 def under_xla(rows):
-    """Parameters of a test that compiles, the long ones marked."""
+    """Return the parameters of a test that compiles, the long ones marked slow."""
     return [pytest.param(row, id=row.name, marks=[pytest.mark.slow] if row.slow_xla else []) for row in rows]

@@ -1,6 +1,6 @@
-"""The core under Keras's other backends: the same scores, the same training, and no TensorFlow loaded.
+"""Other Keras backends: the core gives TensorFlow's scores and training there, and loads no TensorFlow.
 
-A backend that is installed elsewhere is reached by its interpreter: ENCAPNET_JAX_PYTHON=/path/to/python pytest ...
+A backend of another environment is used through its interpreter: ENCAPNET_JAX_PYTHON=/path/to/python pytest ...
 """
 
 import importlib.util
@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def interpreter(backend):
-    """The Python that has the backend; skips the test where there is none."""
-    given = os.environ.get(f"ENCAPNET_{backend.upper()}_PYTHON")
-    if given is None and importlib.util.find_spec(backend) is None:
+    """Return the path of a Python that has the backend, or skip the test if there is none."""
+    path = os.environ.get(f"ENCAPNET_{backend.upper()}_PYTHON")
+    if path is None and importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    return given or sys.executable
+    return path or sys.executable
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
@@ -49,6 +49,6 @@ def test_same_as_tensorflow(rng, backend, tmp_path):
     assert "tensorflow loaded: False" in child.stdout
     theirs, ours = np.load(tmp_path / f"{backend}.npz"), measure(tmp_path)
     assert set(theirs.files) == set(ours)
-    assert np.abs(ours["after"] - ours["before"]).max() > 1e-3, "training that changes nothing compares nothing"
+    assert np.abs(ours["after"] - ours["before"]).max() > 1e-3, "without a change the comparison shows nothing"
     for name, values in ours.items():
         np.testing.assert_allclose(theirs[name], values, atol=1e-4, err_msg=name)

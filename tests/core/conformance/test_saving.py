@@ -1,5 +1,6 @@
-"""load_model: what is no whole model of ours is told from what is."""
+"""load_model: whole models load, and damaged or foreign files raise clear errors."""
 
+import shutil
 import zipfile
 
 import keras
@@ -9,18 +10,24 @@ import pytest
 import encapnet_tf as en
 
 
-@pytest.fixture
-def saved(tmp_path):
-    """A small network's file."""
-    path = tmp_path / "model.keras"
-    model = en.models.EncapNet((4, 4, 1), 2, depths=(1,), capsule_dims=(2,), strides=(2,), num_capsules=2)
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Path of a small network's file, which no test changes."""
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    model = keras.Sequential([keras.Input((4, 4)), en.layers.CapFC(2, 4), en.layers.CapsuleLength()])
     model.compile("sgd", en.losses.MarginLoss())
     model.save(path)
     return path
 
 
+@pytest.fixture
+def saved(original, tmp_path):
+    """Path of a copy of the small network's file."""
+    return shutil.copy(original, tmp_path / "model.keras")
+
+
 def rewritten(path, change):
-    """The archive at `path` with the content of its members changed; None leaves one out."""
+    """Rewrite the archive at `path` with the content of its members changed; None leaves a member out."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
@@ -31,7 +38,7 @@ def rewritten(path, change):
 
 
 def test_path_may_be_a_string_or_a_path(saved):
-    x = np.ones((1, 4, 4, 1))
+    x = np.ones((1, 4, 4))
     np.testing.assert_array_equal(en.load_model(saved)(x), en.load_model(str(saved))(x))
 
 
@@ -57,7 +64,7 @@ def test_truncated_file_raises(saved, share):
 
 
 def test_truncated_weights_raise(saved):
-    """A whole archive around half of the weights, as an interrupted copy of an unpacked model leaves it."""
+    """The archive is complete but holds half of the weights, as after an interrupted copy of an unpacked model."""
     rewritten(saved, lambda name, content: content[: len(content) // 2] if name.endswith(".h5") else content)
     with pytest.raises(ValueError, match=r"model\.keras"):
         en.load_model(saved)
@@ -90,7 +97,7 @@ def test_pickled_code_is_refused(tmp_path):
 
 
 class Doubled(keras.layers.Layer):
-    """A class that is registered nowhere."""
+    """Layer of a class that is not registered."""
 
     def call(self, inputs):
         return 2 * inputs
@@ -101,5 +108,5 @@ def test_custom_objects(tmp_path):
     model.save(tmp_path / "model.keras")
     with pytest.raises((TypeError, ValueError), match="Doubled"):
         en.load_model(tmp_path / "model.keras")
-    again = en.load_model(tmp_path / "model.keras", custom_objects={"Doubled": Doubled})
-    np.testing.assert_array_equal(again(np.ones((1, 2, 4))), model(np.ones((1, 2, 4))))
+    loaded = en.load_model(tmp_path / "model.keras", custom_objects={"Doubled": Doubled})
+    np.testing.assert_array_equal(loaded(np.ones((1, 2, 4))), model(np.ones((1, 2, 4))))

@@ -1,4 +1,4 @@
-"""Run by test_backends.py in a process of its own, KERAS_BACKEND set: a network's scores, two steps, the schedule.
+"""Program of test_backends.py: measures a network on the backend that KERAS_BACKEND names.
 
 Usage: python train_on_backend.py FOLDER. Reads `model.keras` and `data.npz`, writes `<backend>.npz`.
 """
@@ -13,7 +13,7 @@ import encapnet_tf as en
 
 
 def scheduled_losses(x, y):
-    """Losses of three epochs under a rising margin, of a model that gives back its input."""
+    """Return the losses of three epochs under a rising margin, for a model that returns its input."""
     model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Rescaling(1.0)])
     model.compile("sgd", en.losses.SpreadLoss(0.5))
     schedule = en.callbacks.SpreadMarginSchedule(0.2, 0.8)
@@ -21,7 +21,7 @@ def scheduled_losses(x, y):
 
 
 def measure(folder):
-    """What every backend should agree on: name -> array."""
+    """Return name -> array of scores, losses and weights on which all backends should agree."""
     data = np.load(folder / "data.npz")
     model = en.load_model(folder / "model.keras")
     results = {"before": model.predict(data["x"], verbose=0)}

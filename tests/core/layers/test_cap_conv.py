@@ -1,4 +1,4 @@
-"""CapConv2D: the interaction, the aide that is blind to its own capsule, arguments and initial values."""
+"""CapConv2D: the interaction of its branches, its two kinds of aides, arguments and initial values."""
 
 import itertools
 
@@ -13,7 +13,7 @@ CAPSULES, DIM_IN, DIM_OUT = 4, 3, 2
 
 
 def build(rng, shape=(2, 6, 5, CAPSULES * DIM_IN), **options):
-    """A layer with every weight moved off its initial value, and an input."""
+    """Return a layer with changed weights, and an input."""
     layer = en.layers.CapConv2D(DIM_OUT, CAPSULES, **options)
     layer.build(shape)
     layer.set_weights([w + rng.uniform(0.1, 0.5, w.shape) for w in layer.get_weights()])
@@ -29,10 +29,15 @@ def per_capsule(x):
     return np.reshape(x, (*x.shape[:-1], CAPSULES, -1))
 
 
+def effect_per_capsule(layer, changed, x):
+    """Return the largest difference that a changed input makes in each output capsule."""
+    return per_capsule(np.abs(np.asarray(layer(changed)) - np.asarray(layer(x)))).max((0, 1, 2, 4))
+
+
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("coefficients", ["own", "cross", "both"])
 def test_interaction(rng, coefficients, strides):
-    """Eq. 6 put together here from the layer's branches: what m1 and m2 are computed from, and what they scale."""
+    """Eq. 6 computed here from the layer's branches: the inputs of m1 and m2, and the branches that they scale."""
     layer, x = build(rng, coefficients=coefficients, kernel_size=3, strides=strides, post_activation=False)
     master = np.asarray(layer.master_activation(numpy_conv(layer.master, x, CAPSULES)))
     aide = np.asarray(layer.aide_activation(numpy_conv(layer.aide, x, 1)))
@@ -62,9 +67,9 @@ def test_end_is_norm_relu_squash(rng):
     layer, x = build(rng, kernel_size=3)
     bare = en.layers.CapConv2D(DIM_OUT, CAPSULES, kernel_size=3, post_activation=False)
     bare.build(x.shape)
-    for to, given in zip(bare.weights, layer.weights, strict=False):  # The closing norm comes last.
-        assert to.path.split("/")[1:] == given.path.split("/")[1:]
-        to.assign(given)
+    for target, source in zip(bare.weights, layer.weights, strict=False):  # the last BatchNorm is missing in `bare`
+        assert target.path.split("/")[1:] == source.path.split("/")[1:]
+        target.assign(source)
     norm = layer.activation.norm
     state = {"n.weight": norm.gamma, "n.bias": norm.beta}
     state |= {"n.running_mean": norm.moving_mean, "n.running_var": norm.moving_variance}
@@ -77,26 +82,25 @@ def test_end_is_norm_relu_squash(rng):
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_aide_that_excludes_its_own_capsule(rng, kernel_size):
     """Changing input capsule j alone changes every capsule of the aide but j; the released aide changes in j too."""
-    blind, x = build(rng, kernel_size=kernel_size, aide_excludes_own=True)
-    seeing, _ = build(rng, kernel_size=kernel_size)
+    excluding, x = build(rng, kernel_size=kernel_size, aide_excludes_own=True)
+    released, _ = build(rng, kernel_size=kernel_size)
     for j in range(CAPSULES):
         changed = x.copy()
         changed[..., j * DIM_IN : (j + 1) * DIM_IN] += rng.normal(size=DIM_IN)
-        moved = per_capsule(np.abs(np.asarray(blind.aide(changed)) - np.asarray(blind.aide(x)))).max((0, 1, 2, 4))
-        assert moved[j] == 0
-        assert (np.delete(moved, j) > 1e-3).all()
-        moved = per_capsule(np.abs(np.asarray(seeing.aide(changed)) - np.asarray(seeing.aide(x)))).max((0, 1, 2, 4))
-        assert (moved > 1e-3).all()
+        effect = effect_per_capsule(excluding.aide, changed, x)
+        assert effect[j] == 0
+        assert (np.delete(effect, j) > 1e-3).all()
+        assert (effect_per_capsule(released.aide, changed, x) > 1e-3).all()
 
 
-def test_master_sees_its_own_capsule_only(rng):
+def test_master_reads_its_own_capsule_only(rng):
     layer, x = build(rng, kernel_size=3, routing="master", post_activation=False)
     for j in range(CAPSULES):
         changed = x.copy()
         changed[..., j * DIM_IN : (j + 1) * DIM_IN] += 1
-        moved = per_capsule(np.abs(np.asarray(layer(changed)) - np.asarray(layer(x)))).max((0, 1, 2, 4))
-        assert moved[j] > 1e-3
-        assert (np.delete(moved, j) == 0).all()
+        effect = effect_per_capsule(layer, changed, x)
+        assert effect[j] > 1e-3
+        assert (np.delete(effect, j) == 0).all()
 
 
 def test_master_alone_has_no_other_weights():
@@ -134,7 +138,7 @@ def test_unknown_height_and_width(rng):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"routing": "dynamic"}, r"routing.*'master', 'master_aide'.*'dynamic'"),
         ({"coefficients": "other"}, r"coefficients.*'own', 'cross', 'both'.*'other'"),
@@ -148,8 +152,8 @@ def test_unknown_height_and_width(rng):
         ({"num_capsules": 1, "aide_excludes_own": True}, "num_capsules"),
     ],
 )
-def test_wrong_arguments_raise(changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_arguments_raise(changes, message):
+    with pytest.raises(ValueError, match=message):
         en.layers.CapConv2D(**{"capsule_dim": 2, "num_capsules": 4, **changes})
 
 
@@ -161,14 +165,14 @@ def test_wrong_input_shape_raises(shape):
 
 @pytest.mark.parametrize("shape", [(2, 6, 5, 4), (2, 3, 5, 8), (2, 5, 8), (2, 6, 5, 1)])
 def test_wrong_shortcut_raises(rng, shape):
-    """Also where it could be broadcast: a shortcut is never stretched in silence."""
+    """A shortcut is refused even if it could be broadcast."""
     layer, x = build(rng)
     with pytest.raises(ValueError, match="shortcut"):
         layer(x, shortcut=np.ones(shape, "float32"))
 
 
 def kernels_by_shape(layer):
-    """The kernels of a layer or model, those of one shape together."""
+    """Return the kernels of a layer or model, grouped by shape."""
     kernels = [w for w in layer.trainable_weights if w.name == "kernel"]
     shapes = {tuple(w.shape) for w in kernels}
     return [[np.asarray(w) for w in kernels if tuple(w.shape) == shape] for shape in shapes]
@@ -176,7 +180,7 @@ def kernels_by_shape(layer):
 
 @pytest.mark.parametrize("initializer", ["glorot_normal", keras.initializers.HeNormal()], ids=["string", "object"])
 def test_kernels_of_one_shape_start_differently(initializer):
-    """One initializer object shared by all would start them all alike, and m1 = m2 would stay near each other."""
+    """One initializer object shared by all convolutions would give them equal kernels, and m1 and m2 stay close."""
     layer = en.layers.CapConvModule(2, 4, depth=3, kernel_initializer=initializer)
     layer.build((None, 6, 5, 4))
     groups = kernels_by_shape(layer)

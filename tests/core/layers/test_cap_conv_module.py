@@ -1,4 +1,4 @@
-"""CapConvModule: its skips, put together here from its layers, and CapFC, the layer that ends a network."""
+"""CapConvModule with its skips, CapFC and CapsuleLength."""
 
 import keras
 import numpy as np
@@ -53,7 +53,7 @@ def test_kernels_and_strides(rng):
     assert module.type1.shortcut.groups == 1
 
 
-def test_in_training_the_statistics_move(rng):
+def test_moving_statistics_are_updated_in_training_only(rng):
     """`training` reaches the layers inside."""
     module, x = build(rng, depth=1)
     before = [np.asarray(w) for w in module.non_trainable_weights]
@@ -73,7 +73,7 @@ def test_synchronized(rng):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"skip": "all"}, r"skip.*'both', 'type1', 'type2', 'none'.*'all'"),
         ({"depth": -1}, "depth"),
@@ -84,8 +84,8 @@ def test_synchronized(rng):
         ({"capsule_dim": -2}, "capsule_dim"),
     ],
 )
-def test_wrong_arguments_raise(changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_arguments_raise(changes, message):
+    with pytest.raises(ValueError, match=message):
         en.layers.CapConvModule(**{"capsule_dim": 2, "num_capsules": 4, **changes})
 
 
@@ -95,7 +95,7 @@ def test_channels_must_divide():
 
 
 def test_cap_fc_orders_capsules_by_capsule_height_width(rng):
-    """A feature map is read as the capsules it holds, in the order in which the release flattens them."""
+    """The capsules of a feature map are read in the order in which the release flattens them."""
     layer = en.layers.CapFC(3, 2)
     x = rng.normal(size=(2, 4, 3, 6)).astype("float32")
     y = layer(x)

@@ -1,0 +1,48 @@
+"""Features that a feedback agreement unit compares: runs of its generator and extractor."""
+
+import math
+
+from keras import ops as K
+
+from encapnet_tf.ops.precision import at_least_float32
+
+
+def training_output(part, x):
+    """Return the output of a generator or extractor in training mode, without updating its moving statistics."""
+    if part is None:
+        return x
+    trainable = [variable.value for variable in part.trainable_variables]
+    non_trainable = [variable.value for variable in part.non_trainable_variables]
+    return part.stateless_call(trainable, non_trainable, x, training=True)[0]
+
+
+def adversarial_features(extractor, x):
+    """Run an extractor in training mode with the gradients of its weights reversed in sign.
+
+    The gradient with respect to `x` keeps its sign, so a minimiser of the divergence trains the extractor to maximise
+    the divergence and the rest of the network to minimise it.
+
+    Args:
+        extractor: a built Keras layer.
+        x: its input.
+
+    Returns:
+        The extractor's output.
+    """
+    weights = [_reverse_gradient(K.convert_to_tensor(weight)) for weight in extractor.trainable_variables]
+    state = [variable.value for variable in extractor.non_trainable_variables]
+    features, state = extractor.stateless_call(weights, state, x, training=True)
+    for variable, value in zip(extractor.non_trainable_variables, state, strict=True):
+        variable.assign(value)
+    return features
+
+
+def _reverse_gradient(x):
+    """Return the value of `x`, with the gradient of `-x`."""
+    return 2 * K.stop_gradient(x) - x
+
+
+def flatten_features(x):
+    """Reshape `x` to (batch, features), in at least float32."""
+    features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1
+    return at_least_float32(K.reshape(x, (K.shape(x)[0], features)))

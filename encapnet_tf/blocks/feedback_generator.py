@@ -1,0 +1,79 @@
+"""Generator of a feedback agreement unit: maps a higher layer's output back to a lower layer's shape."""
+
+import keras
+
+from encapnet_tf.blocks.batch_norm import BatchNorm
+from encapnet_tf.blocks.capsule_activation import CapsuleActivation
+from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
+
+GENERATORS = ("capsule", "conv")
+
+
+def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: int, synchronized: bool, dtype):
+    """Build the generator g of section 3.2 of the paper, from the higher layer's shape to the lower layer's.
+
+    "capsule": 3x3 transposed convolution grouped by capsule, batch normalisation, ReLU, squash (a transposed capConv).
+    "conv": dense transposed convolution, batch normalisation, ReLU, for any channel counts. On token sequences the
+    convolution is one-dimensional, on feature vectors a dense layer takes its place.
+
+    Args:
+        kind: "capsule" or "conv".
+        higher_shape, lower_shape: shapes with the batch axis, (batch, height, width, channels), (batch, tokens,
+            features) or (batch, features), both of one rank.
+        num_capsules: groups of the "capsule" generator.
+        synchronized: whether batch statistics are taken over all replicas.
+        dtype: dtype policy of its layers.
+
+    Returns:
+        A `keras.Sequential`.
+
+    Raises:
+        ValueError: no generator of this kind connects the two shapes.
+    """
+    _check_shapes(higher_shape, lower_shape)
+    filters = lower_shape[-1]
+    if kind == "capsule":
+        if len(lower_shape) != 4 or higher_shape[-1] % num_capsules or filters % num_capsules:
+            raise ValueError(
+                'generator="capsule" connects feature maps whose channels are multiples of '
+                f"num_capsules={num_capsules}. Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}. "
+                'generator="conv" takes any number of channels.'
+            )
+        convolution = TransposedConv2D(filters, lower_shape[1:3], num_capsules, dtype=dtype)
+        return keras.Sequential([convolution, CapsuleActivation(filters // num_capsules, synchronized, dtype=dtype)])
+    if len(lower_shape) == 4:
+        mapping = TransposedConv2D(filters, lower_shape[1:3], dtype=dtype)
+    elif len(lower_shape) == 3:
+        mapping = _token_convolution(filters, higher_shape[1], lower_shape[1], dtype)
+    else:
+        mapping = keras.layers.Dense(filters, dtype=dtype)
+    norm = BatchNorm(synchronized=synchronized, dtype=dtype)
+    return keras.Sequential([mapping, norm, keras.layers.ReLU(dtype=dtype)])
+
+
+def _check_shapes(higher_shape, lower_shape):
+    """Raise ValueError unless the lower layer's sizes are the higher layer's, or twice those, or twice those less 1."""
+    received = f"Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}."
+    if len(higher_shape) != len(lower_shape) or len(lower_shape) not in (2, 3, 4):
+        raise ValueError(
+            "A generator connects two feature maps, two token sequences or two feature vectors. "
+            f"{received} Pass a generator layer of your own for other shapes."
+        )
+    for high, low in zip(higher_shape[1:-1], lower_shape[1:-1], strict=True):
+        if None in (high, low):
+            raise ValueError(f"Two layers can be connected only if their sizes are known. {received}")
+        if low not in (high, 2 * high, 2 * high - 1):
+            raise ValueError(
+                "A generator keeps or doubles the size: the lower layer's size must be n, 2 n or 2 n - 1, where n is "
+                f"the higher layer's. {received} Connect layers with at most one stride of 2 between them, or pass a "
+                "generator layer of your own."
+            )
+
+
+def _token_convolution(filters, higher_tokens, lower_tokens, dtype):
+    """Build the 1-D convolution, transposed where the sequence doubles in length."""
+    if higher_tokens == lower_tokens:
+        return keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype)
+    return keras.layers.Conv1DTranspose(
+        filters, 3, strides=2, padding="same", output_padding=lower_tokens - 2 * higher_tokens + 1, dtype=dtype
+    )

@@ -1,0 +1,32 @@
+"""Arguments `generator` and `extractor` of a feedback agreement unit: a name, None or a Keras layer."""
+
+import keras
+
+
+def name_or_layer(argument: str, value, names):
+    """Return a generator or extractor argument after checking it, deserialised if it comes from a configuration.
+
+    Args:
+        argument: name of the argument, for the error.
+        value: one of `names`, None, a Keras layer or a serialised Keras layer.
+        names: names that the argument may have.
+
+    Returns:
+        A name, None or a Keras layer.
+
+    Raises:
+        ValueError: the value is nothing of these.
+    """
+    if isinstance(value, dict):
+        value = keras.saving.deserialize_keras_object(value)
+    if value is None or isinstance(value, keras.Layer) or value in names:
+        return value
+    raise ValueError(
+        f"{argument} must be one of {', '.join(map(repr, names))}, None or a Keras layer. "
+        f"Received: {argument}={value!r}."
+    )
+
+
+def serialize_name_or_layer(value):
+    """Return a generator or extractor argument in the form that a layer's configuration stores."""
+    return keras.saving.serialize_keras_object(value) if isinstance(value, keras.Layer) else value
