@@ -87,7 +87,6 @@ def test_examples_run(name):
     assert runner.failures == 0, "".join(report)
 
 
-@pytest.mark.xfail(strict=False, reason="docstrings are being rewritten")
 @pytest.mark.parametrize("name", PUBLIC)
 def test_first_line_is_a_sentence(name):
     first, *rest = documentation(name).splitlines()
@@ -110,7 +109,6 @@ def test_no_other_parameter_is_documented(name):
     assert set(entries(sections(documentation(name)).get("Args", ""))) <= set(accepted)
 
 
-@pytest.mark.xfail(strict=False, reason="docstrings are being rewritten")
 @pytest.mark.parametrize("name", PUBLIC)
 def test_results_and_errors_are_documented(name):
     thing, text = PUBLIC[name], documentation(name)

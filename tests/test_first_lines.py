@@ -85,7 +85,6 @@ def sources() -> list[Path]:
     return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 
-@pytest.mark.xfail(strict=False, reason="docstrings are being rewritten")
 def test_first_lines_follow_the_style():
     lines = [(path.relative_to(ROOT), *line) for path in sources() for line in first_lines(path)]
     broken = [f"{path}:{n}: {', '.join(f)}: {line}" for path, kind, n, line in lines if (f := faults(kind, line))]

@@ -24,7 +24,7 @@ ALLOWED = {
     "losses": {"arguments", "ops"},
     "optimizers": set(),
     "callbacks": {"arguments", "layers", "losses"},
-    "models": {"arguments", "ops", "blocks", "layers", "losses"},
+    "models": {"arguments", "ops", "blocks", "layers", "losses", "feedback"},
     "interop": {"arguments", "ops", "blocks", "layers", "models"},
     "feedback": {"arguments", "blocks", "layers"},
     "saving": {"arguments"},
