@@ -1,4 +1,6 @@
-"""Measured comparisons, run from a checkout: `python -m benchmarks.NAME`; results/README.md lists the names.
+"""Measured comparisons, run from a checkout: `python -m benchmarks.NAME`.
+
+Results/README.md lists the names.
 
 A command here chooses contestants and limits, `contestants/` holds what is timed, `harness/` times and reports.
 """

@@ -43,7 +43,10 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return the contestants for a convolution grouped by capsule; Keras's convolution is timed once."""
+    """Return the contestants for a convolution grouped by capsule.
+
+    Keras's convolution is timed once.
+    """
     alternatives = {"native": ("native", False), **lowerings(shape)}
     return contestants(shape, gradient=gradient, batch=batch, groups=GROUPS, alternatives=alternatives, slow="native")
 

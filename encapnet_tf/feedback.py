@@ -140,7 +140,10 @@ def strip_feedback(model):
 
 
 def _functional(model):
-    """Return a functional model or a built Sequential as a functional model; raise ValueError for anything else."""
+    """Return a functional model or a built Sequential as a functional model.
+
+    Raise ValueError for anything else.
+    """
     if isinstance(model, keras.Sequential) and model.built:
         functional = keras.Model(model.inputs, model.outputs, name=model.name)
         if model.compiled:

@@ -13,7 +13,9 @@ _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread
 
 
 class PerReplicaLosses:
-    """Mixin that keeps the losses of a layer's `add_loss` separately for each replica; put it before `keras.Layer`.
+    """Mixin that keeps the losses of a layer's `add_loss` separately for each replica.
+
+    Put it before `keras.Layer`.
 
     `tf.distribute.MirroredStrategy` builds its replicas' steps in threads that take turns wherever the replicas
     communicate in the forward pass. Keras keeps a layer's losses in one list, so a replica would lose its term or get

@@ -2,7 +2,7 @@
 
 import datetime
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -94,7 +94,7 @@ def export_samples(
     samples: Samples,
     preprocessing: Preprocessing,
     *,
-    class_names: list[str],
+    class_names: Sequence[str],
     target: ExportFolder,
     tflite: Iterable[str] = tuple(VARIANTS),
     source: str = "a model",
@@ -157,7 +157,10 @@ def export_samples(
 
 
 def _write_lite(inference, variant, calibration, *, path, parity):
-    """Convert to TFLite and compare; int8 is repeated with float arithmetic if integers cost too much accuracy."""
+    """Convert to TFLite and compare.
+
+    Int8 is repeated with float arithmetic if integers cost too much accuracy.
+    """
     path.write_bytes(convert(inference, variant, calibration))
     if variant != "int8":
         parity.compare_lite(variant, path)

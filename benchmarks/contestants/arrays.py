@@ -14,6 +14,9 @@ def output_gradient(*shape):
 
 
 def convolution_arrays(shape, groups, batch):
-    """Return input and kernel of a `grouped_conv_shapes.Shape` given as a dictionary; channels last, capsule-major."""
+    """Return input and kernel of a `grouped_conv_shapes.Shape` given as a dictionary.
+
+    Channels last, capsule-major.
+    """
     x = normal(batch, shape["size"], shape["size"], groups * shape["dim_in"])
     return x, 0.1 * normal(shape["kernel"], shape["kernel"], shape["dim_in"], groups * shape["dim_out"])

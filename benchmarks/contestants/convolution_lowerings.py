@@ -106,7 +106,10 @@ def multiply_add(x, kernel, groups, strides):
 
 
 def ours_transposed(size, groups, dim_in, dim_out, *, training):
-    """Return the transposed convolution of the library's generator; its variables are created here, outside."""
+    """Return the transposed convolution of the library's generator.
+
+    Its variables are created here, outside.
+    """
     layer = TransposedConv2D(groups * dim_out, (size, size), groups)
     layer.build((None, size // 2, size // 2, groups * dim_in))
     return lambda x, kernel, bias: layer.stateless_call([kernel, bias], [], x, training=training)[0]

@@ -37,7 +37,10 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Multiply a matrix by a SIDE x SIDE one in Keras's backend; its number of rows makes it `flops` operations."""
+    """Multiply a matrix by a SIDE x SIDE one in Keras's backend.
+
+    Its number of rows makes it `flops` operations.
+    """
     import keras  # here, because the process of `copy` needs no framework
 
     from benchmarks.contestants.keras_calls import compiled

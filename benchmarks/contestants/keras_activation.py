@@ -10,7 +10,7 @@ from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 
 
 class SeparateOperations(keras.layers.Layer):
-    """Keras's batch normalisation, then its ReLU, then a squash written out, as a user would write them.
+    """Keras layers for batch normalisation and ReLU, then a squash written with `keras.ops`.
 
     Args:
         capsule_dim: components of a capsule.

@@ -25,7 +25,10 @@ class Convolution(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """Return the operations of the forward pass for one image; a multiply-add is two."""
+        """Return the operations of the forward pass for one image.
+
+        A multiply-add is two.
+        """
         positions = math.prod(-(-n // self.strides) for n in self.size)
         return 2 * positions * math.prod(self.kernel)
 

@@ -1,4 +1,4 @@
-"""OTT-JAX's Sinkhorn divergence, jitted, with a fixed number of iterations."""
+"""Sinkhorn divergence of OTT-JAX, jitted, with a fixed number of iterations."""
 
 import jax
 from ott.geometry import costs, pointcloud

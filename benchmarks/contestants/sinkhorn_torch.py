@@ -1,4 +1,4 @@
-"""GeomLoss's and POT's Sinkhorn divergences, in PyTorch, with a fixed number of iterations."""
+"""Sinkhorn divergences of GeomLoss and POT, in PyTorch, with a fixed number of iterations."""
 
 import math
 

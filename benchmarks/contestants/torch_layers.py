@@ -1,4 +1,4 @@
-"""PyTorch's grouped convolution and BatchNorm-ReLU-squash, with their gradients."""
+"""Grouped convolution and BatchNorm-ReLU-squash in PyTorch, with their gradients."""
 
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d

@@ -7,7 +7,10 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def integers(text):
-    """Parse a flag's comma-separated whole numbers into a tuple; for `add_argument(type=...)`."""
+    """Parse a flag's comma-separated whole numbers into a tuple.
+
+    For `add_argument(type=...)`.
+    """
     try:
         return tuple(int(number) for number in text.split(","))
     except ValueError:

@@ -58,7 +58,7 @@ def _cpu_model():
 
 
 def _commit():
-    """Return the checked-out commit, with "+ changes" if the working tree is dirty; None outside of a checkout."""
+    """Return the checked-out commit, with "+ changes" if the working tree is dirty, or None outside of a checkout."""
 
     def git(*arguments):
         folder = Path(__file__).parents[1]

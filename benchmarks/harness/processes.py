@@ -17,11 +17,16 @@ MEMORY_SHARE = 0.8  # of the memory that is free at the start, for one worker
 
 
 class WorkerFailed(Exception):
-    """A request that a worker could not carry out; the message is one line."""
+    """A request that a worker could not carry out.
+
+    The message is one line.
+    """
 
 
 class Processes:
-    """The worker processes of a benchmark; a context manager that ends them.
+    """The worker processes of a benchmark.
+
+    A context manager that ends them.
 
     Args:
         time_limit: seconds a request may take before its worker is killed.
@@ -74,7 +79,10 @@ class Processes:
         return reply
 
     def _wait_for_answer(self, process):
-        """Wait until the process answers or ends; return the limit that it exceeded, or None."""
+        """Wait until the process answers or ends.
+
+        Return the limit that it exceeded, or None.
+        """
         start = time.monotonic()
         while not select.select([process.stdout], [], [], 0.2)[0]:
             if time.monotonic() - start > self._time_limit:
@@ -99,7 +107,7 @@ class Processes:
 
 
 def _kibibytes(path, name):
-    """Return the field `name` of a file like /proc/meminfo, in KiB; 0 if there is none."""
+    """Return the field `name` of a file like /proc/meminfo, in KiB, or 0 if there is none."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 

@@ -134,7 +134,10 @@ def milliseconds(results):
 
 
 def markdown_table(rows):
-    """Return dictionaries as a Markdown table; columns in the order in which they first appear."""
+    """Return dictionaries as a Markdown table.
+
+    Columns in the order in which they first appear.
+    """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [columns, ["---"] * len(columns)] + [[_cell(row.get(column)) for column in columns] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

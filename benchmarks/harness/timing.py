@@ -71,12 +71,12 @@ def peak_memory(contestant, repetitions=3):
 
 
 def median(timing):
-    """Return the median seconds of a `Timing`; None for a `NotRun`."""
+    """Return the median seconds of a `Timing`, or None for a `NotRun`."""
     return statistics.median(timing.seconds) if isinstance(timing, Timing) else None
 
 
 def ratio(timing, other):
-    """Return (ratio of the medians, median of the rounds' ratios) of two timings; None if one did not run."""
+    """Return the ratio of two timings' medians and the median of the rounds' ratios, or None if one did not run."""
     if not (isinstance(timing, Timing) and isinstance(other, Timing)):
         return None
     rounds = [a / b for a, b in zip(timing.seconds, other.seconds, strict=False)]  # a slow contestant has fewer
@@ -84,7 +84,7 @@ def ratio(timing, other):
 
 
 def fastest(results, names=None):
-    """Return the name of the contestant with the smallest median; None if none ran.
+    """Return the name of the contestant with the smallest median, or None if none ran.
 
     Args:
         results: of `measure`.
@@ -99,7 +99,7 @@ def _repetitions(seconds):
 
 
 def _request(failures, contestant, processes, **fields):
-    """Return the worker's answer; None, and a `NotRun` among the failures, if the worker failed."""
+    """Return the worker's answer, or None and record a `NotRun` if the worker failed."""
     try:
         return processes.request(contestant, **fields)
     except WorkerFailed as failure:

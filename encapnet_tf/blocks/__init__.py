@@ -1,1 +1,4 @@
-"""Keras layers and metrics that the public layers and the networks are built from; not public themselves."""
+"""Keras layers and metrics that the public layers and the networks are built from.
+
+Not public themselves.
+"""

@@ -59,7 +59,10 @@ class CapsuleMapping(keras.layers.Layer):
         self.bias = self.add_weight(shape=(shape[0], *shape[2:]), initializer=self.bias_initializer, name="bias")
 
     def _positions_and_input_dim(self, input_shape):
-        """Return the number of positions and of a capsule's components; raise ValueError for another kind of input."""
+        """Return the number of positions and of a capsule's components.
+
+        Raise ValueError for another kind of input.
+        """
         sizes, capsules = tuple(input_shape[1:]), self.num_input_capsules
         if None not in sizes and len(sizes) == 3 and sizes[2] % capsules == 0:
             return sizes[0] * sizes[1], sizes[2] // capsules

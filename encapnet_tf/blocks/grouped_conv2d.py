@@ -1,4 +1,4 @@
-"""2-D convolution with symmetric padding, grouped by capsule or dense."""
+"""Convolution in two dimensions with symmetric padding, grouped by capsule or dense."""
 
 import keras
 
@@ -14,7 +14,7 @@ def _clone(initializer):
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class GroupedConv2D(keras.layers.Layer):
-    """2-D convolution with symmetric padding and a bias, grouped by capsule or dense.
+    """Convolution in two dimensions with symmetric padding and a bias, grouped by capsule or dense.
 
     It pads `kernel_size // 2` zeros on each side at every stride, as the paper's release does (Keras's "same" padding
     differs at stride 2). Its grouped kernels train many times faster on a CPU than `keras.layers.Conv2D(groups=32)`.

@@ -4,7 +4,9 @@ import keras
 
 
 class TrainingMean(keras.metrics.Mean):
-    """Running mean that a model reports while it trains; in evaluation the metric is absent from the logs, not 0.
+    """Running mean that a model reports while it trains.
+
+    In evaluation the metric is absent from the logs, not 0.
 
     Attributes:
         training: whether the last call of the model was one in training.

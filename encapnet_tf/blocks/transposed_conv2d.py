@@ -5,7 +5,7 @@ from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 
 
 class TransposedConv2D(GroupedConv2D):
-    """3x3 transposed convolution to a given output size, grouped by capsule or dense.
+    """Transposed 3x3 convolution to a given output size, grouped by capsule or dense.
 
     It is the first layer of a feedback unit's generator for feature maps.
 

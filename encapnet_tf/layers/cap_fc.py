@@ -1,4 +1,4 @@
-"""capFC, the fully connected capsule layer before an EncapNet's class scores."""
+"""The fully connected capsule layer (capFC) before an EncapNet's class scores."""
 
 import math
 
@@ -77,7 +77,9 @@ class CapFC(keras.layers.Layer):
         return K.reshape(capsules, (-1, self.kernel.shape[1], self.capsule_dim))
 
     def mapped_capsules(self, inputs):
-        """Return the votes of the lower capsules for the higher ones; `call` sums and squashes them.
+        """Return the votes of the lower capsules for the higher ones.
+
+        `call` sums and squashes them.
 
         Args:
             inputs: as in `call`.

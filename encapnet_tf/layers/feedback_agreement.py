@@ -124,7 +124,10 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Factor of the divergence in the loss (lambda); settable, also while a compiled model trains."""
+        """Factor of the divergence in the loss (lambda).
+
+        Settable, also while a compiled model trains.
+        """
         return float(K.convert_to_numpy(self._weight))
 
     @weight.setter

@@ -42,7 +42,10 @@ class SpreadLoss(keras.losses.Loss):
 
     @property
     def margin(self) -> float:
-        """Current margin; settable, also while a compiled model trains."""
+        """Current margin.
+
+        Settable, also while a compiled model trains.
+        """
         return float(K.convert_to_numpy(self._margin))
 
     @margin.setter

@@ -35,7 +35,10 @@ def class_targets(y_true, lengths):
 
 
 def _check_range(labels, classes):
-    """Raise ValueError if a label is no integer from 0 to classes - 1; do nothing in a traced function."""
+    """Raise ValueError if a label is no integer from 0 to classes - 1.
+
+    Do nothing in a traced function.
+    """
     try:
         values = np.asarray(K.convert_to_numpy(labels))
     except Exception:

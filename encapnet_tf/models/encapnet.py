@@ -136,7 +136,7 @@ def _per_module(name, value):
 
 
 def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
-    """Build EncapNet-18, the paper's main network (Table 2, N = 3; "v1" in Table 4).
+    """Build EncapNet-18, the paper's main network (Table 2, N = 3, called "v1" in Table 4).
 
     Trainable parameters for 10 classes of 32x32x3 images: 1,743,680 with `routing="master"`; 36,544,064 with the
     default master/aide routing, or 36,474,944 with `coefficients="own"` or `"cross"`. The release trains this network

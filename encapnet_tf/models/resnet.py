@@ -154,7 +154,10 @@ def _resnet(
 
 
 def _block(x, channels, strides, name, **options):
-    """Apply a residual block; its shortcut is the identity, or a 1x1 convolution if the shape changes."""
+    """Apply a residual block.
+
+    Its shortcut is the identity, or a 1x1 convolution if the shape changes.
+    """
     y = conv_norm_relu(x, channels, strides, f"{name}_conv1", **options)
     y = _conv_norm(y, channels, 3, 1, f"{name}_conv2", **options)
     if strides != 1:

@@ -26,7 +26,10 @@ def image_input(input_shape, include_rescaling):
 
 
 def conv_norm_relu(x, filters, strides, name, *, synchronized=False, kernel_size=3, **conv_options):
-    """Apply a dense convolution, batch normalisation and ReLU; the last layer is named `<name>_relu`."""
+    """Apply a dense convolution, batch normalisation and ReLU.
+
+    The last layer is named `<name>_relu`.
+    """
     x = layers.GroupedConv2D(filters, kernel_size, strides, name=name, **conv_options)(x)
     x = BatchNorm(synchronized=synchronized, name=f"{name}_norm")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)

@@ -113,7 +113,10 @@ class Draft(AtomicFolder):
         return target
 
     def refuse(self) -> Path:
-        """Move the draft to the folder `refused`, where it can be inspected and no server loads it; return its path."""
+        """Move the draft to the folder `refused`, where it can be inspected and no server loads it.
+
+        Return its path.
+        """
         refused = self.target.path / ExportFolder.refused_folder
         shutil.rmtree(refused, ignore_errors=True)
         os.rename(self.path, refused)

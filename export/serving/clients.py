@@ -22,7 +22,10 @@ _MAX_MESSAGE_BYTES = 1 << 28  # of a gRPC message
 
 
 class RequestRefused(Exception):
-    """An error that a model, local or at a server, answered to a request; the message is the model's."""
+    """An error that a model, local or at a server, answered to a request.
+
+    The message is the model's.
+    """
 
 
 @dataclass(frozen=True)

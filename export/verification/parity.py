@@ -94,7 +94,10 @@ class Parity:
             self._compare("SavedModel, OpenVINO", answers, tolerance=TOLERANCES["openvino"], kilobytes=size)
 
     def compare_lite(self, variant: str, path: Path, note: str = "") -> Row:
-        """Compare a .tflite file in LiteRT and return its row; only float32 has a limit on the difference."""
+        """Compare a .tflite file in LiteRT and return its row.
+
+        Only float32 has a limit on the difference.
+        """
         run = runtimes.LiteModel(path)
         inputs = self.samples.inputs
         answers: list[dict | str]
@@ -159,7 +162,7 @@ class Parity:
 
 
 def _difference(outputs, reference):
-    """Return the largest absolute difference; NaN if shapes differ or a value is NaN."""
+    """Return the largest absolute difference, or NaN if shapes differ or a value is NaN."""
     if outputs.shape != reference.shape:
         return float("nan")
     return float(np.abs(outputs - reference).max())

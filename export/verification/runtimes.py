@@ -52,7 +52,10 @@ def through_c_api(path: Path, requests: list) -> list:
 
 
 def _run_standalone(script, path, requests, **options):
-    """Run a script of `standalone/` on a SavedModel; requests, options and answers travel as pickle files."""
+    """Run a script of `standalone/` on a SavedModel.
+
+    Requests, options and answers travel as pickle files.
+    """
     with tempfile.TemporaryDirectory() as folder:
         task = {"saved_model": str(path), "requests": requests, **options}
         (Path(folder) / "requests.pickle").write_bytes(pickle.dumps(task))
@@ -82,7 +85,9 @@ class LiteModel:
         self._runner = self._interpreter.get_signature_runner()
 
     def __call__(self, images) -> dict:
-        """Return the outputs {name: (batch, ...) float32}; 8-bit inputs and outputs are scaled here.
+        """Return the outputs {name: (batch, ...) float32}.
+
+        8-bit inputs and outputs are scaled here.
 
         Args:
             images: (batch, height, width, channels) float32 from 0 to 255.

@@ -66,7 +66,7 @@ class Samples:
         return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 
     def accuracy(self, scores) -> float | None:
-        """Return the share of images whose largest score is that of their label; None without labels."""
+        """Return the share of images whose largest score is that of their label, or None without labels."""
         return None if self.labels is None else float((scores.argmax(axis=1) == self.labels).mean())
 
     def warm_up_requests(self) -> list:

@@ -95,7 +95,7 @@ def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], obje
 
 
 def _previous_outcome(out, folder, config) -> str | None:
-    """Return how an earlier run of a row ended, following a reference to another row's run; None without such a run."""
+    """Return how an earlier run of a row ended, following a reference to another row's run, or None without one."""
     if not (folder / SHARED_RUN_FILE).exists():
         return previous_outcome(folder, config)
     shared_run = out / AtomicFolder(folder).read_json(SHARED_RUN_FILE, "run")["run"]

@@ -1,4 +1,4 @@
-"""`encapnet ablate`: train the rows of one of the paper's tables; an interrupted ablation resumes where it stopped."""
+"""Command `encapnet ablate`: train the rows of one of the paper's tables, resuming an interrupted ablation."""
 
 import argparse
 from pathlib import Path

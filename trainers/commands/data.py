@@ -1,4 +1,4 @@
-"""`encapnet data ACTION`: check a data set, prepare one, build h-ImageNet, or list the hardest classes."""
+"""Command `encapnet data`: check a data set, prepare one, build h-ImageNet, or list the hardest classes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The verb `encapnet evaluate RUN ...`: accuracy of saved models, ten crops, calibration, robustness."""
+"""Command `encapnet evaluate RUN ...`: accuracy of saved models, ten crops, calibration, robustness."""
 
 import argparse
 

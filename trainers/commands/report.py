@@ -1,4 +1,4 @@
-"""`encapnet report RUN...`: rewrite the report.html of runs, and compare several runs on one page."""
+"""Command `encapnet report`: rewrite the report.html of runs, and compare several runs on one page."""
 
 from pathlib import Path
 

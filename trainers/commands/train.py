@@ -1,4 +1,4 @@
-"""The verb `encapnet train`: trains one model and prints its accuracy and the next command."""
+"""Command `encapnet train`: trains one model and prints its accuracy and the next command."""
 
 import argparse
 import shlex

@@ -1,4 +1,4 @@
-"""`encapnet tune`: search lambda, epsilon and other settings with KerasTuner; an interrupted search can be resumed."""
+"""Command `encapnet tune`: search settings with KerasTuner, or resume an interrupted search."""
 
 import argparse
 import shlex

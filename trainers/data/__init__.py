@@ -1,11 +1,11 @@
-"""Image data sets for training and evaluation; `load(config)` returns the three splits of one.
+"""Image data sets for training and evaluation, loaded by `load(config)`.
 
 `sources` reads files, `pipeline` makes batches, and `augmentation` changes the images of a training batch.
 """
 
 from .loading import describe_skipped, load
-from .pipeline.dataset import Dataset
+from .pipeline.dataset import AnySplit, Dataset
 from .pipeline.encoded import corrupt_image_as_user_error
 from .pipeline.split import Split
 
-__all__ = ["Dataset", "Split", "corrupt_image_as_user_error", "describe_skipped", "load"]
+__all__ = ["AnySplit", "Dataset", "Split", "corrupt_image_as_user_error", "describe_skipped", "load"]

@@ -58,7 +58,10 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first tensor of a list, the layer's map or capsules; the others are its shortcut or activations."""
+    """Return the first tensor of a list, the layer's map or capsules.
+
+    The others are its shortcut or activations.
+    """
     return tensors[0] if isinstance(tensors, (list, tuple)) else tensors
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import encapnet_tf as en
 
-from ..data import Split, corrupt_image_as_user_error
+from ..data import AnySplit, corrupt_image_as_user_error
 from ..data.augmentation.views import Views
 from ..data.pipeline.batches import evaluation_batches
 from ..runs.errors import UserError
@@ -37,7 +37,7 @@ class Predictions:
     worst_images: np.ndarray
 
     @classmethod
-    def of(cls, model_path: Path, split: Split, views: Views, batch_size: int) -> "Predictions":
+    def of(cls, model_path: Path, split: AnySplit, views: Views, batch_size: int) -> "Predictions":
         """Compute the predictions of a saved model on the test views of a split.
 
         Args:
@@ -83,7 +83,7 @@ class Predictions:
         return float(((self.lengths >= true).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Return the accuracy of each class, (classes,); NaN for a class without images."""
+        """Return the accuracy of each class as an array (classes,), with NaN for a class without images."""
         counts = self.confusion()
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(axis=1)
@@ -124,7 +124,7 @@ def saved_model(path: Path) -> keras.Model:
         raise UserError(f"Cannot load the model {path}: {error}") from None
 
 
-def many_crop_lengths(model: keras.Model, split: Split, views: Views, batch_size: int) -> np.ndarray:
+def many_crop_lengths(model: keras.Model, split: AnySplit, views: Views, batch_size: int) -> np.ndarray:
     """Compute capsule lengths averaged over ten crops of each image.
 
     Images that training does not mirror have five crops.

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data import Split
+from ..data import AnySplit
 from ..data.augmentation.views import Views
 from ..data.augmentation.warp import about_centre, warp
 from ..data.pipeline.batches import evaluation_batches
@@ -80,7 +80,7 @@ DISTURBANCES = {
 }
 
 
-def accuracies(model: keras.Model, split: Split, views: Views, name: str, batch_size: int) -> list[float]:
+def accuracies(model: keras.Model, split: AnySplit, views: Views, name: str, batch_size: int) -> list[float]:
     """Compute a model's accuracy at each size of a disturbance.
 
     Args:

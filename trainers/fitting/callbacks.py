@@ -64,12 +64,12 @@ class BestModel(keras.callbacks.Callback):
 
     @property
     def epoch(self) -> int | None:
-        """Return the best epoch so far, counted from 1; None before the first epoch ends."""
+        """Return the best epoch so far, counted from 1, or None before the first epoch ends."""
         return self._state.get("epoch")
 
     @property
     def accuracy(self) -> float | None:
-        """Return the validation accuracy of the best epoch; None before the first epoch ends."""
+        """Return the validation accuracy of the best epoch, or None before the first epoch ends."""
         return self._state.get("accuracy")
 
     def state(self) -> dict:

@@ -17,7 +17,10 @@ _HEAD = b"encapnet checkpoint 1 "  # then the SHA-256 of the body in hexadecimal
 
 
 class Damaged(Exception):
-    """Error for a checkpoint that training cannot resume from; its text is the reason."""
+    """Error for a checkpoint that training cannot resume from.
+
+    Its text is the reason.
+    """
 
 
 @dataclass(frozen=True)

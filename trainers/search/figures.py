@@ -171,7 +171,10 @@ def _with_settings(records, *axes) -> list[dict]:
 
 
 def _set_scale(axes, axis, direction):
-    """Label a figure's axis with the name of a setting; use a logarithmic scale if the search does."""
+    """Label a figure's axis with the name of a setting.
+
+    Use a logarithmic scale if the search does.
+    """
     if axis.logarithmic:
         getattr(axes, f"set_{direction}scale")("log")
         getattr(axes, f"set_{direction}lim")(axis.low / 1.2, axis.high * 1.2)

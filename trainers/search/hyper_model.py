@@ -1,4 +1,7 @@
-"""A capsule network as a KerasTuner `HyperModel`; needs the extra `tune`, which installs KerasTuner."""
+"""A capsule network as a KerasTuner `HyperModel`.
+
+Needs the extra `tune`, which installs KerasTuner.
+"""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""KerasTuner's oracles with crash-safe files: an interrupted search resumes from whatever files are left.
+"""KerasTuner oracles with crash-safe files, from which an interrupted search resumes.
 
 This is the only file that uses private names of KerasTuner; tests check each of them.
 """

@@ -208,7 +208,7 @@ def _setting_of_axis(name: str) -> dataclasses.Field:
 
 
 def _find_setting(name: str) -> dataclasses.Field | None:
-    """Return the setting that has this name, alias or axis; None if there is none."""
+    """Return the setting that has this name, alias or axis, or None if there is none."""
     for setting in settings():
         search = setting.metadata["search"]
         if name in (setting.name, search.alias, search.per_module):

@@ -125,7 +125,7 @@ class TrialModel(EncapNetHyperModel):
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """KerasTuner's tuner for a `TrialModel`: it records results and failures, and touches a heartbeat file.
+    """A KerasTuner tuner for a `TrialModel` that records results and failures and touches a heartbeat file.
 
     A trial that fails is recorded with its traceback and not retried; a trial whose worker died is.
 

@@ -1,4 +1,4 @@
-"""TensorFlow's own tools: compilation by XLA, gradients that recompute, communication between replicas.
+"""Tools that only TensorFlow has: compilation by XLA, recomputing gradients, all-gather between replicas.
 
 TensorFlow runs a graph operation by operation, and each is a pass over memory. On a CPU most operations of an EncapNet
 are bound by memory, so XLA compiles chains of them, each chain as a function of its own. Dense convolutions stay

@@ -1,4 +1,4 @@
-"""TensorFlow's fused batch normalisation in a training step, alone and with ReLU and squash."""
+"""Fused TensorFlow kernels for batch normalisation in a training step, alone and with ReLU and squash."""
 
 import tensorflow as tf
 

@@ -74,7 +74,7 @@ class Convolution:
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """Whether the output map has up to 36 positions and the kernel many taps and at least 128 channels.
+        """Return whether the output map has up to 36 positions and the kernel many taps and at least 128 channels.
 
         One matrix product per tap is then the fastest. Convolution kernels split their work by position, of which there
         are few, and multiply the zeros around the map too: up to half of all products.

@@ -77,7 +77,7 @@ def prepare(x, y, cost):
 
 
 def _normalise(x):
-    """Scale rows to length 1; rows of zeros stay 0, with gradient 0."""
+    """Scale rows to length 1, except rows of zeros, which stay 0 with gradient 0."""
     squared = K.sum(K.square(x), axis=1, keepdims=True)
     is_zero = squared <= _SMALLEST_NORM**2
     return x * K.where(is_zero, 0.0, K.rsqrt(K.where(is_zero, 1.0, squared)))

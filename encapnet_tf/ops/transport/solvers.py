@@ -24,7 +24,9 @@ _SYMMETRIC_WEIGHTS = (1 / 1.854, 1 / 1.146)
 
 
 def solve_plain(cost, epsilon, iterations):
-    """Make exactly `iterations` steps of Eq. 9 from b = 1 / B, scaling the rows first; a gradient may flow through.
+    """Make exactly `iterations` steps of Eq. 9 from b = 1 / B, scaling the rows first.
+
+    A gradient may flow through.
 
     Args:
         cost: Q, (B, B).

@@ -1,4 +1,4 @@
-"""tf.data pipelines over splits, whose batches depend on the seed, the epoch and the image's index alone."""
+"""Pipelines of `tf.data` whose batches depend on the seed, the epoch and the image's index alone."""
 
 from collections.abc import Callable
 

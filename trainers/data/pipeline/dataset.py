@@ -60,7 +60,7 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the network's input."""
+        """Shape (height, width, channels) of the network's input."""
         return (*self.views.size, self.train.shape[2])
 
 

@@ -41,7 +41,7 @@ class EncodedSplit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of a decoded image."""
+        """Shape (height, width, channels) of a decoded image."""
         return (*self.size, self.channels)
 
     def take(self, indices) -> "EncodedSplit":

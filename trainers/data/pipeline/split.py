@@ -21,7 +21,7 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of a stored image."""
+        """Shape (height, width, channels) of a stored image."""
         return self.images.shape[1:]
 
     def take(self, indices) -> "Split":

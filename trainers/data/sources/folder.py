@@ -68,7 +68,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def read_class_names(path) -> list[str]:
-    """Read a file of class names (WordNet ids or folder names), one a line; `#` begins a comment.
+    """Read a file of class names (WordNet ids or folder names), one a line, with comments after `#`.
 
     Raises:
         UserError: the file is missing or empty, or a line is wrong; the message gives its number.
