@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 
 from encapnet_tf.layers import FeedbackAgreement
-from tests.distribution.networks import NETWORKS
 from tests.distribution.three_steps import RATE, STEPS, compiled, data, fit, set_precision, weights
 
 
@@ -33,7 +32,7 @@ def train_on_two_replicas(folder, *cases):
 def two_replicas(tmp_path_factory):
     """Results of the two cases of the default suite, from one process."""
     return train_on_two_replicas(
-        tmp_path_factory.mktemp("replicas"), "encapnet:float64:sync", "attached:float64:shares"
+        tmp_path_factory.mktemp("replicas"), "attached:float64:sync", "attached:float64:shares"
     )
 
 
@@ -61,13 +60,19 @@ def difference(one, other):
 
 
 def test_two_replicas_equal_one_device_in_float64(two_replicas):
-    expected, permuted = one_device("encapnet", "float64", shuffles=(0, 1))
-    assert max(difference(two_replicas["encapnet:float64:sync"], expected)) < 1e-9
+    expected, permuted = one_device("attached", "float64", shuffles=(0, 1))
+    assert max(difference(two_replicas["attached:float64:sync"], expected)) < 1e-9
     assert any(np.abs(a - b).max() > 0 for a, b in zip(permuted[0], expected[0], strict=True)), "rounding shows"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("network", [name for name in NETWORKS if name != "encapnet"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param("encapnet", marks=pytest.mark.ci),
+        pytest.param("subclassed", marks=pytest.mark.slow),
+        pytest.param("adversarial", marks=pytest.mark.slow),
+    ],
+)
 def test_other_networks_equal_one_device_in_float64(network, tmp_path):
     case = f"{network}:float64:sync"
     (expected,) = one_device(network, "float64")

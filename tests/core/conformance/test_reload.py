@@ -21,24 +21,23 @@ def fresh_environment():
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def all_layers():
-    """Return one model of all rows of layers, each with an input and an output of its own."""
-    inputs = [keras.Input(row.shape) for row in LAYERS + UNITS]
-    outputs = [row.call(row.factory(), x) for row, x in zip(LAYERS + UNITS, inputs, strict=True)]
-    flat = [keras.layers.Flatten()(x) for x in outputs]
-    return keras.Model(inputs, keras.layers.Concatenate()(flat))
+def joined_layers(rows):
+    """Return one model of several rows of layers, each with an input and an output of its own."""
+    inputs = [keras.Input(row.shape) for row in rows]
+    outputs = [row.call(row.factory(), x) for row, x in zip(rows, inputs, strict=True)]
+    return keras.Model(inputs, keras.layers.Concatenate()([keras.layers.Flatten()(x) for x in outputs]))
 
 
 def models_to_save():
     """Return name -> (model, inputs) of all layers, all networks, some in mixed precision, and all losses."""
-    models = {"layers": (all_layers(), [row.input() for row in LAYERS + UNITS])}
+    models = {"layers": (joined_layers(LAYERS + UNITS), [row.input() for row in LAYERS + UNITS])}
     models |= {row.name: (row.model(), row.input()) for row in MODELS}
     for row in LOSSES:
         model = keras.Sequential([keras.Input((5, 4)), CapFC(3, 4), CapsuleLength()])
         model.compile("sgd", row.factory())
         models[f"compiled_{row.name}"] = (model, np.random.default_rng(5).normal(size=(3, 5, 4)).astype("float32"))
     keras.config.set_dtype_policy("mixed_bfloat16")
-    models["layers_mixed"] = (all_layers(), models["layers"][1])
+    models["layers_mixed"] = (joined_layers(LAYERS), [row.input() for row in LAYERS])
     for row in MODELS:
         if row.name in ("encapnet", "capnet_em", "resnet20"):
             models[f"{row.name}_mixed"] = (row.model(), row.input())
@@ -53,7 +52,7 @@ def test_reload_in_a_fresh_process(tmp_path):
             inputs[f"{name}:{i}"] = array
         enliven(model, x).save(tmp_path / f"{name}.keras")
         expected[name] = np.asarray(model(x, training=False), "float32")
-        dtypes[name] = {layer.dtype_policy.name for layer in parts(model)}
+        dtypes[name] = [layer.dtype_policy.name for layer in parts(model)]
     np.savez(tmp_path / "inputs.npz", **inputs)
     child = subprocess.run(
         [sys.executable, SCRIPT, tmp_path], cwd=ROOT, env=fresh_environment(), capture_output=True, text=True
@@ -67,5 +66,5 @@ def test_reload_in_a_fresh_process(tmp_path):
         if outputs[name].shape != y.shape or not np.abs(outputs[name] - y).max() <= 1e-6
     }
     assert not differences, f"largest differences: {differences}"
-    assert {name: set(outputs[f"{name}:dtypes"].tolist()) for name in dtypes} == dtypes
+    assert {name: outputs[f"{name}:dtypes"].tolist() for name in dtypes} == dtypes
     assert {name for name in expected if outputs[f"{name}:compiled"]} == {f"compiled_{row.name}" for row in LOSSES}

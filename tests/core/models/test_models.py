@@ -185,7 +185,7 @@ def test_synchronized_on_one_device_changes_nothing(rng):
 def test_fit_evaluate_predict_save_load(rng, tmp_path):
     """A network learns six images by heart, is saved and loaded, and its next training step is that of the original."""
     x, y = rng.normal(size=(6, 8, 6, 2)), np.array([0, 1, 2, 0, 1, 2])
-    model = en.models.EncapNet((8, 6, 2), 3, **ONE_MODULE, coefficients="own")
+    model = en.models.EncapNet((8, 6, 2), 3, **ONE_MODULE, routing="master")
     model.compile(keras.optimizers.Adam(0.02), en.losses.MarginLoss(), metrics=["accuracy"])
     history = model.fit(x, y, batch_size=6, epochs=30, verbose=0).history
     assert history["loss"][-1] < 0.7 * history["loss"][0]
