@@ -1,4 +1,4 @@
-"""The examples, in their short forms; .ci/run runs the one that takes longer."""
+"""The examples, in their short forms."""
 
 import json
 import os
@@ -46,6 +46,13 @@ def test_sinkhorn_loss_without_capsules(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.ci
+def test_extractor_collapse(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(matplotlib, "rcParams", matplotlib.rcParams.copy())
+    run("extractor_collapse.py", tmp_path, monkeypatch, capsys)
+    assert (tmp_path / "extractor_collapse.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.ci
 def test_search_lambda_and_epsilon(tmp_path, monkeypatch, capsys):
     output = run("search_lambda_and_epsilon.py", tmp_path, monkeypatch, capsys)
     assert output.count("lambda") == 2
@@ -87,7 +94,7 @@ def test_notebook(tmp_path, monkeypatch, capsys):
 
 def test_every_example_is_listed_and_tested():
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    tested = Path(__file__).read_text(encoding="utf-8") + (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    tested = Path(__file__).read_text(encoding="utf-8")
     for path in EXAMPLES.iterdir():
         if path.suffix in (".py", ".ipynb"):
             assert f"[{path.name}]({path.name})" in listed

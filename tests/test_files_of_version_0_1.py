@@ -53,6 +53,7 @@ def test_weights_load_into_a_built_network(outputs):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(built), keras.ops.convert_to_numpy(loaded))
 
 
+@pytest.mark.ci
 def test_an_unfinished_run_resumes(tmp_path):
     """Its 4th step of the second epoch was the last; the epochs that follow are those of an uninterrupted run."""
     shutil.copytree(FILES / "unfinished_run", tmp_path / "run")

@@ -36,6 +36,7 @@ def test_pytorch_activation_has_capsule_lengths_below_1():
     assert 0 < lengths.max() < 1
 
 
+@pytest.mark.ci
 def test_the_sinkhorn_reference_agrees_with_the_library():
     facts = ours(size=12, dim=3, iterations=200, gradient=True).facts
     assert facts["value error"] < 1e-5

@@ -1,24 +1,14 @@
 """One tiny run with feedback units and its export, made once for all test processes."""
 
-import fcntl
-import os
 from types import SimpleNamespace
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+def exported(shared_folder):
     """Return `.run` and `.path`, the folders of a run on the digits and of its export."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # without workers the parent folder belongs to several test runs
-        base = base.parent
-    folder = base / "exported"
-    with open(base / "exported.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            folder.mkdir()
-            _make(folder)
+    folder = shared_folder("exported", _make)
     return SimpleNamespace(run=folder / "runs" / "digits" / "tiny", path=folder / "exports" / "digits")
 
 

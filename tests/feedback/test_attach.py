@@ -225,7 +225,7 @@ MOBILENET = [
     ("make", "pairs"),
     [
         pytest.param(keras.applications.ResNet50, RESNET, id="ResNet50", marks=pytest.mark.ci),
-        pytest.param(keras.applications.MobileNetV3Small, MOBILENET, id="MobileNetV3Small"),
+        pytest.param(keras.applications.MobileNetV3Small, MOBILENET, id="MobileNetV3Small", marks=pytest.mark.ci),
     ],
 )
 def test_a_network_of_keras_applications(make, pairs, tmp_path):

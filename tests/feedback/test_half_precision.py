@@ -15,7 +15,7 @@ POLICIES = ["mixed_float16", "mixed_bfloat16"]
 @pytest.mark.parametrize(
     ("policy", "objective"),
     [
-        ("mixed_float16", "adversarial"),
+        pytest.param("mixed_float16", "adversarial", marks=pytest.mark.ci),
         pytest.param("mixed_float16", "minimize", marks=pytest.mark.ci),
         pytest.param("mixed_bfloat16", "minimize", marks=pytest.mark.ci),
         pytest.param("mixed_bfloat16", "adversarial", marks=pytest.mark.ci),

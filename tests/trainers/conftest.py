@@ -1,7 +1,5 @@
 """Fixtures of the trainers' tests: finished and interrupted runs, made once for all workers, and signals."""
 
-import fcntl
-import os
 import signal
 
 import pytest
@@ -23,25 +21,6 @@ TINY = {
     "optimizer": "adam",
     "l2": 1e-4,
 }
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory):
-    """Return a function of (name, fill): the folder of that name, which the first worker to ask for it fills."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # the parent folder belongs to this run of the tests, too
-        base = base.parent
-
-    def folder(name, fill):
-        with open(base / f"{name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (base / name / "complete").exists():
-                (base / name).mkdir(exist_ok=True)
-                fill(base / name)
-                (base / name / "complete").touch()
-        return base / name
-
-    return folder
 
 
 @pytest.fixture(scope="session")
