@@ -1,4 +1,7 @@
-"""Parity: the difference of every artefact's outputs from the trained model's, on real images, and its limit."""
+"""Comparison of exported models' outputs with the trained model's on real images.
+
+The largest difference of each has a limit.
+"""
 
 import math
 import statistics
@@ -23,7 +26,9 @@ _TIMED_CALLS, _WARM_UP_CALLS = 30, 3
 
 @dataclass(frozen=True)
 class Row:
-    """The parity of one artefact on one runtime, a row of parity.json.
+    """The result of comparing one exported file, on one runtime, with the trained model.
+
+    It is a row of parity.json.
 
     Attributes:
         what: name of artefact and runtime.
@@ -48,12 +53,17 @@ class Row:
     note: str = ""
 
     def to_json(self) -> dict:
-        """Return the row for parity.json, where NaN is null."""
+        """Return the comparison's result as a JSON-ready dictionary, with None in place of NaN.
+
+        It is for parity.json.
+        """
         return asdict(self) | {"difference": self.difference if math.isfinite(self.difference) else None}
 
 
 class Parity:
-    """A comparison of artefacts with the trained model, one `Row` for each artefact and runtime.
+    """A comparison of all exported files with the trained model, one result for each file and runtime.
+
+    The results are `Row`s.
 
     Args:
         model: the trained model, with its feedback units.
@@ -78,7 +88,11 @@ class Parity:
         return all(row.holds for row in self.rows)
 
     def compare_saved_model(self, path: Path):
-        """Compare every signature in a fresh process and in the C API, and serving_default in OpenVINO if installed."""
+        """Run a SavedModel on all available runtimes and compare its outputs with the trained model's.
+
+        Every signature is run in a fresh process and in the C API, and serving_default in OpenVINO if
+        installed.
+        """
         requests, size = self.samples.requests(), _kilobytes(path)
         names = [signature for signature, _ in requests]
         for what, run in (
@@ -94,7 +108,9 @@ class Parity:
             self._compare("SavedModel, OpenVINO", answers, tolerance=TOLERANCES["openvino"], kilobytes=size)
 
     def compare_lite(self, variant: str, path: Path, note: str = "") -> Row:
-        """Compare a .tflite file in LiteRT and return its row.
+        """Compare a TFLite file's outputs with the trained model's and return the result.
+
+        LiteRT runs the file.
 
         Only float32 has a limit on the difference.
         """
@@ -120,7 +136,10 @@ class Parity:
         )
 
     def _compare(self, what, answers, *, tolerance, kilobytes, milliseconds=None, note=""):
-        """Add the row of an artefact's answers, one a batch: {output: array}, or an error's message."""
+        """Record the result of comparing an exported file's outputs with the trained model's.
+
+        There is one answer a batch: {output: array}, or an error's message.
+        """
         if errors := [answer for answer in answers if isinstance(answer, str)]:
             row = Row(
                 what=what,
@@ -141,7 +160,8 @@ class Parity:
 
     def _add_row(self, what, outputs, *, tolerance, kilobytes, milliseconds, note=""):
         floats = [name for name in self.reference if name != "label"]
-        difference = max(_difference(outputs[name], self.reference[name]) for name in floats)
+        # Not Python's max, which drops a NaN that is not the first value.
+        difference = float(np.max([_difference(outputs[name], self.reference[name]) for name in floats]))
         accuracy, expected = (self.samples.accuracy(scores["lengths"]) for scores in (outputs, self.reference))
         labels = outputs.get("label", outputs["lengths"].argmax(axis=1))
         if tolerance is not None:
@@ -155,14 +175,17 @@ class Parity:
         return row
 
     def to_json(self) -> dict:
-        """Return all rows for parity.json."""
+        """Return all comparison results as a JSON-ready dictionary.
+
+        It is for parity.json.
+        """
         reference = "the trained model's predict"
         rows = [row.to_json() for row in self.rows]
         return {"holds": self.holds, "images": len(self.samples), "reference": reference, "rows": rows}
 
 
 def _difference(outputs, reference):
-    """Return the largest absolute difference, or NaN if shapes differ or a value is NaN."""
+    """Return the largest absolute difference of two arrays, or NaN if their shapes differ or a value is NaN."""
     if outputs.shape != reference.shape:
         return float("nan")
     return float(np.abs(outputs - reference).max())

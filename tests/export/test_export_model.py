@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -132,3 +133,19 @@ def whole(model, folder, epochs=4, tflite=tuple(VARIANTS)):
     report = json.loads((path / "parity.json").read_text())
     assert report["holds"]
     assert report["images"] == 360
+
+
+@pytest.mark.parametrize("wrong", [np.full((2, 3, 4), np.nan, np.float32), np.zeros((2, 3, 5), np.float32)])
+def test_a_wrong_output_that_is_not_the_first_is_a_miss(wrong):
+    """Among the differences of all outputs, a NaN or another shape counts wherever it stands."""
+    lengths = np.array([[0.1, 0.7, 0.2], [0.6, 0.1, 0.2]], np.float32)
+    right = {"lengths": lengths, "capsules": np.zeros((2, 3, 4), np.float32), "label": lengths.argmax(axis=1)}
+    comparison = parity.Parity.__new__(parity.Parity)  # without running a model
+    comparison.samples = SimpleNamespace(accuracy=lambda scores: None)
+    comparison.reference, comparison.rows = right, []
+    assert comparison._compare("equal", [right], tolerance=1e-5, kilobytes=1.0).holds
+    for tolerance in (1e-5, None):
+        row = comparison._compare("wrong", [right | {"capsules": wrong}], tolerance=tolerance, kilobytes=1.0)
+        assert not row.holds
+        assert np.isnan(row.difference)
+    assert not comparison.holds

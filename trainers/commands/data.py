@@ -1,4 +1,4 @@
-"""Command `encapnet data`: check a data set, prepare one, build h-ImageNet, or list the hardest classes."""
+"""Command `encapnet data`: check or prepare a data set, build h-ImageNet, or list a model's hardest classes."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ from ..config.recipes import RECIPES, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
 
-# Settings of a configuration that decide which images there are and how they are augmented.
 # Settings of a configuration that decide which images there are and how they are augmented.
 DATA_SETTINGS = (
     "dataset",
@@ -21,11 +20,11 @@ DATA_SETTINGS = (
     "flip",
     "seed",
 )
-_GRID_ROWS, _GRID_COLUMNS = 8, 12  # of augmented samples  # of augmented samples
+_GRID_ROWS, _GRID_COLUMNS = 8, 12  # of the picture of augmented samples
 
 
 def add_arguments(parser):
-    """Add the actions of `encapnet data`, each with its own arguments, to its parser."""
+    """Add the subcommands of `encapnet data` (check, prepare, h_imagenet, hardest) to an argument parser."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def add_action(name, main, help):
@@ -77,18 +76,18 @@ def _add_data_flags(parser):
 
 
 def main(args):
-    """Raise an error that lists the actions of `encapnet data`, since none was named."""
+    """Raise an error that lists the subcommands of `encapnet data`, because none was given."""
     raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 
 def data_settings(args) -> dict:
-    """Return the data settings that were given on the command line."""
+    """Return the data set settings given on the command line as a dictionary."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def check(args):
-    """Run `encapnet data check`: load a data set as training does, print its counts and draw augmented samples."""
+    """Run `encapnet data check`: load a data set, print its class counts and save a picture of augmented samples."""
     config = resolve(args.recipe, data_settings(args))
     from .. import data
     from ..data.inspection import class_table, sample_grid
@@ -108,7 +107,10 @@ def check(args):
 
 
 def prepare(args):
-    """Run `encapnet data prepare`, the only command that downloads data."""
+    """Run `encapnet data prepare`: download and prepare a data set with TensorFlow Datasets.
+
+    No other command downloads data.
+    """
     from ..data.sources.tfds import tfds_builder
 
     builder = tfds_builder(args.dataset, args.data_dir)
@@ -121,7 +123,10 @@ def prepare(args):
 
 
 def h_imagenet(args):
-    """Run `encapnet data h_imagenet`: build the data set and print its counts beside the paper's."""
+    """Run `encapnet data h_imagenet`: build h-ImageNet (hard ImageNet classes) and print its image counts.
+
+    The paper's counts are printed beside them.
+    """
     from ..data.sources.h_imagenet import build_h_imagenet
 
     skip_corrupt = args.corrupt_images == "skip"
@@ -129,7 +134,7 @@ def h_imagenet(args):
 
 
 def hardest(args):
-    """Run `encapnet data hardest`: write the classes with the lowest accuracy on test images to a file."""
+    """Run `encapnet data hardest`: write the classes on which a model has the lowest test accuracy to a file."""
     from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
