@@ -5,6 +5,14 @@ from types import SimpleNamespace
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark every test of the exported run `ci`: training and exporting it takes half a minute."""
+    for item in items:
+        if "exported" in item.fixturenames and not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.ci)
+
+
 @pytest.fixture(scope="session")
 def exported(shared_folder):
     """Return `.run` and `.path`, the folders of a run on the digits and of its export."""

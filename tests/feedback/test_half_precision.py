@@ -82,6 +82,7 @@ def test_close_to_full_precision(policy):
     assert outcomes[policy] == pytest.approx(outcomes["float32"], rel=0.02)
 
 
+@pytest.mark.ci
 def test_a_step_with_jit():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = network("even_map")

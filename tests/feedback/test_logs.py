@@ -19,7 +19,9 @@ HOW = {
 }
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=[pytest.mark.ci] if how in ("eager", "two_steps_a_call") else []) for how in HOW]
+)
 def test_logs_weights_and_schedule(how):
     """One compiled model: the metric is logged in training only, its values are right, and a new weight acts at once.
 
@@ -129,6 +131,7 @@ def test_training_lowers_the_divergence():
     assert float(unit.agreement(*sides(model, x), training=True)) < 0.6 * before
 
 
+@pytest.mark.ci
 def test_jit_agrees_with_eager_steps():
     """Weights, moving statistics and logs, from equal initial weights."""
     states, logs = {}, {}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from encapnet_tf.layers import CapFC, CapsuleLength
 from tests.core.conformance.reload_in_fresh_process import parts
@@ -45,6 +46,7 @@ def models_to_save():
     return models
 
 
+@pytest.mark.ci
 def test_reload_in_a_fresh_process(tmp_path):
     inputs, expected, dtypes = {}, {}, {}
     for name, (model, x) in models_to_save().items():
