@@ -1,6 +1,8 @@
-"""Measured comparisons, run from a checkout: `python -m benchmarks.NAME`.
+"""Benchmarks of this package's speed and memory, run with `python -m benchmarks.NAME`.
 
-Results/README.md lists the names.
+They are run from a checkout.
+
+results/README.md lists the names.
 
 A command here chooses contestants and limits, `contestants/` holds what is timed, `harness/` times and reports.
 """

@@ -1,4 +1,6 @@
-"""BatchNorm-ReLU-squash at EncapNet-18's four sizes: the library's, separate operations, PyTorch's and a floor.
+"""Benchmark of the capsule activation (BatchNorm, ReLU, squash), fused and as separate operations.
+
+It compares the library's, Keras's and PyTorch's at EncapNet-18's four sizes, beside a memory copy as the floor.
 
 python -m benchmarks.activation [--quick] [--out FOLDER]
 
@@ -25,7 +27,10 @@ ABOUT = (
 
 
 def contestants(size, capsule_dim, *, gradient, batch):
-    """Return the contestants for BatchNorm-ReLU-squash of one size, floor included."""
+    """Return the implementations of BatchNorm-ReLU-squash to time at one image size, and a lower bound.
+
+    The lower bound is a memory copy.
+    """
     common = {
         "size": size, "capsules": CAPSULES, "capsule_dim": capsule_dim, "batch": batch, "gradient": gradient
     }  # fmt: skip
@@ -46,7 +51,10 @@ def contestants(size, capsule_dim, *, gradient, batch):
 
 
 def row_of(size, capsule_dim, results):
-    """Return a table row: times, and the library's ratios to its rivals, of the medians (and by rounds)."""
+    """Return a table row of the activation benchmark: run times and this package's time relative to others.
+
+    Ratios are those of the medians (and the medians by rounds).
+    """
     row = {"size": f"{size}x{size}x{CAPSULES * capsule_dim}", "capsule_dim": capsule_dim, **milliseconds(results)}
     rivals = {
         "ours / separate": "separate operations",
@@ -80,7 +88,10 @@ def main(arguments=None):
 
 
 def add_claim(report, size, results):
-    """Add a claim that the library takes at most half of the separate operations' time, and a note on the floor."""
+    """Add to the report whether the fused activation takes at most half the time of separate operations.
+
+    A note on the floor is added too.
+    """
     ratios = ratio(results["ours"], results["separate operations"])
     report.claim(
         f"{size}, forward + gradient: ours / separate operations", ratios and ratios[0], 0.5, reason="see below"

@@ -1,4 +1,6 @@
-"""All CPU benchmarks, one after another: under 40 minutes on two cores.
+"""Command that runs all CPU benchmarks one after another.
+
+They take under 40 minutes on two cores.
 
 python -m benchmarks.all [--quick] [--out FOLDER]
 """
@@ -14,7 +16,7 @@ NAMES = ("grouped_conv", "dense_conv", "activation", "step", "sinkhorn", "growth
 
 
 def main(arguments=None):
-    """Run the benchmarks and return the exit status: 1 if one failed."""
+    """Run all CPU benchmarks and return exit status 0, or 1 if any of them failed."""
     flags = argument_parser(__doc__).parse_args(arguments)
     failed = []
     start = time.monotonic()

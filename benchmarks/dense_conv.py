@@ -1,4 +1,4 @@
-"""The dense convolutions of EncapNet-18: the library's lowering, Keras's convolution, alternatives and PyTorch's.
+"""Benchmark of EncapNet-18's dense convolutions in this package, Keras, PyTorch and alternative implementations.
 
 python -m benchmarks.dense_conv [--quick] [--out FOLDER]
 
@@ -31,7 +31,10 @@ ABOUT = (
 
 
 def dense_shapes(capsules=CAPSULES):
-    """Return the shapes of every module's dense convolutions: aides, shortcuts and the feedback units' extractors."""
+    """Return the shapes of all dense convolutions in EncapNet-18.
+
+    Every module has aides, shortcuts and the feedback units' extractors.
+    """
     shapes, feedback_maps = [], Counter()
     for below, here in zip(range(4), range(1, 5), strict=True):
         size, strides = SIZES[here], SIZES[below] // SIZES[here]

@@ -1,4 +1,4 @@
-"""The grouped convolutions of EncapNet-18: the library's lowering, Keras's convolution, alternatives and PyTorch's.
+"""Benchmark of EncapNet-18's grouped convolutions in this package, Keras, PyTorch and alternative implementations.
 
 python -m benchmarks.grouped_conv [--quick] [--out FOLDER]
 
@@ -26,7 +26,10 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternatives for a shape: name -> (function of `convolution_lowerings`, whether XLA compiles it)."""
+    """Return the alternative implementations to time for a grouped convolution of the given shape.
+
+    They are name -> (function of `convolution_lowerings`, whether XLA compiles it).
+    """
     alternatives = {"block diagonal": ("block_diagonal", False), "depthwise": ("depthwise", False)}
     if shape.transposed:
         return alternatives | {"dense transposed": ("dense_transposed", False)}
@@ -43,7 +46,7 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return the contestants for a convolution grouped by capsule.
+    """Return the implementations and lower bounds to time for one grouped convolution.
 
     Keras's convolution is timed once.
     """
@@ -52,7 +55,9 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return the library, its alternatives, PyTorch and the floors as contestants, one process for each framework.
+    """Return the implementations and lower bounds to time for one convolution.
+
+    The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
     Args:
         shape: the `Shape`.
@@ -83,7 +88,10 @@ def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
 
 
 def row_of(shape, results, alternatives):
-    """Return a table row: times, the floor, and the library's ratios to the floor and to its rivals."""
+    """Return a table row of the convolution benchmark: run times and this package's time relative to others.
+
+    The others are the floor, the fastest alternative and PyTorch.
+    """
     times = milliseconds({name: result for name, result in results.items() if name not in FLOORS})
     row = {"shape": str(shape), "role": shape.role, "count": shape.count, **times}
     floors = [median(results[name]) for name in FLOORS]
@@ -101,7 +109,10 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Add a claim on the library's largest ratio to the fastest alternative, over all shapes."""
+    """Add to the report this package's worst convolution time relative to the fastest alternative.
+
+    It is a claim on the largest ratio over all shapes.
+    """
     worst, shape_and_rival = None, ""
     for shape, results in measurements:
         best = fastest(results, [*lowerings(shape), "native"])
@@ -113,7 +124,10 @@ def add_alternatives_claim(report, title, measurements):
 
 
 def add_sum_claims(report, title, measurements):
-    """Add claims on the library's ratio to PyTorch's faster memory layout, times summed over shapes."""
+    """Add to the report this package's total convolution time relative to PyTorch's.
+
+    The ratios are claims. Times are summed over shapes. PyTorch's is that of its faster memory layout.
+    """
     selections = {
         "the mappings": [m for m in measurements if m[0].role.startswith("mapping")],
         "all shapes": measurements,

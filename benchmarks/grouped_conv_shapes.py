@@ -1,4 +1,7 @@
-"""Shapes of EncapNet-18's convolutions grouped by capsule."""
+"""Shapes of the grouped convolutions in EncapNet-18.
+
+Every capsule is a group.
+"""
 
 from dataclasses import asdict, dataclass
 
@@ -10,7 +13,7 @@ COEFFICIENTS = 2 * (TYPE2 + 1)  # m1 and m2 of each capConv layer
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of a convolution in EncapNet-18 and how often it occurs.
+    """The shape of one convolution in EncapNet-18 and the number of times it occurs.
 
     Attributes:
         role: its place in the network.
@@ -43,12 +46,14 @@ class Shape:
         return asdict(self)
 
     def values(self, groups, batch):
-        """Return the number of values in input and output."""
+        """Return the number of values in the convolution's input and in its output."""
         x = batch * self.size**2 * groups * self.dim_in
         return x, batch * self.output_size**2 * groups * self.dim_out
 
     def flops(self, groups, batch):
-        """Return the operations of one pass, two for a multiply-add.
+        """Return the number of floating-point operations in the convolution's forward pass for one batch.
+
+        A multiply-add is two.
 
         A transposed convolution counts a quarter of its products; the others are with inserted zeros.
         """
@@ -57,7 +62,10 @@ class Shape:
 
 
 def shapes():
-    """Return the shapes of all grouped convolutions of EncapNet-18 with feedback units "two", mappings first."""
+    """Return the shapes of all grouped convolutions in EncapNet-18.
+
+    The feedback units are "two". Mappings come first.
+    """
     mapping, coefficients, generators = [], [], []
     for below, here in zip(range(4), range(1, 5), strict=True):
         size, dim = SIZES[here], DIMS[here]

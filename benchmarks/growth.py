@@ -1,4 +1,6 @@
-"""Time and memory of a training step against batch, image size, depth, L and number of feedback units.
+"""Benchmark of a training step's time and memory as batch size, image size, depth and other settings grow.
+
+The others are L, the number of Sinkhorn iterations, and the number of feedback units.
 
 python -m benchmarks.growth [--quick] [--out FOLDER]
 
@@ -36,7 +38,10 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return the training steps of a series as contestants, one process each: value -> `Contestant`."""
+    """Return one training step to benchmark for each value of a varied setting.
+
+    They are value -> `Contestant`, one process each.
+    """
     factory = "benchmarks.contestants.networks:training_step"
     contestants = {}
     for value, (options, batch) in list(values.items())[: 2 if quick else None]:
@@ -47,7 +52,10 @@ def contestants_of(values, quick):
 
 
 def measure_series(contestants, rounds):
-    """Return times and peak memory of a series' contestants: (results of `measure`, value -> bytes or None)."""
+    """Measure the time and peak memory of training steps that differ in one setting.
+
+    Return (results of `measure`, value -> bytes or None).
+    """
     with Processes() as processes:
         results = measure(list(contestants.values()), rounds, processes)
         peaks = {}
@@ -60,7 +68,7 @@ def measure_series(contestants, rounds):
 
 
 def panels(series):
-    """Return the figure's panels: time above, memory below, one column for each series.
+    """Return the plots of the growth figure: one column for each varied setting, time above memory.
 
     Args:
         series: name -> list of (value, seconds, bytes or None) of the contestants that ran.

@@ -1,4 +1,4 @@
-"""Rate of the input pipeline alone, in images per second, compared with the rate at which EncapNet-18 trains.
+"""Benchmark of the input pipeline's images per second, compared with EncapNet-18's training speed.
 
 python -m benchmarks.input_pipeline      writes results/input_pipeline.json and results/input_pipeline.md
 
@@ -36,13 +36,16 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 
 def pixel_split(n: int = 50_000, size: int = 32, classes: int = 10) -> Split:
-    """Return a split of random pixels in memory, as CIFAR-10 is."""
+    """Return a data set of random images in memory, as large as CIFAR-10's training set."""
     rng = np.random.default_rng(0)
     return Split(rng.integers(0, 256, (n, size, size, 3), np.uint8), np.arange(n, dtype=np.int32) % classes)
 
 
 def jpeg_split(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int = 10) -> EncodedSplit:
-    """Write JPEG files of 500x375 pixels, smooth as photographs are, and return a split that reads them."""
+    """Write random photo-sized JPEG files and return a data set that reads them.
+
+    They have 500x375 pixels and are smooth as photographs are.
+    """
     rng = np.random.default_rng(0)
     names = []
     for i in range(n):
@@ -61,7 +64,10 @@ def jpeg_split(folder: Path, size: int, enlarge: float, n: int = 1024, classes: 
 
 
 def pipeline_rate(split, size: int, names, seconds: float) -> float:
-    """Return the input pipeline's rate in images per second, measured after a first batch."""
+    """Measure the input pipeline's speed in images per second.
+
+    The first batch is not counted.
+    """
     augmentation = Augmentation(names, Views((size, size), ENLARGE[names[0]]), classes=10)
     batches = iter(training_batches(split, BATCH, 10_000, 0, augmentation))
     next(batches)
@@ -73,7 +79,10 @@ def pipeline_rate(split, size: int, names, seconds: float) -> float:
 
 
 def training_rate(size: int) -> float:
-    """Return the rate in images per second at which EncapNet-18 master trains on a batch in memory."""
+    """Measure EncapNet-18's training speed in images per second, on a fixed batch in memory.
+
+    Its routing is master.
+    """
     model = en.models.EncapNet18((size, size, 3), routing="master", include_rescaling=True)
     model.compile(keras.optimizers.Adam(1e-4), en.losses.MarginLoss())
     images = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3)).astype("float32")
@@ -86,7 +95,10 @@ def training_rate(size: int) -> float:
 
 
 def conditions() -> dict:
-    """Return command, hardware, versions and load, in the form of this benchmark's JSON."""
+    """Return the command, hardware, package versions and load of this benchmark run.
+
+    They have the form of this benchmark's JSON.
+    """
     cpu = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
         if line.startswith("model name"):
@@ -104,7 +116,7 @@ def conditions() -> dict:
 
 
 def measure(seconds: float) -> dict:
-    """Measure the input pipeline's rate for every image source and augmentation.
+    """Measure the input pipeline's speed for every image source and augmentation.
 
     Args:
         seconds: how long each pipeline runs.
@@ -138,7 +150,10 @@ def measure(seconds: float) -> dict:
 
 
 def markdown(result: dict) -> str:
-    """Return the page input_pipeline.md for the content of input_pipeline.json."""
+    """Format the results of the input pipeline's benchmark as a Markdown page.
+
+    The page is input_pipeline.md, the results the content of input_pipeline.json.
+    """
     lines = [
         "# The input pipeline beside training",
         "",

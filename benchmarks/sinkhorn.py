@@ -1,4 +1,6 @@
-"""The Sinkhorn divergence compared with OTT-JAX, GeomLoss and POT, at equal iterations and at equal accuracy.
+"""Benchmark of this package's Sinkhorn divergence, compared with OTT-JAX, GeomLoss and POT.
+
+They are compared at equal iterations and at equal accuracy.
 
 python -m benchmarks.sinkhorn [--sizes 32,128,512] [--dtype float32|bfloat16] [--quick] [--out FOLDER]
 
@@ -36,7 +38,10 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return all Sinkhorn solvers and floors as contestants for one problem, one process for each framework."""
+    """Return all Sinkhorn solvers and lower bounds to time on one problem.
+
+    They are `Contestant`s, in one process for each framework.
+    """
     module = "benchmarks.contestants.sinkhorn_"
     points = {"size": size, "dim": dim, "gradient": gradient}
     problem = {**points, "iterations": iterations}
@@ -59,7 +64,9 @@ def contestants(*, size, dim, iterations, gradient, dtype):
 
 
 def compare(results, ours, floor):
-    """Return (name of the best other library, ratio best / ours, ratio ours / floor), None where not computable.
+    """Compare this package's Sinkhorn time with the best other library's and with the lower bound.
+
+    Return (name of the best other library, ratio best / ours, ratio ours / floor), None where not computable.
 
     The best is the fastest whose errors are finite, whatever their size.
     """
@@ -70,7 +77,10 @@ def compare(results, ours, floor):
 
 
 def time_row(problem, results):
-    """Return a row of the table of times, with the ratios to the best other library and to the floor."""
+    """Return a table row of the Sinkhorn benchmark: run times and this package's time relative to others.
+
+    The others are the best other library and the floor.
+    """
     row = {**problem, **{name: 1e3 * t if isinstance(t, float) else t for name, t in milliseconds(results).items()}}
     for ours, floor in (("ours", "floor"), ("ours JAX", "floor JAX")):
         best, speed_up, overhead = compare(results, ours, floor)
@@ -80,7 +90,10 @@ def time_row(problem, results):
 
 
 def error_row(problem, results):
-    """Return a row of the table of errors, of the value and of the gradient where it was computed."""
+    """Return a table row with the errors of all Sinkhorn solvers.
+
+    The errors are of the value, and of the gradient where it was computed.
+    """
 
     def text(result):
         if not isinstance(result, Timing):
@@ -92,14 +105,19 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a contestant that uses the fewest iterations with a gradient error of at most `ACCURACY`."""
+    """Return a copy of a Sinkhorn benchmark entry that uses the fewest iterations for a fixed accuracy.
+
+    The gradient error is at most `ACCURACY`.
+    """
     arguments = {name: value for name, value in entry.arguments.items() if name != "iterations"}
     arguments |= {"factory": entry.factory, "target": ACCURACY, "steps": list(STEPS)}
     return replace(entry, factory="benchmarks.contestants.sinkhorn_problem:fewest_iterations", arguments=arguments)
 
 
 def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
-    """Time all contestants at one accuracy, claim the library's speed, and return a row of the table.
+    """Time all Sinkhorn solvers at equal accuracy and return the results as a table row.
+
+    A claim on the library's speed is added to the report.
 
     Args:
         report: the `Report`.
@@ -130,7 +148,10 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
 
 
 def add_claims(report, problem, results):
-    """Add claims on the Sinkhorn divergence's speed against the best other library and the floor."""
+    """Add to the report this package's Sinkhorn speed relative to the best other library.
+
+    The claims are on the ratios to the best other library and to the floor.
+    """
     best, speed_up, overhead = compare(results, "ours", "floor")
     text = f"forward + gradient, B {problem['B']}, d {problem['d']}, L {problem['L']}"
     reason = "ours or all others did not run"

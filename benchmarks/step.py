@@ -1,4 +1,4 @@
-"""Training and inference steps of whole networks: time, peak memory and FLOP/s.
+"""Benchmark of whole networks' training and inference steps: time, peak memory and FLOP/s.
 
 python -m benchmarks.step [--batch 32] [--memory_batch 128] [--dtype float32|mixed_bfloat16] [--quick] [--out FOLDER]
 
@@ -39,7 +39,7 @@ def parse_flags(arguments):
 
 
 def name_of(flags, backend):
-    """Return the files' name: "step" and the flags that differ from the defaults."""
+    """Return the base name of the benchmark's output files: "step" and the non-default flags."""
     parts = [backend] if backend != "tensorflow" else []
     parts += [flags.dtype] if flags.dtype != "float32" else []
     parts += [f"batch{flags.batch}"] if flags.batch != 32 else []
@@ -47,7 +47,7 @@ def name_of(flags, backend):
 
 
 def contestant(network, step, batch, dtype):
-    """Return the contestant of a network's step.
+    """Return the benchmark entry that times a training or inference step of one network.
 
     Args:
         network: a `Network`.
@@ -62,7 +62,9 @@ def contestant(network, step, batch, dtype):
 
 
 class Group:
-    """Networks timed against each other, in training and in inference, with their peak memory.
+    """Measured times and peak memory of a group of networks that are timed in turn.
+
+    Times are those of training and inference.
 
     Args:
         group: `Network`s.
@@ -104,7 +106,7 @@ class Group:
             report.case({"peak memory of": network.name}, {network.name: peak} if _failed(peak) else {})
 
     def rows(self):
-        """Return the table rows of the group's networks."""
+        """Return one table row of results for each network in the group."""
         rows = [self._row(network.name, min(self.batch, network.most_images or self.batch)) for network in self._group]
         return rows + ([self._row(DENSE, self.batch)] if DENSE in self.training else [])
 

@@ -1,4 +1,4 @@
-"""Limits on the steps of whole networks, for a CPU of two cores."""
+"""Limits on the time and memory of whole networks' training steps, for a CPU of two cores."""
 
 from benchmarks.harness.contestant import NotRun, Timing
 from benchmarks.harness.timing import median, ratio
@@ -9,7 +9,7 @@ LEFT_OUT = NotRun("left out of this run")
 
 
 def add_claims(report, groups):
-    """Add a claim to the report for each speed and memory limit of whole networks.
+    """Add the measured speed and memory of whole networks to the report, each with its limit.
 
     Args:
         report: a `Report`.

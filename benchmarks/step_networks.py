@@ -1,4 +1,7 @@
-"""Networks that `benchmarks.step` compares, in groups whose steps are timed in interleaved rounds."""
+"""The networks whose training and inference steps are benchmarked, in groups.
+
+`benchmarks.step` times those of a group in interleaved rounds.
+"""
 
 import os
 from dataclasses import dataclass, field
@@ -12,7 +15,7 @@ TINY = {"input_shape": (16, 16, 3), "num_capsules": 4}
 
 @dataclass(frozen=True)
 class Network:
-    """A network whose steps are timed: its builder and options.
+    """A network to benchmark: its builder function and options.
 
     Attributes:
         name: row of the table.
@@ -27,7 +30,10 @@ class Network:
     most_images: int | None = None
 
     def tiny(self):
-        """Return this network with 4 capsules, small images and few layers, for --quick."""
+        """Return a smaller version of this network for quick runs.
+
+        It has 4 capsules, small images and few layers, for --quick.
+        """
         shallow = {} if self.builder != "EncapNet18" else {"depths": (1, 0, 0, 0)}
         return Network(self.name, self.builder, {**self.options, **TINY, **shallow}, self.most_images)
 

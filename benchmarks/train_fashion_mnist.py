@@ -1,4 +1,6 @@
-"""Training of EncapNet-18, master/aide, feedback "two", on Fashion-MNIST with Keras's JAX backend, several seeds.
+"""Training of EncapNet-18 on Fashion-MNIST with Keras's JAX backend and several random seeds.
+
+The routing is master/aide, the feedback "two".
 
 KERAS_BACKEND=jax python -m benchmarks.train_fashion_mnist [--data_dir FOLDER] [--seeds 0,1,2] [--epochs 60]
     [--batch 128] [--dtype mixed_bfloat16] [--weight 0.1] [--out FOLDER]
@@ -55,14 +57,20 @@ def parse_flags(arguments):
 
 
 def images_and_labels(folder, part, limit):
-    """Load a part of the data: images (n, 32, 32, 1) float32 from 0 to 1, padded with 0, and labels (n,) int32."""
+    """Load Fashion-MNIST's training or test images, scaled to 0 to 1 and padded to 32x32, with their labels.
+
+    Images are (n, 32, 32, 1) float32, padded with 0, and labels (n,) int32.
+    """
     images = _idx(folder, f"{part}-images-idx3-ubyte", 16)[: limit * 784 if limit else None].reshape(-1, 28, 28, 1)
     labels = _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
     return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
 
 
 def augment(images, rng):
-    """Shift each image by up to SHIFT pixels, with 0 beyond its edges, and mirror it half of the time."""
+    """Shift each image by a few random pixels, and mirror it with probability 1/2.
+
+    The shift is by up to SHIFT pixels, with 0 beyond the edges.
+    """
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
     down, right = rng.integers(0, 2 * SHIFT + 1, (2, count))
@@ -73,7 +81,7 @@ def augment(images, rng):
 
 
 def train(flags, seed, train_set, test_set):
-    """Train one network from scratch and test it after every epoch.
+    """Train one EncapNet-18 from scratch and test it after every epoch.
 
     Returns:
         {"seed", "device", "parameters", "seconds", "loss": one number an epoch, "accuracy": on test images, likewise}.
@@ -122,7 +130,7 @@ def train(flags, seed, train_set, test_set):
 
 
 def write(flags, runs):
-    """Write figures and curves of the seeds trained so far."""
+    """Write the results and learning curves of the random seeds trained so far."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     report = Report("fashion_mnist", f"Fashion-MNIST on {backend}, {flags.dtype}", ABOUT, flags.quick)
     report.table(
@@ -163,7 +171,7 @@ def main(arguments=None):
 
 
 def _idx(folder, name, header):
-    """Return the bytes after an IDX file's header."""
+    """Read an IDX data file, gzipped or not, and return its bytes after the header."""
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

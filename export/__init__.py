@@ -1,4 +1,4 @@
-"""Export of trained models: SavedModel and TFLite files that are verified against the model, and serving."""
+"""Export of trained Keras models to SavedModel and TFLite files, with verification and serving."""
 
 from .export_model import export_model
 

@@ -1,4 +1,4 @@
-"""Export of a trained model: write all artefacts into a draft, verify each against the model, publish the draft."""
+"""Export of a trained model: write all files, verify them against the model, then publish them together."""
 
 import datetime
 import importlib.util
@@ -39,7 +39,7 @@ def export_model(
     calibration_images=None,
     tflite=tuple(VARIANTS),
 ) -> Path:
-    """Export any Keras image classifier, with images on which its artefacts are compared with the model.
+    """Export a Keras image classifier, and compare the exported files with it on the given images.
 
     Writes `<folder>/<name>/`: a new version of the SavedModel, TFLite files, parity.json, a model card and
     serving files. Feedback units are left out.
@@ -100,7 +100,9 @@ def export_samples(
     source: str = "a model",
     about: dict | None = None,
 ) -> Path:
-    """Export a model, verified on samples that are preprocessed already, such as those of a run.
+    """Export a Keras model and verify the exported files on images that are already preprocessed.
+
+    The images are, for instance, those of a run.
 
     Args:
         model: the trained model.
@@ -157,7 +159,7 @@ def export_samples(
 
 
 def _write_lite(inference, variant, calibration, *, path, parity):
-    """Convert to TFLite and compare.
+    """Convert a model to a TFLite file and compare the file's outputs with the trained model's.
 
     Int8 is repeated with float arithmetic if integers cost too much accuracy.
     """
@@ -171,7 +173,10 @@ def _write_lite(inference, variant, calibration, *, path, parity):
 
 
 def _saved_model_contents(model, inference, path):
-    """Return the SavedModel's contents, or raise unless its variables are exactly the inference model's."""
+    """Return the contents of a SavedModel, or raise UserError if it lacks variables or has surplus ones.
+
+    The expected variables are the inference model's.
+    """
     contents = Contents.of_saved_model(path)
     contents.require_inference_only("The SavedModel", unit_names(model))
     expected = {weight.path for weight in inference.weights}
@@ -186,7 +191,7 @@ def _saved_model_contents(model, inference, path):
 
 
 def _refuse(draft: Draft, report):
-    """Keep the draft for inspection and raise an error with the comparisons that miss their limit."""
+    """Keep a failed export's files for inspection and raise an error that lists the failed comparisons."""
     misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
@@ -198,7 +203,7 @@ def _refuse(draft: Draft, report):
 
 
 def _describe(model, inference, parity):
-    """Return the entries of metadata.json that follow from the models and their outputs."""
+    """Return the metadata.json entries about a model: parameters, accuracy, signatures and versions."""
     lengths, labels = parity.reference["lengths"], parity.samples.labels
     trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
     are_scores = lengths.min() >= 0 and lengths.max() <= 1
@@ -236,7 +241,7 @@ def _check_arguments(model, class_names, preprocessing, tflite):
 
 
 def _uint8_images(argument, images, channels):
-    """Return images as an array, or raise if they are not of the right type and shape."""
+    """Return images as a NumPy array, or raise UserError if their type or shape is wrong."""
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or images.dtype != np.uint8 or images.shape[3] != channels:
         raise UserError(

@@ -1,4 +1,7 @@
-"""Predictors on this machine: functions of image files from a run, an export or a model file."""
+"""Predictors that classify image files on this machine, without a server.
+
+Their model is that of a run, an export or a model file.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +20,7 @@ from .serving.clients import RequestRefused
 
 
 def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] | None]:
-    """Load a model as a function of encoded images, with its class names.
+    """Load a model as a function that classifies encoded images, and return it with the class names.
 
     Args:
         path: folder of a run or of an export (its newest version is taken), or a `.keras` file.
@@ -48,7 +51,10 @@ def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] 
 
 
 def _keras_function(path, config=None, stored_shape=None):
-    """Return a model file, with its preprocessing, as a function of a tensor of encoded images."""
+    """Load a Keras model file as a function that decodes, preprocesses and classifies encoded images.
+
+    It takes a tensor of strings.
+    """
     model = inference_model(saved_model(path))
     height, width, channels = model.input.shape[1:]
     views = Views((height, width), ENLARGE[config.augment[0]] if config else 1.0)
@@ -63,7 +69,7 @@ def _keras_function(path, config=None, stored_shape=None):
 
 
 def _predictor(function):
-    """Return a function of a tensor of encoded images as a function of a list, with NumPy outputs."""
+    """Wrap a TensorFlow function of encoded images so that it takes a list and returns NumPy arrays."""
 
     def predict(files):
         try:

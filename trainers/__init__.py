@@ -1,1 +1,4 @@
-"""The `encapnet` command except for exports: configuration, data, training, evaluation, reports and searches."""
+"""Implementation of the `encapnet` command: configuration, data, training, evaluation, reports and searches.
+
+The subcommands export and predict are not part of this package.
+"""

@@ -1,1 +1,4 @@
-"""Contestants: factories of timed functions, called by name in a worker process, one file a subject and framework."""
+"""Implementations that the benchmarks time: this package, alternatives, PyTorch and other libraries.
+
+Each is a factory of a timed function, called by name in a worker process. There is one file a subject and framework.
+"""

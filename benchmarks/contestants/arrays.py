@@ -1,20 +1,25 @@
-"""Random arrays, equal for every framework."""
+"""Random NumPy inputs for benchmarks, the same for every framework."""
 
 import numpy as np
 
 
 def normal(*shape, seed=0):
-    """Return a float32 array of standard normal numbers."""
+    """Return a float32 array of standard normal random numbers."""
     return np.random.default_rng([seed, *shape]).normal(size=shape).astype("float32")
 
 
 def output_gradient(*shape):
-    """Return the array that an output is multiplied by before its gradient is taken: random, 1 for a scalar."""
+    """Return a random upstream gradient for an output of the given shape, or 1 for a scalar output.
+
+    The output is multiplied by it before its gradient is taken.
+    """
     return normal(*shape) if shape else np.ones((), "float32")
 
 
 def convolution_arrays(shape, groups, batch):
-    """Return input and kernel of a `grouped_conv_shapes.Shape` given as a dictionary.
+    """Return a random input and kernel for a convolution of the given shape.
+
+    The shape is a `grouped_conv_shapes.Shape`, given as a dictionary.
 
     Channels last, capsule-major.
     """

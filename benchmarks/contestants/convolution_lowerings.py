@@ -1,4 +1,6 @@
-"""Lowerings of a convolution grouped by capsule, forward and transposed: the library's and its alternatives.
+"""Alternative implementations of grouped convolution and transposed convolution, to be benchmarked.
+
+The groups are capsules. The library's own implementation is one of them.
 
 All take x (batch, height, width, groups * dim_in), capsule-major, and the canonical kernel (k, k, dim_in,
 groups * dim_out), and pad symmetrically. They are written here, apart from the library, so that the comparison stays
@@ -14,22 +16,25 @@ from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """Compute a grouped convolution as the library does in training."""
+    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d` in training mode."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 
 def ours_inference(x, kernel, groups, strides):
-    """Compute a grouped convolution as the library does in inference."""
+    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d` in inference mode."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=False)
 
 
 def native(x, kernel, groups, strides):
-    """Compute `keras.layers.Conv2D(groups=...)`, which Keras compiles with XLA on TensorFlow and a CPU."""
+    """Compute a grouped convolution with Keras's own convolution operation.
+
+    It is that of `keras.layers.Conv2D(groups=...)`, which Keras compiles with XLA on TensorFlow and a CPU.
+    """
     return K.conv(_padded(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
 
 def pads_inside(x, kernel, groups, strides):
-    """Compute TensorFlow's convolution with explicit padding, so that no padded copy is made."""
+    """Compute a convolution with TensorFlow's explicit padding, which avoids a padded copy of the input."""
     import tensorflow as tf
 
     margins = [(size // 2, size // 2) for size in kernel.shape[:2]]
@@ -37,7 +42,7 @@ def pads_inside(x, kernel, groups, strides):
 
 
 def split(x, kernel, groups, strides):
-    """Compute one convolution for each capsule and concatenate them."""
+    """Compute a grouped convolution as one separate convolution for each group, and concatenate the results."""
     kernels = K.split(kernel, groups, axis=-1)
     return K.concatenate(
         [native(part, k, 1, strides) for part, k in zip(K.split(x, groups, axis=-1), kernels, strict=True)], axis=-1
@@ -45,12 +50,18 @@ def split(x, kernel, groups, strides):
 
 
 def block_diagonal(x, kernel, groups, strides):
-    """Compute a dense convolution with a kernel that is zero between capsules: `groups` times the work."""
+    """Compute a grouped convolution as a dense one whose kernel is zero between groups.
+
+    That is `groups` times the work.
+    """
     return native(x, dense_kernel(kernel, groups), 1, strides)
 
 
 def dense_kernel(kernel, groups):
-    """Expand a grouped kernel to (k, k, groups * dim_in, groups * dim_out), zero between capsules."""
+    """Expand a grouped convolution kernel to a dense kernel that is zero between groups.
+
+    Its shape is (k, k, groups * dim_in, groups * dim_out).
+    """
     rows, columns, dim_in, filters = kernel.shape
     identity = K.reshape(K.eye(groups, dtype=kernel.dtype), (1, 1, groups, 1, groups, 1))
     blocks = K.reshape(kernel, (rows, columns, 1, dim_in, groups, filters // groups)) * identity
@@ -58,7 +69,10 @@ def dense_kernel(kernel, groups):
 
 
 def depthwise(x, kernel, groups, strides):
-    """Compute a depthwise convolution with dim_out outputs for each channel, then sum over dim_in."""
+    """Compute a grouped convolution as a depthwise convolution followed by sums within each group.
+
+    The depthwise convolution has dim_out outputs for each channel. The sums are over dim_in.
+    """
     rows, columns, dim_in, filters = kernel.shape
     shares = K.transpose(K.reshape(kernel, (rows, columns, dim_in, groups, -1)), (0, 1, 3, 2, 4))
     shares = K.reshape(shares, (rows, columns, groups * dim_in, filters // groups))
@@ -68,7 +82,10 @@ def depthwise(x, kernel, groups, strides):
 
 
 def component_major(x, kernel, groups, strides):
-    """Compute one depthwise convolution for each output component, on channels ordered component-major."""
+    """Compute a grouped convolution as one depthwise convolution for each output component of a capsule.
+
+    The channels are ordered component-major.
+    """
     rows, columns, dim_in, filters = kernel.shape
     x = _padded(x, kernel)
     x = K.reshape(K.swapaxes(K.reshape(x, (*x.shape[:3], groups, dim_in)), -1, -2), x.shape)
@@ -84,7 +101,7 @@ def component_major(x, kernel, groups, strides):
 
 
 def patches_matmul(x, kernel, groups, strides):
-    """Stack the shifted inputs (im2col), then compute one matrix product for each capsule."""
+    """Compute a grouped convolution as im2col followed by one matrix product for each group."""
     rows, columns, dim_in, filters = kernel.shape
     shifted = K.stack(list(_shifts(x, kernel, groups, strides)), axis=-2)  # (..., groups, k * k, dim_in)
     lead = shifted.shape[:3]
@@ -95,7 +112,10 @@ def patches_matmul(x, kernel, groups, strides):
 
 
 def multiply_add(x, kernel, groups, strides):
-    """Write out the products for each kernel position and component, for XLA to fuse."""
+    """Compute a grouped convolution as elementwise multiply-adds that XLA can fuse.
+
+    There is one for each kernel position and component.
+    """
     rows, columns, dim_in, filters = kernel.shape
     taps = K.reshape(kernel, (rows * columns, dim_in, groups, filters // groups))
     y = 0.0
@@ -106,7 +126,9 @@ def multiply_add(x, kernel, groups, strides):
 
 
 def ours_transposed(size, groups, dim_in, dim_out, *, training):
-    """Return the transposed convolution of the library's generator.
+    """Return this package's grouped transposed convolution as a function of input, kernel and bias.
+
+    It is that of the feedback unit's generator.
 
     Its variables are created here, outside.
     """
@@ -116,7 +138,10 @@ def ours_transposed(size, groups, dim_in, dim_out, *, training):
 
 
 def zeros_between(lowering, size, groups):
-    """Return a transposed convolution that inserts zeros between the pixels and applies a forward lowering."""
+    """Return a transposed convolution that inserts zeros between pixels and then applies a convolution.
+
+    The convolution is a forward lowering.
+    """
 
     def function(x, kernel, bias):
         x = K.stack([x, K.zeros_like(x)], axis=2)  # rows
@@ -129,7 +154,10 @@ def zeros_between(lowering, size, groups):
 
 
 def dense_transposed(size, groups):
-    """Return TensorFlow's dense transposed convolution with a kernel that is zero between capsules."""
+    """Return a grouped transposed convolution computed as a dense one whose kernel is zero between groups.
+
+    The dense one is TensorFlow's.
+    """
 
     def function(x, kernel, bias):
         # The transposed kernel is the mirrored one, its last two axes exchanged.
@@ -148,7 +176,10 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield the input of each kernel position, (batch, out height, out width, groups, dim_in)."""
+    """Yield the shifted input that each kernel position of a convolution reads.
+
+    Its shape is (batch, out height, out width, groups, dim_in).
+    """
     _, height, width, channels = x.shape
     padded = _padded(x, kernel)
     for row in range(kernel.shape[0]):

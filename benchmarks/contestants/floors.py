@@ -1,4 +1,7 @@
-"""Lower bounds on time: a copy of as many bytes, by every core, and a matrix product of as many operations."""
+"""Lower bounds on an implementation's run time: a memory copy and a large matrix product.
+
+The copy, by every core, is of as many bytes, and the product of as many operations.
+"""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +15,9 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Copy arrays one after another, each shared out among the cores: the floor of memory-bound work.
+    """Prepare a memory copy on all cores for timing, as the lower bound of memory-bound work.
+
+    Arrays are copied one after another, each shared out among the cores.
 
     Args:
         moves: pairs of a name and a number of float32 values. Each value is read once and written once, so the traffic
@@ -37,7 +42,9 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Multiply a matrix by a SIDE x SIDE one in Keras's backend.
+    """Prepare a matrix product for timing, as the lower bound of compute-bound work.
+
+    A matrix is multiplied by a SIDE x SIDE one in Keras's backend.
 
     Its number of rows makes it `flops` operations.
     """

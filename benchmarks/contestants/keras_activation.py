@@ -1,4 +1,7 @@
-"""BatchNorm-ReLU-squash in Keras: the library's layer, and one operation after another."""
+"""Keras implementations of the capsule activation (BatchNorm, ReLU, squash) for benchmarks.
+
+They are the library's layer and one operation after another.
+"""
 
 import keras
 from keras import ops as K
@@ -10,7 +13,9 @@ from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 
 
 class SeparateOperations(keras.layers.Layer):
-    """Keras layers for batch normalisation and ReLU, then a squash written with `keras.ops`.
+    """A layer that computes batch normalisation, ReLU and squash as separate Keras operations.
+
+    The squash is written with `keras.ops`.
 
     Args:
         capsule_dim: components of a capsule.
@@ -35,7 +40,7 @@ LAYERS = {"library": CapsuleActivation, "separate": SeparateOperations}
 
 
 def activation(*, layer, size, capsules, capsule_dim, batch, gradient, jit=False):
-    """Prepare a timed call of BatchNorm-ReLU-squash in training, in Keras.
+    """Prepare a Keras implementation of BatchNorm, ReLU and squash for timing, in training mode.
 
     Args:
         layer: "library" or "separate".

@@ -1,4 +1,7 @@
-"""Compiled calls of a function of tensors, as a training step compiles them, on Keras's TensorFlow or JAX backend."""
+"""Compiled functions for benchmarks on Keras's TensorFlow or JAX backend.
+
+They are compiled as a training step compiles them.
+"""
 
 import keras
 
@@ -6,7 +9,9 @@ from benchmarks.contestants.arrays import output_gradient
 
 
 def compiled(function, inputs, gradient, *, jit=False, variables=()):
-    """Return a call without arguments that runs `function(*inputs)`, and its gradient if asked, and waits for the end.
+    """Compile a tensor function, optionally with gradients, and return it as a call without arguments.
+
+    The call runs `function(*inputs)` and waits for the end.
 
     The gradient is that of the output times fixed random numbers, summed (of a scalar output itself), with respect to
     every input and to `variables`. Inputs and random numbers are arguments of the compiled function, so that nothing
@@ -29,7 +34,10 @@ def compiled(function, inputs, gradient, *, jit=False, variables=()):
 
 
 def device():
-    """Return the name of the backend's first device: a JAX accelerator's model, or "cpu:0"."""
+    """Return the name of the Keras backend's first device, such as "cpu:0" or the model of a GPU.
+
+    The model is given with JAX only.
+    """
     if keras.backend.backend() == "jax":
         import jax
 

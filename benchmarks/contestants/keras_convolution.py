@@ -1,4 +1,4 @@
-"""Grouped convolutions in Keras: one factory for every lowering."""
+"""Grouped convolutions in Keras, prepared for timing, in several alternative implementations."""
 
 from benchmarks.contestants import convolution_lowerings as lowerings
 from benchmarks.contestants.arrays import convolution_arrays, normal
@@ -7,7 +7,9 @@ from benchmarks.harness.contestant import Prepared
 
 
 def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
-    """Prepare a timed call of a grouped convolution's lowering, compiled for a shape.
+    """Prepare one Keras implementation of a grouped convolution for timing.
+
+    It is compiled for one shape.
 
     Args:
         lowering: a function of `convolution_lowerings`; "ours" without gradient is the library's in inference.
@@ -28,7 +30,10 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
 
 
 def _transposed(lowering, shape, groups, *, training):
-    """Return a function of (x, kernel, bias): a lowering's transposed convolution to twice the size."""
+    """Return one implementation of a grouped transposed convolution that doubles the image size.
+
+    It is a function of (x, kernel, bias).
+    """
     size = 2 * shape["size"]
     if lowering == "ours":
         return lowerings.ours_transposed(size, groups, shape["dim_in"], shape["dim_out"], training=training)

@@ -1,4 +1,4 @@
-"""Convolutions of a network and its floating-point operations, counted from its layers."""
+"""Counts of convolutions and floating-point operations in a Keras model."""
 
 import math
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from encapnet_tf.layers import CapConv2D, CapFC, GroupedConv2D
 
 
 class Convolution(NamedTuple):
-    """One convolution of a network.
+    """The input size, kernel shape, stride and number of groups of one convolution in a network.
 
     Attributes:
         size: input (height, width).
@@ -25,7 +25,7 @@ class Convolution(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """Return the operations of the forward pass for one image.
+        """The number of floating-point operations in the convolution's forward pass for one image.
 
         A multiply-add is two.
         """
@@ -34,7 +34,10 @@ class Convolution(NamedTuple):
 
 
 def convolutions(model):
-    """Return a list of `Convolution`, all those of a functional model except its feedback units'."""
+    """Return all convolutions of a functional model, except those in its feedback units.
+
+    They are a list of `Convolution`.
+    """
     result = []
     for layer in model.layers:
         if isinstance(layer, CapConv2D):
@@ -45,7 +48,9 @@ def convolutions(model):
 
 
 def forward_flops(model):
-    """Return the operations of a network's forward pass for one image, in convolutions and dense layers.
+    """Return the number of floating-point operations in a network's forward pass for one image.
+
+    Those of convolutions and dense layers are counted.
 
     A multiply-add is two. Feedback units are left out, so that their cost shows as lower speed, and so is iterative
     routing.
@@ -69,7 +74,10 @@ def _of_cap_conv(layer):
 
 
 def _sizes(tensors):
-    """Return (height, width) of a symbolic tensor, or of the first of several (the others are shortcuts)."""
+    """Return the height and width of a symbolic tensor, or of the first tensor in a list.
+
+    The others are shortcuts.
+    """
     return tuple(keras.tree.flatten(tensors)[0].shape[1:3])
 
 

@@ -1,4 +1,7 @@
-"""Training and inference steps of whole networks, compiled as `model.fit` and `model.predict` do by default."""
+"""Training and inference steps of whole networks, prepared for timing.
+
+They are compiled as `model.fit` and `model.predict` do by default.
+"""
 
 import functools
 import json
@@ -14,7 +17,9 @@ from benchmarks.harness.contestant import Prepared
 
 
 def training_step(builder, options, batch, dtype="float32"):
-    """Prepare a timed training step: Adam on the margin loss, compiled as `model.compile` does by default.
+    """Prepare a network's training step, with Adam and the margin loss, for timing.
+
+    It is compiled as `model.compile` does by default.
 
     Args:
         builder: name in `encapnet_tf.models`.
@@ -31,7 +36,9 @@ def training_step(builder, options, batch, dtype="float32"):
 
 
 def inference_step(builder, options, batch, dtype="float32"):
-    """Prepare a timed inference step: scores of a batch, compiled as `model.predict` does by default.
+    """Prepare a network's inference step, which computes the scores of one batch, for timing.
+
+    It is compiled as `model.predict` does by default.
 
     Args:
         builder, options, batch, dtype: as in `training_step`.
@@ -45,7 +52,9 @@ def inference_step(builder, options, batch, dtype="float32"):
 
 
 def dense_convolutions(builder, options, batch, dtype="float32"):
-    """Prepare timed dense convolutions of the backend, forward + gradient, on the shapes of those of a network.
+    """Prepare a network's dense convolutions alone for timing, with their gradients.
+
+    They are the backend's own, on the shapes of the network's.
 
     They run one after another, each compiled separately; gradients are with respect to input and kernel.
 
@@ -67,7 +76,7 @@ def dense_convolutions(builder, options, batch, dtype="float32"):
 
 @functools.cache
 def network(builder, options, dtype):
-    """Build a network of `encapnet_tf.models`, once a process.
+    """Build a network from `encapnet_tf.models` by name, and cache it for this process.
 
     Args:
         builder: name in `encapnet_tf.models`.
@@ -83,13 +92,13 @@ def network(builder, options, dtype):
 
 
 def batch_of(model, batch):
-    """Return random images and labels for a model."""
+    """Return a batch of random images and labels that fit a model."""
     labels = np.random.default_rng(0).integers(0, model.output_shape[-1], batch).astype("int32")
     return normal(batch, *model.input_shape[1:]), labels
 
 
 def facts(model, forward_passes):
-    """Return a network's parameters, operations, backend and device.
+    """Return facts about a network for a benchmark's report: parameters, operations, backend and device.
 
     Args:
         model: the network.
@@ -104,7 +113,7 @@ def facts(model, forward_passes):
 
 
 def _step_of_fit(model, images, labels):
-    """Return a call of the compiled train function that `fit` runs in its loop."""
+    """Return a call that runs one step of the compiled training function in `model.fit`."""
     import tensorflow as tf
 
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat()

@@ -1,4 +1,7 @@
-"""The library's Sinkhorn divergence in Keras's backend, compiled by XLA, and a floor: what any solver computes."""
+"""Sinkhorn divergence of this package, prepared for benchmarks, and a lower bound on its run time.
+
+Both run in Keras's backend, compiled by XLA. The lower bound is what any solver computes.
+"""
 
 from keras import ops as K
 
@@ -9,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ours(*, size, dim, iterations, gradient, dtype="float32"):
-    """Prepare a timed call of the library's Sinkhorn divergence: value, and gradient if asked.
+    """Prepare this package's Sinkhorn divergence for timing, optionally with gradients.
 
     Args:
         size, dim: of the problem.
@@ -29,7 +32,10 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Prepare a timed floor: three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time."""
+    """Prepare a Sinkhorn divergence without its solver loop for timing, as a lower bound.
+
+    It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time.
+    """
 
     def value(x, y):
         between, of_x, of_y = _costs(x, y), _costs(x, K.stop_gradient(x)), _costs(y, K.stop_gradient(y))

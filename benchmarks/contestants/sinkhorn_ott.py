@@ -1,4 +1,4 @@
-"""Sinkhorn divergence of OTT-JAX, jitted, with a fixed number of iterations."""
+"""Sinkhorn divergence of OTT-JAX for benchmarks, jitted, with a fixed number of iterations."""
 
 import jax
 from ott.geometry import costs, pointcloud
@@ -9,7 +9,9 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ott(*, size, dim, iterations, gradient, log_domain):
-    """Prepare a timed call of OTT-JAX's Sinkhorn divergence: value, and gradient by Danskin's theorem.
+    """Prepare OTT-JAX's Sinkhorn divergence for timing, optionally with gradients.
+
+    The gradient is by Danskin's theorem.
 
     Args:
         size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.

@@ -1,4 +1,7 @@
-"""The problem that all Sinkhorn solvers are timed on, its solution in float64, and their errors against it."""
+"""The test problem of the Sinkhorn benchmark, its float64 solution and the errors of other solutions.
+
+All solvers are timed on it.
+"""
 
 import functools
 import importlib
@@ -11,7 +14,9 @@ _MAX_STEPS = 10_000
 
 
 def points(size, dim):
-    """Return two sets of normal points, half a standard deviation apart, scaled to a mean cost of 1.
+    """Return two random point sets, scaled to a mean squared distance of 1 between them.
+
+    The points are normal, and the sets half a standard deviation apart. The mean cost is 1.
 
     Args:
         size: B, points of a set.
@@ -28,7 +33,10 @@ def points(size, dim):
 
 @functools.cache
 def solution(size, dim):
-    """Return the converged dual value 2 W(x, y) - W(x, x) - W(y, y) and its gradients, x's and y's concatenated."""
+    """Return the converged Sinkhorn divergence of the test problem and its gradients, in float64.
+
+    The divergence is the dual value 2 W(x, y) - W(x, x) - W(y, y). Its gradients, x's and y's, are concatenated.
+    """
     x, y = (a.astype("float64") for a in points(size, dim))
     (between, plan), (of_x, plan_x), (of_y, plan_y) = (_solve(*pair) for pair in ((x, y), (x, x), (y, y)))
     gradient_x = 2 * _cost_gradient(plan, x, y) - 2 * _cost_gradient(plan_x, x, x)
@@ -37,7 +45,9 @@ def solution(size, dim):
 
 
 def errors(size, dim, value, gradients=None, *, share=1.0):
-    """Return a contestant's relative errors {"value error", "gradient error"}, None where not finite.
+    """Return the relative errors of a computed Sinkhorn divergence and of its gradients.
+
+    They are {"value error", "gradient error"}, None where not finite.
 
     Args:
         size, dim: of the problem.
@@ -54,7 +64,7 @@ def errors(size, dim, value, gradients=None, *, share=1.0):
 
 
 def fewest_iterations(*, factory, target, steps, **arguments):
-    """Prepare a timed Sinkhorn contestant with the fewest iterations whose gradient error is at most `target`.
+    """Prepare a Sinkhorn solver for timing, with the fewest iterations that reach a target gradient error.
 
     Args:
         factory: "package.module:function", of a contestant that takes `iterations`.
@@ -82,7 +92,10 @@ def _costs(x, y):
 
 
 def _solve(x, y):
-    """Return the dual value W = mean(f) + mean(g) and the transport plan of two point sets."""
+    """Return the dual value and transport plan of entropic optimal transport between two point sets.
+
+    The dual value is W = mean(f) + mean(g).
+    """
     size = len(x)
     kernel = np.exp(-_costs(x, y) / EPSILON)
     u, v = np.ones(size), np.ones(size)
@@ -98,5 +111,8 @@ def _solve(x, y):
 
 
 def _cost_gradient(plan, x, y):
-    """Return the gradient of <plan, cost> with respect to x, for fixed y."""
+    """Return the gradient of the total transport cost with respect to the first point set.
+
+    The cost is <plan, cost>, and y is fixed.
+    """
     return 2 * (plan.sum(axis=1)[:, None] * x - plan @ y)

@@ -1,4 +1,4 @@
-"""Sinkhorn divergences of GeomLoss and POT, in PyTorch, with a fixed number of iterations."""
+"""Sinkhorn divergences of GeomLoss and POT in PyTorch for benchmarks, with a fixed number of iterations."""
 
 import math
 
@@ -9,7 +9,10 @@ from benchmarks.harness.contestant import Prepared
 
 
 def geomloss_annealed(*, size, dim, iterations, gradient):
-    """Prepare a timed call of GeomLoss, whose epsilon is annealed from the squared diameter in `iterations` steps."""
+    """Prepare GeomLoss's Sinkhorn divergence for timing, with an annealed epsilon.
+
+    Epsilon falls from the squared diameter in `iterations` steps.
+    """
     from geomloss import SamplesLoss
 
     x, y = (torch.from_numpy(a) for a in problem.points(size, dim))
@@ -21,7 +24,10 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
-    """Prepare a timed call of GeomLoss's solver with a constant epsilon, built from its internal functions."""
+    """Prepare GeomLoss's Sinkhorn solver for timing, with a constant epsilon.
+
+    It is built from GeomLoss's internal functions.
+    """
     from geomloss._legacy.sinkhorn_divergence import sinkhorn_cost, sinkhorn_loop
     from geomloss._legacy.sinkhorn_samples import softmin_tensorized
 
@@ -40,7 +46,9 @@ def geomloss_loop(*, size, dim, iterations, gradient):
 
 
 def pot(*, size, dim, iterations, gradient, log_domain):
-    """Prepare a timed call of POT's batched Sinkhorn solver, gradient by the envelope theorem.
+    """Prepare POT's batched Sinkhorn solver for timing, optionally with gradients.
+
+    The gradient is by the envelope theorem.
 
     Args:
         size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.
@@ -59,7 +67,10 @@ def pot(*, size, dim, iterations, gradient, log_domain):
 
 
 def _costs(x, y):
-    """Return the squared distances, (batch, B, B)."""
+    """Return all pairwise squared distances between two batches of point sets.
+
+    Their shape is (batch, B, B).
+    """
     norms = x.square().sum(-1)[:, :, None] + y.square().sum(-1)[:, None]
     return norms - 2 * x @ y.transpose(1, 2)
 

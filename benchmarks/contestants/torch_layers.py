@@ -1,4 +1,7 @@
-"""Grouped convolution and BatchNorm-ReLU-squash in PyTorch, with their gradients."""
+"""PyTorch versions of grouped convolution and of BatchNorm-ReLU-squash for benchmarks.
+
+Gradients are included.
+"""
 
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d
@@ -10,7 +13,9 @@ FORMATS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last
 
 
 def convolution(*, memory_format, shape, groups, batch, gradient):
-    """Prepare a timed call of PyTorch's `conv2d(groups=...)`, or of `conv_transpose2d` with a bias.
+    """Prepare PyTorch's grouped convolution, ordinary or transposed, for timing.
+
+    It is `conv2d(groups=...)`, or `conv_transpose2d` with a bias.
 
     Args:
         memory_format: "NCHW" or "channels last", of input, kernel and output gradient.
@@ -39,7 +44,7 @@ def convolution(*, memory_format, shape, groups, batch, gradient):
 
 
 def activation(*, memory_format, size, capsules, capsule_dim, batch, gradient):
-    """Prepare a timed call of BatchNorm-ReLU-squash in training, in PyTorch, one operation after another.
+    """Prepare BatchNorm, ReLU and squash as separate PyTorch operations for timing, in training mode.
 
     Args:
         memory_format: "NCHW" or "channels last".
@@ -63,7 +68,7 @@ def _tensor(array, memory_format):
 
 
 def _call(function, inputs, gradient):
-    """Return a call without arguments that runs `function(*inputs)`, and its gradient if asked.
+    """Wrap a PyTorch function and its inputs as a call without arguments, optionally with gradients.
 
     The gradient is that of the output times fixed random numbers, summed, with respect to every input.
     """

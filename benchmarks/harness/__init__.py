@@ -1,1 +1,1 @@
-"""The part that every benchmark shares: worker processes, timing in interleaved rounds, reports and plots."""
+"""Shared code of all benchmarks: worker processes, timing, reports and plots."""

@@ -7,7 +7,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def integers(text):
-    """Parse a flag's comma-separated whole numbers into a tuple.
+    """Parse a command-line flag's comma-separated integers into a tuple.
 
     For `add_argument(type=...)`.
     """
@@ -18,7 +18,9 @@ def integers(text):
 
 
 def argument_parser(description):
-    """Return an argument parser with --quick and --out, to which a benchmark adds its own flags.
+    """Return an argument parser with the flags --quick and --out, which all benchmarks share.
+
+    A benchmark adds its own flags.
 
     Args:
         description: text of the help; the calling module's docstring.

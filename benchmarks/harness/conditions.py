@@ -1,4 +1,4 @@
-"""The conditions of a measurement: hardware, versions, command, commit."""
+"""The conditions of a benchmark run: hardware, package versions, command and commit."""
 
 import datetime
 import importlib.metadata
@@ -23,7 +23,10 @@ PACKAGES = (
 
 
 def conditions():
-    """Return the command, commit, hardware, load and package versions of this run, as a JSON-ready dictionary."""
+    """Return the conditions of this benchmark run (hardware, versions, command, commit) as a dictionary.
+
+    It is JSON-ready, and has the machine's load too.
+    """
     return {
         "command": " ".join(["python -m", _module(), *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -58,7 +61,10 @@ def _cpu_model():
 
 
 def _commit():
-    """Return the checked-out commit, with "+ changes" if the working tree is dirty, or None outside of a checkout."""
+    """Return the short hash of the checked-out Git commit, or None outside of a checkout.
+
+    "+ changes" follows if the working tree is dirty.
+    """
 
     def git(*arguments):
         folder = Path(__file__).parents[1]

@@ -1,4 +1,7 @@
-"""Contestants of a benchmark and their results: times, or the reason why there are none."""
+"""Descriptions of the implementations that a benchmark compares, and of their results.
+
+A result is times, or the reason why there are none.
+"""
 
 import statistics
 from collections.abc import Callable
@@ -7,7 +10,9 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A contestant ready to be timed, as its factory returns it.
+    """A function that is ready to be timed, with further figures for the benchmark's report.
+
+    The factory of a contestant returns it.
 
     Attributes:
         run: does the work once and waits for its end on the device; its result is ignored.
@@ -20,7 +25,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Contestant:
-    """A contestant of a benchmark: where its code is and which worker process runs it.
+    """An implementation to benchmark: the location of its code and the worker process that runs it.
 
     Attributes:
         name: column of the report.
@@ -46,7 +51,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """The measured times of a contestant, one a round.
+    """The measured run times of one benchmarked implementation, one entry for each round.
 
     Attributes:
         seconds: of one repetition, one entry a round.
@@ -59,7 +64,10 @@ class Timing:
     facts: dict
 
     def summary(self) -> dict:
-        """Return median, quartiles, extremes and number of rounds, for a results file."""
+        """Return the median, quartiles and extremes of the measured run times, for a results file.
+
+        The number of rounds is there too.
+        """
         one_round = len(self.seconds) == 1
         lower, median, upper = (
             self.seconds * 3 if one_round else statistics.quantiles(self.seconds, n=4, method="inclusive")
@@ -77,7 +85,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class NotRun:
-    """The result of a contestant that is not installed or failed.
+    """The result of a benchmarked implementation that failed or is not installed.
 
     Attributes:
         reason: one line.
@@ -86,5 +94,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return the reason, for a results file."""
+        """Return the reason why the implementation was not timed, for a results file."""
         return {"reason": self.reason}

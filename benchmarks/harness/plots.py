@@ -1,10 +1,13 @@
-"""Line plots as PNG files, where matplotlib is installed."""
+"""Line plots of benchmark results, saved as PNG files.
+
+They need matplotlib.
+"""
 
 from typing import NamedTuple
 
 
 class Panel(NamedTuple):
-    """One plot of a figure.
+    """The lines and axis labels of one plot in a figure.
 
     Attributes:
         x_label, y_label: of its axes.
@@ -19,7 +22,7 @@ class Panel(NamedTuple):
 
 
 def draw(path, grid):
-    """Draw panels into a PNG, or print that matplotlib is not installed.
+    """Draw a grid of line plots into a PNG file, or print a message if matplotlib is not installed.
 
     Args:
         path: of the PNG.

@@ -1,4 +1,7 @@
-"""Worker processes of a benchmark, controlled from the parent: started on their first request, ended together."""
+"""Worker processes that run benchmarked code, controlled from the main process.
+
+They are started on their first request and ended together.
+"""
 
 import json
 import os
@@ -17,14 +20,14 @@ MEMORY_SHARE = 0.8  # of the memory that is free at the start, for one worker
 
 
 class WorkerFailed(Exception):
-    """A request that a worker could not carry out.
+    """An error for a request that a benchmark's worker process could not carry out.
 
     The message is one line.
     """
 
 
 class Processes:
-    """The worker processes of a benchmark.
+    """The worker processes of a benchmark, which start on demand and end together.
 
     A context manager that ends them.
 
@@ -45,12 +48,14 @@ class Processes:
         self.close()
 
     def close(self):
-        """End every worker."""
+        """End all worker processes of the benchmark."""
         while self._workers:
             _end(*self._workers.popitem()[1])
 
     def request(self, contestant, **fields):
-        """Send a request to a contestant's process, started if necessary, and return the answer.
+        """Send a request to the worker process of one implementation and return the answer.
+
+        The process is started if necessary.
 
         Args:
             contestant: the `Contestant`.
@@ -79,7 +84,7 @@ class Processes:
         return reply
 
     def _wait_for_answer(self, process):
-        """Wait until the process answers or ends.
+        """Wait until a worker process answers, ends or exceeds its time or memory limit.
 
         Return the limit that it exceeded, or None.
         """
@@ -107,7 +112,7 @@ class Processes:
 
 
 def _kibibytes(path, name):
-    """Return the field `name` of a file like /proc/meminfo, in KiB, or 0 if there is none."""
+    """Return a field of a file like /proc/meminfo in KiB, or 0 if the field is missing."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 

@@ -1,4 +1,7 @@
-"""The files of a benchmark: NAME.json with figures and conditions, NAME.md to read."""
+"""Reports of benchmark results, written as a JSON and a Markdown file.
+
+NAME.json has figures and conditions, NAME.md is to read.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,7 +13,7 @@ from benchmarks.harness.timing import median
 
 @dataclass(frozen=True)
 class Claim:
-    """A measured figure with its limit.
+    """A measured figure and the limit that it is compared with.
 
     Attributes:
         text: description of the figure.
@@ -40,7 +43,7 @@ class Claim:
 
 
 class Report:
-    """A collection of a benchmark's tables, claims and figures, to be written as JSON and Markdown.
+    """A benchmark's report: tables, notes and figures with limits, written as JSON and Markdown.
 
     Args:
         name: of the files.
@@ -57,7 +60,9 @@ class Report:
         self._extra = {}
 
     def case(self, description, results):
-        """Record the results of one `measure` for the JSON.
+        """Record the timing results of one benchmark case for the report's JSON file.
+
+        They are the results of one `measure`.
 
         Args:
             description: of the problem that was measured, JSON types.
@@ -66,7 +71,7 @@ class Report:
         self._cases.append((description, results))
 
     def table(self, rows, title=None):
-        """Add a table to the report.
+        """Add a table to the benchmark's report.
 
         Args:
             rows: dictionaries, column -> text or number; a missing column is left empty.
@@ -76,20 +81,26 @@ class Report:
             self._tables.append((title, rows))
 
     def claim(self, text, value, limit, *, at_least=False, reason=""):
-        """Add a `Claim`, a figure with its limit, to the report and print it."""
+        """Add a measured figure and its limit to the benchmark's report, and print them.
+
+        They are a `Claim`.
+        """
         self._claims.append(Claim(text, value, limit, at_least, reason))
         print(self._claims[-1], flush=True)
 
     def note(self, text):
-        """Add a note below the report's tables."""
+        """Add a note below the tables of the benchmark's report."""
         self._notes.append(text)
 
     def extra(self, name, value):
-        """Record further figures in the JSON under a name."""
+        """Record additional data under a name in the report's JSON file."""
         self._extra[name] = value
 
     def write(self, folder):
-        """Write NAME.json and NAME.md into a folder, which is made if missing, and print their paths."""
+        """Write the report as a JSON and a Markdown file into a folder, and print their paths.
+
+        The folder is made if missing.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         data = {
             **self._conditions,
@@ -129,12 +140,15 @@ class Report:
 
 
 def milliseconds(results):
-    """Return table cells {name: median milliseconds, or "not run"} of one `measure`."""
+    """Return the median time of each benchmarked implementation in milliseconds, as table cells.
+
+    They are {name: milliseconds, or "not run"} of one `measure`.
+    """
     return {name: "not run" if _failed(result) else 1e3 * median(result) for name, result in results.items()}
 
 
 def markdown_table(rows):
-    """Return dictionaries as a Markdown table.
+    """Format a list of dictionaries as a Markdown table, with one row for each dictionary.
 
     Columns in the order in which they first appear.
     """
@@ -144,7 +158,10 @@ def markdown_table(rows):
 
 
 def json_text(value, level=0):
-    """Return JSON whose top two levels are indented and in which one result, table row or claim takes one line."""
+    """Format data as JSON with indented outer levels and one line for each inner entry.
+
+    The top two levels are indented. One result, table row or claim takes one line.
+    """
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     nested = any(isinstance(part, (dict, list)) for part in inner)
     if not inner or level >= 4 or (level >= 2 and not nested):

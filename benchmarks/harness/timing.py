@@ -1,4 +1,7 @@
-"""Timing of contestants against each other: interleaved rounds, medians, ratios of medians, peak memory."""
+"""Timing of several implementations in interleaved rounds, and comparison of their times.
+
+Peak memory is measured too.
+"""
 
 import math
 import statistics
@@ -14,7 +17,9 @@ MAX_REPETITIONS = 100
 
 
 def measure(contestants, rounds=ROUNDS, processes=None):
-    """Time contestants in turn, A B C A B C ..., so that other load on the machine affects all of them alike.
+    """Time several implementations in turn, round by round, so that other load affects all of them alike.
+
+    The order is A B C A B C ...
 
     Each is compiled and run before the first round. One that fails, at any time, is left out from then on and its
     result is the reason.
@@ -51,7 +56,7 @@ def measure(contestants, rounds=ROUNDS, processes=None):
 
 
 def peak_memory(contestant, repetitions=3):
-    """Return the peak memory of a fresh process that prepares a contestant and runs it a few times.
+    """Return the peak memory of a fresh process that runs one implementation a few times.
 
     Args:
         contestant: a `Contestant`.
@@ -71,12 +76,15 @@ def peak_memory(contestant, repetitions=3):
 
 
 def median(timing):
-    """Return the median seconds of a `Timing`, or None for a `NotRun`."""
+    """Return the median of an implementation's measured run times in seconds, or None if it did not run."""
     return statistics.median(timing.seconds) if isinstance(timing, Timing) else None
 
 
 def ratio(timing, other):
-    """Return the ratio of two timings' medians and the median of the rounds' ratios, or None if one did not run."""
+    """Return the ratio of two implementations' median times, and the median of their ratios by round.
+
+    Return None if one did not run.
+    """
     if not (isinstance(timing, Timing) and isinstance(other, Timing)):
         return None
     rounds = [a / b for a, b in zip(timing.seconds, other.seconds, strict=False)]  # a slow contestant has fewer
@@ -84,7 +92,7 @@ def ratio(timing, other):
 
 
 def fastest(results, names=None):
-    """Return the name of the contestant with the smallest median, or None if none ran.
+    """Return the name of the implementation with the smallest median time, or None if none ran.
 
     Args:
         results: of `measure`.
@@ -99,7 +107,10 @@ def _repetitions(seconds):
 
 
 def _request(failures, contestant, processes, **fields):
-    """Return the worker's answer, or None and record a `NotRun` if the worker failed."""
+    """Send a request to a worker process and return its answer, or record the failure and return None.
+
+    The failure is a `NotRun`.
+    """
     try:
         return processes.request(contestant, **fields)
     except WorkerFailed as failure:

@@ -1,4 +1,6 @@
-"""The process in which contestants run: `python -m benchmarks.harness.worker`, one for each framework's thread pool.
+"""Worker process of a benchmark, which prepares and times implementations on request.
+
+Run by `python -m benchmarks.harness.worker`, one for each framework's thread pool.
 
 It reads one JSON request a line and writes one JSON answer a line:
 
@@ -22,7 +24,9 @@ HIDDEN = "BENCHMARKS_HIDDEN_PACKAGES"  # environment variable: packages that the
 
 
 def answer(request, runs):
-    """Carry out a request to prepare, time or forget contestants, or to measure memory, and return the answer.
+    """Carry out one request of the main process, such as to time an implementation, and return the answer.
+
+    Other requests are to prepare or forget contestants, or to measure memory.
 
     Args:
         request: one of the requests in the module's docstring.
@@ -47,7 +51,7 @@ def answer(request, runs):
 
 
 def mean_seconds(run, repetitions):
-    """Return the mean seconds of consecutive calls."""
+    """Return the mean duration, in seconds, of repeated calls of a function."""
     start = time.perf_counter()
     for _ in range(repetitions):
         run()
@@ -55,7 +59,10 @@ def mean_seconds(run, repetitions):
 
 
 def peak_memory():
-    """Return the peak bytes of this process so far: "resident", and "device" of a JAX accelerator or None."""
+    """Return this process's peak memory so far, in bytes, on the host and on a JAX accelerator.
+
+    It is {"resident", "device"}, the latter None without an accelerator.
+    """
     device = None
     if "jax" in sys.modules:
         statistics = sys.modules["jax"].devices()[0].memory_stats()
@@ -66,7 +73,7 @@ def peak_memory():
 
 
 class ImportBlocker:
-    """An import finder that makes some packages look as if they were not installed.
+    """An import hook that makes chosen packages look as if they were not installed.
 
     Args:
         packages: their names.
@@ -82,7 +89,7 @@ class ImportBlocker:
 
 
 def serve():
-    """Answer JSON requests from standard input until end of file."""
+    """Answer JSON requests from standard input, one on each line, until end of file."""
     sys.meta_path.insert(0, ImportBlocker(os.environ.get(HIDDEN, "").split(",")))
     # Libraries that print to standard output must not write between the answers: they get standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Scripts of the documentation: the hooks of the website, and the tables and figures computed from the code."""
+"""Scripts that build parts of the documentation: website hooks, tables and figures."""

@@ -1,4 +1,4 @@
-"""Command that draws the README's figure: the parts of a capConv layer, and measured times of training steps.
+"""Command that draws the README's figure of a capsule convolution layer and of measured training times.
 
 python -m docs.scripts.capconv_figure [FILE]
 """
@@ -39,7 +39,7 @@ def main(path):
 
 
 def _structure(axes):
-    """Draw the parts of a capConv layer with the shapes of their kernels."""
+    """Draw a diagram of a capsule convolution layer's branches with their kernel shapes."""
     inputs = keras.Input((8, 8, 256))
     layer = CapConv2D(16, kernel_size=3, strides=2)
     output = layer(inputs)
@@ -81,7 +81,7 @@ def _structure(axes):
 
 
 def _times(axes):
-    """Draw bars of the time of a training step for each image, from results/step.json."""
+    """Draw a bar chart of training time per image for several networks, from results/step.json."""
     tables = json.loads((ROOT / "results" / "step.json").read_text(encoding="utf-8"))["tables"]
     rows = {row["network"]: row for table in tables for row in table["rows"]}
     names = list(STEPS)[::-1]

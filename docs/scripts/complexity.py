@@ -1,4 +1,7 @@
-"""Tables of parameters and operations (section 3.1 of the paper), counted from the models of this library."""
+"""Tables of parameter and operation counts, computed from this package's models.
+
+They belong to section 3.1 of the paper.
+"""
 
 import math
 
@@ -11,7 +14,10 @@ from encapnet_tf.layers import CapConv2D, DynamicRouting, EMRouting
 
 
 def networks() -> str:
-    """Return the table of parameters, multiply-adds and routing terms of the six-layer networks and EncapNet-18."""
+    """Return a Markdown table of the parameter and operation counts of capsule networks and a plain CNN.
+
+    It has parameters, multiply-adds and routing terms of the six-layer networks and EncapNet-18.
+    """
     models = {
         "CapNet, dynamic routing (Table 1 a)": en.models.CapNet(),
         "CapNet, EM routing (b)": en.models.CapNet(routing="em"),
@@ -35,7 +41,10 @@ def _counts(model):
 
 
 def layer() -> str:
-    """Return the table of the paper's example: one layer from 32 x 8 x 8 capsules of dim 8 to capsules of dim 16."""
+    """Return a Markdown table that compares the cost of one capsule layer with and without iterative routing.
+
+    It is the paper's example: from 32 x 8 x 8 capsules of dim 8 to capsules of dim 16.
+    """
     lower = keras.Input((8, 8, 256))
     routing_layer = DynamicRouting(2048, 16)
     routing_layer(lower)
@@ -56,13 +65,16 @@ def layer() -> str:
 
 
 def _lower(layer) -> int:
-    """Return the number of lower capsules, at all positions, of a layer with iterative routing."""
+    """Return the number of input capsules, over all positions, of a layer with iterative routing."""
     shape = layer.input[0].shape if isinstance(layer.input, (list, tuple)) else layer.input.shape
     return math.prod(shape[1:]) // layer.kernel.shape[1]
 
 
 def _coefficients(layer) -> int:
-    """Return the number of coefficients m1 and m2 of a capConv layer: one each for every capsule and position."""
+    """Return the number of coefficients that weight a capsule convolution layer's branches for one image.
+
+    There are one m1 and one m2 for every capsule and position.
+    """
     height, width = layer.output.shape[1:3]
     return 2 * layer.num_capsules * height * width if layer.routing == "master_aide" else 0
 

@@ -1,4 +1,4 @@
-"""Extension of griffe, which reads docstrings for the API reference: shows their examples as code blocks."""
+"""Griffe extension that shows the examples in docstrings as code blocks in the API reference."""
 
 import re
 
@@ -8,7 +8,10 @@ _EXAMPLE = re.compile(r"^Example:\n\n(>>> .*)\Z", re.M | re.S)
 
 
 class Examples(griffe.Extension):
-    """Extension that turns the text after "Example:" at the end of a docstring into a fenced code block."""
+    """Griffe extension that turns the example at the end of a docstring into a fenced code block.
+
+    The example is the text after "Example:".
+    """
 
     def on_instance(self, *, obj, **kwargs):
         if obj.docstring:

@@ -1,8 +1,8 @@
-"""Writer and reader of Markdown tables."""
+"""Functions that write and read Markdown tables."""
 
 
 def table(header, rows) -> str:
-    """Return a Markdown table, with thousands separators in integers.
+    """Format a header and rows as a Markdown table, with thousands separators in integers.
 
     Args:
         header: names of the columns.
@@ -17,7 +17,7 @@ def _cell(value) -> str:
 
 
 def read(text: str, first_column: str) -> list[dict[str, str]]:
-    """Return the rows of a Markdown table as dictionaries from column name to cell text.
+    """Return the rows of one table in a Markdown text, each as a dictionary from column name to cell text.
 
     Args:
         text: text of a page.

@@ -1,4 +1,7 @@
-"""The README's table of results: figures of the paper, of its released code and of this library (from results/)."""
+"""The README's table of results, computed from the files in results/.
+
+It has figures of the paper, of its released code and of this library.
+"""
 
 import json
 import re
@@ -17,7 +20,10 @@ TABLE_1, TABLE_3 = ("c", "a", "e", "f"), ("1", "4", "7", "c", "c2")  # the rows 
 
 
 def table() -> str:
-    """Return the table of the main results, in which every figure of this library comes from a file in results/."""
+    """Return the Markdown table that compares this package's results with those of the paper.
+
+    It also has those of the released code. Every figure of this library comes from a file in results/.
+    """
     rows = [*_digits(), *_fashion_mnist(), *_rows("table1", TABLE_1), *_rows("table3", TABLE_3), *_steps(), *_attack()]
     return markdown.table(("measured", "paper", "released code", "this library"), rows)
 
@@ -47,7 +53,10 @@ def _fashion_mnist():
 
 
 def _rows(table, names):
-    """Yield the errors of an ablation: the paper's on CIFAR-10, this library's on the digits."""
+    """Yield table rows with the errors of an ablation study, from the paper and from this package.
+
+    The paper's are on CIFAR-10, this library's on the digits.
+    """
     ours = {row["row"]: row for row in markdown.read((RESULTS / f"{table}_digits.md").read_text("utf-8"), "row")}
     for row in TABLES[table]:
         if row.name.split("/")[1] in names:

@@ -1,4 +1,7 @@
-"""Hooks for MkDocs that add the pages outside of docs/ to the website and convert ```math blocks to MathML."""
+"""MkDocs hooks that add pages from outside of docs/ to the website and convert LaTeX blocks to MathML.
+
+The blocks begin with ```math.
+"""
 
 import re
 from pathlib import Path
@@ -11,7 +14,7 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Return the pages of the website that lie outside of docs/: address in the website -> path in the repository."""
+    """Return a dictionary from website address to repository path for all pages outside of docs/."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
     paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
     paths += [path.relative_to(ROOT).as_posix() for path in results]
@@ -19,7 +22,10 @@ def outside_pages():
 
 
 def on_config(config):
-    """Register `mathml` as the formatter of ```math blocks, which GitHub shows as equations too."""
+    """Configure MkDocs to show ```math code blocks as MathML equations.
+
+    GitHub shows them as equations too.
+    """
     fence = {"name": "math", "class": "math", "format": mathml}
     config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]
     return config
@@ -32,14 +38,14 @@ def mathml(source, language, css_class, options, md, **kwargs):
 
 
 def on_files(files, config):
-    """Add the pages outside of docs/ to the website."""
+    """Add the pages outside of docs/ to the website that MkDocs builds."""
     for address, path in outside_pages().items():
         files.append(File.generated(config, address, abs_src_path=str(ROOT / path)))
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Convert links between files of the repository to links between pages, and remove links to other files."""
+    """Turn a page's links to repository files into website links, or into plain text if the website lacks the page."""
     address = page.file.src_uri
     source = ROOT / outside_pages().get(address, f"docs/{address}")
     pages = {(ROOT / path).resolve(): name for name, path in outside_pages().items()}

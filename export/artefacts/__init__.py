@@ -1,1 +1,1 @@
-"""The files of an export: SavedModel, TFLite, model card and serving files, and the graph that is exported."""
+"""Writers of the files in a model export: SavedModel, TFLite, model card and TF Serving configuration."""

@@ -1,4 +1,4 @@
-"""Text files of an export, written from templates: the model card and the configuration of TF Serving."""
+"""Text files of a model export, filled in from templates: model card and TF Serving configuration."""
 
 import json
 from pathlib import Path
@@ -16,14 +16,14 @@ SERVING_FILES = ("compose.yaml", "models.config")
 
 
 def write_serving_files(folder: Path, name: str):
-    """Write TF Serving's compose file and model config into a new folder."""
+    """Write a Docker Compose file and a model configuration for TF Serving into a new folder."""
     folder.mkdir()
     for file in SERVING_FILES:
         (folder / file).write_text(_ENVIRONMENT.get_template(file).render(name=name), encoding="utf-8")
 
 
 def model_card(metadata: dict, parity: dict) -> str:
-    """Return the model card, in Markdown, from the contents of `metadata.json` and `parity.json`."""
+    """Return an exported model's card in Markdown, from the contents of `metadata.json` and `parity.json`."""
     names, about = metadata["class_names"], metadata["about"]
     height, width, channels = metadata["image"]["seen"]
     has_capsules = "capsules" in metadata["outputs"]
@@ -44,7 +44,7 @@ def model_card(metadata: dict, parity: dict) -> str:
 
 
 def parity_table(parity: dict) -> list[list[str]]:
-    """Return the rows of the table of artefacts as text.
+    """Return the table that compares exported files with the trained model, as rows of text cells.
 
     The columns are: artefact, KiB, accuracy, same label, difference, limit, ms, note.
     """

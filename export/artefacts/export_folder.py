@@ -1,4 +1,7 @@
-"""The folder of an export: its new files are written into a draft, which is published as a whole or not at all."""
+"""The folder of an exported model, into which files move only when a new export is complete.
+
+The files are written into a draft, which is published as a whole or not at all.
+"""
 
 import os
 import re
@@ -15,7 +18,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class ExportFolder:
-    """The folder `<folder>/<name>`: numbered versions of a SavedModel for TF Serving, and the newest version's files.
+    """The folder of one exported model: numbered SavedModel versions and the newest version's other files.
+
+    Its path is `<folder>/<name>`. TF Serving loads the versions.
 
     Args:
         folder: of all exports.
@@ -40,14 +45,14 @@ class ExportFolder:
 
     @classmethod
     def versions(cls, path: str | Path) -> list[int]:
-        """Return the version numbers of an export, oldest first."""
+        """Return the SavedModel version numbers in an export folder, in ascending order."""
         folder = Path(path) / cls.versions_folder
         entries = folder.iterdir() if folder.is_dir() else ()
         return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
 
     @classmethod
     def newest(cls, path: str | Path) -> Path:
-        """Return the path of an export's newest SavedModel.
+        """Return the path of the newest SavedModel version in an export folder.
 
         Raises:
             UserError: there is none.
@@ -60,7 +65,10 @@ class ExportFolder:
 
     @contextmanager
     def draft(self):
-        """Yield a `Draft`, which is deleted at the end of the block unless the block publishes or refuses it."""
+        """Yield a temporary folder for a new export, and delete it at the end of the `with` block.
+
+        It is a `Draft`. Files that the block published or refused have been moved, so they are kept.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             path = self.path / f".draft-{secrets.token_hex(4)}"
@@ -74,7 +82,7 @@ class ExportFolder:
 
 
 class Draft(AtomicFolder):
-    """A folder with the files of an export that is not published yet.
+    """A temporary folder for the files of an export that is not published yet.
 
     Args:
         target: the export's folder.
@@ -94,7 +102,9 @@ class Draft(AtomicFolder):
         return self.path / f"{self.target.name}{VARIANTS[variant]}.tflite"
 
     def publish(self) -> Path:
-        """Move all files into the export's folder and return it.
+        """Publish an export: move its files from the temporary folder into the model's export folder.
+
+        Return the export folder.
 
         The new version of the SavedModel comes last, because a server may load it at once.
         """
@@ -113,9 +123,9 @@ class Draft(AtomicFolder):
         return target
 
     def refuse(self) -> Path:
-        """Move the draft to the folder `refused`, where it can be inspected and no server loads it.
+        """Move a failed export's files into the folder `refused`, where no server loads them.
 
-        Return its path.
+        They can be inspected there. Return the path of that folder.
         """
         refused = self.target.path / ExportFolder.refused_folder
         shutil.rmtree(refused, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Checks on the headers of encoded images, inside the exported graph, before anything is decoded.
+"""Checks of image file headers inside the exported graph, made before any image is decoded.
 
 Decoding allocates what a header claims: a file of a few bytes can claim gigabytes, and an animation multiplies them.
 The checks are our own code, because no image library runs inside an exported graph and TensorFlow's decoders have no
@@ -49,7 +49,7 @@ def require_still_image(data, index):
 
 
 def is_gif_or_bmp(data):
-    """Return a scalar boolean tensor: whether an encoded image is a GIF or BMP file."""
+    """Return whether an encoded image is a GIF or BMP file, as a scalar boolean tensor."""
     return tf.reduce_any([tf.equal(tf.strings.substr(data, 0, len(magic)), magic) for magic in (_GIF, _BMP)])
 
 
@@ -58,12 +58,15 @@ def _require(condition, message):
 
 
 def _integer(little_endian):
-    """Return the unsigned integer of some bytes, lowest first."""
+    """Return the unsigned integer that little-endian bytes encode."""
     return tf.reduce_sum(little_endian * 256 ** tf.range(tf.size(little_endian, tf.int64)))
 
 
 def _magnitude(unsigned):
-    """Return |n| of a 32-bit signed n read as unsigned: a BMP's height is negative if its rows begin at the top."""
+    """Return the absolute value of a signed 32-bit integer that was read as unsigned.
+
+    A BMP's height is negative if its rows begin at the top.
+    """
     return tf.where(unsigned < 1 << 31, unsigned, (1 << 32) - unsigned)
 
 
@@ -73,13 +76,18 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return 2 for an animated PNG, which has the chunk acTL before its pixels, else 1."""
+    """Return 1 for a still PNG image, 2 for an animated one.
+
+    An animated PNG has the chunk acTL before its pixels.
+    """
     before = tf.strings.split(data, "IDAT")[0]
     return tf.size(tf.strings.split(before, "acTL"), tf.int64)
 
 
 def _gif_size_and_frames(data, header):
-    """Return width, height and number of frames of a GIF (2 means more than one), without decoding it.
+    """Return a GIF's width, height and number of frames without decoding it.
+
+    A number of 2 means more than one frame.
 
     The loop scans the file's blocks. A file is header, colour table, then blocks: extension (0x21) or frame (0x2C),
     each a head and sub-blocks that begin with their length, up to a length of 0; then 0x3B. Frames have own sizes.

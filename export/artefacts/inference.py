@@ -1,4 +1,7 @@
-"""The inference model that is exported: no feedback units, class capsules as an output beside their lengths."""
+"""Conversion of a trained model to an inference model without its feedback units, for export.
+
+Class capsules become an output beside their lengths.
+"""
 
 import keras
 
@@ -11,7 +14,7 @@ _CAPSULES = "class_capsules"  # name of the last capsule layer of all networks i
 
 
 def inference_model(model) -> keras.Model:
-    """Return the model to export, which shares its weights with the trained one.
+    """Return the inference model to export, which shares its weights with the trained model.
 
     Args:
         model: images (batch, height, width, channels) -> scores (batch, classes); a functional model or a Sequential,
@@ -47,7 +50,7 @@ def inference_model(model) -> keras.Model:
 
 
 def unit_names(model) -> list[str]:
-    """Return the names of a model's feedback units."""
+    """Return the layer names of a model's feedback units."""
     return [unit.name for unit in units_of(model)]
 
 

@@ -1,4 +1,4 @@
-"""TFLite files of a network for LiteRT, with built-in operations only."""
+"""Conversion of Keras networks to TFLite files that use only LiteRT's built-in operations."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ _ARITHMETIC = (
 
 
 def convert(model: keras.Model, variant: str, calibration, float_arithmetic: bool = False) -> bytes:
-    """Convert a network to a TFLite file and return its content.
+    """Convert a Keras network to TFLite and return the file's bytes.
 
     Args:
         model: an `inference_model`.
@@ -71,7 +71,10 @@ def convert(model: keras.Model, variant: str, calibration, float_arithmetic: boo
 
 @contextlib.contextmanager
 def _silence_stderr():
-    """Discard the converter's notes, which its C++ code writes directly to file descriptor 2."""
+    """Suppress Python warnings and everything that Python or C++ code writes to standard error.
+
+    The converter's C++ code writes its notes directly to file descriptor 2.
+    """
     with open(os.devnull, "w") as devnull, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         stderr = os.dup(2)

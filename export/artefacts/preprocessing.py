@@ -1,4 +1,4 @@
-"""Preprocessing inside the exported graph: raw pixels or image files to the network's input.
+"""Image preprocessing inside the exported graph, from raw pixels or image files to the network's input.
 
 It is our own code, because only TensorFlow operations can be exported; a run's evaluation uses the same functions.
 """
@@ -14,7 +14,9 @@ from .image_header import is_gif_or_bmp, require_still_image
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The preprocessing of a run's evaluation, for images of any size.
+    """The exported model's image preprocessing, which accepts images of any size.
+
+    It is the preprocessing of a run's evaluation.
 
     The largest centred part of the stored images' aspect ratio is cut out, resized to their size, and cropped as a test
     image is.
@@ -30,7 +32,7 @@ class Preprocessing:
     views: Views
 
     def of_pixels(self, images):
-        """Return the network's input for raw images.
+        """Preprocess a batch of raw images into the network's input.
 
         Args:
             images: (batch, height, width, channels) uint8.
@@ -41,7 +43,9 @@ class Preprocessing:
         return self._preprocess(lambda image: crop_and_resize(image, self.stored), images)
 
     def of_files(self, files):
-        """Return the network's input for encoded images: PNG, JPEG, BMP or GIF, each checked by its header first.
+        """Decode and preprocess a batch of image files into the network's input.
+
+        The files are PNG, JPEG, BMP or GIF, each checked by its header first.
 
         Args:
             files: (batch,) strings.
@@ -65,7 +69,10 @@ class Preprocessing:
         )
 
     def _preprocess(self, load, elements):
-        """Return the network's input for elements that `load` turns into images of the stored size."""
+        """Apply a loading function to every element of a batch, then crop the loaded images for the network.
+
+        `load` returns images of the stored size.
+        """
         stored = tf.TensorSpec((*self.stored, self.channels), tf.uint8)
         images = tf.map_fn(load, elements, fn_output_signature=stored)
         return self.views.test(tf.cast(images, tf.float32))

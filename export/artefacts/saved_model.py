@@ -1,4 +1,7 @@
-"""The SavedModel: three signatures in inference mode, loadable without Keras and without this package."""
+"""Writer of SavedModels that load without Keras and without this package.
+
+Each has three signatures in inference mode.
+"""
 
 from pathlib import Path
 
@@ -15,7 +18,7 @@ INPUT = "images"
 
 
 def save_model(model: keras.Model, preprocessing: Preprocessing, assets: list[Path], path: Path):
-    """Write a SavedModel that TF Serving, plain TensorFlow and OpenVINO load.
+    """Write a Keras model as a SavedModel that TF Serving, plain TensorFlow and OpenVINO can load.
 
     Each signature takes "images" and gives "lengths" (batch, classes) float32, "label" (batch,) int64, the index of the
     longest, and "capsules" (batch, classes, capsule_dim) float32 where the network has them:
@@ -67,7 +70,7 @@ def save_model(model: keras.Model, preprocessing: Preprocessing, assets: list[Pa
 
 
 def _module(model, assets):
-    """Return a module that holds the files and the variables, by their names in the model."""
+    """Return a `tf.Module` that holds a model's variables, by name, and asset files."""
     module = tf.Module()
     module.weights = {weight.path: weight.value for weight in model.weights}
     module.files = [tf.saved_model.Asset(str(path)) for path in assets]
@@ -75,7 +78,7 @@ def _module(model, assets):
 
 
 def _require_batch(images, shape):
-    """Return the images, or fail in the graph if their shape is wrong or the batch empty."""
+    """Return a batch of images unchanged, or fail at run time if it is empty or has the wrong shape."""
     # A raw operation, because servers do not enforce the shape that the signature declares.
     images = tf.raw_ops.EnsureShape(input=images, shape=shape)
     message = f"the batch is empty: expected {INPUT} of shape {list(shape)} with at least one image."

@@ -1,1 +1,1 @@
-"""The subcommands `encapnet export` and `encapnet predict`."""
+"""The command-line subcommands `encapnet export` and `encapnet predict`."""

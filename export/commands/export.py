@@ -1,4 +1,7 @@
-"""The subcommand `encapnet export`: export a finished run, or a model file with data, and print its parity."""
+"""The command `encapnet export`, which exports a trained model and checks the exported files against it.
+
+The model is that of a finished run, or a model file with data.
+"""
 
 import argparse
 import shlex
@@ -15,7 +18,7 @@ VARIANT_NAMES = ("float32", "float16", "dynamic", "int8")  # here, because `lite
 
 
 def add_arguments(parser: argparse.ArgumentParser):
-    """Add the flags of `encapnet export`."""
+    """Add the command-line flags of `encapnet export` to an argument parser."""
     parser.add_argument(
         "model",
         help="Folder of a finished run, such as runs/digits/20261122-182440; or a .keras file of any classifier.",
@@ -39,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def main(args: argparse.Namespace):
-    """Export, then print the table of parity and the commands to use next."""
+    """Run `encapnet export`: export the model, print the comparison table and suggest the next commands."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     _log_errors_only()
@@ -71,7 +74,10 @@ def main(args: argparse.Namespace):
 
 
 def _log_errors_only():
-    """Silence warnings, of which saving a model and running it in batches of different sizes give many."""
+    """Silence TensorFlow's log messages below the level of errors.
+
+    Saving a model and running it in batches of different sizes give many warnings.
+    """
     import tensorflow as tf
     from absl import logging
 
@@ -89,7 +95,9 @@ def export_run(
     recipe: str | None = None,
     overrides: dict | None = None,
 ) -> Path:
-    """Export a run's best model, or a model file compared on a recipe's data.
+    """Export the best model of a training run, or the model in a file.
+
+    The exported files are compared with it on the run's or on a recipe's data.
 
     Args:
         path: the run's folder or the model's file.
@@ -131,7 +139,10 @@ def export_run(
 
 
 def _default_name(path):
-    """Return the recipe of a run in runs/RECIPE/TIME, else the name of the run's folder or of the file."""
+    """Return an export's default name, derived from the path of the training run or model file.
+
+    That is the recipe of a run in runs/RECIPE/TIME, else the name of the run's folder or of the file.
+    """
     path = path.resolve()
     if not path.is_dir():
         return path.stem
@@ -141,7 +152,7 @@ def _default_name(path):
 
 
 def _about_run(run):
-    """Return the facts about a run for its model card."""
+    """Return facts about a training run for the exported model's card."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {

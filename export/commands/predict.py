@@ -1,4 +1,7 @@
-"""The subcommand `encapnet predict`: classify image files by a run, a model file, an export or a server."""
+"""The command `encapnet predict`, which classifies image files with a local model or a TF Serving server.
+
+A local model is a run, a model file or an export.
+"""
 
 import argparse
 import re
@@ -12,7 +15,7 @@ _PRINTED_CLASSES = 3  # of each image
 
 
 def add_arguments(parser: argparse.ArgumentParser):
-    """Add the flags of `encapnet predict`."""
+    """Add the command-line flags of `encapnet predict` to an argument parser."""
     parser.add_argument(
         "paths",
         nargs="+",
@@ -28,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def main(args: argparse.Namespace):
-    """Print a line for each image: its file and the classes with the largest scores."""
+    """Run `encapnet predict`: print each image file with its highest-scoring classes."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
     images = args.paths if args.url else args.paths[1:]
@@ -56,7 +59,7 @@ def main(args: argparse.Namespace):
 
 
 def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
-    """Run a predictor on a batch of files, and name the file at fault if it fails.
+    """Run a predictor on a batch of image files, and name the faulty file in the error if it fails.
 
     Args:
         predictor: function of encoded images to {output: array}: a client or a local predictor.
@@ -81,7 +84,7 @@ def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict
 
 
 def _root_cause(message):
-    """Return an error message without the graph locations that TensorFlow adds."""
+    """Return the essential part of a TensorFlow error message, without graph locations."""
     if match := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
         return match[1]
     message = re.sub(r"\{\{function_node .*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message)

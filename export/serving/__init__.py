@@ -1,1 +1,1 @@
-"""TF Serving: its messages, clients by REST and gRPC, and the warm-up requests of a SavedModel."""
+"""Support for TF Serving: protocol messages, REST and gRPC clients, and warm-up requests."""

@@ -1,4 +1,6 @@
-"""Clients of TF Serving: REST by the standard library, gRPC by grpcio (extra `serving`).
+"""REST and gRPC clients for models on a TF Serving server.
+
+REST needs the standard library only, gRPC the package grpcio (extra `serving`).
 
 Each is a callable from encoded images, a list of bytes, to {output: array (batch, ...)}; it raises `RequestRefused`.
 """
@@ -22,7 +24,7 @@ _MAX_MESSAGE_BYTES = 1 << 28  # of a gRPC message
 
 
 class RequestRefused(Exception):
-    """An error that a model, local or at a server, answered to a request.
+    """An exception for a request that a local model or a server refused.
 
     The message is the model's.
     """
@@ -30,7 +32,7 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True)
 class RestClient:
-    """A client of TF Serving's REST interface.
+    """A client that classifies images through TF Serving's REST interface.
 
     Attributes:
         url: of the model, http://HOST:8501/v1/models/NAME; with "/versions/2" at the end, of its version 2.
@@ -63,7 +65,7 @@ class RestClient:
 
 
 def _error_message(error):
-    """Return the error in the body of an HTTP answer."""
+    """Return the error message in the body of an HTTP error response."""
     text = error.read().decode(errors="replace")
     try:
         text = json.loads(text)["error"]
@@ -81,7 +83,9 @@ def _no_answer_message(url, reason):
 
 @dataclass(frozen=True)
 class GrpcClient:
-    """A client of TF Serving's gRPC interface, whose messages are a third smaller than those of REST.
+    """A client that classifies images through TF Serving's gRPC interface.
+
+    Its messages are a third smaller than those of REST.
 
     Attributes:
         url: of the model, HOST:8500/v1/models/NAME: as in REST, but for the port.
@@ -117,7 +121,7 @@ class GrpcClient:
 
 
 def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
-    """Return the client for a model's address.
+    """Return a REST or gRPC client for the model at a TF Serving address.
 
     Args:
         url: the model's, ending in /v1/models/NAME.
@@ -141,7 +145,10 @@ def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
 
 
 def _model_and_version(url, path):
-    """Return name and version (or None) of the model from an address's path."""
+    """Return the model name and version in a TF Serving address, or raise UserError if it is malformed.
+
+    The version is None if the address has none.
+    """
     parts = path.strip("/").split("/")
     if parts[:2] == ["v1", "models"] and len(parts) == 3 and parts[2]:
         return parts[2], None

@@ -1,4 +1,6 @@
-"""Protocol-buffer messages of TF Serving: those that `encapnet predict --grpc` and the warm-up requests need.
+"""Protocol-buffer messages of TF Serving for prediction and warm-up requests.
+
+`encapnet predict --grpc` and the warm-up requests of a SavedModel need them.
 
 They are defined here because the package tensorflow-serving-api requires `tensorflow`, whose files `tensorflow-cpu` and
 other builds own too, so no client should have to install it. Only field numbers are part of the wire format, names are
@@ -25,7 +27,7 @@ _MESSAGES = {
 
 
 def _add_fields(message, fields):
-    """Add fields {name: (number, type)} to a message's descriptor."""
+    """Add fields, given as {name: (number, type)}, to a protocol-buffer message descriptor."""
     for name, (number, kind) in fields.items():
         field = message.field.add(name=name, number=number, label=_FIELD.LABEL_OPTIONAL)
         if kind is str:
@@ -45,7 +47,7 @@ def _add_fields(message, fields):
 
 
 def _message_classes():
-    """Create a message class for each entry of `_MESSAGES`."""
+    """Create Python classes for the protocol-buffer messages that this module defines."""
     file = descriptor_pb2.FileDescriptorProto(
         name="encapnet_tf/serving.proto",
         package=_PACKAGE,
@@ -63,7 +65,7 @@ ModelSpec, PredictRequest, PredictResponse, PredictLog, PredictionLog = _message
 
 
 def predict_request(name: str, signature: str, images, version: int | None = None):
-    """Return a request for TF Serving's PredictionService.
+    """Build a request message for TF Serving's prediction service.
 
     Args:
         name: of the model, at the server.

@@ -1,4 +1,4 @@
-"""Warm-up requests of a SavedModel, which TF Serving replays on loading so that the first user does not wait."""
+"""Warm-up requests that TF Serving replays when it loads a SavedModel, before the first user's request."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 
 
 def write_warm_up(saved_model: Path, name: str, requests: list):
-    """Write warm-up requests into a SavedModel, in the file that TF Serving reads.
+    """Write warm-up requests into a SavedModel's folder, in the file that TF Serving reads.
 
     Args:
         saved_model: folder of the version.
@@ -26,7 +26,7 @@ def write_warm_up(saved_model: Path, name: str, requests: list):
 
 
 def read_warm_up(saved_model: Path) -> list:
-    """Return the warm-up requests (signature, images) of a SavedModel."""
+    """Return the warm-up requests in a SavedModel's folder as a list of (signature name, images)."""
     records = tf.data.TFRecordDataset(str(Path(saved_model) / FILE)).as_numpy_iterator()
     requests = [PredictionLog.FromString(record).predict_log.request for record in records]
     return [(request.model_spec.signature_name, tf.make_ndarray(request.inputs["images"])) for request in requests]

@@ -1,1 +1,1 @@
-"""Verification of artefacts: parity with the trained model on real images, and no training-only contents."""
+"""Verification that exported models match the trained model and hold no training-only parts."""

@@ -1,4 +1,7 @@
-"""Contents of an artefact: its variables, nodes and operations, and a check that none belongs to training only."""
+"""Inspection of exported model files: their variables, graph nodes and operations.
+
+A check ensures that none belongs to training only.
+"""
 
 import re
 from collections import Counter
@@ -15,7 +18,9 @@ _JITTED = ("_XlaMustCompile", "_XlaCompile", "jit_compile")
 
 @dataclass(frozen=True)
 class Contents:
-    """The variables, nodes (in LiteRT tensors) and operations of an artefact.
+    """The variables, graph nodes and operations in an exported model file.
+
+    In a LiteRT model the nodes are its tensors.
 
     Attributes:
         variables: as the trained model names them.
@@ -36,7 +41,7 @@ class Contents:
 
     @classmethod
     def of_saved_model(cls, path: Path) -> "Contents":
-        """Read a SavedModel's files without running the model."""
+        """Read the variables, graph nodes and operations in a SavedModel's files without running the model."""
         from tensorflow.core.protobuf import saved_model_pb2
 
         file = saved_model_pb2.SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes())
@@ -58,7 +63,7 @@ class Contents:
 
     @classmethod
     def of_lite(cls, path: Path) -> "Contents":
-        """Read a .tflite file without running the model."""
+        """Read the tensors and operations in a TFLite file without running the model."""
         from ai_edge_litert import schema_py_generated as schema
 
         model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
@@ -84,7 +89,7 @@ class Contents:
         )
 
     def require_inference_only(self, artefact: str, units: list[str]):
-        """Raise if the artefact holds parts of feedback units or functions that only XLA can run.
+        """Raise UserError if the exported file holds feedback units or functions that only XLA can run.
 
         Args:
             artefact: its name, for the message.
@@ -105,7 +110,10 @@ class Contents:
             )
 
     def to_json(self) -> dict:
-        """Return the variables and operations for parity.json."""
+        """Return the exported file's variables and operation counts as a JSON-ready dictionary.
+
+        It is for parity.json.
+        """
         operations = {"operations": dict(sorted(self.operations.items()))}
         return {"variables": list(self.variables), **operations} if self.variables else operations
 
@@ -115,7 +123,10 @@ def _must_compile(attributes):
 
 
 def _keras_path(checkpoint_name):
-    """Return a variable's Keras path: weights/stem.Skernel/.ATTRIBUTES/VARIABLE_VALUE is stem/kernel."""
+    """Return a variable's Keras path, given its name in a TensorFlow checkpoint.
+
+    For instance, weights/stem.Skernel/.ATTRIBUTES/VARIABLE_VALUE is stem/kernel.
+    """
     return (
         checkpoint_name.removeprefix("weights/").removesuffix(_CHECKPOINT_SUFFIX).replace(".S", "/").replace("..", ".")
     )

@@ -90,8 +90,7 @@ class Parity:
     def compare_saved_model(self, path: Path):
         """Run a SavedModel on all available runtimes and compare its outputs with the trained model's.
 
-        Every signature is run in a fresh process and in the C API, and serving_default in OpenVINO if
-        installed.
+        Every signature is run in a fresh process and in the C API, and serving_default in OpenVINO if installed.
         """
         requests, size = self.samples.requests(), _kilobytes(path)
         names = [signature for signature, _ in requests]

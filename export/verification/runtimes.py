@@ -1,4 +1,4 @@
-"""Runtimes that artefacts are compared on: plain TensorFlow, its C API, LiteRT, OpenVINO."""
+"""Runtimes that run exported models for comparison: plain TensorFlow, its C API, LiteRT and OpenVINO."""
 
 import importlib.util
 import os
@@ -18,7 +18,9 @@ _TIMEOUT = 3600  # seconds
 
 
 def in_fresh_process(path: Path, requests: list) -> list:
-    """Run a SavedModel by `tf.saved_model.load` in a new Python process that cannot import this package.
+    """Run a SavedModel with plain TensorFlow in a new Python process that cannot import this package.
+
+    `tf.saved_model.load` loads it.
 
     Args:
         path: the SavedModel.
@@ -34,7 +36,9 @@ def in_fresh_process(path: Path, requests: list) -> list:
 
 
 def through_c_api(path: Path, requests: list) -> list:
-    """Run a SavedModel by TensorFlow's C API, the loader of TF Serving, without Python TensorFlow or Keras.
+    """Run a SavedModel through TensorFlow's C API, without Python TensorFlow or Keras.
+
+    The C API is the loader of TF Serving.
 
     Args, returns and raises: as in `in_fresh_process`.
     """
@@ -52,7 +56,7 @@ def through_c_api(path: Path, requests: list) -> list:
 
 
 def _run_standalone(script, path, requests, **options):
-    """Run a script of `standalone/` on a SavedModel.
+    """Run a SavedModel in a separate process with one of the scripts in `standalone/`.
 
     Requests, options and answers travel as pickle files.
     """
@@ -72,7 +76,7 @@ def _run_standalone(script, path, requests, **options):
 
 
 class LiteModel:
-    """A .tflite file with a LiteRT interpreter of one thread.
+    """A TFLite model loaded into a single-threaded LiteRT interpreter.
 
     Args:
         path: the file.
@@ -85,7 +89,7 @@ class LiteModel:
         self._runner = self._interpreter.get_signature_runner()
 
     def __call__(self, images) -> dict:
-        """Return the outputs {name: (batch, ...) float32}.
+        """Run the TFLite model on a batch of images and return its outputs by name as float32 arrays.
 
         8-bit inputs and outputs are scaled here.
 
@@ -107,7 +111,9 @@ def _dequantise(values, scale, zero):
 
 
 def openvino_model(path: Path):
-    """Load a SavedModel in OpenVINO, an independent runtime, in float32.
+    """Load a SavedModel in OpenVINO and return it as a function that computes in float32.
+
+    OpenVINO is an independent runtime.
 
     Returns:
         Function of images to {output: array}; None if OpenVINO, an optional package, is not installed.

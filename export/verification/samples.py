@@ -1,4 +1,4 @@
-"""Images on which artefacts are compared and 8-bit models are calibrated."""
+"""Images for comparing exported models with the trained model, and for calibrating 8-bit models."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,9 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Samples:
-    """Test images in the three forms that the signatures take, and training images for calibration.
+    """Test images in every form that an exported model accepts, and training images for 8-bit calibration.
+
+    The three forms are those of the signatures.
 
     Attributes:
         pixels: (n, height, width, channels) uint8, as the data set stores them.
@@ -30,7 +32,7 @@ class Samples:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, pixels, labels, calibration) -> "Samples":
-        """Create samples from images of any size, by the export's preprocessing.
+        """Create verification samples from raw images of any size, preprocessed as in the exported model.
 
         Args:
             preprocessing: of the export.
@@ -43,7 +45,9 @@ class Samples:
 
     @classmethod
     def of_data(cls, dataset, images: int | None = None) -> "Samples":
-        """Create samples from a `Dataset`, preprocessed by the code of a run's evaluation instead of the export's.
+        """Create verification samples from a data set, preprocessed by the evaluation code of training runs.
+
+        That code is used instead of the export's.
 
         Args:
             dataset: the data.
@@ -62,15 +66,18 @@ class Samples:
         return len(self.pixels)
 
     def requests(self) -> list:
-        """Return (signature, images) for every batch and signature."""
+        """Return one request (signature, images) for every batch of test images and every signature."""
         return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 
     def accuracy(self, scores) -> float | None:
-        """Return the share of images whose largest score is that of their label, or None without labels."""
+        """Return the classification accuracy of given scores, or None if the labels are unknown.
+
+        It is the share of images whose largest score is that of their label.
+        """
         return None if self.labels is None else float((scores.argmax(axis=1) == self.labels).mean())
 
     def warm_up_requests(self) -> list:
-        """Return a few small requests (signature, images) for every signature."""
+        """Return two small warm-up requests (signature, images) for every signature of a SavedModel."""
         return self._requests([slice(0, 1), slice(0, 8)])
 
     def _requests(self, parts):

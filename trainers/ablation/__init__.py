@@ -1,1 +1,1 @@
-"""Ablations: the rows of the paper's tables, training them, and the table of the results."""
+"""Ablation studies: predefined tables of configurations, their training, and a table of the test errors."""

@@ -1,4 +1,7 @@
-"""Rows of the paper's tables by name: each is a recipe with a few settings changed."""
+"""Configurations of the ablation tables: each one changes a few settings of a named starting configuration.
+
+Each configuration is a row, with a name such as "table1/a". The starting configurations are the recipes.
+"""
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -11,7 +14,7 @@ SHARED_RUN_FILE = "same.json"  # in the folder of a row's run: the run of anothe
 
 @dataclass(frozen=True)
 class Row:
-    """A row of one of the paper's tables: settings to train with, and the paper's error.
+    """One configuration of an ablation table: the training settings and the error reported in the EncapNet paper.
 
     Attributes:
         name: table and row, such as "table1/a".
@@ -32,7 +35,7 @@ class Row:
 
 
 def _table1():
-    """Return the rows of Table 1: routing methods and plain CNNs of the same size."""
+    """Return the configurations of the EncapNet paper's Table 1: routing methods and plain CNNs of similar size."""
 
     def capnet(routing):
         # The spread loss is that of EM routing's paper; with the margin loss EM capsules learn the digits far slower.
@@ -53,7 +56,7 @@ def _table1():
 
 
 def _table3():
-    """Return the rows of Table 3: ablation of routing, skips and feedback units."""
+    """Return the configurations of the EncapNet paper's Table 3: routing, skip connections and feedback units."""
 
     def layer(coefficients, skip):
         return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
@@ -92,7 +95,7 @@ def _table3():
 
 
 def _table4():
-    """Return the rows of Table 4: the networks of each data set, with each augmentation."""
+    """Return the configurations of the EncapNet paper's Table 4: networks for each data set and augmentation."""
 
     def row(name, about, paper, recipe, augment, **settings):
         network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
@@ -120,7 +123,7 @@ def _table4():
 
 
 def _labels():
-    """Return rows that are not the paper's: accuracy with and without feedback where labels are few."""
+    """Return configurations beyond the paper: training on 1k, 5k or 60k labels, with and without feedback units."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),
@@ -145,7 +148,7 @@ TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels
 
 
 def select_rows(table: str, patterns: list[str]) -> list[Row]:
-    """Return the rows of a table whose names match one of some patterns.
+    """Return the configurations of an ablation table whose names match any of the given patterns.
 
     Args:
         table: name of a table.
@@ -164,5 +167,5 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def run_folder(out: Path, row: Row, seed: int | str) -> Path:
-    """Return the folder of a row's run with some seed, inside an ablation's folder."""
+    """Return the folder of an ablation's training run for one configuration and one seed."""
     return out / row.name.split("/")[1] / f"seed{seed}"

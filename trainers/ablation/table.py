@@ -1,4 +1,4 @@
-"""Table of an ablation's results as Markdown, CSV and JSON, with the paper's errors beside ours."""
+"""Table of an ablation's test errors beside those in the EncapNet paper, written as Markdown, CSV and JSON."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ NOT_RUN, NOT_IN_TEXT = "not run", "not in the text"
 
 
 def write(rows: list[Row], out: Path) -> Path:
-    """Write table.md, table.csv and table.json of the runs that a folder holds of some rows.
+    """Write the results of an ablation study to table.md, table.csv and table.json in its folder.
 
     Args:
         rows: the rows of the table; rows without a run are shown as "not run".
@@ -33,7 +33,10 @@ def write(rows: list[Row], out: Path) -> Path:
 
 
 def _entry(row, out) -> dict:
-    """Return a row's entry in the table, with None for the figures of a row that has no finished run."""
+    """Return one row of the ablation results table: a configuration's test errors, time per step and failures.
+
+    The mean error, the spread and the time are None where no run has finished.
+    """
     results, failures = [], []
     for folder in _runs(row, out):
         if (folder / FAILURE_FILE).exists():
@@ -55,7 +58,10 @@ def _entry(row, out) -> dict:
 
 
 def _runs(row, out) -> list[Path]:
-    """Return the folders of a row's runs, ordered by seed, with references to other rows' runs resolved."""
+    """Return the run folders of one ablation configuration, ordered by seed.
+
+    A folder that refers to another row's run is replaced by the folder of that run.
+    """
     pattern = run_folder(out, row, "[0-9]*")
     folders = [folder for folder in pattern.parent.glob(pattern.name) if "unfinished" not in folder.name]
     folders.sort(key=lambda folder: (len(folder.name), folder.name))
@@ -63,14 +69,14 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the run of another row that a folder refers to, or None."""
+    """Return the path of the identical run that a run folder links to, or None if it has no link."""
     if not (folder / SHARED_RUN_FILE).exists():
         return None
     return out / AtomicFolder(folder).read_json(SHARED_RUN_FILE, "run")["run"]
 
 
 def _result(run) -> dict:
-    """Return the test error, the time of a training step and the size of a finished run."""
+    """Return a finished run's test error in percent, seconds per training step, recipe, epochs and parameter count."""
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)
@@ -87,7 +93,7 @@ _COLUMNS = ("row", "what", "error, %", "runs", "paper, %", "parameters", "s/step
 
 
 def _cells(entry) -> list[str]:
-    """Return an entry's cells as text, in the order of `_COLUMNS`."""
+    """Return one row of the ablation results table as a list of cell texts, in the order of the columns."""
     error = NOT_RUN if not entry["failed"] else "failed"
     if entry["errors"]:
         error = f"{entry['mean_error']:.2f}" + ("" if entry["spread"] is None else f" ± {entry['spread']:.2f}")

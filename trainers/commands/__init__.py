@@ -1,1 +1,1 @@
-"""The `encapnet` command: the argument parser and one module per verb."""
+"""Command line `encapnet`: its argument parser and one module per subcommand."""

@@ -1,4 +1,4 @@
-"""Command `encapnet ablate`: train the rows of one of the paper's tables, resuming an interrupted ablation."""
+"""Command `encapnet ablate`: train all configurations of an ablation table, or resume an interrupted ablation."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ _NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `encapnet ablate` to a parser."""
+    """Add the flags of `encapnet ablate` to an argument parser."""
     parser.add_argument("--table", choices=tuple(TABLES), default="table3", help="Table to run [table3].")
     parser.add_argument(
         "--recipe",
@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train the missing rows, write the table after every run, and raise `UserError` if runs failed."""
+    """Run `encapnet ablate`: train the missing runs and write the results table after each one.
+
+    Raises:
+        UserError: a flag is refused, or runs failed.
+    """
     if args.seeds < 1:
         raise UserError(f"--seeds={args.seeds}: expected at least 1.")
     rows = select_rows(args.table, [pattern for pattern in args.rows.split(",") if pattern])
@@ -47,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _write_table(name, out, copy) -> Path:
-    """Write an ablation's table into its folder, and to the file `copy` unless that is None."""
+    """Write the results table of an ablation study to its folder and, if requested, to a second Markdown file."""
     file = table.write(TABLES[name], out)
     if copy:
         try:

@@ -1,4 +1,4 @@
-"""The `encapnet` command line: the verbs, their argument parsers, error messages and exit statuses."""
+"""Entry point of the `encapnet` command line: subcommands, argument parsers, error messages and exit statuses."""
 
 import argparse
 import difflib
@@ -27,13 +27,13 @@ _MODULES = {"export": "...export.commands.export", "predict": "...export.command
 
 
 class _Parser(argparse_flags.ArgumentParser):
-    """Argument parser that takes no abbreviated flags, and names the nearest flag in its errors."""
+    """Argument parser that rejects abbreviated flags and suggests the nearest flag in its error messages."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """Print an error in one message and exit with status 2."""
+        """Print a command-line error that suggests the nearest flag, and exit with status 2."""
         flag = message.removeprefix("unrecognized arguments: ").split("=")[0].split()[0]
         if near := difflib.get_close_matches(flag, self._option_string_actions, n=1):
             message += f" (did you mean {near[0]}?)"
@@ -41,7 +41,7 @@ class _Parser(argparse_flags.ArgumentParser):
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the parsed arguments of a command line whose first entry is the program."""
+    """Parse a full `sys.argv` list and return the arguments of the `encapnet` command as a namespace."""
     parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, export.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
@@ -59,7 +59,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Run a verb and return the exit status of the command."""
+    """Run the chosen `encapnet` subcommand and return the exit status of the process."""
     try:
         args.main(args)
     except UserError as error:
@@ -72,5 +72,5 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def main() -> None:
-    """Run the command and exit: the entry point of the console script."""
+    """Run the `encapnet` command line and exit the process: the entry point of the console script."""
     app.run(_run, flags_parser=_parse)

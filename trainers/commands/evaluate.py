@@ -1,4 +1,4 @@
-"""Command `encapnet evaluate RUN ...`: accuracy of saved models, ten crops, calibration, robustness."""
+"""Command `encapnet evaluate`: measure accuracy (with one or ten crops), calibration and robustness of models."""
 
 import argparse
 
@@ -19,7 +19,7 @@ _ROBUSTNESS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `encapnet evaluate` to a parser."""
+    """Add the flags of `encapnet evaluate` to an argument parser."""
     parser.add_argument(
         "runs", nargs="+", metavar="run", help="Folder of a finished run, such as runs/digits/20261122-182440."
     )
@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Evaluate each run's best model, compare the accuracy with the run's summary, and measure robustness if asked."""
+    """Run `encapnet evaluate`: measure the test accuracy of each run's best model and, if requested, robustness.
+
+    The accuracy is compared with the one in the run's summary.
+    """
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     runs = [RunDirectory.open(path) for path in args.runs]
@@ -82,7 +85,7 @@ def _print_classes(predictions: Predictions, names: list[str]) -> None:
 
 
 def _compare(runs: list[RunDirectory], names: list[str], images: int | None) -> None:
-    """Print the runs' accuracy on disturbed test images, and add a plot of it to the report of each run."""
+    """Print the accuracy of several runs on perturbed test images, and add a plot of it to each run's report."""
     curves, count = robustness.compare_runs(runs, names, images)
     for name in names:
         print(f"\n{robustness.table(name, curves[name])}")

@@ -1,4 +1,4 @@
-"""Command `encapnet report`: rewrite the report.html of runs, and compare several runs on one page."""
+"""Command `encapnet report`: regenerate the HTML reports of training runs, and compare runs on one page."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from ..runs.run_directory import RunDirectory
 
 
 def add_arguments(parser):
-    """Add the arguments of `encapnet report` to its parser."""
+    """Add the arguments of `encapnet report` to an argument parser."""
     parser.add_argument("run", nargs="+", help="Folder of a finished run, such as runs/digits/20261122-182440.")
     parser.add_argument("--out", help="With several runs: file of the page that compares them [comparison.html].")
 
 
 def main(args):
-    """Run `encapnet report`: write each run's report.html, and a page that compares the runs if there are several."""
+    """Run `encapnet report`: write each run's HTML report and, for several runs, a page that compares them."""
     runs = [RunDirectory.open(path) for path in dict.fromkeys(args.run)]
     if args.out and len(runs) == 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Command `encapnet train`: trains one model and prints its accuracy and the next command."""
+"""Command `encapnet train`: train one model and print its accuracy and a suggested next command."""
 
 import argparse
 import shlex
@@ -9,7 +9,7 @@ from ..runs.run_directory import RunDirectory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `encapnet train` to a parser."""
+    """Add the flags of `encapnet train` to an argument parser."""
     flags.add_arguments(parser)
     parser.add_argument("--run_dir", help="Folder to create for the run. Default: runs/RECIPE/TIME.")
     parser.add_argument("--resume", metavar="RUN", help="Folder of an interrupted run to resume.")
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train a new run or resume an interrupted one, then print its accuracy and the next command."""
+    """Run `encapnet train`: start or resume a training run, and print its accuracy and a suggested next command."""
     from ..fitting import resume
     from ..fitting.train import train
 

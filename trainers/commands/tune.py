@@ -1,4 +1,4 @@
-"""Command `encapnet tune`: search settings with KerasTuner, or resume an interrupted search."""
+"""Command `encapnet tune`: run or resume a hyper-parameter search with KerasTuner."""
 
 import argparse
 import shlex
@@ -19,7 +19,7 @@ _TRIALS_TO_PRINT = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `encapnet tune` to a parser."""
+    """Add the flags of `encapnet tune` to an argument parser."""
     config_file.add_arguments(parser)
     parser.add_argument("--tuner", choices=TUNERS, help="How settings are chosen [random].")
     parser.add_argument(
@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run or resume a search, write its leaderboard and report, and raise `UserError` if trials failed."""
+    """Run `encapnet tune`: start or resume a hyper-parameter search, and write its leaderboard and report.
+
+    Raises:
+        UserError: a flag is refused, the search was interrupted, or trials failed.
+    """
     _check_bounds(args)
     try:
         from ..search import roles, session
@@ -87,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
-    """Write and print the results of a search, retrain its best configuration, and raise if anything failed.
+    """Write and print the results of a hyper-parameter search, and retrain its best configuration if requested.
 
     Args:
         plan: the search's plan.
@@ -107,7 +111,7 @@ def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
 
 
 def plan_from_flags(args: argparse.Namespace) -> Plan:
-    """Return the plan of a new search from parsed flags.
+    """Return the plan of a new hyper-parameter search, built from parsed command-line flags.
 
     Raises:
         UserError: a flag is refused.
@@ -122,7 +126,7 @@ def plan_from_flags(args: argparse.Namespace) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Return the plan of an earlier search, which flags may change in its number of trials only."""
+    """Load the plan of a search to resume, and reject flags that change more than its number of trials."""
     plan = Plan.read(folder)
     search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
     if any(value is not None for value in search_flags) or config_file.flag_values(args):
@@ -131,7 +135,7 @@ def _resumed_plan(folder, args) -> Plan:
 
 
 def _check_bounds(args):
-    """Raise `UserError` if a numeric flag of the search is too small."""
+    """Raise `UserError` if a numeric flag of `encapnet tune` is below its minimum."""
     bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
     for name, least in bounds.items():
         if getattr(args, name) is not None and getattr(args, name) < least:
@@ -145,12 +149,12 @@ def _recipe(args) -> str:
 
 
 def _full_epochs(config: Config) -> int:
-    """Return the epochs of a full training run, of which a trial is a short version."""
+    """Return the number of epochs for a full training run after a search with shorter trials."""
     return max(config.epochs, RECIPES[config.recipe].config.epochs)
 
 
 def _print_results(plan, folder, records):
-    """Print the best trials, the files of the search, and the command that trains the best configuration."""
+    """Print a search's best trials, the paths of its files, and the command that trains the best configuration."""
     from ..search.leaderboard import BEST, LEADERBOARD, REPORT
 
     completed = with_status(records, "completed")
@@ -168,7 +172,7 @@ def _print_results(plan, folder, records):
 
 
 def _retrain(plan, folder, args) -> int:
-    """Train the best configuration on --retrain seeds, print its accuracy, and return how many runs failed."""
+    """Train a search's best configuration with several seeds, print the accuracy, and return the number of failures."""
     from ..search import leaderboard
     from ..search.retrain import mean_and_deviation, read_summaries, retrain
 

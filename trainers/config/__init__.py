@@ -1,1 +1,1 @@
-"""The configuration of a run: settings, the schema, flags and files that override it, recipes to start from."""
+"""Configuration of training runs: settings, command-line flags, JSON files and recipes (named presets)."""

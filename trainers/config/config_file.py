@@ -1,4 +1,4 @@
-"""Configuration files for `--config`: a run's config.json, a search's best.json, or some settings by name."""
+"""JSON configuration files for the `--config` flag: a run's config.json, a search's best.json, or your own."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,9 @@ from .setting import values_from_json
 
 
 def read_config(path: str | Path) -> schema.Config:
-    """Read a configuration from a JSON file. Settings that are not in the file come from its recipe.
+    """Read a training configuration from a JSON file that lists all settings or only some of them.
+
+    Settings that are not in the file come from its recipe.
 
     Args:
         path: a JSON file with an object of settings, by itself or under the key "config".

@@ -1,4 +1,4 @@
-"""Command-line flags of the configuration: one per setting, and --recipe or --config to start from."""
+"""Command-line flags of the training configuration: one per setting, plus --recipe and --config."""
 
 import argparse
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from .setting import Kind, kind_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --recipe and --config to a parser."""
+    """Add the flags --recipe and --config, which choose the starting configuration, to an argument parser."""
     parser.add_argument(
         "--recipe", choices=tuple(RECIPES), help=f"Starting point that the other flags override [{DEFAULT_RECIPE}]."
     )
@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_flags(parser: argparse.ArgumentParser, skip: Collection[str] = ()) -> None:
-    """Add one flag per setting to a parser, except for the settings in `skip`. The value of an absent flag is None."""
+    """Add one flag per configuration setting to an argument parser.
+
+    The settings in `skip` get no flag. The value of an absent flag is None.
+    """
     for setting in settings():
         if setting.name in skip:
             continue
@@ -35,7 +38,7 @@ def add_flags(parser: argparse.ArgumentParser, skip: Collection[str] = ()) -> No
 
 
 def configuration(args: argparse.Namespace) -> Config:
-    """Return the configuration of parsed flags: a recipe or a file, overridden by flags.
+    """Build the training configuration from parsed flags, which override a recipe or a JSON file.
 
     Raises:
         UserError: the file or a value is refused, or both a recipe and a file are named.
@@ -48,7 +51,7 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the recipe of parsed flags, or None if they name none, and the settings that they name.
+    """Return the recipe name (or None) and the settings that parsed command-line flags give.
 
     A configuration file names all settings.
     """
@@ -59,7 +62,7 @@ def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
 
 
 def flag_values(args: argparse.Namespace) -> dict:
-    """Return setting -> value for the flags on the command line."""
+    """Return the settings given on the command line as a dictionary from name to value."""
     values = {setting.name: getattr(args, setting.name, None) for setting in settings() if setting.name != "recipe"}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Recipes: named configurations to start from, and how other settings override them."""
+"""Recipes: predefined training configurations to start from, and functions that override their settings."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ DEFAULT_RECIPE = "digits"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Named configuration to start from.
+    """Predefined training configuration to start from, with a note on its expected time and result.
 
     Attributes:
         config: the configuration.
@@ -136,7 +136,7 @@ RECIPES = {
 
 
 def resolve(recipe: str, overrides: dict) -> Config:
-    """Return a recipe's configuration with some settings overridden: see `override`.
+    """Return the training configuration of a named recipe (preset), with some settings replaced.
 
     Args:
         recipe: name of a recipe.
@@ -151,7 +151,7 @@ def resolve(recipe: str, overrides: dict) -> Config:
 
 
 def override(base: Config, overrides: dict) -> Config:
-    """Return a configuration with some settings replaced.
+    """Return a copy of a training configuration with some settings replaced.
 
     Choosing another network resets the network settings to that network's defaults. Extra augmentations without a base
     are added to the configuration's base.

@@ -1,4 +1,4 @@
-"""The configuration of a run: one frozen dataclass, from which flags, config.json and search axes are derived."""
+"""Training configuration: a frozen dataclass from which flags, config.json and search ranges are derived."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _SEVERAL_DEVICES = {"strategy": ("auto", "mirrored", "multi_worker")}
 
 @dataclass(frozen=True)
 class Config:
-    """Configuration of a run: data, network, feedback units, loss, optimizer, schedule and devices.
+    """Configuration of a training run: data, network, feedback units, loss, optimizer, schedule and devices.
 
     Each field is a setting, whose marks say which argument it becomes and how it may be searched: see `setting`. A
     network setting that is None keeps the default of the network's builder.
@@ -267,12 +267,12 @@ class Config:
             raise UserError(f"--routing_epochs={late[0]}: expected at most --epochs={self.epochs}.")
 
     def to_json(self) -> dict:
-        """Return the configuration as JSON types."""
+        """Return the training configuration as a JSON-compatible dictionary."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self.__dict__.items()}
 
     @classmethod
     def from_json(cls, values: dict) -> "Config":
-        """Return the configuration that `to_json` wrote.
+        """Build a training configuration from the dictionary that `to_json` returned.
 
         Raises:
             UserError: a setting is unknown or does not take its value.
@@ -281,12 +281,12 @@ class Config:
 
 
 def settings() -> tuple[dataclasses.Field, ...]:
-    """Return the fields of the configuration in the order of the flags."""
+    """Return the dataclass fields of the training configuration, in the order of the command-line flags."""
     return dataclasses.fields(Config)
 
 
 def network_settings() -> tuple[str, ...]:
-    """Return the names of the settings that are arguments of the networks' builders."""
+    """Return the names of the configuration settings that are arguments of the network builders."""
     return tuple(field.name for field in settings() if field.metadata["network"])
 
 

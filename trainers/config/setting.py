@@ -1,4 +1,4 @@
-"""One setting: a dataclass field with its help, kind and bounds, the argument it becomes, and how it is searched."""
+"""Definition of a configuration setting as a dataclass field with help text, type, bounds and search range."""
 
 import dataclasses
 import difflib
@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")
 
 @dataclass(frozen=True)
 class Search:
-    """Rules of a hyper-parameter search for one setting.
+    """Search options of one configuration setting: default range, alias, or the reason why it is not searchable.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices
@@ -45,7 +45,7 @@ def setting(
     used_with: dict[str, tuple] | None = None,
     search: Search = Search(),
 ) -> Any:
-    """Return a dataclass field for a setting of the configuration.
+    """Return a dataclass field that defines one configuration setting, with help text, bounds and search range.
 
     The field's annotation, one of `KINDS` or its union with None, says how values are parsed and checked.
 
@@ -88,7 +88,7 @@ def _words(text):
 
 @dataclass(frozen=True)
 class Kind:
-    """Type of a setting's values, with the parser of its flag.
+    """Type of a configuration setting, such as a whole number or a list, with the parser of its command-line flag.
 
     Attributes:
         name: what a command-line error calls a value.
@@ -114,7 +114,7 @@ KINDS: dict[Any, Kind] = {
 
 
 def kind_of(field: dataclasses.Field) -> Kind:
-    """Return the type of a setting's values, as its annotation says."""
+    """Return the type of a configuration setting, read from the annotation of its dataclass field."""
     if isinstance(field.type, UnionType):
         (annotation,) = (part for part in get_args(field.type) if part is not NoneType)
         return KINDS[annotation]
@@ -122,7 +122,7 @@ def kind_of(field: dataclasses.Field) -> Kind:
 
 
 def check(field: dataclasses.Field, value) -> None:
-    """Raise an error if a value is not allowed for a setting.
+    """Raise `UserError` if a value is not allowed for a configuration setting.
 
     Raises:
         UserError: the value is of another kind, none of the choices, or out of bounds.
@@ -151,7 +151,9 @@ def _check_item(field, item):
 
 
 def values_from_json(fields: Iterable[dataclasses.Field], values: dict) -> dict:
-    """Return settings read from JSON, with lists as tuples. Bounds and choices are checked by the configuration.
+    """Convert settings loaded from JSON to Python values, and reject unknown settings and wrong types.
+
+    Lists become tuples. Bounds and choices are checked by the configuration.
 
     Args:
         fields: the known settings.

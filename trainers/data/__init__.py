@@ -1,6 +1,7 @@
-"""Image data sets for training and evaluation, loaded by `load(config)`.
+"""Image data sets for training and evaluation: loading, batching and augmentation.
 
-`sources` reads files, `pipeline` makes batches, and `augmentation` changes the images of a training batch.
+`load(config)` loads the data set that a configuration names. `sources` reads files, `pipeline` makes batches, and
+`augmentation` changes the images of a training batch.
 """
 
 from .loading import describe_skipped, load

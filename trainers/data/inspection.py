@@ -1,4 +1,4 @@
-"""Overview of a data set for `encapnet data check`: class counts as text, augmented samples as a picture."""
+"""Data set overview for `encapnet data check`: class counts as text and augmented samples as a picture."""
 
 import io
 
@@ -18,7 +18,7 @@ _GRID_WIDTH = 800  # pixels that small samples are enlarged towards
 
 
 def class_table(dataset: Dataset) -> str:
-    """Return the shapes and the class counts of the three splits as text."""
+    """Return a text table of a data set's image shapes and class counts in each split."""
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     names = dataset.class_names
     counts = np.stack([np.bincount(split.labels, minlength=len(names)) for split in splits.values()], axis=1)
@@ -41,7 +41,7 @@ def class_table(dataset: Dataset) -> str:
 
 
 def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> bytes:
-    """Draw a grid of the first training images as the network sees them, augmented.
+    """Draw a grid of augmented training images and return it as the bytes of a PNG file.
 
     Args:
         dataset: the data.

@@ -1,1 +1,1 @@
-"""Run folders: atomic files, the lock, the names of a run's files, and errors that the user can mend."""
+"""Folders of training runs: file names, atomic writes, locks, and errors shown to the user."""

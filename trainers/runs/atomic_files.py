@@ -1,4 +1,4 @@
-"""Atomic writes and renames: a reader finds the old file or the complete new one, never a part."""
+"""Atomic file writes and renames, so that readers never see a partly written file."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to, and rename the written file to `path` when the block succeeds.
+    """Write a file atomically: yield a temporary path, and rename it to the target when the `with` block succeeds.
 
     The file is flushed to disk before the rename and its folder after, so a power failure leaves the old file or the
     new one. If the block raises, the temporary file is removed and `path` stays as it was.
@@ -29,7 +29,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in a folder. No other process may be writing there."""
+    """Remove the temporary files that killed processes left in a folder.
+
+    No other process may be writing there.
+    """
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name):
             path.unlink()

@@ -1,4 +1,4 @@
-"""A folder of text and JSON files that are written atomically, with a lock for one writing process at a time."""
+"""Folder of text and JSON files with atomic writes and a lock for one writing process at a time."""
 
 import fcntl
 import json
@@ -13,7 +13,9 @@ from .errors import UserError
 
 
 class AtomicFolder:
-    """Folder whose files are each complete or absent: the folder of a run, a search, an ablation or an export.
+    """Folder with atomic file writes, used for training runs, searches, ablations and exports.
+
+    Each of its files is complete or absent.
 
     Args:
         path: an existing folder.
@@ -25,32 +27,35 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Return the path of a file in the folder."""
+        """Return the path of a file in this folder, given its name."""
         return self.path / name
 
     def locked(self) -> AbstractContextManager[None]:
-        """Return a context manager that locks the folder for one writing process."""
+        """Return a context manager that keeps other processes from writing to this folder."""
         return locked(self.file(self.lock_file))
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
-        """Return a context manager that yields a temporary path and then replaces a file of the folder atomically."""
+        """Return a context manager that replaces one file in this folder atomically.
+
+        It yields the temporary path to write to.
+        """
         return replacing(self.file(name))
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a text file atomically."""
+        """Write text to a file in this folder atomically."""
         with self.replacing(name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def write_json(self, name: str, value) -> None:
-        """Write a JSON file atomically."""
+        """Write a value as JSON to a file in this folder atomically."""
         self.write_text(name, json.dumps(value, indent=2) + "\n")
 
     def write_json_lines(self, name: str, rows: Iterable) -> None:
-        """Write a file with one JSON value per line atomically."""
+        """Write values as JSON Lines (one value per line) to a file in this folder atomically."""
         self.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
 
     def read_json(self, name: str, *keys: str) -> dict:
-        """Read a JSON file that holds an object.
+        """Read a JSON object from a file in this folder, and check that it has the required keys.
 
         Args:
             name: the file.
@@ -66,7 +71,7 @@ class AtomicFolder:
         return values
 
     def read_json_lines(self, name: str) -> list:
-        """Read a file with one JSON value per line.
+        """Read a JSON Lines file (one value per line) in this folder as a list of values.
 
         Raises:
             UserError: the file is missing or damaged.
@@ -84,7 +89,7 @@ class AtomicFolder:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path` while the block runs.
+    """Hold an exclusive lock on a lock file while the `with` block runs.
 
     The operating system releases the lock when the process dies, so no killed process leaves one behind.
 

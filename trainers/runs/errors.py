@@ -1,8 +1,8 @@
-"""The exception that the command line turns into a message and an exit status."""
+"""Error class whose message the command line prints without a traceback."""
 
 
 class UserError(Exception):
-    """Error that the user can mend. The command prints its message without a traceback.
+    """Error that the user can fix, printed by the command line without a traceback.
 
     Args:
         message: what happened, what was expected, how to fix it.
@@ -15,5 +15,8 @@ class UserError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of an exception's message, up to 300 characters, or the exception's type if it has none."""
+    """Return the first line of an exception's message, or the exception's type if the message is empty.
+
+    The line is cut off after 300 characters.
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

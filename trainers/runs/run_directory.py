@@ -1,4 +1,4 @@
-"""The folder of a run: the names of its files, and how a run is created, opened and resumed."""
+"""Folder of a training run: the names of its files, and methods to create, open and resume it."""
 
 import re
 from datetime import datetime
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class RunDirectory(AtomicFolder):
-    """Folder of one run: its configuration, metrics, models, predictions, report and summary.
+    """Folder of one training run: its configuration, metrics, models, predictions, report and summary.
 
     A run is never overwritten. Its summary is written last, so a run with a summary is complete.
 
@@ -33,7 +33,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def create(cls, recipe: str, path: str | Path | None = None) -> "RunDirectory":
-        """Create the folder of a new run: `path`, or `runs/<recipe>/<time>`.
+        """Create the folder of a new training run, by default `runs/<recipe>/<time>`.
 
         Raises:
             UserError: the folder exists already, its name is not allowed, or it cannot be created.
@@ -56,7 +56,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":
-        """Open a complete run.
+        """Open the folder of a completed training run.
 
         Raises:
             UserError: there is no run in this folder, or the run did not finish.
@@ -71,7 +71,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def unfinished(cls, path: str | Path) -> "RunDirectory":
-        """Open an interrupted run, to resume it.
+        """Open the folder of an interrupted training run, to resume it.
 
         Raises:
             UserError: there is no run in this folder, or the run is complete.
@@ -83,7 +83,7 @@ class RunDirectory(AtomicFolder):
 
     @property
     def is_complete(self) -> bool:
-        """True once the run has its summary, which is written last."""
+        """True if the training run is complete, which means that its summary file exists."""
         return self.file(self.summary_file).is_file()
 
     @classmethod
@@ -98,7 +98,7 @@ class RunDirectory(AtomicFolder):
 
 
 class _ExistsError(UserError):
-    """Error of a run folder that exists already."""
+    """Error raised when the folder for a new training run exists already."""
 
 
 def _check_name(name):
@@ -119,7 +119,7 @@ def _make(path):
 
 
 def package_versions(*packages: str) -> dict[str, str | None]:
-    """Return the installed version of each package, and None for a package that is not installed."""
+    """Return the installed version of each given Python package, and None for packages not installed."""
     return {package: _version(package) for package in packages}
 
 

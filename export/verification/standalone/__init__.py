@@ -1,1 +1,4 @@
-"""Scripts for separate processes, run by path: they import nothing of this package."""
+"""Scripts that run exported models in separate processes, without importing this package.
+
+They are run by path.
+"""

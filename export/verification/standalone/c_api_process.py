@@ -1,4 +1,6 @@
-"""Script that runs a SavedModel by TensorFlow's C API, the loader of TF Serving, without Python TensorFlow.
+"""Script that runs a SavedModel through TensorFlow's C API, without Python TensorFlow.
+
+The C API is the loader of TF Serving.
 
 Usage: python c_api_process.py FOLDER. Reads FOLDER/requests.pickle, which `runtimes` writes, and writes
 FOLDER/answers.pickle.
@@ -17,13 +19,13 @@ _STRING, _STRING_SIZE = 7, 24  # sizeof(TF_TString)
 
 
 class Output(ctypes.Structure):
-    """TF_Output: a tensor of a graph."""
+    """The C struct TF_Output, which identifies one output tensor of a graph operation."""
 
     _fields_ = (("operation", c_void_p), ("index", c_int))
 
 
 class CApi:
-    """A TensorFlow session with a SavedModel loaded by the C API.
+    """A SavedModel loaded into a TensorFlow session through the C API.
 
     Args:
         folder: of TensorFlow's shared libraries.
@@ -43,12 +45,12 @@ class CApi:
         self.check()
 
     def check(self):
-        """Raise if the last call of the C API failed."""
+        """Raise RuntimeError if the last call of TensorFlow's C API failed."""
         if self.tf.TF_GetCode(self.status):
             raise RuntimeError(self.tf.TF_Message(self.status).decode(errors="replace"))
 
     def run(self, signature, images) -> dict:
-        """Run a signature on a batch and return {output: array}."""
+        """Run a SavedModel signature on a batch of images and return its outputs as {name: array}."""
         (input_name,) = self.inputs[signature].values()
         names = list(self.outputs[signature])
         fetches = (Output * len(names))(*(self.output(self.outputs[signature][name]) for name in names))
@@ -66,12 +68,12 @@ class CApi:
                     self.tf.TF_DeleteTensor(tensor)
 
     def output(self, name):
-        """Return the TF_Output of a tensor name such as "serve_uint8:0"."""
+        """Return the C struct TF_Output for a tensor name such as "serve_uint8:0"."""
         operation, index = name.split(":")
         return Output(self.tf.TF_GraphOperationByName(self.graph, operation.encode()), int(index))
 
     def tensor(self, images):
-        """Create a TF_Tensor from an array or a list of byte strings."""
+        """Create a C TF_Tensor from a NumPy array or a list of byte strings."""
         strings = isinstance(images, list)
         shape = (len(images),) if strings else images.shape
         size = _STRING_SIZE * len(images) if strings else images.nbytes
@@ -88,7 +90,7 @@ class CApi:
         return tensor
 
     def array(self, tensor):
-        """Copy a TF_Tensor into an array."""
+        """Copy a C TF_Tensor into a NumPy array."""
         shape = [self.tf.TF_Dim(tensor, i) for i in range(self.tf.TF_NumDims(tensor))]
         kind, size = _TYPES[self.tf.TF_TensorType(tensor)], self.tf.TF_TensorByteSize(tensor)
         buffer = ctypes.string_at(self.tf.TF_TensorData(tensor), size) if size else b""
@@ -96,7 +98,7 @@ class CApi:
 
 
 def _library(folder):
-    """Load libtensorflow and declare the argument and result types of the functions used here."""
+    """Load TensorFlow's shared library with ctypes and declare the types of the C functions used here."""
     for name in ("libtensorflow_framework", "libtensorflow_cc"):
         (path,) = [path for path in sorted(Path(folder).glob(f"{name}.*")) if path.suffixes[0] in (".so", ".2")][:1]
         tf = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)

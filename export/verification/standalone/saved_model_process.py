@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class ImportBlocker:
-    """An import finder that raises for encapnet_tf and its modules."""
+    """An import hook that forbids imports of the package encapnet_tf."""
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "encapnet_tf":
@@ -18,7 +18,10 @@ class ImportBlocker:
 
 
 def answers(path, requests):
-    """Yield {output: array}, or an error's message, for each request (signature, images)."""
+    """Yield a SavedModel's outputs, or an error message, for each request (signature, images).
+
+    Outputs are {output: array}.
+    """
     import tensorflow as tf
 
     signatures = tf.saved_model.load(path).signatures

@@ -1,4 +1,4 @@
-"""Augmentation chains: a base that makes the network's input, then any number of extras.
+"""Augmentation chains: one base step (such as crop and flip), then optional extras (such as MixUp).
 
 All steps are ours, since Keras's random layers cannot be keyed by (seed, epoch, index), which exact resuming needs.
 """
@@ -21,7 +21,9 @@ def _plain(images, uniforms, views):
 
 
 def _affine(images, uniforms, views, *, degrees=10.0, zoom=0.1, shift=0.1):
-    """Rotate, zoom and shift each image a little about its centre, without flips, as handwritten digits allow.
+    """Rotate, zoom and shift each image by small random amounts, without flips.
+
+    Made for handwritten digits, which a flip would change.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -45,14 +47,19 @@ def _affine(images, uniforms, views, *, degrees=10.0, zoom=0.1, shift=0.1):
 
 
 def _crop_flip(images, uniforms, views):
-    """Crop the enlarged images at random and mirror half of them where classes allow it: the paper's "+"."""
+    """Crop each enlarged image at random and mirror half of the crops: the paper's "+" augmentation.
+
+    Images are not mirrored where that would change their class.
+    """
     top, left, mirror = tf.unstack(uniforms[:, :3], axis=1)
     mirror = tf.cast(mirror < 0.5, tf.float32) if views.mirrors else tf.zeros_like(top)
     return views.crop(images, top, left, mirror)
 
 
 def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
-    """Crop and flip at random, then change brightness, contrast and saturation by up to 20 %: the paper's "++".
+    """Crop, flip and colour-jitter images at random: the paper's "++" augmentation.
+
+    Brightness, contrast and saturation change by up to 20 %.
 
     Differs from the paper: it does not say which colour properties it jitters; hue is left unchanged here.
     """
@@ -65,7 +72,7 @@ def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
 
 @dataclass(frozen=True)
 class _Step:
-    """A step of an augmentation chain.
+    """One step of an augmentation chain, with the number of random values that it needs per image.
 
     Attributes:
         num_uniforms: random numbers that the step takes for each image.
@@ -103,7 +110,7 @@ STEPS = {
 
 
 class Augmentation:
-    """A chain of augmentation steps for the training batches of one data set.
+    """Chain of augmentation steps for the training batches of one data set.
 
     Args:
         names: a base ("none", "affine", "+", "++"), then any of "randaugment", "erasing", "mixup", "cutmix".
@@ -122,7 +129,7 @@ class Augmentation:
         self.mixes = mixes_labels(names)
 
     def __call__(self, images, labels, uniforms):
-        """Augment a batch.
+        """Apply the augmentation chain to a batch of images and labels.
 
         Args:
             images: (batch, height, width, channels) float32 from 0 to 255, as stored.
@@ -143,5 +150,5 @@ class Augmentation:
 
 
 def mixes_labels(names) -> bool:
-    """Return whether an augmentation chain mixes the labels of images, as MixUp and CutMix do."""
+    """Return whether an augmentation chain mixes the labels of different images, as MixUp and CutMix do."""
     return any(STEPS[name].mixes for name in names)

@@ -1,4 +1,4 @@
-"""Colour operations on batches of pixels from 0 to 255, with one strength for each image.
+"""Colour augmentations (brightness, contrast, ...) of images from 0 to 255, with one strength per image.
 
 All are ours: Keras's RandomBrightness, RandomContrast, Posterization, ... draw their strength themselves, which cannot
 be keyed by (seed, epoch, index) for exact resuming; `tf.image` has one strength for a whole batch.
@@ -10,7 +10,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 def blend(images, degenerate, factor):
-    """Blend images with a degenerate version of themselves and clip to 0 to 255.
+    """Blend each image with a degraded version of it, such as a grey one, and clip the pixels to [0, 255].
 
         degenerate + factor * (images - degenerate)
 
@@ -23,29 +23,36 @@ def blend(images, degenerate, factor):
 
 
 def grey(images):
-    """Return the luma of images as (batch, height, width, 1)."""
+    """Convert images to greyscale, with shape (batch, height, width, 1)."""
     return images if images.shape[-1] == 1 else tf.tensordot(images, _GREY, 1)[..., None]
 
 
 def brightness(images, factor):
-    """Multiply each image by its factor, (batch,)."""
+    """Scale the brightness of images by factors of shape (batch,), one per image."""
     return tf.clip_by_value(images * factor[:, None, None, None], 0.0, 255.0)
 
 
 def contrast(images, factor):
-    """Blend each image with its mean grey level by its factor, (batch,)."""
+    """Scale the contrast of images by factors of shape (batch,), one per image.
+
+    Each image is blended with its mean grey level.
+    """
     return blend(images, tf.reduce_mean(grey(images), axis=(1, 2), keepdims=True), factor)
 
 
 def saturation(images, factor):
-    """Blend each image with its grey version by its factor, (batch,)."""
+    """Scale the colour saturation of images by factors of shape (batch,), one per image.
+
+    Each image is blended with its grey version.
+    """
     return blend(images, grey(images), factor)
 
 
 def sharpness(images, factor):
-    """Blend each image with its smoothed version by its factor, (batch,).
+    """Scale the sharpness of images by factors of shape (batch,), one per image.
 
-    The 3x3 smoothing kernel has weight 5 at its centre and 1 elsewhere; border pixels stay unchanged.
+    Each image is blended with its smoothed version. The 3x3 smoothing kernel has weight 5 at its centre and 1
+    elsewhere; border pixels stay unchanged.
     """
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
     box = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -56,25 +63,28 @@ def sharpness(images, factor):
 
 
 def solarize(images, threshold):
-    """Invert the pixels that are at least `threshold`, (batch,)."""
+    """Invert the pixels at or above thresholds of shape (batch,), one threshold per image."""
     return tf.where(images >= threshold[:, None, None, None], 255 - images, images)
 
 
 def posterize(images, bits):
-    """Keep only the highest bits of each pixel, of which `bits` (batch,) gives the number from 1 to 8."""
+    """Reduce each image to a given number of bits per pixel (1 to 8), keeping the highest bits.
+
+    The numbers of bits have the shape (batch,), one per image.
+    """
     step = tf.pow(2.0, 8 - bits)[:, None, None, None]
     return tf.floor(images / step) * step
 
 
 def autocontrast(images):
-    """Stretch each channel of each image to the range 0 to 255, but leave constant channels unchanged."""
+    """Stretch each colour channel of each image to the full range 0 to 255, except constant channels."""
     low = tf.reduce_min(images, axis=(1, 2), keepdims=True)
     spread = tf.reduce_max(images, axis=(1, 2), keepdims=True) - low
     return tf.where(spread > 0, 255 * ((images - low) / tf.maximum(spread, 1e-6)), images)
 
 
 def equalize(images):
-    """Equalise the histogram of each channel of each image, but leave constant channels unchanged."""
+    """Equalise the histogram of each colour channel of each image, except constant channels."""
     batch, height, width, channels = tf.unstack(tf.shape(images))
     values = tf.reshape(tf.transpose(images, (0, 3, 1, 2)), (batch * channels, height * width))
     levels = tf.cast(tf.round(values), tf.int32)

@@ -1,4 +1,4 @@
-"""Random erasing, CutMix and MixUp: augmentations that replace pixels, or mix two images and their labels.
+"""Random erasing, CutMix and MixUp: augmentations that erase a rectangle, or combine two images and labels.
 
 All three are ours: Keras's RandomErasing, CutMix and MixUp draw their numbers themselves, which cannot be keyed by
 (seed, epoch, index) for exact resuming. In CutMix and MixUp, image i of a batch is mixed with image n - 1 - i; the
@@ -18,7 +18,7 @@ ERASING_UNIFORMS, CUTMIX_UNIFORMS, MIXUP_UNIFORMS = 5, 3, 1  # random numbers fo
 
 
 def erasing(images, uniforms):
-    """Fill a random rectangle with the image's mean colour, in a quarter of the images: random erasing.
+    """Apply random erasing: fill a random rectangle with the image's mean colour, in a quarter of the images.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -37,7 +37,7 @@ def erasing(images, uniforms):
 
 
 def cutmix(images, labels, uniforms):
-    """Paste a rectangle of another image of the batch, and mix the labels in proportion to its area: CutMix.
+    """Apply CutMix: paste a rectangle from another image of the batch, and mix the labels in proportion to its area.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -55,7 +55,7 @@ def cutmix(images, labels, uniforms):
 
 
 def mixup(images, labels, uniforms):
-    """Mix each image and label with another one of the batch, whose share is drawn from Beta(0.2, 0.2): MixUp.
+    """Apply MixUp: blend each image and label with another of the batch, with weights from Beta(0.2, 0.2).
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -77,14 +77,14 @@ def mixup(images, labels, uniforms):
 
 @functools.cache
 def _beta_quantiles():
-    """Return the quantiles of Beta(0.2, 0.2) at 1,025 points, to transform uniform random numbers."""
+    """Return a table of 1,025 quantiles of Beta(0.2, 0.2), used to sample from that distribution."""
     from scipy.stats import beta
 
     return beta.ppf(np.linspace(0, 1, 1025), _MIXUP_ALPHA, _MIXUP_ALPHA).astype("float32")
 
 
 def _rectangle_masks(size, y, x, height, width):
-    """Return masks (batch, *size) that are true within one rectangle for each image.
+    """Return masks (batch, height, width) that are true inside one rectangle per image.
 
     Args:
         size: (height, width) of the images, in pixels.

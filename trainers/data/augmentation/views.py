@@ -1,4 +1,4 @@
-"""Crops of stored images that are the network's input: a random one, the central one, or ten."""
+"""Cropping of images to the network's input size: random crops, the central crop, or ten crops."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _POSITIONS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # (to
 
 @dataclass(frozen=True)
 class Views:
-    """Crops of a data set's images at the size of the network's input.
+    """Cropping of a data set's images to the network's input size, in training and in evaluation.
 
     Attributes:
         size: (height, width) of the network's input.
@@ -27,7 +27,7 @@ class Views:
     mirrors: bool = True
 
     def enlarged_size(self, enlarge: float | None = None) -> tuple[int, int]:
-        """Return (height, width) of the enlarged images in whole pixels.
+        """Return the size (height, width) to which images are enlarged before they are cropped.
 
         Args:
             enlarge: replaces the attribute.
@@ -36,7 +36,7 @@ class Views:
         return height, width
 
     def crop(self, images, top, left, mirrored, enlarge: float | None = None):
-        """Return crops of `size` of the enlarged images, resampled from the stored images in one pass.
+        """Enlarge images and crop them to the network's input size, in a single resampling pass.
 
         Args:
             images: (batch, height, width, channels) float32, of any size.
@@ -55,7 +55,9 @@ class Views:
         return warp(images, matrices, self.size, "NEAREST")
 
     def test(self, images):
-        """Return the central crop of the enlarged images, which the network sees in evaluation.
+        """Return the central crop of each image, as the network sees it in evaluation.
+
+        The images are enlarged before they are cropped.
 
         Args:
             images: (batch, height, width, channels) float32.
@@ -70,11 +72,11 @@ class Views:
 
     @property
     def num_crops(self) -> int:
-        """Number of crops that `ten_crops` returns: 10, or 5 where images must not be mirrored."""
+        """Number of crops per image in ten-crop evaluation: 10, or 5 where images must not be mirrored."""
         return len(_POSITIONS) * (2 if self.mirrors else 1)
 
     def ten_crops(self, images) -> list:
-        """Return the central and the four corner crops, each also mirrored where classes allow it.
+        """Return the central crop and the four corner crops of images, also mirrored where that is allowed.
 
         Returns:
             List of (batch, *size, channels) float32.

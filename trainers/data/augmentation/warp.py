@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def warp(images, matrices, size, fill="CONSTANT"):
-    """Resample each image by an affine map of its pixel grid.
+    """Transform images by affine maps of their pixel coordinates, with bilinear interpolation.
 
         output(x, y) = image(a x + b y + c, d x + e y + f)
 
@@ -34,7 +34,7 @@ def warp(images, matrices, size, fill="CONSTANT"):
 
 
 def crop_matrices(stored, enlarged, size, *, top, left, mirrored):
-    """Return the `warp` matrices that resize images to `enlarged`, crop `size` at (top, left), and mirror the crop.
+    """Return the affine matrices that resize images, crop them at (top, left), and mirror the crops.
 
     Args:
         stored: (height, width) of the images.
@@ -56,7 +56,7 @@ def crop_matrices(stored, enlarged, size, *, top, left, mirrored):
 
 
 def about_centre(size, a, b, d, e, right=0.0, down=0.0):
-    """Return the `warp` matrices of a linear map about the image's centre, followed by a shift.
+    """Return the affine matrices that apply a linear map about the image centre and then a shift.
 
     Args:
         size: (height, width).

@@ -1,1 +1,1 @@
-"""Splits of images with labels, in memory or decoded on demand, and the tf.data batches made from them."""
+"""Training, validation and test splits of image data sets, and the `tf.data` batches made from them."""

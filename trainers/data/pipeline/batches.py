@@ -1,4 +1,4 @@
-"""Pipelines of `tf.data` whose batches depend on the seed, the epoch and the image's index alone."""
+"""Reproducible `tf.data` pipelines: batches depend only on the seed, the epoch and the image index."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from ..augmentation.augment import Augmentation
 def training_batches(
     split, batch_size: int, epochs: int, seed: int, augmentation: Augmentation, first_step: int = 0
 ) -> tf.data.Dataset:
-    """Return the shuffled and augmented training batches of all epochs as one `tf.data.Dataset`.
+    """Return one `tf.data.Dataset` with the shuffled and augmented training batches of all epochs.
 
     An epoch has `len(split) // batch_size` batches. Each epoch is a new permutation of the images, of which those that
     do not fill a batch are left out. The random numbers that augment an image depend on (seed, epoch, index), not on
@@ -51,7 +51,9 @@ def training_batches(
 
 
 def evaluation_batches(split, batch_size: int, view: Callable, one_hot: int | None = None) -> tf.data.Dataset:
-    """Return the batches of a split in its order, of which the last may be smaller.
+    """Return a `tf.data.Dataset` of evaluation batches in the stored order, without shuffling.
+
+    The last batch may be smaller.
 
     Args:
         split: images with labels.

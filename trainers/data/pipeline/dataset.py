@@ -1,4 +1,4 @@
-"""Data sets made of splits, before and after validation images are set aside."""
+"""Containers for image data sets that are divided into training, validation and test splits."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ TEST_SHARE = 0.2  # of the training images; the test split of a data set without
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """A data set as its files divide it, before validation images are set aside.
+    """Data set as stored in its files: training and test images, and validation images if the files have any.
 
     Attributes:
         class_names: one per class, in the order of the labels.
@@ -38,7 +38,7 @@ class SourceDataset:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of three splits, with the part of their images that the network sees.
+    """Data set ready for training: training, validation and test images, class names and crop settings.
 
     The best epoch is chosen on the validation split; the test split is used once, at the end.
 
@@ -60,12 +60,12 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of the network's input."""
+        """Shape (height, width, channels) of the network's input images."""
         return (*self.views.size, self.train.shape[2])
 
 
 def stratified_split(split: AnySplit, share: float | int) -> tuple[AnySplit, AnySplit]:
-    """Divide a split at random but reproducibly in two, with every class in proportion.
+    """Divide labelled images reproducibly into two parts with the same class proportions.
 
     Args:
         split: images to divide.

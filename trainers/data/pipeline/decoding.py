@@ -1,4 +1,4 @@
-"""TensorFlow functions from the bytes of an image file to pixels of one size, for training and for exported graphs."""
+"""TensorFlow functions that decode image files and resize them to one size, for training and exported models."""
 
 import functools
 import math
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def decode_image(data, channels: int, min_size: tuple[int, int] | None = None):
-    """Decode a JPEG, PNG or BMP file, or the first frame of a GIF.
+    """Decode a JPEG, PNG or BMP image, or the first frame of a GIF, to a uint8 tensor.
 
     Args:
         data: scalar string tensor.
@@ -35,7 +35,7 @@ def decode_image(data, channels: int, min_size: tuple[int, int] | None = None):
 
 
 def crop_and_resize(image, size: tuple[int, int]):
-    """Cut out the largest centred part of an image with the aspect ratio of `size`, and resize it to `size`.
+    """Crop an image at its centre to the aspect ratio of a target size, and resize it to that size.
 
     Resizes bilinearly, with antialiasing only where the image shrinks to less than half: antialiasing costs four times
     as much, and down to half size every input pixel contributes without it. Ours rather than

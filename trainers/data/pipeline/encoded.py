@@ -1,4 +1,4 @@
-"""Splits of encoded images (JPEG, PNG, ...), decoded for each batch or all at once into memory."""
+"""Labelled images that stay encoded (JPEG, PNG, ...) until they are decoded for a batch or all at once."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _DECODE_BATCH = 64
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Encoded images with labels, which are read and decoded on demand.
+    """Labelled images that stay encoded (JPEG, PNG, ...) and are read and decoded on demand.
 
     Has the properties and methods of `Split`, its counterpart for decoded images.
 
@@ -41,15 +41,15 @@ class EncodedSplit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of a decoded image."""
+        """Shape (height, width, channels) of one decoded image."""
         return (*self.size, self.channels)
 
     def take(self, indices) -> "EncodedSplit":
-        """Return a split of the images at `indices`, without decoding any."""
+        """Return the subset of encoded images at the given indices, without decoding any."""
         return EncodedSplit(self.read, self.rows[indices], self.labels[indices], self.size, self.channels, self.name_of)
 
     def reader(self) -> Callable:
-        """Return a function from indices (batch,) to images (batch, height, width, channels) uint8, for tf.data."""
+        """Return a `tf.data` function that maps indices (batch,) to uint8 images (batch, height, width, channels)."""
         rows = tf.constant(self.rows, tf.int64)
 
         def read_image(index):
@@ -59,11 +59,11 @@ class EncodedSplit:
         return lambda indices: tf.map_fn(read_image, indices, fn_output_signature=signature, parallel_iterations=16)
 
     def image_names(self, indices) -> list[str]:
-        """Return the names of the images at `indices`, for error messages."""
+        """Return the names of the images at the given indices, for error messages."""
         return [self.name_of(int(row)) for row in self.rows[indices]]
 
     def pixels(self, indices) -> np.ndarray:
-        """Decode the images at `indices` to an array (len(indices), height, width, channels) uint8.
+        """Decode the images at the given indices into one uint8 array (images, height, width, channels).
 
         Raises:
             UserError: one of them is corrupt; the message names it.
@@ -71,7 +71,7 @@ class EncodedSplit:
         return self.take(np.asarray(indices)).decode().images
 
     def decode(self) -> Split:
-        """Decode all images into memory.
+        """Decode all images into memory and return them with their labels.
 
         Raises:
             UserError: some are corrupt; the message names them.
@@ -85,7 +85,7 @@ class EncodedSplit:
         return Split(images, self.labels)
 
     def readable_indices(self) -> np.ndarray:
-        """Decode every image, and return the indices of those that are not corrupt."""
+        """Try to decode every image, and return the indices of the images that are not corrupt."""
         read_images = self.reader()
         images = tf.data.Dataset.range(len(self)).map(
             lambda index: (index, read_images(index[None])), num_parallel_calls=tf.data.AUTOTUNE
@@ -93,7 +93,7 @@ class EncodedSplit:
         return np.array([index for index, _ in images.ignore_errors().as_numpy_iterator()], np.int64)
 
     def raise_if_corrupt(self):
-        """Decode every image, and raise an error that names the corrupt ones if there are any.
+        """Try to decode every image, and raise an error that names the corrupt images if there are any.
 
         Raises:
             UserError: some images cannot be read or decoded.
@@ -107,7 +107,7 @@ class EncodedSplit:
 
 @contextmanager
 def corrupt_image_as_user_error(*splits: Split | EncodedSplit):
-    """Turn TensorFlow's error about a corrupt image of these splits into a `UserError` that names the image.
+    """Convert TensorFlow errors inside a `with` block into a `UserError` that names the corrupt image.
 
     A TensorFlow error with another cause is raised again as it is.
     """
@@ -120,6 +120,6 @@ def corrupt_image_as_user_error(*splits: Split | EncodedSplit):
 
 
 def abbreviate(names, limit: int = 5) -> str:
-    """Return names as text for a message, of which only the first `limit` are spelt out."""
+    """Join names with commas for a message, and shorten a long list to "a, b and 3 more"."""
     others = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(map(str, names[:limit])) + others

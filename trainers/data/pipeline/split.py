@@ -1,4 +1,4 @@
-"""Images with labels in memory, checked before they are trained on."""
+"""Labelled images in memory, and checks for invalid pixels and labels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from ...runs.errors import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, height, width, channels), uint8 pixels from 0 to 255, and labels (n,) from 0 to classes - 1."""
+    """Labelled images in memory: uint8 pixels (images, height, width, channels) and integer labels (images,).
+
+    Pixels are from 0 to 255, labels from 0 to classes - 1.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -21,28 +24,28 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of a stored image."""
+        """Shape (height, width, channels) of one image."""
         return self.images.shape[1:]
 
     def take(self, indices) -> "Split":
-        """Return a split of the images at `indices`."""
+        """Return the subset of images and labels at the given indices."""
         return Split(self.images[indices], self.labels[indices])
 
     def pixels(self, indices) -> np.ndarray:
-        """Return the images at `indices`, (len(indices), height, width, channels) uint8."""
+        """Return the images at the given indices as a uint8 array (images, height, width, channels)."""
         return self.images[indices]
 
     def raise_if_corrupt(self):
-        """Do nothing, since images in memory are decoded already."""
+        """Do nothing, because images in memory have been decoded already and cannot be corrupt."""
 
     def reader(self) -> Callable:
-        """Return a function from indices (batch,) to images (batch, height, width, channels) uint8, for tf.data."""
+        """Return a `tf.data` function that maps indices (batch,) to uint8 images (batch, height, width, channels)."""
         images = tf.constant(self.images)
         return lambda indices: tf.gather(images, indices)
 
 
 def checked_split(name: str, images, labels, classes: int) -> Split:
-    """Return a `Split` of images and labels, and raise an error if an image or a label is wrong.
+    """Check images and labels for invalid values and return them as one `Split` object.
 
     Args:
         name: of the data, for error messages.

@@ -1,1 +1,4 @@
-"""Loaders of data sets: each returns a `SourceDataset` from scikit-learn, IDX files, a folder of images, or TFDS."""
+"""Data set loaders for scikit-learn's digits, IDX files (MNIST), image folders and TensorFlow Datasets.
+
+Each returns a `SourceDataset`.
+"""

@@ -1,4 +1,4 @@
-"""Loader of the handwritten digits that scikit-learn ships, a data set that needs no download."""
+"""Loader for scikit-learn's handwritten digits, a data set that needs no download."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ _LARGEST_VALUE = 16  # scikit-learn's pixels are from 0 to 16
 
 
 def load_digits(config=None, size=None) -> SourceDataset:
-    """Load 1,797 handwritten digits of 8x8 pixels, of which a fixed set of 360 is the test split.
+    """Load scikit-learn's 1,797 handwritten digits (8x8 pixels), 360 of them as a fixed test set.
 
     Args:
         config, size: not used; every loader is called with them.

@@ -1,4 +1,4 @@
-"""Loader of image folders that hold one folder for each class."""
+"""Loader for image folders with one subfolder per class."""
 
 import os
 from collections import defaultdict
@@ -18,7 +18,7 @@ _VALIDATION, _TEST = ("val", "validation"), "test"  # names of the folders of sp
 
 
 def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
-    """Load a folder that has one folder of images for each class.
+    """Load an image data set from a folder with one subfolder per class.
 
     The layout is FOLDER/CLASS/image.jpg, or FOLDER/train/CLASS/image.jpg with test and val folders beside train.
     Without a test folder, the val folder is the test split; without either, a fixed fifth of the images is. Symbolic
@@ -57,7 +57,10 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Return the folders of the splits, or the root as the training split if it has no folder named train."""
+    """Find the train, validation and test folders inside a data set's folder.
+
+    A folder without a folder named train is itself the training split.
+    """
     if not _is_folder(root / "train"):
         return {"train": root}
     folders = {"train": root / "train"}
@@ -68,7 +71,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def read_class_names(path) -> list[str]:
-    """Read a file of class names (WordNet ids or folder names), one a line, with comments after `#`.
+    """Read a text file of class names (WordNet ids or folder names), one per line, with comments after `#`.
 
     Raises:
         UserError: the file is missing or empty, or a line is wrong; the message gives its number.
@@ -100,7 +103,7 @@ def read_class_names(path) -> list[str]:
 
 
 def _class_folders(path: Path, skipped: dict) -> list[str]:
-    """Return the names of the class folders in `path`, and add its other entries to `skipped`."""
+    """Return the names of the class folders inside a folder, and record its other entries as skipped."""
     names = []
     for entry in _list_entries(path):
         if entry.is_symlink():
@@ -132,7 +135,7 @@ def _refuse_other_classes(path: Path, classes: list[str]):
 
 
 def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedSplit:
-    """Return the images in the class folders of `path`, ordered by class and file name."""
+    """Return the labelled images in a folder with one subfolder per class, ordered by class and file name."""
     if missing := [name for name in classes if not _is_folder(path / name)]:
         raise UserError(
             f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."
@@ -161,7 +164,9 @@ def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedS
 
 
 def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
-    """List the image files of a class folder in the order of their names, without opening any file.
+    """List the image files in one class folder, and group its other entries by the reason for skipping them.
+
+    No file is opened.
 
     Returns:
         Paths of the images, and reason -> paths of the entries that were left out: symbolic links, folders, pipes, and
@@ -188,7 +193,7 @@ def _list_entries(path) -> list[os.DirEntry]:
 
 
 def _common_size(files: list[str]) -> tuple[int, int]:
-    """Return the size (height, width) of all images that can be decoded.
+    """Return the size (height, width) that all image files share, or raise an error if sizes differ.
 
     Raises:
         UserError: two images differ in size, or none can be decoded.

@@ -1,4 +1,4 @@
-"""Builder of h-ImageNet, the paper's 200 hard classes of ImageNet, from the user's own copy of ImageNet.
+"""Builder of h-ImageNet, the EncapNet paper's 200 hard ImageNet classes, from the user's copy of ImageNet.
 
 Differs from the paper: it states neither its padding nor how images without a box were cropped by hand. Here each box
 becomes one image, padded by a tenth of its size; an image without a box is taken whole. Both are shrunk where a side
@@ -29,9 +29,10 @@ _JPEG_QUALITY = 95
 
 
 def build_h_imagenet(imagenet, classes_file, out, boxes=None, skip_corrupt: bool = False) -> str:
-    """Crop the images of the given ImageNet classes and write them as out/train/WNID/*.jpg and out/val/WNID/*.jpg.
+    """Build h-ImageNet: crop images of chosen ImageNet classes to their bounding boxes and save the crops.
 
-    The recipe h_imagenet and `--dataset=folder` train on the result.
+    The crops are written as out/train/WNID/*.jpg and out/val/WNID/*.jpg. The recipe h_imagenet and
+    `--dataset=folder` train on the result.
 
     Args:
         imagenet: folder with train/WNID and val/WNID.
@@ -75,7 +76,7 @@ def build_h_imagenet(imagenet, classes_file, out, boxes=None, skip_corrupt: bool
 
 
 def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
-    """Return the image files of one split, and the number of the files left out by reason."""
+    """Return the image files of chosen ImageNet classes in a folder, and counts of skipped files by reason."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}: expected train and val below --imagenet, each with a folder for each class. "
@@ -96,7 +97,7 @@ def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
 
 
 def _find_annotations(folder: Path) -> dict[str, Path]:
-    """Return the XML files below a folder by the name of their image."""
+    """Find all bounding-box XML files below a folder, and return a dictionary from image name to file."""
     if not folder.is_dir():
         raise UserError(f"--boxes={folder}: there is no such folder.")
     annotations = {path.stem: path for path in sorted(folder.rglob("*.xml"))}
@@ -106,7 +107,7 @@ def _find_annotations(folder: Path) -> dict[str, Path]:
 
 
 def _crop_split(files: list[str], annotations: dict, out: Path, skip_corrupt: bool) -> Counter:
-    """Crop the images of one split into the folder `out`, and count the crops and the images left out by reason."""
+    """Crop images to their bounding boxes, save the crops in a folder, and count crops and skipped images."""
     for folder in {Path(file).parent.name for file in files}:
         (out / folder).mkdir(parents=True)
     counts: Counter = Counter()
@@ -117,7 +118,7 @@ def _crop_split(files: list[str], annotations: dict, out: Path, skip_corrupt: bo
 
 
 def _crop_image(file: Path, annotations: dict, out: Path, skip_corrupt: bool) -> Counter:
-    """Write one crop for each bounding box of an image, or the whole image where it has no box, and count them."""
+    """Save one crop per bounding box of an image, or the whole image if it has no box, and count the crops."""
     try:
         image = tf.io.decode_image(file.read_bytes(), channels=3, expand_animations=False)
     except (tf.errors.InvalidArgumentError, OSError) as error:
@@ -147,7 +148,7 @@ def _crop_image(file: Path, annotations: dict, out: Path, skip_corrupt: bool) ->
 
 
 def pad_box(box: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
-    """Enlarge a bounding box by a tenth of its size at each side, but not beyond the image.
+    """Enlarge a bounding box by 10 % of its size on each side, but not beyond the image.
 
     Args:
         box: (left, top, right, bottom) in pixels, right and bottom exclusive.
@@ -164,7 +165,7 @@ def pad_box(box: tuple[int, int, int, int], width: int, height: int) -> tuple[in
 
 
 def read_boxes(path: Path) -> list[tuple[int, int, int, int]]:
-    """Read the bounding boxes of an annotation file in Pascal VOC's XML format.
+    """Read the bounding boxes from an annotation file in Pascal VOC's XML format.
 
     Returns:
         List of (left, top, right, bottom) in pixels, right and bottom exclusive; boxes without area are left out.

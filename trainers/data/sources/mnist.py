@@ -1,4 +1,4 @@
-"""Loaders of MNIST and Fashion-MNIST, from their four IDX files or from TensorFlow Datasets."""
+"""Loaders for MNIST and Fashion-MNIST, from IDX files or from TensorFlow Datasets."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _FASHION_CLASSES = (
 
 
 def load_mnist(config: Config, size) -> SourceDataset:
-    """Load MNIST from the IDX files in `data_dir`, or from TensorFlow Datasets where that folder has none.
+    """Load MNIST from the IDX files in the data folder, or from TensorFlow Datasets if there are none.
 
     Args:
         config: the run's configuration; `data_dir` may be None.
@@ -37,7 +37,7 @@ def load_mnist(config: Config, size) -> SourceDataset:
 
 
 def load_fashion_mnist(config: Config, size) -> SourceDataset:
-    """Load Fashion-MNIST from IDX files or from TensorFlow Datasets, whichever `data_dir` holds.
+    """Load Fashion-MNIST from IDX files or from TensorFlow Datasets, whichever the data folder holds.
 
     Without `data_dir`, Debian's package is used where it is installed, and TensorFlow Datasets elsewhere.
 
