@@ -1,1 +1,1 @@
-"""Evaluation of a trained model: predictions, calibration, robustness, agreement of capsules."""
+"""Evaluation of trained models: predictions, calibration, robustness, and agreement between capsules."""

@@ -1,4 +1,4 @@
-"""Agreement of lower capsules with the higher capsules that they are routed to, as in the paper's Fig. 2."""
+"""Measurement of how well lower capsules agree with higher capsules, as in the paper's Figure 2."""
 
 import keras
 import numpy as np
@@ -14,7 +14,9 @@ _CAPSULE_LAYERS = (CapsuleMapping, layers.CapFC, layers.CapConv2D)
 
 
 def agreement(model: keras.Model, images, labels) -> list[dict]:
-    """Compute histograms of the cosine similarity between higher capsules and their mapped lower capsules (Fig. 2).
+    """Compute histograms of the cosine similarity between mapped lower capsules and higher capsules.
+
+    They are those of the paper's Fig. 2.
 
     The last two capsule layers are measured. Of class capsules, only that of the image's label counts. In dynamic
     routing, EM routing and capFC the mapped lower capsules are the v_{j|i} that the layer sums; in capConv they are the
@@ -58,7 +60,7 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first tensor of a list, the layer's map or capsules.
+    """Return the first input or output tensor of a layer, which holds its feature map or capsules.
 
     The others are its shortcut or activations.
     """
@@ -71,7 +73,7 @@ def _has_class_capsules(model, layer) -> bool:
 
 
 def _portions(capsule_layers, images, labels):
-    """Yield images and labels in portions whose mapped activations fit into memory."""
+    """Yield images and labels in batches that are small enough for the mapped capsules to fit into memory."""
     numbers = max(_mapped_numbers(layer) for layer in capsule_layers)
     images = images[: max(1, min(_IMAGES, 16 * _NUMBERS // numbers))]
     size = max(1, _NUMBERS // numbers)
@@ -80,7 +82,7 @@ def _portions(capsule_layers, images, labels):
 
 
 def _mapped_numbers(layer) -> int:
-    """Count the mapped activations of one image."""
+    """Return how many values a capsule layer's mapped lower capsules hold for one image."""
     lower, higher = _first(layer.input).shape[1:], _first(layer.output).shape[1:]
     if isinstance(layer, layers.CapConv2D):
         return int(np.prod(higher))
@@ -92,7 +94,7 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """Yield the name, the mapped capsules and the higher capsules of each branch of a capsule layer.
+    """Yield the name (such as "master"), mapped capsules and higher capsules of each branch of a capsule layer.
 
     Shapes: (n, lower, higher, dim) and (n, higher, dim). The positions of a map count as samples.
     """
@@ -112,7 +114,9 @@ def _branches(layer, lower, higher):
 
 
 def _add(sums, mapped, capsules, classes):
-    """Add to a histogram: the number of mapped capsules in each bin (row 0) and the sum of their lengths (row 1).
+    """Add capsules to a histogram of cosine similarity, which holds counts and summed lengths per bin.
+
+    Row 0 counts the mapped capsules in each bin, row 1 sums their lengths.
 
     Args:
         sums: (2, BINS) histogram, changed in place.

@@ -1,4 +1,4 @@
-"""Calibration of a classifier: how well the confidence of its predictions agrees with their accuracy."""
+"""Calibration of a classifier: how well the confidence of its predictions matches their accuracy."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """Mean confidence and accuracy of predictions, by bins of confidence of equal width.
+    """Mean confidence and accuracy of a classifier's predictions in confidence bins of equal width.
 
     Confidence is the score of the predicted class. For a capsule network this is the length of its capsule, which is no
     probability (the lengths of all classes need not sum to 1) but is read as one.
@@ -25,7 +25,9 @@ class Calibration:
 
     @classmethod
     def from_scores(cls, scores, labels, bins: int = BINS) -> "Calibration":
-        """Return the calibration of predictions, binned by the score of the predicted class.
+        """Compute the calibration of a classifier from its class scores and the true labels.
+
+        The bins are those of the score of the predicted class.
 
         Args:
             scores: (n, classes), each from 0 to 1; larger ones count as 1.
@@ -43,7 +45,7 @@ class Calibration:
 
     @property
     def expected_error(self) -> float:
-        """Expected calibration error: the mean over all images of |accuracy - confidence| of their bin.
+        """Expected calibration error: mean |accuracy - confidence| over bins, weighted by number of images.
 
         Ours, since scikit-learn has no such metric.
         """

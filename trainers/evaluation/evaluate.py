@@ -1,4 +1,4 @@
-"""Evaluation of saved models on a data set: accuracy of a run, accuracy over many crops, hardest classes."""
+"""Evaluation of saved models on a data set: predictions, accuracy over many crops, and hardest classes."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from .predictions import PREDICT_BATCH, Predictions, many_crop_lengths, saved_mo
 
 
 def run_data(run: RunDirectory) -> data.Dataset:
-    """Load the data set that a run was trained on."""
+    """Load the data set that a training run used."""
     return data.load(Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"]))
 
 
 def evaluate(run: RunDirectory) -> tuple[Predictions, Predictions]:
-    """Compute the predictions of a finished run's best model on the run's test and validation images.
+    """Compute the predictions of a training run's best model on its test and validation images.
 
     Args:
         run: the run's folder.
@@ -36,7 +36,7 @@ def evaluate(run: RunDirectory) -> tuple[Predictions, Predictions]:
 
 
 def many_crop_accuracy(run: RunDirectory) -> tuple[float, int]:
-    """Compute a run's test accuracy from capsule lengths averaged over ten crops of each image.
+    """Compute a trained model's test accuracy from capsule lengths averaged over ten crops of each image.
 
     Images that training does not mirror have five crops.
 
@@ -50,7 +50,7 @@ def many_crop_accuracy(run: RunDirectory) -> tuple[float, int]:
 
 
 def hardest_classes(model_path, recipe: str | None, overrides: dict, count: int) -> list[tuple[str, float]]:
-    """Rank classes by a model's accuracy on the test images, lowest first.
+    """Return the classes on which a model has the lowest test accuracy, lowest first.
 
     The paper chose the classes of h-ImageNet so, from a ResNet-18's accuracy on ImageNet's validation images.
 

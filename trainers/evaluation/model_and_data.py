@@ -1,4 +1,4 @@
-"""Saved model and the data set to evaluate it on."""
+"""Loading of a saved model and the data set to evaluate it on."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from .predictions import saved_model
 
 
 def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Model, data.Dataset]:
-    """Load a saved model and a data set, and check that the model takes the images and knows the classes.
+    """Load a saved model and a data set, and check that their image shapes and class counts match.
 
     Args:
         path: folder of a finished run, or a `.keras` file of any classifier that takes pixels from 0 to 255.
@@ -55,7 +55,7 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
 
 
 def _check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, int]) -> None:
-    """Raise `UserError` if a model does not take images of a given shape."""
+    """Raise `UserError` if a model does not accept images of a given shape."""
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise UserError(f"{path} is no classifier of images (batch, height, width, channels): its inputs are {shapes}.")

@@ -1,4 +1,7 @@
-"""Predictions of a saved model on a split: computed once, stored with the run, read by the report."""
+"""Predictions of a saved model: computation, accuracy measures, and storage in an .npz file.
+
+They are computed once, stored with the run, and read by the report.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +23,7 @@ _WORST_MISTAKES = 24
 
 @dataclass(frozen=True)
 class Predictions:
-    """Capsule lengths and true labels of a split, with the images of the worst mistakes.
+    """Predictions on a set of images: capsule lengths per class, true labels, and the worst mistakes.
 
     The worst mistakes are those where the predicted class's capsule is longer than the true one's by most.
 
@@ -38,7 +41,9 @@ class Predictions:
 
     @classmethod
     def of(cls, model_path: Path, split: AnySplit, views: Views, batch_size: int) -> "Predictions":
-        """Compute the predictions of a saved model on the test views of a split.
+        """Compute the predictions of a saved model on labelled images.
+
+        The model receives the test view of each image.
 
         Args:
             model_path: file of the model.
@@ -60,21 +65,21 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Return the predicted classes (n,): those with the longest capsules."""
+        """Array (images,) of predicted classes, which are those with the longest capsules."""
         return self.lengths.argmax(axis=1)
 
     @property
     def errors(self) -> int:
-        """Return the number of images with a wrong predicted class."""
+        """Number of images that are classified wrongly."""
         return int((self.predicted != self.labels).sum())
 
     @property
     def accuracy(self) -> float:
-        """Return the share of images with the right predicted class."""
+        """Share of images that are classified correctly."""
         return 1 - self.errors / len(self.labels)
 
     def top(self, k: int) -> float:
-        """Return the top-k accuracy, in which ties count as mistakes.
+        """Return the top-k accuracy, counting ties as mistakes.
 
         `sklearn.metrics.top_k_accuracy_score` ranks ties by class index, so that a model that gives all classes one
         score would have a part of them right.
@@ -100,7 +105,7 @@ class Predictions:
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read predictions from an .npz file that `save` wrote.
+        """Read predictions from an .npz file that `Predictions.save` wrote.
 
         Raises:
             UserError: the file is missing or damaged.
@@ -113,7 +118,7 @@ class Predictions:
 
 
 def saved_model(path: Path) -> keras.Model:
-    """Load a saved model without its optimizer and loss.
+    """Load a saved Keras model for inference, without its optimizer and loss.
 
     Raises:
         UserError: the file is missing or not a model.
@@ -125,7 +130,7 @@ def saved_model(path: Path) -> keras.Model:
 
 
 def many_crop_lengths(model: keras.Model, split: AnySplit, views: Views, batch_size: int) -> np.ndarray:
-    """Compute capsule lengths averaged over ten crops of each image.
+    """Compute each image's capsule lengths, averaged over ten crops of the image.
 
     Images that training does not mirror have five crops.
 

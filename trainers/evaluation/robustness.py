@@ -1,4 +1,4 @@
-"""Accuracy on disturbed test images: rotation, shift, and the fast gradient sign attack.
+"""Accuracy on perturbed test images: rotated, shifted, or changed by the fast gradient sign attack.
 
 Images are disturbed after they are resized for the network. Nothing is random: the direction in which an image turns or
 shifts follows from its index, where `keras.layers.RandomRotation` and `RandomTranslation` would draw it. The attack is
@@ -24,7 +24,7 @@ from .predictions import PREDICT_BATCH, saved_model
 
 
 def _rotate(model, images, labels, index, degrees):
-    """Rotate images with an even index in one direction and the others in the opposite direction."""
+    """Rotate images by a given angle: even-numbered images in one direction, odd-numbered ones in the other."""
     angle = degrees * (math.pi / 180) * (1 - 2 * tf.cast(index % 2, tf.float32))
     cos, sin = tf.cos(angle), tf.sin(angle)
     size = images.shape[1:3]
@@ -32,7 +32,7 @@ def _rotate(model, images, labels, index, degrees):
 
 
 def _shift(model, images, labels, index, share):
-    """Shift each image in one of four directions, with bilinear interpolation and black at the border."""
+    """Shift each image in one of four directions, with bilinear interpolation and black borders."""
     size = images.shape[1:3]
     right = tf.gather([1.0, -1.0, 0.0, 0.0], index % 4) * share * size[1]
     down = tf.gather([0.0, 0.0, 1.0, -1.0], index % 4) * share * size[0]
@@ -41,7 +41,9 @@ def _shift(model, images, labels, index, share):
 
 
 def _attack(model, images, labels, index, step):
-    """Change each pixel by `step` grey levels in favour of the strongest wrong class (fast gradient sign method).
+    """Perturb images by the fast gradient sign method, towards the highest-scoring wrong class.
+
+    Each pixel changes by `step` grey levels.
 
     x' = x + step * sign(d/dx (max_{c != y} log s_c(x) - log s_y(x))), s the scores, y the label.
 
@@ -58,7 +60,7 @@ def _attack(model, images, labels, index, step):
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Kind of disturbance of images, with the sizes at which accuracy is measured.
+    """Kind of image perturbation (such as rotation), with the sizes at which accuracy is measured.
 
     Attributes:
         title: name for tables and plots.
@@ -81,7 +83,7 @@ DISTURBANCES = {
 
 
 def accuracies(model: keras.Model, split: AnySplit, views: Views, name: str, batch_size: int) -> list[float]:
-    """Compute a model's accuracy at each size of a disturbance.
+    """Compute a model's accuracy at each size of an image perturbation, such as each rotation angle.
 
     Args:
         model: maps images (batch, height, width, channels), pixels from 0 to 255, to scores (batch, classes).
@@ -115,7 +117,7 @@ def accuracies(model: keras.Model, split: AnySplit, views: Views, name: str, bat
 def compare_runs(
     runs: list[RunDirectory], names: list[str], images: int | None = None
 ) -> tuple[dict[str, dict[str, list[float]]], int]:
-    """Measure the accuracy of finished runs on one set of disturbed test images.
+    """Measure the accuracy of several trained models on the same perturbed test images.
 
     Args:
         runs: folders of the runs.
@@ -144,7 +146,7 @@ def compare_runs(
 
 
 def table(name: str, curves: dict[str, list[float]]) -> str:
-    """Format the accuracies of one disturbance as a table of text.
+    """Format the accuracies of several models under one image perturbation as a plain-text table.
 
     Args:
         name: the disturbance, a key of `DISTURBANCES`.
@@ -159,7 +161,7 @@ def table(name: str, curves: dict[str, list[float]]) -> str:
 
 
 def _titles(runs: list[RunDirectory]) -> dict:
-    """Name each run by its network, and also by its folder if several runs have that network."""
+    """Return a title for each run: its network's name, with its folder if several runs share the network."""
     models = {run.path: run.read_json(RunDirectory.config_file, "config")["config"]["model"] for run in runs}
     names = list(models.values())
     return {path: name if names.count(name) == 1 else f"{name} ({path})" for path, name in models.items()}

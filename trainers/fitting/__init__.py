@@ -1,1 +1,1 @@
-"""Training of one model: network, devices, callbacks, checkpoints, resume."""
+"""Training of one model: network, devices, callbacks, checkpoints and resumption."""

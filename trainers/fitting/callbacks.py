@@ -1,4 +1,4 @@
-"""Keras callbacks that record the epochs of a run: metrics, best model, agreement of capsules, TensorBoard."""
+"""Keras callbacks that record a training run: metrics, best model, capsule agreement and TensorBoard data."""
 
 import time
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _SAMPLE_IMAGES = 16  # training images shown in TensorBoard
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """Keras callback that writes one JSON line per epoch to the run, and prints one line per epoch.
+    """Keras callback that adds each epoch's metrics to a JSON Lines file and prints them.
 
     Lines of earlier epochs stay, and the file is replaced as a whole: `keras.callbacks.CSVLogger` appends to its file,
     which an interruption can leave with half a line.
@@ -64,16 +64,16 @@ class BestModel(keras.callbacks.Callback):
 
     @property
     def epoch(self) -> int | None:
-        """Return the best epoch so far, counted from 1, or None before the first epoch ends."""
+        """Epoch with the highest validation accuracy so far, counted from 1, or None before the first epoch ends."""
         return self._state.get("epoch")
 
     @property
     def accuracy(self) -> float | None:
-        """Return the validation accuracy of the best epoch, or None before the first epoch ends."""
+        """Highest validation accuracy so far, or None before the first epoch ends."""
         return self._state.get("accuracy")
 
     def state(self) -> dict:
-        """Return the best epoch, its accuracy and loss, and the digest of the model file, ready for JSON.
+        """Return the best epoch, its validation accuracy and loss, and its model file's SHA-256, as JSON values.
 
         Empty before the first epoch ends.
         """
@@ -88,7 +88,7 @@ class BestModel(keras.callbacks.Callback):
 
 
 class AgreementLog(keras.callbacks.Callback):
-    """Keras callback that writes the agreement of lower with higher capsules (the paper's Fig. 2) at some epochs.
+    """Keras callback that logs the similarity of lower to higher capsules (paper, Figure 2) after chosen epochs.
 
     Args:
         run: the run's folder.
@@ -109,7 +109,7 @@ class AgreementLog(keras.callbacks.Callback):
 
 
 class TensorBoardExtras(keras.callbacks.Callback):
-    """Keras callback that adds histograms of capsule lengths and some training images to a run's TensorBoard files.
+    """Keras callback that writes histograms of capsule lengths and sample training images to TensorBoard files.
 
     `keras.callbacks.TensorBoard` writes the curves, among them those of the feedback units' divergences.
 

@@ -1,4 +1,4 @@
-"""Checkpoint files, which training resumes from: each is complete or absent, and later damage is detected."""
+"""Checkpoint files for resuming training, written atomically and verified by a checksum."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ _HEAD = b"encapnet checkpoint 1 "  # then the SHA-256 of the body in hexadecimal
 
 
 class Damaged(Exception):
-    """Error for a checkpoint that training cannot resume from.
+    """Exception raised when training cannot resume from a checkpoint.
 
     Its text is the reason.
     """
@@ -25,13 +25,16 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint file: arrays in named groups, in a fixed order, and a state of JSON values."""
+    """Content of a checkpoint file: named groups of arrays, and other training state as JSON values.
+
+    The arrays of a group are in a fixed order.
+    """
 
     arrays: dict[str, list[np.ndarray]]
     state: dict
 
     def write(self, path: Path):
-        """Write the checkpoint to a file, which is complete or absent after an interruption."""
+        """Write the checkpoint to a file atomically, so that an interruption leaves no partial file."""
         flat: dict = {f"{group}/{i}": array for group, arrays in self.arrays.items() for i, array in enumerate(arrays)}
         body = io.BytesIO()
         np.savez(body, state=np.array(json.dumps(self.state)), **flat)
@@ -41,7 +44,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path) -> "Checkpoint":
-        """Read a checkpoint file.
+        """Read a checkpoint file and verify its checksum.
 
         Raises:
             Damaged: the file cannot be read, is not a checkpoint, or has another checksum.
@@ -64,7 +67,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Folder with the last few checkpoints of a run, in files named `checkpoint-STEP.ckpt`.
+    """Folder with the last few checkpoints of a training run, in files named `checkpoint-STEP.ckpt`.
 
     Beside each checkpoint lies the run's best model of that moment, as a hard link where the file system allows one, so
     that it takes no space of its own.
@@ -78,11 +81,11 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
 
     def paths(self) -> list[Path]:
-        """List the checkpoint files, oldest first."""
+        """Return the paths of the checkpoint files, oldest first."""
         return sorted(self.folder.glob("checkpoint-*.ckpt"))
 
     def save(self, step: int, checkpoint: Checkpoint, best_model: Path | None = None) -> Path:
-        """Write a checkpoint and remove the oldest ones.
+        """Write a checkpoint file and delete the oldest files, so that only the last few remain.
 
         Args:
             step: number of training steps before the checkpoint.
@@ -116,7 +119,7 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Restore the best model that the run had when a checkpoint was written.
+        """Replace the file of a run's best model with the copy that was saved beside a checkpoint.
 
         If it had none yet, the file of the best model is removed.
 
@@ -132,7 +135,7 @@ class Checkpoints:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
+    """Return the SHA-256 digest of a file as a hexadecimal string."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -148,7 +151,7 @@ def _check_best_model(state: dict, path: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Create a hard link to a file, or a copy of it where the file system has no links."""
+    """Create a hard link to a file, or copy the file where the file system has no hard links."""
     with replacing(target) as temporary:
         try:
             os.link(source, temporary)

@@ -1,4 +1,4 @@
-"""Interruptions of a training: SIGTERM, Ctrl-C and files that cannot be written."""
+"""Handling of training interruptions: SIGTERM, Ctrl-C and disk errors."""
 
 import errno
 import signal
@@ -14,7 +14,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACC
 
 
 class StopSignal:
-    """Context manager that turns SIGTERM into a flag, so that the current step is finished and saved.
+    """Context manager that records SIGTERM in a flag, so that training can finish its step and save.
 
     SIGINT (Ctrl-C) raises `KeyboardInterrupt` as usual and sets a flag too: Python drops an exception that is raised in
     a destructor or in a callback from C, so a training loop also calls `raise_lost_interrupt` after each step. A SIGINT
@@ -47,7 +47,7 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def raise_lost_interrupt(self) -> None:
-        """Raise `KeyboardInterrupt` if SIGINT has arrived, in case Python dropped the exception."""
+        """Raise `KeyboardInterrupt` if SIGINT has arrived, because Python may have dropped the original exception."""
         if self.interrupted:
             raise KeyboardInterrupt
 
@@ -61,7 +61,7 @@ class StopSignal:
 
 @contextmanager
 def interruption_as_user_error(run: RunDirectory) -> Iterator[None]:
-    """Turn Ctrl-C and disk errors into a `UserError` that names the command for resuming the run."""
+    """Convert Ctrl-C and disk errors into a `UserError` whose message gives the command that resumes training."""
     command = f"encapnet train --resume={run.path}"
     try:
         yield

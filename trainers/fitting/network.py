@@ -1,4 +1,4 @@
-"""The network of a configuration: which builder makes it, with which arguments, and how it is compiled."""
+"""Construction and compilation of the Keras model that a training configuration describes."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
 
 def takes(model: str, setting: str) -> bool:
-    """Return whether the builder of a network takes a setting as an argument."""
+    """Return whether a network's builder function accepts a configuration setting as an argument."""
     if (model, setting) == ("resnet20", "width"):  # ResNet20's width is a number of channels, the setting names a shape
         return False
     parameters = inspect.signature(_BUILDERS[model]).parameters
@@ -35,7 +35,9 @@ def takes(model: str, setting: str) -> bool:
 
 
 def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Model:
-    """Build the network of a configuration. Its first layer rescales pixels from 0 to 255.
+    """Build the uncompiled Keras model of a training configuration.
+
+    Its first layer rescales pixels from 0 to 255.
 
     Args:
         config: the run's configuration.
@@ -75,7 +77,7 @@ def _network_arguments(config) -> dict:
 
 
 def feedback_options(config: Config) -> dict:
-    """Return the arguments of a configuration's `layers.FeedbackAgreement` units."""
+    """Return the arguments for `layers.FeedbackAgreement` (a regulariser) from a training configuration."""
     values = {field.metadata["unit_argument"]: getattr(config, field.name) for field in settings()}
     return {
         argument: None if value == "none" else value
@@ -87,7 +89,7 @@ def feedback_options(config: Config) -> dict:
 def compile_model(
     model: keras.Model, config: Config, steps_per_epoch: int, mixed_labels: bool = False
 ) -> list[keras.callbacks.Callback]:
-    """Compile a network with the loss, optimizer and metrics of a configuration.
+    """Compile a Keras model with the loss, optimizer and metrics of a training configuration.
 
     Args:
         model: the network.

@@ -1,4 +1,4 @@
-"""Detection of losses and weights that become NaN or infinite, and the search for the first such number."""
+"""Detection of NaN or infinite losses and weights during training, and a search for their origin."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Search for the first NaN or infinity of a run, in the steps after its newest checkpoint.
+    """Search for a training run's first NaN or infinity, by repeating the steps after the newest checkpoint.
 
     It repeats steps in this process alone, so it is not for a model that several workers train.
 
@@ -29,7 +29,7 @@ class Diagnosis:
     steps: int
 
     def describe(self, model, last_step: int) -> str:
-        """Describe where the first NaN or infinity appeared, and name the last good checkpoint.
+        """Return a message that names the first NaN or infinite tensor and the last good checkpoint.
 
         Args:
             model: the network; its weights are changed.
@@ -43,7 +43,7 @@ class Diagnosis:
         return f" First non-finite number: {place}. The last good checkpoint is {path}."
 
     def _repeat_steps(self, model, checkpoint: Checkpoint, last_step: int) -> str | None:
-        """Repeat the training steps after a checkpoint until a number becomes NaN or infinite, and name that number."""
+        """Repeat training from a checkpoint until a NaN or an infinity appears, and return where it appears."""
         for group in ("model", "optimizer"):
             training_state.restore(model, checkpoint.arrays, group)
         step = checkpoint.state["epoch"] * self.steps + checkpoint.state["step"]
@@ -85,7 +85,7 @@ class NonFiniteWatch(keras.callbacks.Callback):
             raise self.error(f"The loss became {loss}", self._epoch, batch + 1)
 
     def error(self, problem: str, epoch: int, step: int) -> UserError:
-        """Return the `UserError` that ends training after a NaN or an infinity.
+        """Return a `UserError` that reports a NaN or an infinity at a training step.
 
         Args:
             problem: the number that is not finite, as the beginning of a sentence.
@@ -99,7 +99,11 @@ class NonFiniteWatch(keras.callbacks.Callback):
 
 
 def _first_non_finite_in_step(model, images, labels) -> str | None:
-    """Name the first NaN or infinity of a training step: a layer's output, a loss term, the loss or a gradient."""
+    """Return the name of the first layer output, loss or gradient with a NaN or infinity in a training step.
+
+    Returns:
+        The name; None if all numbers are finite.
+    """
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     probe = keras.Model(model.inputs, [*(layer.output for layer in layers), model.output])
     with tf.GradientTape() as tape:

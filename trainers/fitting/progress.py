@@ -1,4 +1,4 @@
-"""Progress bar of a training, drawn by tqdm."""
+"""Progress bar for training, drawn by tqdm."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ _FORMAT = (
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Keras callback that draws a bar for each epoch: step, loss, accuracy, images per second, time left.
+    """Keras callback that draws a progress bar per epoch, with step, loss, accuracy, speed and time left.
 
     Images per second are those of the epoch so far. The time left is that of the whole run, from the pace since
     training began in this process, validation included. Both leave out the first step, in which TensorFlow compiles.

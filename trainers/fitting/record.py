@@ -1,4 +1,4 @@
-"""Files of a run that are written before and after its training: configuration, final model, results."""
+"""Functions that write a training run's configuration file, final model and results."""
 
 import platform
 import shlex
@@ -21,12 +21,12 @@ _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def record_start(run: RunDirectory, config: Config) -> None:
-    """Write config.json of a new run: the configuration, the command, and the versions and devices it runs with."""
+    """Write a new training run's config.json: configuration, command line, package versions and devices."""
     run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_environment()})
 
 
 def record_resume(run: RunDirectory) -> None:
-    """Add the time and the command of a resume to config.json, and remove temporary files of a killed process."""
+    """Record a resume (time and command line) in a run's config.json, and remove leftover temporary files."""
     for folder in (run.path, run.file(RunDirectory.checkpoints_folder)):
         if folder.is_dir():
             remove_temporary_files(folder)
@@ -42,7 +42,7 @@ def record_resume(run: RunDirectory) -> None:
 def record_results(
     run: RunDirectory, model: keras.Model, config: Config, dataset: Dataset, *, best: BestModel, seconds: float
 ) -> dict:
-    """Write the final model, the best model's test predictions, the report and the summary of a finished training.
+    """Write a training run's final model, HTML report, summary, and the best model's test predictions.
 
     Args:
         run: the run's folder.
@@ -84,18 +84,21 @@ def record_results(
 
 
 def describe_recipe(config: Config) -> str:
-    """Return the name of a run's recipe, with the name of its data set if that is not the recipe's."""
+    """Return a label for a training configuration, such as "digits" or "digits on mnist".
+
+    It is the recipe's name, with the name of the data set if that is not the recipe's.
+    """
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe
 
 
 def parameter_count(model: keras.Model) -> int:
-    """Count the trainable parameters of a model."""
+    """Return the number of trainable parameters of a model."""
     return sum(variable.shape.num_elements() for variable in model.trainable_variables)
 
 
 def _environment() -> dict:
-    """Return the command, package versions, devices and machine of this process."""
+    """Return this process's command line, package versions, devices and machine, and the current time."""
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""Resumption of an interrupted run from its newest undamaged checkpoint."""
+"""Resumption of an interrupted training run from its newest undamaged checkpoint."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Start:
-    """Position at which training begins, and the checkpoint to restore there.
+    """Epoch and step at which training starts or resumes, with the checkpoint to restore.
 
     Attributes:
         epoch: the first epoch to train, counted from 0.
@@ -29,7 +29,7 @@ class Start:
     checkpoint: Checkpoint | None = None
 
     def restore(self, model: keras.Model) -> None:
-        """Restore the weights of a model, the state of its optimizer, and the random generators."""
+        """Restore model weights, optimizer state and random generators from the checkpoint, if there is one."""
         if self.checkpoint is not None:
             training_state.restore(model, self.checkpoint.arrays, "model")
             training_state.restore(model, self.checkpoint.arrays, "optimizer")
@@ -37,11 +37,11 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """Return the logs of the last step before the checkpoint, if it was written within an epoch."""
+        """Keras logs of the last step before the checkpoint, or an empty dictionary at the start of an epoch."""
         return self.checkpoint.state["logs"] if self.checkpoint is not None and self.step else {}
 
     def restore_metrics(self, model: keras.Model) -> None:
-        """Restore the metrics of a model if the checkpoint was written within an epoch.
+        """Restore a model's metrics if the checkpoint was written in the middle of an epoch.
 
         Call it after `fit` has reset them for the epoch.
         """
@@ -50,7 +50,7 @@ class Start:
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Return the configuration of an interrupted run, after checking that the command line does not change it.
+    """Return an interrupted run's configuration, or raise `UserError` if command-line flags contradict it.
 
     Args:
         run: the run's folder.
@@ -68,7 +68,7 @@ def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
 
 
 def find_start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int, *, chief: bool = True) -> Start:
-    """Find the newest checkpoint of a run, and remove what the run wrote after it.
+    """Find the checkpoint that a training run resumes from, and discard log lines and models written after it.
 
     Args:
         run: the run's folder, locked.
@@ -108,7 +108,7 @@ def find_start(run: RunDirectory, checkpoints: Checkpoints, config: Config, step
 
 
 def _reset_files(run, checkpoints, path, epoch):
-    """Remove what the run wrote after a checkpoint: a newer best model and the log lines of later epochs."""
+    """Reset a run's best model and log files to their state at a checkpoint."""
     checkpoints.restore_best_model(path, run.file(RunDirectory.best_model_file))
     for file in (RunDirectory.metrics_file, RunDirectory.agreement_file):
         if run.file(file).exists():
@@ -116,7 +116,7 @@ def _reset_files(run, checkpoints, path, epoch):
 
 
 def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
-    """Make the first steps of the next `fit` do nothing, so that training resumes within an epoch.
+    """Make the next `model.fit` skip its first steps, so that training resumes in the middle of an epoch.
 
     `fit` counts these steps and calls callbacks for them. The data must begin after them.
 
@@ -141,7 +141,7 @@ def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
 
 
 def _check_same_settings(values: dict, config: Config, place: str) -> None:
-    """Raise `UserError` if a setting differs from the run's configuration.
+    """Raise `UserError` if any given setting differs from the configuration of a training run.
 
     Args:
         values: setting -> value.

@@ -1,4 +1,4 @@
-"""Devices that a run trains on, one or several, and the batches that several devices share."""
+"""Choice of TensorFlow devices and distribution strategy for training, and batching for several devices."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from ..runs.run_directory import RunDirectory
 
 
 def prepare(config: Config) -> tf.distribute.Strategy | None:
-    """Set up TensorFlow's devices for a run and return the distribution strategy.
+    """Set up TensorFlow's devices for training and return the distribution strategy, or None for one device.
 
     Call it before anything else that makes TensorFlow create its devices.
 
@@ -53,7 +53,7 @@ def prepare(config: Config) -> tf.distribute.Strategy | None:
 
 
 def check_replica_settings(config: Config, replicas: int) -> None:
-    """Raise `UserError` if the configuration has a setting that several replicas cannot follow.
+    """Raise `UserError` if a configuration setting does not work with the number of replicas.
 
     Args:
         config: the run's configuration.
@@ -80,18 +80,24 @@ def check_replica_settings(config: Config, replicas: int) -> None:
 
 
 def is_chief() -> bool:
-    """Return True in the process that writes the run's files: the cluster's chief, or else its first worker."""
+    """Return whether this process is the chief of a TensorFlow cluster, or its first worker if it has no chief.
+
+    The chief alone writes the run's files.
+    """
     task = _cluster().get("task", {})
     return task.get("type") == "chief" or (task.get("index", 0) == 0 and "chief" not in _cluster().get("cluster", {}))
 
 
 def is_multi_worker(strategy: tf.distribute.Strategy | None) -> bool:
-    """Return True if several processes train the model, so that all must read and write its variables together."""
+    """Return whether a `tf.distribute` strategy trains one model in several processes.
+
+    All of these must read and write its variables together.
+    """
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
-    """Return True if the flag is set in any worker process.
+    """Return whether a flag is true in any of the worker processes that train a model.
 
     An all-reduce: every worker must call it, and all wait for the last one.
     """
@@ -102,7 +108,7 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 @contextmanager
 def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]:
-    """Run a block in the chief process first, and then in the other workers."""
+    """Run a `with` block in the chief process first, and then in the other worker processes."""
     if not chief:
         any_worker(strategy, False)  # waits for the chief
     yield
@@ -112,7 +118,7 @@ def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]
 
 @contextmanager
 def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirectory) -> Iterator[None]:
-    """Turn TensorFlow's error after the loss of a worker into a `UserError` that says how to resume the run."""
+    """Convert TensorFlow's error about a lost worker into a `UserError` that says how to resume training."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -126,7 +132,10 @@ def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirec
 
 
 def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Let several workers share a data set: each reads all of it and skips the elements of the others."""
+    """Return a `tf.data.Dataset` whose batches are divided among worker processes.
+
+    Each worker reads the whole data set and skips the elements of the others.
+    """
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return batches.with_options(options)
@@ -135,7 +144,7 @@ def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
 def validation_batches(
     dataset: Dataset, replicas: int, one_hot: int | None = None, report: Callable[[str], None] | None = None
 ) -> tf.data.Dataset:
-    """Return the validation images in batches, which have equal sizes if several replicas share them.
+    """Return a `tf.data.Dataset` of validation batches, of equal size if several replicas share them.
 
     Batches of equal sizes leave out the last few images.
 
@@ -190,7 +199,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
 
 
 def _devices(replicas: int | None) -> list[str]:
-    """List one device for each replica: GPUs, or parts of the CPU on a machine without GPUs."""
+    """Return one device name per replica: GPUs, or logical CPU devices on a machine without GPUs."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus:
         if (replicas or gpus) > gpus:

@@ -1,4 +1,4 @@
-"""Training state: variables of a model, of its optimizer and metrics, and the random generators."""
+"""Saving and restoring of training state: model, optimizer and metric variables, and random generators."""
 
 import random
 
@@ -11,7 +11,7 @@ from ..runs.errors import UserError
 
 
 def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
-    """Create the variables of the optimizer and the metrics, which Keras would create in the first step.
+    """Create a compiled model's optimizer and metric variables before the first training step.
 
     Args:
         model: a compiled functional model.
@@ -28,7 +28,7 @@ def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
 
 
 def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
-    """Copy all variables into arrays, in the groups "model", "optimizer" and "metrics".
+    """Return a model's variables as NumPy arrays, in the groups "model", "optimizer" and "metrics".
 
     Several workers must call it together.
     """
@@ -40,7 +40,7 @@ def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
 
 
 def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str) -> None:
-    """Assign saved arrays to one group of a model's variables.
+    """Assign saved arrays to one group of a model's variables: "model", "optimizer" or "metrics".
 
     Raises:
         UserError: the model has other variables.
@@ -57,7 +57,7 @@ def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str)
 
 
 def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) -> str | None:
-    """Return the path of the first variable whose array has a NaN or an infinity, or None."""
+    """Return the path of the first model or optimizer variable with a NaN or infinite value, or None."""
     groups = _variables(model)
     for group in ("model", "optimizer"):
         for variable, value in zip(groups[group], arrays[group], strict=True):
@@ -71,7 +71,7 @@ def _variables(model):
 
 
 def random_state() -> dict:
-    """Return the state of Python's and NumPy's random generators, ready for JSON.
+    """Return the state of Python's and NumPy's random generators as JSON values.
 
     Keras keeps the state of its generators in variables, and the order of the data follows from the seed.
     """

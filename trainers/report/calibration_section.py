@@ -1,4 +1,4 @@
-"""The report's section on calibration: accuracy against confidence, and the expected calibration error."""
+"""Training report section on calibration: accuracy as a function of confidence, and calibration error."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ _BAR_WIDTH = 0.92  # of a bin
 
 
 def calibration_section(record: RunRecord) -> Section:
-    """Return the section on how well the scores of the predicted classes serve as probabilities."""
+    """Return the report section on how well a classifier's scores serve as probabilities."""
     calibration = Calibration.from_scores(record.predictions.lengths, record.predictions.labels)
     return Section(
         "Calibration",
@@ -27,7 +27,7 @@ def calibration_section(record: RunRecord) -> Section:
 
 
 def draw_calibration(calibration: Calibration) -> str:
-    """Draw the accuracy and the number of images of each bin of confidence.
+    """Draw bar charts of the accuracy and the number of images in each confidence bin.
 
     Returns:
         PNG, base64.

@@ -1,4 +1,4 @@
-"""The report's sections on single classes: accuracy per class, confusion matrix, and the worst mistakes."""
+"""Training report sections on classes: accuracy per class, confusion matrix, and worst mistakes."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ _MAX_CLASSES = 40  # that are listed by name; of more, only the hardest are, and
 
 
 def class_accuracy_section(record: RunRecord) -> Section:
-    """Return the section on the accuracy of each class, or of the 40 hardest."""
+    """Return the report section with a table of accuracy per class, for at most the 40 hardest classes."""
     counts, accuracy = record.predictions.confusion(), record.predictions.per_class()
     order = np.argsort(np.nan_to_num(accuracy, nan=2.0), kind="stable")[:_MAX_CLASSES]  # classes without images last
     rows = [
@@ -29,7 +29,7 @@ def class_accuracy_section(record: RunRecord) -> Section:
 
 
 def confusion_section(record: RunRecord) -> Section:
-    """Return the section with the confusion matrix of the test images."""
+    """Return the report section with the confusion matrix of the test images."""
     picture = draw_confusion(record.predictions.confusion(), record.class_names)
     return Section(
         "Confusion matrix",
@@ -39,7 +39,7 @@ def confusion_section(record: RunRecord) -> Section:
 
 
 def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
-    """Draw a confusion matrix, with counts as text and the share of the true class as colour.
+    """Draw a confusion matrix with counts as text and shares of the true class as colours.
 
     Counts and class names are left out where there are more than 40 classes.
 
@@ -76,7 +76,10 @@ def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
 
 
 def mistakes_section(record: RunRecord) -> Section:
-    """Return the section with the mistakes whose predicted class leads the true class most in score."""
+    """Return the report section that shows the worst mistakes on test images.
+
+    These are the mistakes whose predicted class leads the true class most in score.
+    """
     predictions, names = record.predictions, record.class_names
     if not predictions.errors:
         return Section("Worst mistakes", texts=["There are none: every test image was classified correctly."])
@@ -98,7 +101,11 @@ def mistakes_section(record: RunRecord) -> Section:
 
 
 def _image_png(pixels: np.ndarray) -> str:
-    """Return an image (height, width, 1 or 3) uint8 as a base64 PNG of the same size in pixels."""
+    """Return a grey or RGB image as a base64 PNG of the same size in pixels.
+
+    Args:
+        pixels: (height, width, 1 or 3) uint8.
+    """
     rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
     buffer = io.BytesIO()
     imsave(buffer, rgb, format="png")

@@ -1,4 +1,4 @@
-"""Sections of the page that compares several runs: their results, and their class losses (Figure 4 of the paper)."""
+"""Sections of an HTML page that compares training runs by results and class losses (Figure 4 of the paper)."""
 
 from matplotlib.figure import Figure
 
@@ -8,12 +8,16 @@ from .run_record import RunRecord
 
 
 def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
-    """Return the sections of a comparison of runs, which are given by name."""
+    """Return the page sections that compare several training runs: a table of results and loss curves.
+
+    Args:
+        records: name of a run -> its record.
+    """
     return [_results_section(records), _losses_section(records)]
 
 
 def _results_section(records: dict[str, RunRecord]) -> Section:
-    """Return a table with one row of results for each run."""
+    """Return a page section with a table of results, one row per training run."""
     header = ("run", "test accuracy", "validation accuracy", "parameters", "training")
     rows = [
         (
@@ -29,7 +33,7 @@ def _results_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _losses_section(records: dict[str, RunRecord]) -> Section:
-    """Return the curves of the class loss of the runs that logged it."""
+    """Return a page section with the class loss curves of the training runs that logged this loss."""
     metrics = {
         _describe_run(name, record): record.metrics
         for name, record in records.items()
@@ -43,7 +47,10 @@ def _losses_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _describe_run(name: str, record: RunRecord) -> str:
-    """Return the run's name with its network, routing and feedback, the settings in which runs usually differ."""
+    """Return a training run's name followed by its network, routing and feedback settings.
+
+    Runs usually differ in these settings.
+    """
     config = record.config["config"]
     values = [config[key] for key in ("model", "routing", "feedback") if config.get(key) not in (None, "none")]
     words = ["+".join(value) if isinstance(value, list) else value for value in values]
@@ -51,7 +58,7 @@ def _describe_run(name: str, record: RunRecord) -> str:
 
 
 def _draw_losses(metrics: dict[str, list[dict]]) -> str:
-    """Draw the class loss of several runs over the epochs, in training and in validation, as a base64 PNG.
+    """Draw the training and validation class loss of several runs over the epochs, as a base64 PNG.
 
     Args:
         metrics: name of a run -> rows of its metrics.jsonl.
@@ -74,5 +81,5 @@ def _draw_losses(metrics: dict[str, list[dict]]) -> str:
 
 
 def _format_tick(value: float, position) -> str:
-    """Return the label of a tick on a logarithmic axis, such as "0.5", at 1, 2 and 5 times a power of 10 only."""
+    """Return a log-axis tick's label if its value is 1, 2 or 5 times a power of 10, otherwise an empty string."""
     return f"{value:g}" if f"{value:e}"[0] in "125" else ""

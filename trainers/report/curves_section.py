@@ -1,4 +1,4 @@
-"""The report's section on loss and accuracy over the epochs."""
+"""Training report section on loss and accuracy over the epochs."""
 
 from matplotlib.figure import Figure
 
@@ -8,13 +8,13 @@ from .run_record import RunRecord
 
 
 def curves_section(record: RunRecord) -> Section:
-    """Return the section with the curves of loss and accuracy."""
+    """Return the report section with curves of loss and accuracy over the epochs."""
     picture = _draw_curves(record.metrics, record.summary["best_epoch"])
     return Section("Loss and accuracy", pictures=[Picture(picture, "Loss and accuracy against the epoch")])
 
 
 def _draw_curves(metrics: list[dict], best_epoch: int) -> str:
-    """Draw loss and accuracy in training and validation, with a line at the best epoch, as a base64 PNG."""
+    """Draw training and validation curves of loss and accuracy, with the best epoch marked, as a base64 PNG."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in metrics]
     marker = epoch_marker(epochs)

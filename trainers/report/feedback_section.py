@@ -1,4 +1,4 @@
-"""The report's section on the feedback agreement units, which warns of a collapsed extractor."""
+"""Training report section on feedback agreement units (regularisers) and collapsed feature extractors."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,7 +14,10 @@ _SMALLEST_DIVERGENCE = 1e-12  # keeps the ratio of divergences finite
 
 
 def feedback_section(record: RunRecord) -> Section | None:
-    """Return the section on the divergences of the feedback units, or None for a network without units."""
+    """Return the report section on feedback agreement units, or None for a network without such units.
+
+    It shows the units' divergences.
+    """
     units = [key.removesuffix(_RAW_DIVERGENCE) for key in record.metrics[0] if key.endswith(_RAW_DIVERGENCE)]
     if not units:
         return None
@@ -29,7 +32,7 @@ def feedback_section(record: RunRecord) -> Section | None:
 
 
 def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
-    """Return a warning if the extractor of a unit collapsed at some epoch."""
+    """Return a warning if the feature extractor of a feedback unit collapsed during training, otherwise None."""
     ratios = _divergence_ratios(metrics, unit)
     collapse_epochs = [row["epoch"] for row, ratio in zip(metrics, ratios, strict=True) if ratio < COLLAPSE_RATIO]
     if not collapse_epochs:
@@ -42,12 +45,16 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return each epoch's divergence of the extracted features as a share of that of the raw features."""
+    """Return the ratio of a feedback unit's divergence on extracted features to that on raw features, per epoch."""
     return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
 
 
 def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
-    """Draw divergence, share of the raw divergence, and spread of each unit over the epochs, as a base64 PNG."""
+    """Draw each feedback unit's divergence, divergence ratio and feature spread over the epochs.
+
+    Returns:
+        PNG, base64.
+    """
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     divergence, share, spread = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in metrics]

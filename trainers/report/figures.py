@@ -1,4 +1,4 @@
-"""Helpers for the pictures of reports: colours, the style of axes, and PNG output without a display."""
+"""Matplotlib helpers for report pictures: colours, axis styles, and PNG output without a display."""
 
 import base64
 import io
@@ -11,25 +11,25 @@ _FEW_EPOCHS = 10  # below this number each epoch is marked by a dot
 
 
 def style_axes(axes):
-    """Draw a light grid and remove the upper and the right border of a plot."""
+    """Draw a light grid in a plot and remove its upper and right borders."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def style_epoch_axes(axes):
-    """Style a plot against the epoch, with whole numbers at its x axis."""
+    """Style a plot whose x axis is the epoch, with whole numbers as tick labels."""
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     style_axes(axes)
 
 
 def epoch_marker(epochs: list) -> str | None:
-    """Return the marker of a curve over epochs, which is a dot for few epochs and None for many."""
+    """Return the matplotlib marker for a curve over epochs: "o" for fewer than ten epochs, otherwise None."""
     return "o" if len(epochs) < _FEW_EPOCHS else None
 
 
 def show_literally(legend):
-    """Show the labels of a legend literally, where matplotlib would read dollar signs as mathematics."""
+    """Make a matplotlib legend show dollar signs literally instead of as mathematics."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 

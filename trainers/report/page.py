@@ -1,4 +1,7 @@
-"""HTML pages made of sections, which need no script and no network."""
+"""Rendering of HTML pages from sections of text, tables and pictures.
+
+The pages need no script and no network.
+"""
 
 import base64
 import hashlib
@@ -12,7 +15,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Picture:
-    """A base64 PNG with its alternative text and its caption."""
+    """A picture for an HTML page: base64 PNG, alternative text and caption."""
 
     png: str
     alt: str
@@ -21,7 +24,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a page: a heading, paragraphs, a table and pictures, each of which may be empty.
+    """A section of an HTML page: heading, paragraphs, table and pictures, each of which may be empty.
 
     Attributes:
         title: the heading.
@@ -39,7 +42,7 @@ class Section:
 
 
 def render_page(title: str, sections: list[Section]) -> str:
-    """Render a page of sections as HTML.
+    """Render a title and a list of sections as an HTML page.
 
     All text is escaped, since names and settings come from the user, and the page's content security policy forbids
     scripts and network access.

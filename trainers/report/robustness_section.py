@@ -1,4 +1,4 @@
-"""The report's section on accuracy under rotation, shift and adversarial attack."""
+"""Training report section on accuracy under rotation, shift and adversarial attack."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,7 +10,10 @@ from .run_record import RunRecord
 
 
 def robustness_section(record: RunRecord) -> Section | None:
-    """Return the section on accuracy under disturbances, or None if `encapnet evaluate` did not measure it."""
+    """Return the report section on accuracy under image perturbations, or None if it was not measured.
+
+    `encapnet evaluate` measures it.
+    """
     if not record.robustness:
         return None
     return Section(
@@ -24,7 +27,7 @@ def robustness_section(record: RunRecord) -> Section | None:
 
 
 def _draw_accuracies(curves: dict) -> str:
-    """Draw one plot for each disturbance with one line for each run, as a base64 PNG.
+    """Draw one accuracy plot per image perturbation, with one line per run, as a base64 PNG.
 
     Args:
         curves: name of a disturbance -> name of a run -> accuracies.

@@ -1,4 +1,4 @@
-"""The files of a finished run that its report is made from, read into memory."""
+"""Contents of a finished training run's files, from which its HTML report is made."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from ..runs.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Contents of a finished run's files.
+    """Contents of a finished training run's files: configuration, metrics, summary, predictions and more.
 
     Attributes:
         config: contents of config.json: the configuration and the circumstances of the run.
@@ -29,7 +29,9 @@ class RunRecord:
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
-        """Read the files of a run, except summary.json, whose contents are given because it is written last.
+        """Read a training run's files, except summary.json, whose contents the caller passes in.
+
+        summary.json is written last.
 
         Raises:
             UserError: one is missing or damaged.
@@ -47,5 +49,5 @@ class RunRecord:
 
     @property
     def class_names(self) -> list[str]:
-        """Names of the classes, in the order of the labels."""
+        """Names of the classes, in the order of the integer labels."""
         return self.summary["class_names"]

@@ -1,4 +1,4 @@
-"""The report of one run, report.html, and the list of its sections."""
+"""HTML report on one training run, and the list of the report's sections."""
 
 from ..runs.run_directory import RunDirectory
 from .agreement_section import agreement_section
@@ -27,7 +27,7 @@ SECTIONS = (
 
 
 def write_report(run: RunDirectory, summary: dict):
-    """Write a run's report.html from the other files in its folder.
+    """Write a training run's report.html from the other files in the run's folder.
 
     Args:
         run: the run's folder, with config.json, metrics.jsonl and predictions.npz.
@@ -41,6 +41,6 @@ def write_report(run: RunDirectory, summary: dict):
 
 
 def render_report(title: str, record: RunRecord) -> str:
-    """Render the report of a run as HTML."""
+    """Render the report on a training run as HTML."""
     sections = [make_section(record) for make_section in SECTIONS]
     return render_page(title, [section for section in sections if section is not None])

@@ -1,11 +1,11 @@
-"""The report's tables of results and of settings."""
+"""Training report sections with tables of results and of settings."""
 
 from .page import Section
 from .run_record import RunRecord
 
 
 def result_section(record: RunRecord) -> Section:
-    """Return the section on a run's accuracy, size and training time."""
+    """Return the report section on a run's accuracy, number of parameters and training time."""
     summary = record.summary
     rows = [
         (
@@ -30,13 +30,13 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return the row of the top-5 accuracy, or no row for data of up to five classes."""
+    """Return a list with the table row of top-5 accuracy, or an empty list for at most five classes."""
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
 
 
 def settings_section(record: RunRecord) -> Section:
-    """Return the section on a run's configuration, command and versions."""
+    """Return the report section on a run's configuration, command line and package versions."""
     circumstances = {key: value for key, value in record.config.items() if key != "config"}
     values = {**record.config["config"], **circumstances}
     return Section("Settings", table=[(key, _as_text(value)) for key, value in values.items() if value is not None])

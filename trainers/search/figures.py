@@ -1,4 +1,4 @@
-"""Figures of a search: its objective over two settings, over one setting, and over the trials in their order."""
+"""Plots of a hyper-parameter search: objective as a function of hyper-parameters, and trial by trial."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ _LABELS = {
 
 
 def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str) -> str:
-    """Draw each trial at its values of two settings, coloured by the objective.
+    """Draw a scatter plot of search trials over two hyper-parameters, coloured by the objective.
 
     Args:
         x: the setting on the horizontal axis.
@@ -57,7 +57,7 @@ def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obje
 
 
 def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str, points: int) -> str:
-    """Draw the mean objective in each cell of a grid over two settings.
+    """Draw a heat map of the mean objective of search trials over a grid of two hyper-parameters.
 
     Args:
         x: the setting on the horizontal axis.
@@ -100,7 +100,9 @@ def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obj
 
 
 def objective_over_setting(axis: Axis, completed: list[dict], failed: list[dict], objective: str) -> str:
-    """Draw the objective of each trial against one setting, with failed trials as crosses at the bottom.
+    """Draw each search trial's objective as a function of one hyper-parameter, and mark failed trials.
+
+    Failed trials are crosses at the bottom.
 
     Args:
         axis: the setting.
@@ -123,7 +125,7 @@ def objective_over_setting(axis: Axis, completed: list[dict], failed: list[dict]
 
 
 def objective_over_trials(completed: list[dict], objective: str) -> str:
-    """Draw the objective of each trial in the order of their numbers, and the best value so far.
+    """Draw each search trial's objective in order of trial number, with the best value so far.
 
     Args:
         completed: records of completed trials.
@@ -147,7 +149,7 @@ def objective_over_trials(completed: list[dict], objective: str) -> str:
 
 
 def _figure(width, height):
-    """Return a new figure and its axes, without the upper and the right spine."""
+    """Return a new matplotlib figure and its axes, without upper and right borders."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
@@ -163,7 +165,7 @@ def _colour_map(objective) -> str:
 
 
 def _with_settings(records, *axes) -> list[dict]:
-    """Return the records of trials that have a value for every axis.
+    """Return the trial records that have a value for each of the given hyper-parameters.
 
     A trial that failed early may lack some.
     """
@@ -171,7 +173,7 @@ def _with_settings(records, *axes) -> list[dict]:
 
 
 def _set_scale(axes, axis, direction):
-    """Label a figure's axis with the name of a setting.
+    """Set the label and scale of a plot's x or y axis for one hyper-parameter.
 
     Use a logarithmic scale if the search does.
     """

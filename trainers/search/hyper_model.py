@@ -16,7 +16,9 @@ from .space import DEFAULT, Space
 
 
 class EncapNetHyperModel(keras_tuner.HyperModel):
-    """A network with feedback units whose settings any KerasTuner tuner can search, on the user's own arrays.
+    """A KerasTuner `HyperModel` of a capsule network with feedback units, for search on the user's own arrays.
+
+    Any KerasTuner tuner can search its settings.
 
     Images have pixels from 0 to 255, which the network's first layer rescales, and labels are integers.
 
@@ -66,7 +68,7 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         self._callbacks = []
 
     def configured(self, hp) -> Config:
-        """Return the configuration of a trial.
+        """Return the training configuration of a KerasTuner trial.
 
         Args:
             hp: KerasTuner's `HyperParameters`; the searched settings are declared on it.
@@ -74,15 +76,15 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         return self.space.configured(self.config, self.space.declare(hp, self.grid_points))
 
     def build(self, hp):
-        """Build and compile the network of a trial."""
+        """Build and compile the network of a KerasTuner trial."""
         return self._build_and_compile(self.configured(hp))
 
     def _build_and_compile(self, config):
-        """Build and compile the network of a configuration, and keep the callbacks that `fit` needs."""
+        """Build and compile the network of a training configuration, and store the callbacks that it needs."""
         model = network.build(config, self.input_shape, self.classes)
         self._callbacks = network.compile_model(model, config, self.steps_per_epoch or 1, self.mixed_labels)
         return model
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
-        """Call `model.fit` with the callbacks of loss and optimizer, and one that stops when the loss becomes NaN."""
+        """Call `model.fit` with extra callbacks for the loss, the optimizer and detection of a NaN loss."""
         return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)

@@ -1,4 +1,4 @@
-"""Results of a search: its leaderboard, its best configuration, its report, and errors that sum up its failures."""
+"""Results of a hyper-parameter search: leaderboard, best configuration, HTML report and failure summary."""
 
 import csv
 import io
@@ -19,7 +19,9 @@ _COLUMNS = (
 
 
 def write(plan: Plan, folder: AtomicFolder) -> list[dict]:
-    """Write leaderboard.csv, best.json and report.html from the records of a search's trials.
+    """Write the leaderboard, best configuration and HTML report of a hyper-parameter search.
+
+    The files are leaderboard.csv, best.json and report.html.
 
     Args:
         plan: the search's plan.
@@ -54,7 +56,7 @@ def _csv(records, names) -> str:
 
 
 def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: int) -> None:
-    """Raise `UserError` if no trial completed, a trial failed, or a run of the best configuration failed.
+    """Raise `UserError` if a search had failed trials, no completed trial, or failed runs of its best configuration.
 
     Args:
         records: the records of all trials.

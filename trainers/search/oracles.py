@@ -1,4 +1,4 @@
-"""KerasTuner oracles with crash-safe files, from which an interrupted search resumes.
+"""KerasTuner oracles that write crash-safe files, from which an interrupted search can resume.
 
 This is the only file that uses private names of KerasTuner; tests check each of them.
 """
@@ -22,7 +22,7 @@ _UNLIMITED_FAILURES = 1 << 31
 
 
 class _CrashSafeOracle(keras_tuner.Oracle):
-    """Mixin for KerasTuner's oracles that writes files atomically and resumes from incomplete ones.
+    """Mixin for KerasTuner oracles that writes files atomically and can resume when some files are missing.
 
     KerasTuner itself writes files in place, so a killed search can leave half a file. It names a new trial by the
     number of trials, so that a lost trial makes it overwrite another. It loses a trial that was started and not yet
@@ -44,16 +44,22 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         AtomicFolder(self._get_trial_dir(trial.trial_id)).write_json(TRIAL_FILE, trial.get_state())
 
     def get_trial_path(self, trial_id: str) -> str:
-        """Return the folder of a trial."""
+        """Return the path of a KerasTuner trial's folder."""
         return self._get_trial_dir(trial_id)
 
     def get_state(self):
-        """Return the oracle's state, with the values of every trial, so that a lost trial file can be restored."""
+        """Return the oracle's state as a dictionary, including the hyper-parameter values of every trial.
+
+        A lost trial file can be restored from these values.
+        """
         values = {trial_id: trial.hyperparameters.values for trial_id, trial in self.trials.items()}
         return {**super().get_state(), "values": values}
 
     def reload(self):
-        """Resume a search from its files: keep trials that ended, and queue every other trial under its old name."""
+        """Resume a search from its files, keeping ended trials and queueing all others again.
+
+        A queued trial keeps its name.
+        """
         folder = AtomicFolder(self._project_dir)
         load_trial = keras_tuner.engine.trial.Trial.load
         trials = [load_trial(str(path)) for path in sorted(folder.path.glob(f"{TRIALS}/{TRIAL_FILE}"))]
@@ -71,20 +77,20 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         self._rebuild_queues()
 
     def _fill_gaps(self):
-        """Add a replacement for every trial number that is missing below the highest one."""
+        """Add a replacement trial for every missing trial number below the highest number."""
         for number in range(max(map(int, self.trials), default=-1)):
             if not any(int(trial_id) == number for trial_id in self.trials):
                 trial_id = str(number).zfill(len(next(iter(self.trials))))
                 self.trials[trial_id] = self._replacement_trial(trial_id, None)
 
     def _replacement_trial(self, trial_id, values):
-        """Return a replacement for a trial whose file is lost, with random values where its own are unknown."""
+        """Return a replacement for a trial whose file is lost, with random hyper-parameters if its own are unknown."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = values or self._random_values() or {}
         return keras_tuner.engine.trial.Trial(hyperparameters, trial_id)
 
     def _rebuild_queues(self):
-        """Rebuild the retry queue and the lists of started and ended trials from the status of each trial."""
+        """Rebuild the oracle's retry queue and lists of started and ended trials from each trial's status."""
         order = sorted(self.trials, key=int)
         unfinished = [trial_id for trial_id in order if self.trials[trial_id].status not in ("COMPLETED", "FAILED")]
         for trial_id in unfinished:
@@ -100,7 +106,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
             self._record_values(self.trials[trial_id])
 
     def create_trial(self, tuner_id):
-        """Return the next trial for a worker, with status IDLE instead of STOPPED while another trial is running.
+        """Return a worker's next trial, with status IDLE instead of STOPPED while another trial is running.
 
         Should the worker of that trial die, another worker must be left to run it again.
         """
@@ -112,7 +118,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return trial
 
     def end_trial(self, trial):
-        """End a trial, keeping the hyper-parameter values that the chief drew for it.
+        """Mark a trial as ended, keeping the hyper-parameter values that the chief process chose for it.
 
         The worker's copy may have lost digits when it was sent.
         """
@@ -124,14 +130,14 @@ class _CrashSafeOracle(keras_tuner.Oracle):
 
 
 class _Random(_CrashSafeOracle, keras_tuner.oracles.RandomSearchOracle):
-    """Random search with crash-safe files."""
+    """KerasTuner oracle for random search with crash-safe files."""
 
 
 class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle):
-    """Bayesian optimisation with crash-safe files."""
+    """KerasTuner oracle for Bayesian optimisation with crash-safe files."""
 
     def populate_space(self, trial_id):
-        """Draw a trial's values from the Gaussian process, or at random if the process cannot be fitted.
+        """Choose a trial's hyper-parameters by a Gaussian process, or at random if the process cannot be fitted.
 
         KerasTuner would raise an error instead, and never release its lock.
         """
@@ -142,16 +148,18 @@ class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle
 
 
 class _Hyperband(_CrashSafeOracle, keras_tuner.oracles.HyperbandOracle):
-    """Hyperband with crash-safe files."""
+    """KerasTuner oracle for Hyperband with crash-safe files."""
 
 
 class _Grid(_CrashSafeOracle, keras_tuner.oracles.GridSearchOracle):
-    """Grid search with crash-safe files."""
+    """KerasTuner oracle for grid search with crash-safe files."""
 
     _ordered_ids: Any  # KerasTuner's linked list of trials in the order of their combinations
 
     def _rebuild_queues(self):
-        """Rebuild the queues, and the order of the grid's combinations, which KerasTuner does not save.
+        """Rebuild the oracle's trial queues and the order of the grid's combinations.
+
+        KerasTuner does not save this order.
 
         Without that order, a resumed grid search stops at once.
         """
@@ -180,7 +188,7 @@ def create_oracle(
     epochs: int,
     seed: int,
 ) -> keras_tuner.Oracle:
-    """Create the oracle of a search, which draws the values of its trials.
+    """Create a KerasTuner oracle, which chooses the hyper-parameter values of each trial.
 
     Args:
         tuner: one of `plan.TUNERS`.
@@ -206,7 +214,9 @@ def create_oracle(
 
 
 def serve(oracle: keras_tuner.Oracle, address: str) -> tuple[grpc.Server, int]:
-    """Start a gRPC server that answers workers' requests for an oracle, as KerasTuner's chief does.
+    """Start a gRPC server through which worker processes query a KerasTuner oracle.
+
+    KerasTuner's chief starts such a server, too.
 
     Args:
         oracle: the oracle.

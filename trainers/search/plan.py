@@ -1,4 +1,4 @@
-"""The plan of a search, kept in its folder so that a resumed search needs no flags."""
+"""Settings of a hyper-parameter search, saved in a folder so that the search can resume without flags."""
 
 import time
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _EPOCHS_DIVISOR = 8  # a trial trains an eighth of the recipe's epochs
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of a search.
+    """Settings of a hyper-parameter search: base configuration, search space, tuner, objective, number of trials.
 
     Attributes:
         config: the settings that are not searched; `config.epochs` is the length of a trial.
@@ -40,18 +40,18 @@ class Plan:
 
     @property
     def points(self) -> int | None:
-        """Number of values taken from a range, or None where ranges are continuous."""
+        """Number of values that a grid search takes from each range, or None for other kinds of search."""
         return self.grid_points if self.tuner == "grid" else None
 
     def to_json(self) -> dict:
         return {**self.__dict__, "config": self.config.to_json(), "space": self.space.to_json()}
 
     def write(self, folder: AtomicFolder) -> None:
-        """Write the plan into the folder of its search."""
+        """Write the search settings to a JSON file in the search's folder."""
         folder.write_json(PLAN_FILE, self.to_json())
 
     def create_folder(self, out: Path) -> AtomicFolder:
-        """Create the folder of a new search, with the plan in it.
+        """Create the folder of a new hyper-parameter search, and write the search settings to it.
 
         Raises:
             UserError: the folder exists, cannot be made, or its name is refused.
@@ -64,7 +64,7 @@ class Plan:
 
     @classmethod
     def read(cls, folder: AtomicFolder) -> "Plan":
-        """Read the plan of a search from its folder.
+        """Read the settings of a hyper-parameter search from its folder.
 
         Raises:
             UserError: the plan is missing or damaged.
@@ -81,7 +81,7 @@ class Plan:
 
     @classmethod
     def wait_for(cls, folder: AtomicFolder, seconds: float) -> "Plan":
-        """Read the plan of a search, waiting for the chief to write it.
+        """Wait until the chief process has written the search settings, and read them.
 
         Raises:
             UserError: no plan appeared within `seconds`, or it is damaged.
@@ -98,7 +98,7 @@ class Plan:
         return cls.read(folder)
 
     def check_same(self, other: "Plan") -> None:
-        """Raise `UserError` if another plan differs from this one in more than the number of trials.
+        """Raise `UserError` if two searches differ in a setting other than the number of trials.
 
         Raises:
             UserError: the plans differ; the message names the settings.
@@ -120,7 +120,7 @@ def new_plan(
     objective: str | None = None,
     grid_points: int | None = None,
 ) -> Plan:
-    """Return the plan of a new search, with a default for every argument that is None.
+    """Return the settings of a new hyper-parameter search, with a default for each argument that is None.
 
     Args:
         config: the settings that are not searched.
@@ -146,7 +146,9 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Return a configuration for short trials: fewer epochs, and feedback units where the recipe has none.
+    """Return a training configuration for short search trials, with fewer epochs and with feedback units.
+
+    Units are added only where the recipe has none.
 
     Args:
         config: the recipe's configuration.

@@ -1,4 +1,4 @@
-"""Files of a search's trials: reading their records, and checking which files are damaged."""
+"""Functions that read the result files of search trials and find damaged files."""
 
 import json
 import math
@@ -16,7 +16,7 @@ _ORACLE_KEYS = ("start_order", "end_order", "hyperparameters", "values", "seed_s
 
 
 def set_aside_damaged(out: Path) -> list[str]:
-    """Move damaged trials, and a damaged file of the oracle, into the folder "damaged".
+    """Move the damaged trial folders and oracle file of a search into its subfolder "damaged".
 
     A trial is intact if KerasTuner's trial.json can be read and, once the trial has ended, our record.json agrees with
     it. A completed trial also needs a log of all its epochs.
@@ -38,7 +38,7 @@ def set_aside_damaged(out: Path) -> list[str]:
 
 
 def _trial_damage(folder) -> str | None:
-    """Describe the damage to a trial's folder, or return None."""
+    """Return a description of the damage to a search trial's folder, or None if it is intact."""
     if damage := _json_damage(folder / TRIAL_FILE, _TRIAL_KEYS):
         return damage
     trial = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def _trial_damage(folder) -> str | None:
 
 
 def _log_damage(path, record) -> str | None:
-    """Describe the damage to the log of a completed trial, or return None."""
+    """Return a description of the damage to a completed trial's metrics log, or None if it is intact."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         complete = len(rows) == record["epochs"]
@@ -71,7 +71,7 @@ def _log_damage(path, record) -> str | None:
 
 
 def _json_damage(path, keys) -> str | None:
-    """Return why a JSON file cannot be used as an object with these keys, or None."""
+    """Return a message if a JSON file is missing, unreadable or lacks required keys, otherwise None."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -87,7 +87,7 @@ def _is_finite(value) -> bool:
 
 
 def read_records(out: Path, objective: str) -> list[dict]:
-    """Read the records of all trials, the best completed trial first, then those that failed or did not end.
+    """Return the records of all search trials: completed ones from best to worst, and then the others.
 
     Accuracy and loss break each other's ties; after them, the earlier trial comes first.
 
@@ -108,10 +108,13 @@ def read_records(out: Path, objective: str) -> list[dict]:
 
 
 def with_status(records: list[dict], status: str) -> list[dict]:
-    """Return the records with a status ("completed", "failed" or "running"), in their order."""
+    """Return the trial records that have a given status: "completed", "failed" or "running".
+
+    Their order stays.
+    """
     return [record for record in records if record["status"] == status]
 
 
 def describe_settings(settings: dict) -> str:
-    """Return settings as one line, such as "epsilon 0.1, cost cosine"."""
+    """Format hyper-parameter values as one line of text, such as "epsilon 0.1, cost cosine"."""
     return ", ".join(f"{name} {value}" for name, value in settings.items())

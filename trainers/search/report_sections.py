@@ -1,4 +1,4 @@
-"""Sections of a search's report: result, where the objective was good, leaderboard, failures, settings."""
+"""Sections of a hyper-parameter search's HTML report: result, plots, leaderboard, failures, settings."""
 
 from ..report.page import Picture, Section
 from . import figures
@@ -10,7 +10,7 @@ _OBJECTIVES = {"val_accuracy": "validation accuracy", "val_loss": "validation lo
 
 
 def search_sections(plan: Plan, records: list[dict], retrained: list[dict]) -> list[Section]:
-    """Return the sections of a search's report, without those that would be empty.
+    """Return the non-empty sections of a hyper-parameter search's HTML report.
 
     Args:
         plan: the search's plan.
@@ -49,7 +49,10 @@ def _result(plan, completed, failed, unfinished) -> Section:
 
 
 def _objective_over_settings(plan, completed, failed) -> Section | None:
-    """Return a section with a plot of the objective over the first one or two numeric settings."""
+    """Return a report section that plots the objective as a function of one or two numeric hyper-parameters.
+
+    These are the first numeric ones of the search.
+    """
     numeric = [axis for axis in plan.space.axes if axis.values is None or _all_numbers(axis.values)]
     if not completed or not numeric:
         return None
@@ -128,7 +131,7 @@ def _seeds(retrained) -> Section | None:
 
 
 def _settings(plan) -> Section:
-    """Return the searched ranges, followed by the settings that all trials share."""
+    """Return a report section with the searched ranges and the settings that all trials share."""
     ranges = {axis.name: _describe_range(axis) for axis in plan.space.axes}
     fixed = {name: value for name, value in plan.config.to_json().items() if name not in ranges and value is not None}
     rows = [(f"{name} (searched)", text) for name, text in ranges.items()]

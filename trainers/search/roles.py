@@ -1,4 +1,7 @@
-"""A process's role in a search, read from KerasTuner's environment variables, and the heartbeat files of workers."""
+"""Roles of processes in a hyper-parameter search (chief or worker), and heartbeat files of workers.
+
+KerasTuner's environment variables give the role of a process.
+"""
 
 import os
 import threading
@@ -19,7 +22,9 @@ EXIT_TO_RESTART = 75  # exit status of a worker that asks its supervisor for a n
 
 
 def role() -> str:
-    """Return this process's role in a search by its environment variables: "alone", "chief" or "worker".
+    """Return this process's role in a hyper-parameter search: "alone", "chief" or "worker".
+
+    KerasTuner's environment variables give it.
 
     Raises:
         UserError: some of KerasTuner's variables are set and others are missing.
@@ -34,7 +39,7 @@ def role() -> str:
 
 
 def heartbeat_file(out: Path, name: str | None = None) -> Path:
-    """Return the path of a worker's heartbeat file, which it touches while it makes progress.
+    """Return the path of a worker's heartbeat file, which the worker touches while it makes progress.
 
     Args:
         out: the search's folder.
@@ -44,7 +49,7 @@ def heartbeat_file(out: Path, name: str | None = None) -> Path:
 
 
 def seconds_since_heartbeat(file: Path, start: float) -> float:
-    """Return the seconds since a worker's last heartbeat, or since `start` if that is later.
+    """Return the seconds since a worker process gave its last heartbeat, or since `start` if that is later.
 
     Args:
         file: the worker's heartbeat file, which may not exist yet.
@@ -55,7 +60,7 @@ def seconds_since_heartbeat(file: Path, start: float) -> float:
 
 
 def exit_with_supervisor() -> bool:
-    """Start a thread in a worker that exits the process as soon as its supervisor is gone.
+    """Start a thread that ends this worker process as soon as its parent process has died.
 
     Otherwise KerasTuner's client would wait an hour for the answer of a chief that died.
 

@@ -1,4 +1,4 @@
-"""The two kinds of process in a search: a chief, which draws settings, and workers, which train the trials."""
+"""Processes of a hyper-parameter search: a chief, which chooses settings, and workers, which train trials."""
 
 import keras_tuner
 
@@ -13,7 +13,7 @@ from .tuner import SearchTuner, TrialModel
 
 
 def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_seconds: float) -> None:
-    """Run the remaining trials of a search, as its chief, until all have ended.
+    """Run a new or resumed hyper-parameter search as its chief process until all trials have ended.
 
     Args:
         plan: the search's plan.
@@ -43,7 +43,7 @@ def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_
 
 
 def work(plan: Plan, folder: AtomicFolder) -> None:
-    """Train the trials that the chief of a search hands out, until none is left.
+    """Train the trials that the chief process of a search hands out, until no trial is left.
 
     Args:
         plan: the search's plan.
@@ -81,7 +81,7 @@ def _create_tuner(plan, folder, **options) -> SearchTuner:
 
 
 def _hide_gpus():
-    """Hide the GPUs from a chief, which trains nothing, so that its workers get their whole memory."""
+    """Hide the GPUs from the chief process, which trains nothing, so that workers can use all GPU memory."""
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
@@ -97,7 +97,7 @@ def _headline(plan, oracle, folder) -> str:
 
 
 def _print_trial(trial, oracle, folder):
-    """Print a line with the settings and the result of a trial."""
+    """Print one line with the hyper-parameters and the result of a search trial."""
     record = AtomicFolder(folder.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
     result = f"failed: {record.get('reason')}"
     if trial.status == "COMPLETED":

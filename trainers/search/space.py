@@ -1,4 +1,4 @@
-"""The search space: settings of the configuration, each with a range or a list of values to try."""
+"""Search space: hyper-parameters, each with a range or a list of values to try."""
 
 import dataclasses
 import math
@@ -19,7 +19,7 @@ _LOGARITHMIC_FROM = 10  # ratio of a range's ends from which on it is sampled lo
 
 @dataclass(frozen=True)
 class Axis:
-    """One searched setting: a range from `low` to `high`, or a list of `values`.
+    """One hyper-parameter to search: a range from `low` to `high`, or a list of `values`.
 
     Attributes:
         name: the setting, or "depth", the number of type II layers in every module.
@@ -34,13 +34,16 @@ class Axis:
 
     @property
     def logarithmic(self) -> bool:
-        """True if the range is sampled logarithmically."""
+        """True if the range is sampled on a logarithmic scale."""
         if self.low is None or self.high is None or self.low <= 0:
             return False
         return self.high / self.low >= _LOGARITHMIC_FROM
 
     def grid(self, points: int) -> tuple:
-        """Return the listed values, or `points` values over the range, both ends included and duplicates left out."""
+        """Return the values for a grid search: `values`, or up to `points` values from `low` to `high`.
+
+        Both ends are included, and duplicates are left out.
+        """
         if self.values is not None:
             return self.values
         low, high = cast(float, self.low), cast(float, self.high)
@@ -53,7 +56,7 @@ class Axis:
         return tuple(dict.fromkeys(values))
 
     def declare(self, hp, points: int | None = None):
-        """Declare the axis on KerasTuner's `HyperParameters` and return its value there.
+        """Declare this hyper-parameter on KerasTuner's `HyperParameters` and return its value there.
 
         Args:
             hp: the hyper-parameters of a trial.
@@ -69,13 +72,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """The searched settings, one `Axis` each."""
+    """Search space: the hyper-parameters to search, as one `Axis` each."""
 
     axes: tuple[Axis, ...]
 
     @classmethod
     def of(cls, ranges: Mapping) -> "Space":
-        """Return the space of some settings with their ranges or values.
+        """Create a search space from a mapping of hyper-parameter names to ranges or lists of values.
 
         Args:
             ranges: name of a setting (or its alias "lambda", or "depth") -> (low, high), a list of values, or None for
@@ -92,7 +95,9 @@ class Space:
 
     @classmethod
     def parse(cls, text: str) -> "Space":
-        """Return the space that `--search` describes: "feedback_weight,epsilon=0.01:1,cost=cosine/euclidean".
+        """Parse a search space from text such as "feedback_weight,epsilon=0.01:1,cost=cosine/euclidean".
+
+        It is the value of the flag `--search`.
 
         Raises:
             UserError: the text is malformed, or names a setting that cannot be searched.
@@ -112,12 +117,12 @@ class Space:
         return cls.of(ranges)
 
     def to_json(self) -> dict:
-        """Return the axes as JSON types."""
+        """Return the search space as a dictionary of JSON values."""
         return {axis.name: [axis.low, axis.high, axis.values and list(axis.values)] for axis in self.axes}
 
     @classmethod
     def from_json(cls, ranges: dict) -> "Space":
-        """Return the space that `to_json` wrote."""
+        """Create a search space from the dictionary that `Space.to_json` returns."""
         return cls(
             tuple(
                 Axis(name, low, high, None if values is None else tuple(values))
@@ -127,16 +132,19 @@ class Space:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the axes."""
+        """Names of the hyper-parameters to search."""
         return tuple(axis.name for axis in self.axes)
 
     def declare(self, hp, points: int | None = None) -> dict:
-        """Declare every axis on KerasTuner's `HyperParameters` and return axis -> value, numbers to four digits."""
+        """Declare all hyper-parameters on KerasTuner's `HyperParameters` and return their values by name.
+
+        Numbers are rounded to four digits.
+        """
         values = {axis.name: axis.declare(hp, points) for axis in self.axes}
         return {name: _four_digits(value) if isinstance(value, float) else value for name, value in values.items()}
 
     def configured(self, base: Config, values: dict) -> Config:
-        """Return a configuration with the searched settings at some values.
+        """Return a training configuration with given values for the searched hyper-parameters.
 
         Args:
             base: the settings that are not searched.
@@ -156,7 +164,7 @@ class Space:
         return override(base, overrides)
 
     def check(self, base: Config) -> None:
-        """Raise an error if a setting does not take a value of its axis, or if a trial would ignore a setting.
+        """Raise `UserError` if a searched value is invalid, or if a hyper-parameter would have no effect.
 
         Args:
             base: the settings that are not searched.
@@ -174,7 +182,7 @@ class Space:
             raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
-        """Return why some or all trials ignore the axis and what would help, or None if every trial uses it."""
+        """Return why some trials would ignore a hyper-parameter and what would help, or None if all use it."""
         setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
@@ -188,17 +196,23 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return the values of a setting in the trials: those of its axis, or the one of the base configuration."""
+        """Return all values of a setting in a search: the searched ones, or that of the base configuration."""
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 
 def _four_digits(value: float) -> float:
-    """Return a number rounded to four digits, so that a file shows exactly what a trial used."""
+    """Round a number to four significant digits.
+
+    A file then shows exactly the value that a trial used.
+    """
     return float(f"{value:.4g}")
 
 
 def _setting_of_axis(name: str) -> dataclasses.Field:
-    """Return the setting that an axis varies. The file of a plan may name one that this version does not know."""
+    """Return the configuration field that a searched hyper-parameter sets, or raise `UserError` if there is none.
+
+    The file of a plan may name a setting that this version does not know.
+    """
     setting = _find_setting(name)
     if setting is None:
         raise UserError(
@@ -208,7 +222,7 @@ def _setting_of_axis(name: str) -> dataclasses.Field:
 
 
 def _find_setting(name: str) -> dataclasses.Field | None:
-    """Return the setting that has this name, alias or axis, or None if there is none."""
+    """Return the configuration field with a given name or search alias, or None if there is none."""
     for setting in settings():
         search = setting.metadata["search"]
         if name in (setting.name, search.alias, search.per_module):
@@ -271,7 +285,7 @@ def _number(text, part):
 
 
 def _value(text):
-    """Return text as a whole number, a number, a switch or a word, whichever fits first."""
+    """Parse text as an integer, float or boolean, or return it unchanged."""
     for kind in (int, float):
         try:
             return kind(text)

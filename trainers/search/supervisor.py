@@ -1,4 +1,6 @@
-"""The chief of a search: starts worker processes and replaces those that die, or serves workers on other machines.
+"""Chief process of a hyper-parameter search, which starts workers and replaces those that die.
+
+Instead of starting workers, it can serve workers on other machines.
 
 A worker is a process of its own that asks the chief for trials. A worker that exits early, or whose heartbeat stops, is
 replaced, and its trial is run again once; the second time the trial counts as failed.
@@ -33,7 +35,7 @@ _MAX_DEATHS = 4  # of one worker in a row, while no trial of the search ends
 
 
 class _Worker:
-    """A worker process of a search on this machine, with its log and its heartbeat file."""
+    """A local worker process of a hyper-parameter search, with its log file and heartbeat file."""
 
     def __init__(self, name: str, out: Path, *, port: int, workers: int):
         self.name, self.out, self.deaths, self.finished = name, out, 0, False
@@ -70,7 +72,7 @@ class _Worker:
 
 
 def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, silent_seconds: float) -> None:
-    """Run a search with worker processes on this machine, until no trial is left.
+    """Run a hyper-parameter search with worker processes on this machine until no trial is left.
 
     Args:
         oracle: the search's oracle.
@@ -104,7 +106,7 @@ def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, si
 
 
 def _check_worker(worker, oracle, silent_seconds):
-    """Restart a worker that exited or has no heartbeat, and requeue its trial."""
+    """Restart a worker process that exited or has no heartbeat, and requeue its trial."""
     exit_status = worker.process.poll()
     if exit_status is None:
         if worker.silent_seconds() < silent_seconds:
@@ -126,7 +128,7 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Put the trial of a dead worker back into the queue, or mark it as failed if it was put back before.
+    """Put a dead worker's trial back into the queue, or mark the trial as failed if this happened before.
 
     Args:
         oracle: the search's oracle.
@@ -150,7 +152,7 @@ def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
 
 
 def serve_remote_workers(oracle: keras_tuner.Oracle, out: Path, silent_seconds: float) -> None:
-    """Hand out the trials of a search to workers on other machines, until no trial is left.
+    """Hand out the trials of a hyper-parameter search to workers on other machines until no trial is left.
 
     Args:
         oracle: the search's oracle.

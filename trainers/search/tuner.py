@@ -1,4 +1,7 @@
-"""Trials of a search: each trains as `encapnet train` does, and its folder keeps settings, log and result."""
+"""KerasTuner hypermodel and tuner whose trials train like the command `encapnet train`.
+
+The folder of each trial keeps settings, log and result.
+"""
 
 import math
 import time
@@ -31,7 +34,9 @@ _IDLE_SECONDS = 0.5  # between two requests of an idle worker; KerasTuner would 
 
 
 class TrialModel(EncapNetHyperModel):
-    """A KerasTuner hypermodel whose trials train as `encapnet train` does, on one of its data sets.
+    """A KerasTuner hypermodel whose trials train like the command `encapnet train`.
+
+    They train on one of that command's data sets.
 
     Args:
         dataset: the `Dataset`; its test images stay unused.
@@ -53,7 +58,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Enter a trial: in this context, `build` and `fit` use the yielded configuration.
+        """Yield a trial's configuration, which `build` and `fit` use inside the `with` block.
 
         Args:
             hp: the trial's `HyperParameters`.
@@ -65,7 +70,7 @@ class TrialModel(EncapNetHyperModel):
             self._trial_config = None
 
     def _config_for(self, hp) -> Config:
-        """Return the configuration of the entered trial or, if there is none, the one that the values make."""
+        """Return the current trial's configuration, or make one from hyper-parameter values outside a trial."""
         return self._trial_config or self.configured(hp)  # KerasTuner builds a network before the first trial, too
 
     def configured(self, hp) -> Config:
@@ -74,7 +79,7 @@ class TrialModel(EncapNetHyperModel):
         return replace(config, epochs=hp.values.get(_HYPERBAND_EPOCHS, config.epochs))
 
     def _steps(self, config) -> int:
-        """Return the number of training steps in an epoch."""
+        """Return the number of training steps per epoch."""
         images = len(self.dataset.train)
         if images < config.batch_size:
             raise UserError(
@@ -83,19 +88,19 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set, loaded again if the trial's augmentation enlarges images to another size."""
+        """Return the data set, reloaded if a trial's augmentation needs images enlarged to another size."""
         enlarged_alike = ENLARGE[config.augment[0]] == self.dataset.views.enlarge
         return self.dataset if enlarged_alike else data.load(config)
 
     def build(self, hp):
-        """Build and compile the network of a trial, with the seed that all trials share."""
+        """Build and compile a search trial's network, with the random seed that all trials share."""
         config = self._config_for(hp)
         self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
         keras.utils.set_random_seed(self.config.seed)
         return self._build_and_compile(config)
 
     def fit(self, hp, model, run: RunDirectory, callbacks=()):  # type: ignore[override]  # the data are the data set's
-        """Train the network of a trial.
+        """Train the network of a hyper-parameter search trial.
 
         Args:
             hp: the trial's `HyperParameters`.
@@ -125,7 +130,9 @@ class TrialModel(EncapNetHyperModel):
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """A KerasTuner tuner for a `TrialModel` that records results and failures and touches a heartbeat file.
+    """A KerasTuner tuner that records each trial's result or failure and touches a heartbeat file.
+
+    Its hypermodel is a `TrialModel`.
 
     A trial that fails is recorded with its traceback and not retried; a trial whose worker died is.
 
@@ -142,7 +149,7 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(**options)
 
     def save(self):
-        """Save the oracle, if it lives in this process and not in the chief's."""
+        """Save the KerasTuner oracle's state if the oracle is in this process and not in the chief process."""
         # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
@@ -168,13 +175,13 @@ class SearchTuner(keras_tuner.Tuner):
         self._beat()
 
     def _beat(self):
-        """Touch the heartbeat file, at most once a second."""
+        """Touch the worker's heartbeat file at most once a second."""
         if self._heartbeat is not None and time.monotonic() - self._last_heartbeat > 1:
             self._last_heartbeat = time.monotonic()
             self._heartbeat.touch()
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial):
-        """Train a trial and write its record.
+        """Train the network of one search trial, and write the result or failure to the trial's folder.
 
         Raises:
             keras_tuner.errors.FailedTrialError: anything went wrong; the record has the traceback.
@@ -209,7 +216,10 @@ class SearchTuner(keras_tuner.Tuner):
 
 
 def _best_epoch(history, objective) -> dict:
-    """Return number, accuracy and loss of the best epoch, where accuracy and loss break each other's ties."""
+    """Return the number, validation accuracy and validation loss of the best epoch of a training history.
+
+    Accuracy and loss break each other's ties.
+    """
     epochs = list(zip(history["val_accuracy"], history["val_loss"], strict=True))
     for number, (accuracy, loss) in enumerate(epochs, start=1):
         if not (math.isfinite(accuracy) and math.isfinite(loss)):
