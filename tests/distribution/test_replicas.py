@@ -59,6 +59,7 @@ def difference(one, other):
     return of_weights, of_logs
 
 
+@pytest.mark.ci
 def test_two_replicas_equal_one_device_in_float64(two_replicas):
     expected, permuted = one_device("attached", "float64", shuffles=(0, 1))
     assert max(difference(two_replicas["attached:float64:sync"], expected)) < 1e-9
@@ -91,6 +92,7 @@ def test_in_float32_the_difference_is_rounding(tmp_path):
         assert 0 < ours < 4 * yardstick
 
 
+@pytest.mark.ci
 def test_without_sync_the_mean_of_the_replicas_losses_is_logged_and_optimised(two_replicas):
     final, logs = two_replicas["attached:float64:shares"]
     set_precision("float64")

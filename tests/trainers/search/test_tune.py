@@ -168,6 +168,7 @@ class TestResults:
         assert "1,0,completed" in (tmp_path / "s/leaderboard.csv").read_text()
 
 
+@pytest.mark.ci
 def test_the_hypermodel_in_kerastuners_own_tuner(tmp_path):
     """On the user's own arrays, by KerasTuner's search; the trial that cannot be built fails alone."""
     config = resolve("digits", {**SMALL, "feedback": "half", "extractor": "none", "schedule": "constant"})
