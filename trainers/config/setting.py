@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from ..runs.errors import UserError
 
-FEEDBACK_PLACEMENTS = ("half", "same", "two")
+FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with which a network has feedback units
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,25 @@ def setting(
         choices: the allowed values.
         least: lower bound.
         most: upper bound.
-        network: whether it is an argument of the network's builder, by its own name. It is passed unless it is None,
-            and choosing another network resets it to None.
-        unit_argument: the argument of `layers.FeedbackAgreement` that it is passed as. The value "none" is passed as
-            None.
-        used_with: other setting -> the values of it with which this setting has an effect. A setting of the feedback
-            units needs units without saying so.
+        network: whether it is passed to the network's builder, as the argument of the same name. It is passed unless it
+            is None, and choosing another network resets it to None.
+        unit_argument: name of the argument of `layers.FeedbackAgreement` that it is passed as. The value "none" is
+            passed as None.
+        used_with: {other setting: its values for which this setting has an effect}. With `unit_argument`, a value of
+            `feedback` other than "none" is required automatically.
         search: how a search may vary it.
     """
     if unit_argument is not None:
         used_with = {"feedback": FEEDBACK_PLACEMENTS, **(used_with or {})}
     metadata = {
-        **{"help": help, "choices": choices, "least": least, "most": most},
-        **{"network": network, "unit_argument": unit_argument, "used_with": used_with or {}, "search": search},
+        "help": help,
+        "choices": choices,
+        "least": least,
+        "most": most,
+        "network": network,
+        "unit_argument": unit_argument,
+        "used_with": used_with or {},
+        "search": search,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -34,7 +34,7 @@ from .strategy import (
     worker_failure_as_user_error,
 )
 
-_PROBE_IMAGES = 128  # validation images on which extractors and the agreement of capsules are measured
+_LOGGED_IMAGES = 128  # validation images on which extractors and the agreement of capsules are measured
 
 
 def train(
@@ -76,7 +76,7 @@ def train(
     with strategy.scope() if strategy else nullcontext():
         model = network.build(config, dataset.image_shape, len(dataset.class_names))
     if not chief:  # a worker that takes part in the steps and writes nothing
-        run = resume or RunDirectory("RUN")  # a name for messages: only the chief knows the folder of a new run
+        run = resume or RunDirectory("RUN")  # a placeholder in messages: only the chief knows the folder of a new run
         _fit(model, config, dataset, run, steps=steps, resumed=bool(resume), chief=False, callbacks=callbacks)
         return None
     run = resume or RunDirectory.create(config.recipe, run_dir)
@@ -117,7 +117,7 @@ def _fit(
         callbacks: the caller's callbacks.
 
     Returns:
-        The callback that saved the best model, and the training time in seconds, that before a resume included.
+        The callback that saved the best model, and the training time in seconds, including the time before a resume.
 
     Raises:
         UserError: a checkpoint does not fit or cannot be written, the loss became NaN, SIGTERM arrived, or another
@@ -125,7 +125,7 @@ def _fit(
     """
     strategy = model.distribute_strategy
     augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
-    one_hot = len(dataset.class_names) if augmentation.mixes else None
+    one_hot_classes = len(dataset.class_names) if augmentation.mixes else None  # None: integer labels
 
     # 1. Where training begins.
     checkpoints, start = Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints), Start()
@@ -133,33 +133,32 @@ def _fit(
         with chief_first(strategy, chief):  # the chief renames damaged checkpoints, and the others must not see them
             start = find_start(run, checkpoints, config, steps, chief=chief)
 
-    # 2. The model, with the state of that moment.
+    # 2. The model, with the state of the checkpoint.
     with strategy.scope():
         schedules = network.compile_model(model, config, steps, augmentation.mixes)
     if is_multi_worker(strategy):
         patch_multi_worker_training(model)
-    training_state.build(model, (one_hot,) if one_hot else ())
+    training_state.build(model, (one_hot_classes,) if one_hot_classes else ())  # the shape of one label
     start.restore(model)
     best = BestModel(run, start.checkpoint.state["best"] if start.checkpoint else None)
     if start.epoch == config.epochs:  # training was complete when the run was interrupted
         return best, start.seconds
-    skip_steps(model, start.step, start.logs)
+    skip_steps(model, start.step, start.logs)  # so that `fit` counts the epoch's earlier steps, which are not repeated
 
-    # 3. The data after that moment.
+    # 3. The data, from the first step that has not been made.
     def batches_from(first_step):
         return shard_for_workers(
             training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation, first_step)
         )
 
-    report = (lambda line: print(line, flush=True)) if chief else None
-    validation = validation_batches(dataset, strategy.num_replicas_in_sync, one_hot, report)
+    print_line = (lambda line: print(line, flush=True)) if chief else None
+    validation = validation_batches(dataset, strategy.num_replicas_in_sync, one_hot_classes, print_line)
 
     # 4. The epochs.
     watch = NonFiniteWatch(None if is_multi_worker(strategy) else Diagnosis(checkpoints, batches_from, steps))
-    corrupt_images_named = data.corrupt_image_as_user_error(
-        dataset.train, dataset.validation
-    )  # they are read during training
-    with StopSignal() as stop, worker_failure_as_user_error(strategy, run), corrupt_images_named:
+    # Images are decoded during training, so a corrupt one may appear only now.
+    corrupt_images_as_errors = data.corrupt_image_as_user_error(dataset.train, dataset.validation)
+    with StopSignal() as stop, worker_failure_as_user_error(strategy, run), corrupt_images_as_errors:
         writer = CheckpointWriter(
             run=run,
             checkpoints=checkpoints,
@@ -189,8 +188,8 @@ def _fit(
 
 def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.callbacks.Callback]:
     """Return the Keras callbacks that save the best model and write metrics and TensorBoard files."""
-    probe = dataset.validation.take(range(min(_PROBE_IMAGES, len(dataset.validation))))
-    ((images, labels),) = evaluation_batches(probe, _PROBE_IMAGES, dataset.views.test).as_numpy_iterator()
+    logged = dataset.validation.take(range(min(_LOGGED_IMAGES, len(dataset.validation))))
+    ((images, labels),) = evaluation_batches(logged, _LOGGED_IMAGES, dataset.views.test).as_numpy_iterator()
     ((samples, _),) = batches_from(0).take(1)
     folder = run.file("tensorboard")
     return [
