@@ -19,9 +19,7 @@ HOW = {
 }
 
 
-@pytest.mark.parametrize(
-    "how", [pytest.param(how, marks=[pytest.mark.ci] if how in ("eager", "two_steps_a_call") else []) for how in HOW]
-)
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.ci] if how != "graph" else []) for how in HOW])
 def test_logs_weights_and_schedule(how):
     """One compiled model: the metric is logged in training only, its values are right, and a new weight acts at once.
 

@@ -106,6 +106,7 @@ def test_mixed_precision(precision):
     assert changed
 
 
+@pytest.mark.ci
 def test_xla_compiles_the_whole_step_or_not():
     assert compiled(jit_compile="false").jit_compile is False
     model = compiled(jit_compile="true")
