@@ -1,10 +1,10 @@
-"""Checks of arguments, with errors that say what was expected and what was received."""
+"""Validation of function arguments, with errors that state the expected and the received value."""
 
 import numbers
 
 
 def whole_number(name: str, value, least: int = 1) -> int:
-    """Return `value` as an int, or raise a ValueError if it is no integer of at least `least`.
+    """Return `value` as an int if it is an integer of at least `least`, else raise ValueError.
 
     Args:
         name: the argument's name, for the error.
@@ -17,7 +17,7 @@ def whole_number(name: str, value, least: int = 1) -> int:
 
 
 def odd_int(name: str, value) -> int:
-    """Return `value` as an int, or raise a ValueError if it is no positive odd integer.
+    """Return `value` as an int if it is a positive odd integer, else raise ValueError.
 
     Symmetric padding needs odd kernels.
     """
@@ -27,7 +27,7 @@ def odd_int(name: str, value) -> int:
 
 
 def one_of(name: str, value, choices) -> str:
-    """Return `value`, or raise a ValueError that lists the strings `choices` if it is none of them."""
+    """Return `value` if it is one of `choices`, else raise a ValueError that lists the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}.")
     return value

@@ -1,4 +1,4 @@
-"""Import of weights from the paper's released reference implementation (PyTorch)."""
+"""Import of PyTorch weights from the EncapNet paper's released implementation."""
 
 import re
 
@@ -13,7 +13,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 def load_official_state_dict(layer_or_model, state_dict):
-    """Load a PyTorch state dict of the paper's released implementation into a layer or an EncapNet.
+    """Load a PyTorch state dict of the paper's released implementation into a Keras layer or an EncapNet.
 
     Args:
         layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D`, `DynamicRouting`, `EMRouting`,
@@ -62,12 +62,11 @@ def load_official_state_dict(layer_or_model, state_dict):
 
 
 def _abridged(names):
-    """Return the first names of a list and the number of the others."""
     return (", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")) or "none"
 
 
 def _to_keras(array, layer):
-    """Convert an array from PyTorch's layout to that of a layer's variable.
+    """Convert a weight array from PyTorch's layout to the layout of a Keras layer.
 
     Convolution kernels go from (out, in, height, width) to (height, width, in, out). Vectors and the capFC's matrices
     keep their layout.
@@ -80,7 +79,7 @@ def _to_keras(array, layer):
 
 
 def _transposed_to_keras(array, groups):
-    """Convert the kernel of a grouped transposed convolution from PyTorch's layout.
+    """Convert the kernel of a grouped transposed convolution from PyTorch's layout to this package's layout.
 
     It goes from (in, out / groups, height, width) to (height, width, in / groups, out), flipped in height and width.
     """
@@ -90,7 +89,7 @@ def _transposed_to_keras(array, groups):
 
 
 def _mapping_to_keras(array, kernel_shape):
-    """Convert the mapping of a routing layer from PyTorch's layout.
+    """Convert the kernel or bias of a capsule routing layer from PyTorch's layout to this package's layout.
 
     The kernel goes from (inputs * outputs * dim, input_dim, 1, 1) to (inputs, input_dim, outputs, dim), the bias from
     (inputs * outputs * dim,) to (inputs, outputs, dim).
@@ -102,7 +101,7 @@ def _mapping_to_keras(array, kernel_shape):
 
 
 def _targets(target):
-    """Return a dictionary from the release's names to (variable, layer that owns it)."""
+    """Return a dictionary that maps PyTorch weight names to Keras variables and the layers that own them."""
     if isinstance(target, layers.CapConv2D) and not target.shortcut_convolution:
         return _cap_conv(target, "block.0.", "block.1.") if target.post_activation else _cap_conv(target, "", None)
     if isinstance(target, layers.CapConvModule):
@@ -129,7 +128,7 @@ def _targets(target):
 
 
 def _foreign(target):
-    """Return the error for an object that is no counterpart of a module of the release."""
+    """Return the ValueError for an object that has no counterpart in the paper's released implementation."""
     return ValueError(
         "The released implementation has no counterpart of this object. Expected a CapConv2D without a shortcut of its "
         "own, CapConvModule, CapFC, GroupedConv2D, DynamicRouting, EMRouting, "

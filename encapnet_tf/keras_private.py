@@ -1,6 +1,7 @@
-"""Fixes of Keras 3.15 for training on several replicas: the one file that uses Keras's private names.
+"""Workarounds for faults of Keras 3.15 in training on several replicas.
 
-Each fix has a test in tests/distribution/test_keras_private.py that shows the fault without it.
+They use private names of Keras, which no other file does. Each has a test in tests/distribution/test_keras_private.py
+that shows the fault without it.
 """
 
 import sys
@@ -13,7 +14,7 @@ _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread
 
 
 class PerReplicaLosses:
-    """Mixin that keeps the losses of a layer's `add_loss` separately for each replica.
+    """Layer mixin that keeps the losses from `add_loss` separate for each replica.
 
     Put it before `keras.Layer`.
 
@@ -34,7 +35,7 @@ class PerReplicaLosses:
 
 
 def patch_multi_worker_training(model):
-    """Make `fit` and `evaluate` of a model work under `tf.distribute.MultiWorkerMirroredStrategy`.
+    """Patch a Keras model so that `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
     Keras builds the model from the mean of the workers' batches, which the strategy refuses, and averages the scalar
     logs of a step over axis 0, which they lack. Here the model is built from one worker's batch, and logs are averaged

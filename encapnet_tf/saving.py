@@ -1,4 +1,4 @@
-"""Loading of saved models that use this package's classes."""
+"""Loading of saved Keras models that contain layers of this package."""
 
 import os
 import zipfile
@@ -7,7 +7,7 @@ import keras
 
 
 def load_model(path, custom_objects=None, compile=True):
-    """Load a `.keras` file that may use this package's classes.
+    """Load a saved Keras model (`.keras` file) that may contain layers of this package.
 
     Keras finds a saved class only after its import. Importing this package registers all its classes, so a call of this
     function is enough. Keras's safe mode stays on: a file with pickled Python code (a Lambda layer) is refused.

@@ -1,4 +1,4 @@
-"""Small CNN that ends in capsule layers, compared with the same CNN that ends in a dense layer.
+"""Example of a small CNN that ends in capsule layers, compared with one that ends in a dense layer.
 
     python examples/capsules_in_your_own_cnn.py
 
@@ -16,7 +16,7 @@ import encapnet_tf as en
 
 
 def stem(inputs):
-    """Return the feature map of the layers that both networks begin with."""
+    """Apply the first layers, which both compared networks share: convolution, batch normalisation and ReLU."""
     x = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(inputs)
     x = keras.layers.BatchNormalization()(x)
     return keras.layers.ReLU()(x)
@@ -32,7 +32,7 @@ def plain_model():
 
 
 def capsule_model():
-    """Build the CNN with capsule layers.
+    """Build and compile a small CNN that ends in capsule layers.
 
     The 32 channels of the stem are read as 16 capsules of 2 components; no reshape is needed.
     """

@@ -1,4 +1,4 @@
-"""EncapNet trained on Keras's JAX backend.
+"""Example of training an EncapNet on Keras's JAX backend.
 
     pip install jax
     python examples/capsules_on_jax.py

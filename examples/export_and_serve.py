@@ -1,4 +1,4 @@
-"""Export of a trained model, and predictions with its SavedModel as TF Serving makes them.
+"""Example of exporting a trained model and predicting with its SavedModel as TF Serving does.
 
     python examples/export_and_serve.py
 

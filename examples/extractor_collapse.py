@@ -1,4 +1,4 @@
-"""Experiment: when does the extractor of a feedback agreement unit collapse?
+"""Experiment that shows when the feature extractor of a feedback agreement unit collapses.
 
 Trains a small EncapNet with two units in each module on scikit-learn's digits, once for each `extractor_objective`.
 Plots two measurements of `CollapseWatch` on held-out images, each relative to the raw features: the divergence of the
@@ -23,7 +23,10 @@ HELD_OUT = 128  # images for CollapseWatch
 
 
 def train(objective, epochs, seed=0):
-    """Train one network and return its history and the units that collapsed (name -> epoch)."""
+    """Train an EncapNet and return its history and the feedback units whose extractors collapsed.
+
+    The units are a dictionary, name -> epoch.
+    """
     keras.utils.set_random_seed(seed)
     digits = load_digits()
     images, labels = digits.images[..., None] / 16, digits.target

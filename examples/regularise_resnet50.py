@@ -1,4 +1,6 @@
-"""ResNet50 trained with the feedback agreement regulariser, attached by layer names and removed before saving.
+"""Example of training ResNet50 with feedback agreement units, which are removed before saving.
+
+The units are attached by layer names.
 
     python examples/regularise_resnet50.py --weights=imagenet --images=FOLDER
 
@@ -21,7 +23,10 @@ PAIRS = [("conv3_block4_out", "conv2_block3_out"), ("conv4_block6_out", "conv3_b
 
 
 def enlarged_digits(size, count):
-    """Return images (count, size, size, 3), with pixels from 0 to 255, and their labels."""
+    """Return scikit-learn's digit images, enlarged to (count, size, size, 3), and their labels.
+
+    Pixels are from 0 to 255.
+    """
     digits = load_digits()
     images = digits.images[:count, ..., None].repeat(3, axis=-1) * (255 / 16)
     return np.asarray(keras.ops.image.resize(images.astype("float32"), (size, size))), digits.target[:count]

@@ -1,4 +1,4 @@
-"""Search of lambda and epsilon in Python, with a KerasTuner tuner and your own data.
+"""Example of a KerasTuner search for the feedback weight (lambda) and the Sinkhorn epsilon on your own data.
 
     python examples/search_lambda_and_epsilon.py
 

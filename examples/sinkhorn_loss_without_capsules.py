@@ -1,4 +1,4 @@
-"""Generator of points trained with the Sinkhorn loss, without capsules.
+"""Example of training a generator of 2-D points with the Sinkhorn loss, without capsules.
 
     python examples/sinkhorn_loss_without_capsules.py
 
@@ -17,7 +17,7 @@ BATCH = 256
 
 
 def two_moons(count, random):
-    """Return points (count, 2) on two interleaved half circles, with noise."""
+    """Sample noisy 2-D points (count, 2) on two interleaved half circles."""
     angle, side = random.uniform(0, np.pi, count), random.integers(0, 2, count)
     x = np.where(side, np.cos(angle), 1 - np.cos(angle))
     y = np.where(side, np.sin(angle), 0.5 - np.sin(angle))

@@ -1,4 +1,1 @@
-"""Keras layers and metrics that the public layers and the networks are built from.
-
-Not public themselves.
-"""
+"""Internal Keras layers and metrics, the building blocks of the public layers and networks."""

@@ -1,4 +1,4 @@
-"""Batch normalisation with the epsilon and momentum of the paper's release."""
+"""Batch normalisation layer with the epsilon and momentum of the EncapNet paper's released code."""
 
 import keras
 
@@ -7,10 +7,11 @@ from encapnet_tf.ops.activation.batch_norm import fused_kernels
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Keras batch normalisation with the release's epsilon (1e-5) and momentum (0.9), faster in training on a CPU.
+    """Batch normalisation with epsilon 1e-5 and momentum 0.9 that trains faster on a CPU than Keras's own layer.
 
-    TensorFlow's fused kernel replaces Keras's separate operations there, in half the time. Results, moving statistics
-    and configuration are those of `keras.layers.BatchNormalization`.
+    The two values are those of the paper's released code. On a CPU, TensorFlow's fused kernel replaces Keras's separate
+    operations in training, in half the time. Results, moving statistics and configuration are those of
+    `keras.layers.BatchNormalization`.
 
     Args:
         epsilon: small constant added to the variance.
@@ -36,13 +37,13 @@ class BatchNorm(keras.layers.BatchNormalization):
         return outputs
 
     def fused_kernels(self, inputs, training):
-        """Return the module of fused TensorFlow kernels if they can normalise `inputs` in this mode, else None."""
+        """Return the Python module of fused TensorFlow kernels if it supports this layer and its inputs, else None."""
         unsupported = self.synchronized or self.renorm or not (self.center and self.scale)
         supported = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.trainable and not unsupported
         return fused_kernels(inputs, training) if supported else None
 
     def update_moving_statistics(self, mean, variance):
-        """Move the moving mean and variance towards those of a batch.
+        """Update the moving mean and variance with the mean and variance of a batch.
 
         Args:
             mean, variance: (channels,), of the batch.

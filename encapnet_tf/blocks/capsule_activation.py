@@ -1,4 +1,4 @@
-"""The activation of capsule feature maps: batch normalisation, ReLU, squash."""
+"""Activation layer for capsule feature maps: batch normalisation, then ReLU, then squash."""
 
 import math
 
@@ -16,7 +16,7 @@ _RECOMPUTE_FROM_POSITIONS = 256
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleActivation(keras.layers.Layer):
-    """Batch normalisation, ReLU and squash of a capsule feature map.
+    """Layer that applies batch normalisation, ReLU and squash to a capsule feature map.
 
     It ends every branch of `CapConv2D` and the generators of feedback agreement units.
 

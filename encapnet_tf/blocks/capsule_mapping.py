@@ -1,4 +1,7 @@
-"""Base class of the iterative routing layers: the mapping of lower capsules to votes (section 2.1 of the paper)."""
+"""Base class of the iterative routing layers, which maps lower capsules to votes for higher capsules.
+
+See section 2.1 of the paper.
+"""
 
 import math
 
@@ -11,10 +14,11 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 class CapsuleMapping(keras.layers.Layer):
-    """Base class of `DynamicRouting` and `EMRouting`: one matrix for each pair of an input and an output capsule.
+    """Base layer of `DynamicRouting` and `EMRouting` that computes each input capsule's vote for each output capsule.
 
-    All positions of an input capsule share its matrices: the mapping is a 1x1 convolution grouped by capsule, with a
-    bias, to num_input_capsules * num_capsules * capsule_dim channels (Fig. 1b of the paper).
+    There is one matrix for each pair of an input and an output capsule. All positions of an input capsule share its
+    matrices: the mapping is a 1x1 convolution grouped by capsule, with a bias, to num_input_capsules * num_capsules *
+    capsule_dim channels (Fig. 1b of the paper).
 
     Args:
         num_capsules: output capsules.
@@ -59,7 +63,7 @@ class CapsuleMapping(keras.layers.Layer):
         self.bias = self.add_weight(shape=(shape[0], *shape[2:]), initializer=self.bias_initializer, name="bias")
 
     def _positions_and_input_dim(self, input_shape):
-        """Return the number of positions and of a capsule's components.
+        """Return the number of positions and the input capsule dimension for a given input shape.
 
         Raise ValueError for another kind of input.
         """
@@ -75,11 +79,11 @@ class CapsuleMapping(keras.layers.Layer):
         )
 
     def _initial_stddev(self) -> float:
-        """Return the standard deviation of the kernel's default initial values."""
+        """Return the standard deviation of the kernel's default normal initializer."""
         raise NotImplementedError
 
     def lower_capsules(self, inputs):
-        """Return the layer's input as (batch, num_input_capsules, positions, input_dim), in at least float32."""
+        """Reshape the input to capsules (batch, num_input_capsules, positions, input_dim) in float32 or float64."""
         if len(inputs.shape) == 4:
             inputs = ops.split_capsules(inputs, self.kernel.shape[1])
             inputs = K.transpose(inputs, (0, 3, 1, 2, 4))
@@ -87,7 +91,7 @@ class CapsuleMapping(keras.layers.Layer):
         return at_least_float32(K.reshape(inputs, shape))
 
     def mapped_capsules(self, inputs):
-        """Return the votes of the lower capsules for the higher ones, before routing.
+        """Compute each input capsule's vote for each output capsule, before routing.
 
         Args:
             inputs: as in `call`.

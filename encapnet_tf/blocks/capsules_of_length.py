@@ -1,4 +1,4 @@
-"""Capsules rescaled so that their lengths are given activations."""
+"""Layer that rescales capsules so that their lengths equal given activations."""
 
 import keras
 
@@ -7,7 +7,7 @@ from encapnet_tf import ops
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsulesOfLength(keras.layers.Layer):
-    """Layer that rescales each capsule to the length of its activation and keeps its direction.
+    """Layer that sets the length of each capsule to its activation and keeps its direction.
 
     It ends the EM-routed `models.CapNet`: EM routing computes capsules and activations apart, while losses and exports
     read the probability of a class from a capsule's length.

@@ -1,4 +1,4 @@
-"""Features that a feedback agreement unit compares: runs of its generator and extractor."""
+"""Extraction of the features that a feedback agreement unit compares."""
 
 import math
 
@@ -8,7 +8,10 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 def training_output(part, x):
-    """Return the output of a generator or extractor in training mode, without updating its moving statistics."""
+    """Run a layer in training mode without updating its moving statistics.
+
+    The layer is a generator or an extractor, or None, which returns `x`.
+    """
     if part is None:
         return x
     trainable = [variable.value for variable in part.trainable_variables]
@@ -17,7 +20,7 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Run an extractor in training mode with the gradients of its weights reversed in sign.
+    """Run a feature extractor in training mode and reverse the sign of its weight gradients.
 
     The gradient with respect to `x` keeps its sign, so a minimiser of the divergence trains the extractor to maximise
     the divergence and the rest of the network to minimise it.
@@ -38,11 +41,11 @@ def adversarial_features(extractor, x):
 
 
 def _reverse_gradient(x):
-    """Return the value of `x`, with the gradient of `-x`."""
+    """Return `x` unchanged but reverse the sign of its gradient."""
     return 2 * K.stop_gradient(x) - x
 
 
 def flatten_features(x):
-    """Reshape `x` to (batch, features), in at least float32."""
+    """Reshape a tensor to (batch, features) and cast half precision to float32."""
     features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1
     return at_least_float32(K.reshape(x, (K.shape(x)[0], features)))

@@ -1,4 +1,4 @@
-"""Extractor of a feedback agreement unit: reduces a layer's output to one feature vector a sample."""
+"""Extractor of a feedback agreement unit, which reduces a layer's output to one feature vector per sample."""
 
 import keras
 
@@ -12,11 +12,12 @@ _HALVED_FROM_SIZE = 8
 
 
 def feedback_extractor(shape, *, synchronized: bool, dtype):
-    """Build the extractor f of section 3.2 of the paper: two convolutions down to one channel.
+    """Build the feature extractor of a feedback agreement unit: two convolutions that end in one channel.
 
-    Each is 3x3 at stride 2 with batch normalisation and ReLU; the channels go to a quarter, then to 1. The stride is 1
-    if a side has fewer than 8 pixels (or tokens). On token sequences the convolutions are one-dimensional. Feature
-    vectors pass two dense layers, to a quarter and to a sixteenth of their size, but to at least 4.
+    It is f in section 3.2 of the paper. Each convolution is 3x3 at stride 2 with batch normalisation and ReLU; the
+    channels go to a quarter, then to 1. The stride is 1 if a side has fewer than 8 pixels (or tokens). On token
+    sequences the convolutions are one-dimensional. Feature vectors pass two dense layers, to a quarter and to a
+    sixteenth of their size, but to at least 4.
 
     Args:
         shape: shape of the lower layer's output, with the batch axis.

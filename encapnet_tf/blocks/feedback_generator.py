@@ -1,4 +1,4 @@
-"""Generator of a feedback agreement unit: maps a higher layer's output back to a lower layer's shape."""
+"""Generator of a feedback agreement unit, which maps a higher layer's output to the shape of a lower layer."""
 
 import keras
 
@@ -10,11 +10,12 @@ GENERATORS = ("capsule", "conv")
 
 
 def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: int, synchronized: bool, dtype):
-    """Build the generator g of section 3.2 of the paper, from the higher layer's shape to the lower layer's.
+    """Build the generator of a feedback agreement unit, which maps a higher layer's output to a lower layer's shape.
 
-    "capsule": 3x3 transposed convolution grouped by capsule, batch normalisation, ReLU, squash (a transposed capConv).
-    "conv": dense transposed convolution, batch normalisation, ReLU, for any channel counts. On token sequences the
-    convolution is one-dimensional, on feature vectors a dense layer takes its place.
+    It is g in section 3.2 of the paper. "capsule": 3x3 transposed convolution grouped by capsule, batch normalisation,
+    ReLU, squash (a transposed capConv). "conv": dense transposed convolution, batch normalisation, ReLU, for any
+    channel counts. On token sequences the convolution is one-dimensional, on feature vectors a dense layer takes its
+    place.
 
     Args:
         kind: "capsule" or "conv".
@@ -52,7 +53,10 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError unless the lower layer's sizes are the higher layer's, or twice those, or twice those less 1."""
+    """Raise ValueError if a feedback unit's generator cannot map the higher layer's shape to the lower layer's.
+
+    Each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
+    """
     received = f"Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}."
     if len(higher_shape) != len(lower_shape) or len(lower_shape) not in (2, 3, 4):
         raise ValueError(
@@ -71,7 +75,7 @@ def _check_shapes(higher_shape, lower_shape):
 
 
 def _token_convolution(filters, higher_tokens, lower_tokens, dtype):
-    """Build the 1-D convolution, transposed where the sequence doubles in length."""
+    """Build a 1-D convolution for token sequences, transposed if it must double the sequence length."""
     if higher_tokens == lower_tokens:
         return keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype)
     return keras.layers.Conv1DTranspose(

@@ -1,10 +1,13 @@
-"""Arguments `generator` and `extractor` of a feedback agreement unit: a name, None or a Keras layer."""
+"""Validation and serialisation of the arguments `generator` and `extractor` of `FeedbackAgreement`.
+
+Each is a name, None or a Keras layer.
+"""
 
 import keras
 
 
 def name_or_layer(argument: str, value, names):
-    """Return a generator or extractor argument after checking it, deserialised if it comes from a configuration.
+    """Validate the argument `generator` or `extractor` of `FeedbackAgreement` and deserialise a stored layer.
 
     Args:
         argument: name of the argument, for the error.
@@ -28,5 +31,5 @@ def name_or_layer(argument: str, value, names):
 
 
 def serialize_name_or_layer(value):
-    """Return a generator or extractor argument in the form that a layer's configuration stores."""
+    """Serialise the argument `generator` or `extractor` of `FeedbackAgreement` for the layer's configuration."""
     return keras.saving.serialize_keras_object(value) if isinstance(value, keras.Layer) else value

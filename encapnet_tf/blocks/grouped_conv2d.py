@@ -1,4 +1,4 @@
-"""Convolution in two dimensions with symmetric padding, grouped by capsule or dense."""
+"""Grouped 2-D convolution layer with one group per capsule and equal zero padding on all sides."""
 
 import keras
 
@@ -7,14 +7,14 @@ from encapnet_tf.arguments import odd_int, whole_number
 
 
 def _clone(initializer):
-    """Return a copy of an initializer, since one object gives equal values to all weights of one shape."""
+    """Return a copy of an initializer, since a shared one gives equal values to weights of equal shape."""
     initializer = keras.initializers.get(initializer)
     return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class GroupedConv2D(keras.layers.Layer):
-    """Convolution in two dimensions with symmetric padding and a bias, grouped by capsule or dense.
+    """Grouped 2-D convolution layer with a bias and one group per capsule (dense with `groups=1`).
 
     It pads `kernel_size // 2` zeros on each side at every stride, as the paper's release does (Keras's "same" padding
     differs at stride 2). Its grouped kernels train many times faster on a CPU than `keras.layers.Conv2D(groups=32)`.

@@ -1,4 +1,7 @@
-"""Convolution of each output capsule over the other input capsules: the aide branch of the paper's text."""
+"""Convolution layer in which output capsule j reads all input capsules except input capsule j.
+
+It is the aide branch as the paper's text describes it.
+"""
 
 import numpy as np
 from keras import ops as K
@@ -8,9 +11,10 @@ from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 
 
 class OtherCapsulesConv2D(GroupedConv2D):
-    """Dense convolution in which output capsule j reads every input capsule but j (the complement of N_j in Eq. 6).
+    """Convolution layer in which output capsule j reads all input capsules except input capsule j.
 
-    It is the aide branch of `CapConv2D(aide_excludes_own=True)`.
+    It is the aide branch of `CapConv2D(aide_excludes_own=True)`. The capsules that it reads are the complement of N_j
+    in Eq. 6 of the paper.
 
     Args:
         num_capsules: capsules at input and output. The kernel is dense, (kernel_size, kernel_size, channels, filters);

@@ -1,10 +1,10 @@
-"""Mean metric that models report in training only."""
+"""Running-mean metric that Keras logs in training only."""
 
 import keras
 
 
 class TrainingMean(keras.metrics.Mean):
-    """Running mean that a model reports while it trains.
+    """Running-mean metric that appears in the logs of training but not of evaluation.
 
     In evaluation the metric is absent from the logs, not 0.
 

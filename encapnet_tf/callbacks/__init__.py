@@ -1,4 +1,4 @@
-"""Callbacks for `model.fit`: schedules of the losses' parameters, and detection of extractor collapse."""
+"""Keras callbacks that schedule loss parameters and detect collapsed feature extractors."""
 
 from encapnet_tf.callbacks.collapse_watch import CollapseWatch
 from encapnet_tf.callbacks.feedback_weight_schedule import FeedbackWeightSchedule

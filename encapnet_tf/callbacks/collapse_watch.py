@@ -1,4 +1,4 @@
-"""Callback that detects the collapse of feedback agreement units' extractors."""
+"""Keras callback that detects when the extractor of a feedback agreement unit collapses to a constant."""
 
 import warnings
 
@@ -10,11 +10,12 @@ COLLAPSE_RATIO = 0.01
 
 
 class CollapseWatch(keras.callbacks.Callback):
-    """Callback that measures each feedback agreement unit after every epoch and warns when its extractor collapses.
+    """Callback that warns if the feature extractor of a feedback agreement unit collapses to a constant.
 
-    An extractor that is trained to minimise the divergence can make it vanish by mapping all samples to one point. The
-    divergence then no longer measures the agreement of the two layers. An extractor counts as collapsed when the
-    divergence of its features is below `ratio` times the divergence of the features before the extractor.
+    It measures each unit after every epoch. An extractor that is trained to minimise the divergence can make it vanish
+    by mapping all samples to one point. The divergence then no longer measures the agreement of the two layers. An
+    extractor counts as collapsed when the divergence of its features is below `ratio` times the divergence of the
+    features before the extractor.
 
     For each unit the epoch's logs get `<name>_divergence`, `<name>_raw_divergence`, `<name>_spread` and
     `<name>_raw_spread` (see `layers.FeedbackAgreement.diagnose`). Put this callback before those that read them.

@@ -1,4 +1,4 @@
-"""capConv, the paper's capsule layer: routing by convolutions in one pass."""
+"""Convolutional capsule layer (capConv) that replaces iterative routing with a single pass."""
 
 from functools import partial
 
@@ -19,7 +19,9 @@ COEFFICIENTS = ("own", "cross", "both")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapConv2D(keras.layers.Layer):
-    """Capsule layer that approximates routing in one pass, by a master and an aide branch (Eq. 6 of the paper).
+    """Convolutional capsule layer (capConv) that replaces iterative routing with a single pass (Eq. 6 of the paper).
+
+    It approximates routing by two branches, a master and an aide:
 
         s = m1 * master(u) + m2 * aide(u)    (+ shortcut)    -> BatchNorm -> ReLU -> squash
 
@@ -188,13 +190,16 @@ class CapConv2D(keras.layers.Layer):
         return outputs
 
     def _master_and_shortcut(self, inputs, training):
-        """Return the sum of master and shortcut, as one dense convolution with the sum of their kernels."""
+        """Compute the master branch plus the shortcut as one dense convolution with the sum of their kernels."""
         kernel = self.shortcut.kernel + block_diagonal_kernel(self.master.kernel, self.num_capsules)
         bias = self.shortcut.bias + self.master.bias
         return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
 
     def _interact(self, inputs, training):
-        """Return m1 * master + m2 * aide (Eq. 6), with one coefficient for all components of a capsule."""
+        """Return the weighted sum of the master and aide branches (Eq. 6 of the paper).
+
+        It is m1 * master + m2 * aide, with one coefficient for all components of a capsule.
+        """
         master = self.master_activation(self.master(inputs, training=training), training=training)
         aide = self.aide_activation(self.aide(inputs, training=training), training=training)
         capsules, training = self.num_capsules, bool(training)
@@ -247,15 +252,19 @@ class CapConv2D(keras.layers.Layer):
 
 
 def _weighted_sum(m1, m2, master, aide, capsule_dim):
-    """Return m1 * master + m2 * aide, with coefficients (batch, height, width, num_capsules)."""
+    """Return the sum of two branches, weighted by one coefficient per branch, capsule and position.
+
+    It is m1 * master + m2 * aide, with m1 and m2 of shape (batch, height, width, num_capsules).
+    """
     master, aide = ops.split_capsules(master, capsule_dim), ops.split_capsules(aide, capsule_dim)
     return ops.merge_capsules(m1[..., None] * master + m2[..., None] * aide)
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Return m1 * master + m2 * aide, for coefficients given as the shares that each branch contributes.
+    """Return the weighted sum of two branches, given each branch's contribution to the weights.
 
-    The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by side.
+    It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients. The shares are (batch, height,
+    width, 2 * num_capsules), with m1 and m2 of a capsule side by side.
     """
     coefficients = ops.split_capsules(from_master + from_aide, 2)
     m1, m2 = coefficients[..., 0] + m1_bias, coefficients[..., 1] + m2_bias

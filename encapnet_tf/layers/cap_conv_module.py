@@ -1,4 +1,4 @@
-"""Encapsulated module, the stage that EncapNets are stacked from."""
+"""Encapsulated module, a stack of convolutional capsule layers that forms one stage of an EncapNet."""
 
 import keras
 
@@ -10,10 +10,11 @@ SKIPS = ("both", "type1", "type2", "none")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapConvModule(keras.layers.Layer):
-    """Encapsulated module: a capConv that raises the capsule dimension, then `depth` capConvs under one skip (Fig. 3a).
+    """Encapsulated module: a stack of 1 + `depth` convolutional capsule layers (capConv) with skip connections.
 
-    The first layer (type I, kernel 3) has a dense 3x3 convolution as its shortcut. The others (type II, kernel 1) keep
-    the shape. The type I output is added in the LAST type II layer, before its BatchNorm-ReLU-squash.
+    It is the module of Fig. 3a of the paper. The first layer (type I, kernel 3) raises the capsule dimension and has a
+    dense 3x3 convolution as its shortcut. The `depth` others (type II, kernel 1) keep the shape. The type I output is
+    added in the LAST type II layer, before its BatchNorm-ReLU-squash.
 
     Args:
         capsule_dim: components of an output capsule.
@@ -100,7 +101,7 @@ class CapConvModule(keras.layers.Layer):
             layer.build(self.type1.compute_output_shape(input_shape))
 
     def connect(self, inputs, after_layer=lambda name, output: output):
-        """Call the module's layers one after another.
+        """Apply the layers of the encapsulated module one after another.
 
         `call` uses it, and so do the model builders, which lay the module's layers out flat in their own graph.
 

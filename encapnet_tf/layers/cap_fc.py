@@ -1,4 +1,4 @@
-"""The fully connected capsule layer (capFC) before an EncapNet's class scores."""
+"""Fully connected capsule layer (capFC), which outputs one capsule per class in an EncapNet."""
 
 import math
 
@@ -11,9 +11,10 @@ from encapnet_tf.arguments import whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapFC(keras.layers.Layer):
-    """Fully connected capsule layer: one matrix per capsule component, then squash (section 3.1 of the paper).
+    """Fully connected capsule layer (capFC) with one weight matrix per capsule component, followed by squash.
 
-    Component d of an output capsule is a weighted sum of component d of all input capsules. There is no bias.
+    See section 3.1 of the paper. Component d of an output capsule is a weighted sum of component d of all input
+    capsules. There is no bias.
 
     Args:
         num_capsules: output capsules (classes).
@@ -70,14 +71,14 @@ class CapFC(keras.layers.Layer):
         return ops.squash(K.einsum("bid,dio->bod", self._lower_capsules(inputs), self.kernel))
 
     def _lower_capsules(self, inputs):
-        """Return the input, a feature map or capsules, as (batch, capsules, capsule_dim)."""
+        """Reshape a feature map to capsules (batch, capsules, capsule_dim), and return capsules unchanged."""
         if len(inputs.shape) == 3:
             return inputs
         capsules = K.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))
         return K.reshape(capsules, (-1, self.kernel.shape[1], self.capsule_dim))
 
     def mapped_capsules(self, inputs):
-        """Return the votes of the lower capsules for the higher ones.
+        """Compute each input capsule's vote for each output capsule.
 
         `call` sums and squashes them.
 

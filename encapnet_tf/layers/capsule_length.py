@@ -1,4 +1,4 @@
-"""Capsule lengths, the class scores of a capsule network."""
+"""Layer that computes capsule lengths, the class scores of a capsule network."""
 
 import keras
 
@@ -7,7 +7,9 @@ from encapnet_tf import ops
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleLength(keras.layers.Layer):
-    """Layer that returns the length of each capsule, read as the probability that its class is present (section 2.2).
+    """Layer that returns the length of each capsule, interpreted as the probability that its class is present.
+
+    See section 2.2 of the paper.
 
     Call arguments:
         inputs: (batch, num_capsules, capsule_dim).

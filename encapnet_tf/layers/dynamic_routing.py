@@ -1,4 +1,7 @@
-"""Capsule layer with dynamic routing, the iterative routing that capConv is compared with."""
+"""Fully connected capsule layer with iterative dynamic routing.
+
+The paper compares capConv with it.
+"""
 
 import keras
 from keras import ops as K
@@ -11,7 +14,9 @@ from encapnet_tf.ops.routing.dynamic_routing import SOFTMAX_OVER
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class DynamicRouting(CapsuleMapping):
-    """Fully connected capsule layer with dynamic routing by agreement (Eq. 1 of the paper), as in CapNet.
+    """Fully connected capsule layer with dynamic routing by agreement (Eq. 1 of the paper).
+
+    `models.CapNet` uses it.
 
         c = softmax(b),    s_j = sum_i c_ij v_{j|i},    v_j = squash(s_j),    b_ij <- b_ij + v_{j|i} . v_j
 

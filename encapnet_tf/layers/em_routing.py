@@ -1,4 +1,7 @@
-"""Capsule layer with EM routing, the iterative routing that capConv is compared with."""
+"""Fully connected capsule layer with iterative expectation-maximisation (EM) routing.
+
+The paper compares capConv with it.
+"""
 
 import keras
 from keras import ops as K
@@ -9,10 +12,11 @@ from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class EMRouting(CapsuleMapping):
-    """Fully connected capsule layer with EM routing (Eqs. 2 and 3 of the paper), as in CapNet.
+    """Fully connected capsule layer with expectation-maximisation (EM) routing (Eqs. 2 and 3 of the paper).
 
-    Each higher capsule is a Gaussian fitted to the votes assigned to it. Its mean is the capsule, and its activation is
-    the higher, the closer together the votes lie. The votes are never all in memory at once: see `ops.em_routing`.
+    `models.CapNet(routing="em")` uses it. Each higher capsule is a Gaussian fitted to the votes assigned to it. Its
+    mean is the capsule, and its activation is the higher, the closer together the votes lie. The votes are never all in
+    memory at once: see `ops.em_routing`.
 
     Args:
         num_capsules: output capsules.
@@ -106,7 +110,7 @@ class EMRouting(CapsuleMapping):
         return K.cast(capsules, self.compute_dtype), K.cast(activations, self.compute_dtype)
 
     def _lower_activations(self, activations):
-        """Return the activations of the input capsules as (batch, num_input_capsules, positions)."""
+        """Reshape the activations of the input capsules to (batch, num_input_capsules, positions)."""
         shape = tuple(activations.shape[1:])
         if len(shape) == 3 and shape[2] == self.num_input_capsules and shape[0] * shape[1] == self._positions:
             activations = K.transpose(activations, (0, 3, 1, 2))

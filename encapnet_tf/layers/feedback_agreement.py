@@ -1,4 +1,4 @@
-"""Feedback agreement unit, the paper's regulariser, as a layer for any Keras model."""
+"""Feedback agreement unit, a regularisation layer for any Keras model."""
 
 import keras
 from keras import ops as K
@@ -21,7 +21,9 @@ OBJECTIVES = ("minimize", "adversarial", "frozen")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
-    """Regulariser: lower-layer features must be recoverable from the higher layer (section 3.2 of the paper).
+    """Regularisation layer that makes a lower layer's features recoverable from a higher layer's output.
+
+    It is the feedback agreement unit of section 3.2 of the paper.
 
         loss term = weight * divergence(f(g(z)), f(u))        (Eqs. 7 to 11)
 
@@ -124,7 +126,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Factor of the divergence in the loss (lambda).
+        """Weight (lambda) of the feedback divergence in the loss.
 
         Settable, also while a compiled model trains.
         """
@@ -188,7 +190,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return higher
 
     def agreement(self, higher, lower, training=False):
-        """Return the unweighted divergence of a batch.
+        """Compute the unweighted divergence between lower-layer features and their reconstruction for a batch.
 
         Args:
             higher, lower: the layers' outputs, as in `call`.
@@ -206,7 +208,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower):
-        """Return metrics that separate extractor collapse from genuine agreement.
+        """Return metrics that show whether a small divergence means agreement or a collapsed feature extractor.
 
         A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
         Batch normalisations use the batch's statistics, as in training. No weight or moving statistic changes.
@@ -232,7 +234,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return {name: float(value) for name, value in values.items()}
 
     def _divergence(self, reconstruction, lower, training=False):
-        """Return the divergence of two sets of features, each (batch, features)."""
+        """Compute the Sinkhorn or KL divergence between two feature matrices of shape (batch, features)."""
         if self.divergence == "kl":
             log_p, log_q = K.log_softmax(lower), K.log_softmax(reconstruction)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
@@ -250,7 +252,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         )
 
     def _features(self, x, training):
-        """Return the extracted features (batch, features) of the lower layer's output or of its reconstruction."""
+        """Extract features (batch, features) from the lower layer's output or from its reconstruction."""
         if self.extractor is None:
             return flatten_features(x)
         if training and self.extractor_objective == "adversarial":
@@ -282,7 +284,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
 
 def units_of(model):
-    """List the feedback agreement units of a model and of the models nested in it.
+    """Return all feedback agreement units of a model and of its nested models.
 
     Args:
         model: a Keras model.

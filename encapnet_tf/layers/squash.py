@@ -1,4 +1,4 @@
-"""Squash, the nonlinearity of capsules, as a layer for any network."""
+"""Layer that applies squash, the nonlinearity of capsules."""
 
 import keras
 
@@ -8,7 +8,9 @@ from encapnet_tf.arguments import whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class Squash(keras.layers.Layer):
-    """Layer that squashes each capsule to a length in [0, 1) (section 2.1 of the paper).
+    """Layer that scales each capsule to a length in [0, 1) and keeps its direction (squash).
+
+    See section 2.1 of the paper:
 
         v = |s|^2 / (1 + |s|^2) * s / |s|
 

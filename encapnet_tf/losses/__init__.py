@@ -1,4 +1,4 @@
-"""Losses on capsule lengths, and the Sinkhorn divergence as a loss."""
+"""Keras losses on capsule lengths, and a loss based on the Sinkhorn divergence."""
 
 from encapnet_tf.losses.class_loss import ClassLoss  # noqa: F401 (registers it)
 from encapnet_tf.losses.margin_loss import MarginLoss

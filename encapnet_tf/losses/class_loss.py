@@ -1,11 +1,13 @@
-"""Metric that logs a loss by itself, without the terms that layers add to it."""
+"""Metric that logs the classification loss without regularisation terms."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class ClassLoss(keras.metrics.MeanMetricWrapper):
-    """Mean of a classification loss as a metric, without the feedback units' terms that the total loss includes.
+    """Metric that averages the classification loss without the regularisation terms of the total loss.
+
+    The terms of feedback agreement units are among those left out.
 
     Args:
         loss: a Keras loss of labels and capsule lengths.

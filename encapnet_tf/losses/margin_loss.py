@@ -8,7 +8,9 @@ from encapnet_tf.losses.targets import class_targets
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class MarginLoss(keras.losses.Loss):
-    """Margin loss on capsule lengths, L_margin in section 3.2 of the paper.
+    """Margin loss on capsule lengths (section 3.2 of the paper).
+
+    The paper calls it L_margin.
 
         loss = sum over classes of    T * max(0, m+ - |v|)^2 + down_weight * (1 - T) * max(0, |v| - m-)^2
 

@@ -1,4 +1,4 @@
-"""Sinkhorn divergence as a Keras loss, for optimal transport in any model."""
+"""Keras loss that computes the Sinkhorn divergence between targets and predictions."""
 
 import keras
 from keras import ops as K
@@ -12,7 +12,7 @@ from encapnet_tf.ops.transport.sinkhorn_divergence import VALUES
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SinkhornLoss(keras.losses.Loss):
-    """Sinkhorn divergence between a batch of targets and a batch of predictions, as two sets of points.
+    """Sinkhorn divergence between a batch of targets and a batch of predictions, both treated as point sets.
 
         loss = 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true)        (Eq. 11 of the paper)
 

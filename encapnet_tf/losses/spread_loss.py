@@ -1,4 +1,4 @@
-"""Spread loss, the classification loss of EM-routed capsules."""
+"""Spread loss, a classification loss for capsule networks with EM routing."""
 
 import keras
 from keras import ops as K
@@ -8,7 +8,7 @@ from encapnet_tf.losses.targets import class_targets
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SpreadLoss(keras.losses.Loss):
-    """Spread loss on capsule lengths: penalises classes whose length comes within a margin of the true class's.
+    """Spread loss: the true class's capsule must be longer than every other capsule by a margin.
 
         loss = sum over the other classes i of    max(0, margin - (a_t - a_i))^2
 
@@ -42,7 +42,7 @@ class SpreadLoss(keras.losses.Loss):
 
     @property
     def margin(self) -> float:
-        """Current margin.
+        """Current margin of the spread loss.
 
         Settable, also while a compiled model trains.
         """

@@ -1,11 +1,11 @@
-"""Conversion of labels to one-hot targets, for losses on capsule lengths."""
+"""Conversion of class labels to one-hot targets for losses on capsule lengths."""
 
 import numpy as np
 from keras import ops as K
 
 
 def class_targets(y_true, lengths):
-    """Convert integer labels or one-hot rows to one-hot targets (batch, classes).
+    """Convert integer or one-hot labels to one-hot targets of shape (batch, classes).
 
     Args:
         y_true: integer labels of shape (batch,) or (batch, 1), or one-hot (or soft) rows of shape (batch, classes).
@@ -35,7 +35,7 @@ def class_targets(y_true, lengths):
 
 
 def _check_range(labels, classes):
-    """Raise ValueError if a label is no integer from 0 to classes - 1.
+    """Raise ValueError unless every label is an integer from 0 to `classes - 1`.
 
     Do nothing in a traced function.
     """

@@ -1,4 +1,4 @@
-"""Builders of EncapNet and of the networks that the paper compares it with, as functional Keras models."""
+"""Functions that build EncapNet and its comparison networks as functional Keras models."""
 
 from encapnet_tf.models.capnet import CapNet
 from encapnet_tf.models.encapnet import EncapNet, EncapNet18, EncapNet101

@@ -1,4 +1,4 @@
-"""CapNet, the six-layer network with iterative routing that EncapNet is compared with."""
+"""CapNet, a six-layer capsule network with iterative routing for comparison with EncapNet."""
 
 import keras
 
@@ -28,12 +28,12 @@ def CapNet(
     bias_initializer="zeros",
     name="capnet",
 ):
-    """Build the CapNet of Table 1: row (a) with `routing="dynamic"`, row (b) with "em".
+    """Build CapNet, a six-layer capsule network with dynamic or EM routing (Table 1 of the paper).
 
-    It has four convolutions (32, 64, 128 and 256 channels, the last two at stride 2), whose output is squashed as 32
-    capsules of dimension 8 at each position; a capsule layer to as many capsules of dimension 16 (2048 for 32-pixel
-    images); and a capsule layer to the classes. Trainable parameters for 10 classes of 32x32x3 images: 9,913,600 with
-    dynamic routing, 9,991,508 with EM routing.
+    It is row (a) of the table with `routing="dynamic"` and row (b) with "em". It has four convolutions (32, 64, 128 and
+    256 channels, the last two at stride 2), whose output is squashed as 32 capsules of dimension 8 at each position; a
+    capsule layer to as many capsules of dimension 16 (2048 for 32-pixel images); and a capsule layer to the classes.
+    Trainable parameters for 10 classes of 32x32x3 images: 9,913,600 with dynamic routing, 9,991,508 with EM routing.
 
     EM routing needs activations of the input capsules. The paper does not describe them, but its number of parameters
     fits one convolution for each capsule layer. Ours are 3x3 at stride 2, in parallel with the fourth convolution. The
@@ -92,7 +92,7 @@ def CapNet(
     capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
     def regularise(capsules):
-        """Return the first capsule layer's output, as a feature map behind its feedback unit if there is one."""
+        """Insert a feedback agreement unit after the first capsule layer if the network uses feedback."""
         if feedback is None:
             return capsules
         return placement.after_layer("routing1_map", _as_map(capsules, num_capsules, height, width))
@@ -115,13 +115,19 @@ def CapNet(
 
 
 def _activations(x, num_capsules, name, options):
-    """Return activations of the primary capsules from 0 to 1, (batch, height, width, num_capsules)."""
+    """Compute activations of the primary capsules from 0 to 1, by a convolution and a sigmoid.
+
+    Return (batch, height, width, num_capsules).
+    """
     x = GroupedConv2D(num_capsules, 3, 2, name=f"{name}_conv", **options)(x)
     return keras.layers.Activation("sigmoid", name=name)(x)
 
 
 def _as_vector(x, name):
-    """Flatten (batch, height, width, capsules) to (batch, capsules) in the order (capsule, height, width)."""
+    """Flatten capsule activations (batch, height, width, capsules) to one vector per image, capsule by capsule.
+
+    The order is (capsule, height, width).
+    """
     return keras.layers.Flatten(name=name)(keras.layers.Permute((3, 1, 2), name=f"{name}_order")(x))
 
 

@@ -1,11 +1,11 @@
-"""Model class of the networks that the builders return."""
+"""Keras model class of all networks that this package builds."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleModel(keras.Model):
-    """Functional Keras model with one switch for the synchronisation of all its batch normalisations.
+    """Functional Keras model with one attribute that synchronises all its batch normalisations across replicas.
 
     Attributes:
         synchronized: whether the batch statistics of all layers are taken over all replicas (TensorFlow only). Set it

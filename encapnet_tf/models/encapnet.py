@@ -1,4 +1,4 @@
-"""EncapNet, the paper's capsule network of encapsulated modules."""
+"""EncapNet, a capsule network of encapsulated modules (stacks of convolutional capsule layers)."""
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import CapConvModule
@@ -28,9 +28,10 @@ def EncapNet(
     bias_initializer="zeros",
     name="encapnet",
 ):
-    """Build an EncapNet: stem, encapsulated modules, capFC, capsule lengths (section 3.1 and Table 2 of the paper).
+    """Build an EncapNet, a capsule network that scores each class by the length of a capsule.
 
-    The stem is a 3x3 convolution to `num_capsules` channels, BatchNorm and ReLU. There is one module for each entry of
+    It consists of a stem, encapsulated modules, a capFC and capsule lengths (section 3.1 and Table 2 of the paper). The
+    stem is a 3x3 convolution to `num_capsules` channels, BatchNorm and ReLU. There is one module for each entry of
     `depths`, and the capFC has `classes` capsules. The network has 2 + sum(depth + 1) layers. The modules' layers lie
     flat in the model's graph, named `module1_type1`, `module1_type2_1`, ..., so that `get_layer` finds each.
 
@@ -136,11 +137,11 @@ def _per_module(name, value):
 
 
 def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
-    """Build EncapNet-18, the paper's main network (Table 2, N = 3, called "v1" in Table 4).
+    """Build EncapNet-18, the 18-layer EncapNet and main network of the paper.
 
-    Trainable parameters for 10 classes of 32x32x3 images: 1,743,680 with `routing="master"`; 36,544,064 with the
-    default master/aide routing, or 36,474,944 with `coefficients="own"` or `"cross"`. The release trains this network
-    with `depths=(2, 2, 2, 2)`.
+    It is the network of Table 2 with N = 3, called "v1" in Table 4. Trainable parameters for 10 classes of 32x32x3
+    images: 1,743,680 with `routing="master"`; 36,544,064 with the default master/aide routing, or 36,474,944 with
+    `coefficients="own"` or `"cross"`. The release trains this network with `depths=(2, 2, 2, 2)`.
 
     Args:
         input_shape: (height, width, channels).
@@ -159,10 +160,10 @@ def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
 
 
 def EncapNet101(input_shape=(32, 32, 3), classes=10, **options):
-    """Build EncapNet-101, the deep network with master-only layers in its first two modules ("v2" in Table 4).
+    """Build EncapNet-101, the 101-layer EncapNet of the paper.
 
-    Differs from the paper: it does not say how its 101 layers are divided. Ours are depths (30, 40, 20, 5), with master
-    routing in modules 1 and 2 and master/aide routing in modules 3 and 4.
+    It is called "v2" in Table 4. Differs from the paper: it does not say how its 101 layers are divided. Ours are
+    depths (30, 40, 20, 5), with master routing in modules 1 and 2 and master/aide routing in modules 3 and 4.
 
     Args:
         input_shape: (height, width, channels).

@@ -1,4 +1,4 @@
-"""EncapNet-6, the six-layer capsule network of the paper's Table 1."""
+"""EncapNet-6, a six-layer capsule network (Table 1 of the paper)."""
 
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers import CapConvModule
@@ -21,13 +21,13 @@ def EncapNet6(
     bias_initializer="zeros",
     name="encapnet6",
 ):
-    """Build the six-layer EncapNet of Table 1: row (e) with `routing="master"`, row (f) with "master_aide".
+    """Build EncapNet-6, a six-layer capsule network (Table 1 of the paper).
 
-    It has four convolutions (32, 64, 128 and 256 channels, the last two at stride 2), one capConv from 32 capsules of
-    dimension 8 to 32 of dimension 16 (kernel 3, stride 2, with a shortcut), and a capFC. Trainable parameters for 10
-    classes of 32x32x3 images: 1,689,856 with "master" and 8,133,440 with "master_aide", which are 25.8 and 124.1 "Mb"
-    as Table 1 counts (parameters * 16 / 2^20). Differs from the paper: nothing that it describes gives its 60.68 for
-    row (f).
+    It is row (e) of the table with `routing="master"` and row (f) with "master_aide". It has four convolutions (32, 64,
+    128 and 256 channels, the last two at stride 2), one capConv from 32 capsules of dimension 8 to 32 of dimension 16
+    (kernel 3, stride 2, with a shortcut), and a capFC. Trainable parameters for 10 classes of 32x32x3 images: 1,689,856
+    with "master" and 8,133,440 with "master_aide", which are 25.8 and 124.1 "Mb" as Table 1 counts (parameters * 16 /
+    2^20). Differs from the paper: nothing that it describes gives its 60.68 for row (f).
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.

@@ -1,4 +1,7 @@
-"""Feedback units of the model builders: the pairs of layers that their argument `feedback` connects."""
+"""Selection of the pairs of layers that get a feedback agreement unit when a network is built.
+
+The argument `feedback` of the model builders decides.
+"""
 
 from encapnet_tf.arguments import one_of
 from encapnet_tf.feedback import FeedbackPlacement
@@ -7,7 +10,7 @@ FEEDBACKS = {None: (), "half": ("half",), "same": ("same",), "two": ("half", "sa
 
 
 def module_placement(feedback, modules, lowest, *, num_capsules, synchronized, options):
-    """Return the placement of feedback agreement units in a stack of modules.
+    """Choose where to insert feedback agreement units in a network of stacked modules.
 
     A "half" unit connects the middle one of a module's layers after its first (the first itself if there is no other)
     to the module's input. A "same" unit connects a module's output to the output of its first layer; a module of one

@@ -1,4 +1,4 @@
-"""PlainCNN, the six-layer network without capsules that CapNet and EncapNet are compared with."""
+"""PlainCNN, a six-layer convolutional network without capsules for comparison with CapNet and EncapNet."""
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.models.feedback_pairs import module_placement
@@ -22,11 +22,11 @@ def PlainCNN(
     bias_initializer="zeros",
     name="plaincnn",
 ):
-    """Build the vanilla CNN of Table 1: row (c) with `width="same_shape"`, row (d) with "similar_params".
+    """Build PlainCNN, a six-layer convolutional network without capsules (Table 1 of the paper).
 
-    It has five 3x3 convolutions with BatchNorm and ReLU (the third and fourth at stride 2), the mean over positions, a
-    dense layer and a softmax. Trainable parameters for 10 classes of 32x32x3 images: 1,575,690 with "same_shape",
-    9,624,782 with "similar_params".
+    It is row (c) of the table with `width="same_shape"` and row (d) with "similar_params". It has five 3x3 convolutions
+    with BatchNorm and ReLU (the third and fourth at stride 2), the mean over positions, a dense layer and a softmax.
+    Trainable parameters for 10 classes of 32x32x3 images: 1,575,690 with "same_shape", 9,624,782 with "similar_params".
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.

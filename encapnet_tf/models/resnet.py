@@ -1,4 +1,7 @@
-"""ResNets, the networks without capsules that the paper also regularises with feedback agreement units."""
+"""ResNet-18 and ResNet-20 with optional feedback agreement units as regularisers.
+
+They are networks without capsules that the paper also regularises.
+"""
 
 import keras
 
@@ -21,10 +24,10 @@ def ResNet18(
     bias_initializer="zeros",
     name="resnet18",
 ):
-    """Build the ResNet of Tables 2 and 3: 18 layers, two blocks a stage, with EncapNet-18's feature map shapes.
+    """Build an 18-layer ResNet with the feature map shapes of EncapNet-18 (Tables 2 and 3 of the paper).
 
-    It has a 3x3 convolution to `num_capsules` channels, four stages of 2, 4, 8 and 16 times as many channels at strides
-    1, 2, 2 and 2, the mean over positions, a dense layer and a softmax.
+    It has a 3x3 convolution to `num_capsules` channels, four stages of two blocks with 2, 4, 8 and 16 times as many
+    channels at strides 1, 2, 2 and 2, the mean over positions, a dense layer and a softmax.
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
@@ -79,10 +82,10 @@ def ResNet20(
     bias_initializer="zeros",
     name="resnet20",
 ):
-    """Build the ResNet-20 for small images that Table 3's caption cites: three stages of three blocks.
+    """Build a ResNet-20 for small images, with three stages of three residual blocks.
 
-    Differs from the cited ResNet-20 (8.75 % error on CIFAR-10): shortcuts that change the shape are 1x1 convolutions,
-    and convolutions have biases.
+    The caption of the paper's Table 3 cites this network. Differs from the cited ResNet-20 (8.75 % error on CIFAR-10):
+    shortcuts that change the shape are 1x1 convolutions, and convolutions have biases.
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
@@ -132,7 +135,7 @@ def _resnet(
     synchronized,
     **conv_options,
 ):
-    """Build a ResNet from the channels of its stem and the (channels, blocks, strides) of each stage."""
+    """Build a ResNet from its stem's channels and each stage's channels, number of blocks and stride."""
     blocks_of = {
         f"stage{s}": [f"stage{s}_block{b + 1}" for b in range(n)] for s, (_, n, _) in enumerate(stages, start=1)
     }
@@ -154,7 +157,7 @@ def _resnet(
 
 
 def _block(x, channels, strides, name, **options):
-    """Apply a residual block.
+    """Apply a residual block of two convolutions to a feature map.
 
     Its shortcut is the identity, or a 1x1 convolution if the shape changes.
     """
@@ -169,6 +172,6 @@ def _block(x, channels, strides, name, **options):
 
 
 def _conv_norm(x, channels, kernel_size, strides, name, *, synchronized, **conv_options):
-    """Apply a dense convolution and batch normalisation."""
+    """Apply a convolution and batch normalisation to a feature map."""
     x = GroupedConv2D(channels, kernel_size, strides, name=name, **conv_options)(x)
     return BatchNorm(synchronized=synchronized, name=f"{name}_norm")(x)

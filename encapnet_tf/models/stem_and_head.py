@@ -1,4 +1,4 @@
-"""First and last layers of the networks: image input, convolution stack, class capsules or class probabilities."""
+"""First and last layers of the networks: image input, convolutions, and capsule or softmax classifier."""
 
 import keras
 
@@ -9,7 +9,7 @@ from encapnet_tf.models.capsule_model import CapsuleModel
 
 
 def image_input(input_shape, include_rescaling):
-    """Return the input of an image network, with a rescaling of its pixels on request.
+    """Create the image input of a network, with optional rescaling of pixels from 0-255 to 0-1.
 
     Args:
         input_shape: (height, width, channels).
@@ -26,7 +26,7 @@ def image_input(input_shape, include_rescaling):
 
 
 def conv_norm_relu(x, filters, strides, name, *, synchronized=False, kernel_size=3, **conv_options):
-    """Apply a dense convolution, batch normalisation and ReLU.
+    """Apply a convolution, batch normalisation and ReLU to a feature map.
 
     The last layer is named `<name>_relu`.
     """
@@ -36,7 +36,9 @@ def conv_norm_relu(x, filters, strides, name, *, synchronized=False, kernel_size
 
 
 def conv_stack(x, widths, strides, **options):
-    """Apply the first convolutions of a six-layer network, each with batch normalisation and ReLU.
+    """Apply a stack of convolutions, each followed by batch normalisation and ReLU.
+
+    They are the first layers of a six-layer network.
 
     Args:
         x: symbolic images.
@@ -52,9 +54,10 @@ def conv_stack(x, widths, strides, **options):
 
 
 def capsule_classifier(inputs, features, classes, capsule_dim, name):
-    """Return a model that ends in one capsule a class ("class_capsules", a capFC) and their lengths as scores.
+    """Build a model that ends in one capsule per class and outputs the capsules' lengths as class scores.
 
-    The last two layers compute in at least float32, so the scores of a mixed-precision model are in full precision.
+    The capsule layer is a capFC named "class_capsules". The last two layers compute in at least float32, so the scores
+    of a mixed-precision model are in full precision.
     """
     dtype = full_precision_dtype()
     capsules = layers.CapFC(whole_number("classes", classes), capsule_dim, name="class_capsules", dtype=dtype)(features)
@@ -63,10 +66,10 @@ def capsule_classifier(inputs, features, classes, capsule_dim, name):
 
 
 def plain_classifier(inputs, features, classes, name):
-    """Return a model without class capsules: mean over positions, dense layer, softmax ("probabilities").
+    """Build a model that ends in global average pooling, a dense layer and softmax.
 
-    The scores are from 0 to 1 as capsule lengths are, so one margin loss trains both kinds of networks. The last three
-    layers compute in at least float32.
+    It has no class capsules. The softmax is named "probabilities". The scores are from 0 to 1 as capsule lengths are,
+    so one margin loss trains both kinds of networks. The last three layers compute in at least float32.
     """
     dtype = full_precision_dtype()
     x = keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)(features)
@@ -75,5 +78,8 @@ def plain_classifier(inputs, features, classes, name):
 
 
 def full_precision_dtype():
-    """Return "float32" if the global dtype policy computes in half precision, else None (the policy's dtype)."""
+    """Return "float32" if Keras's global dtype policy computes in half precision, else None.
+
+    None selects the policy's dtype.
+    """
     return "float32" if keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16") else None

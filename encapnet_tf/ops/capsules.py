@@ -1,10 +1,10 @@
-"""Layout of capsules in channels: channel = capsule * capsule_dim + component."""
+"""Conversion between channels and capsules, where channel = capsule * capsule_dim + component."""
 
 from keras import ops as K
 
 
 def split_capsules(x, capsule_dim: int):
-    """Reshape channels to capsules: (..., num_capsules * capsule_dim) -> (..., num_capsules, capsule_dim).
+    """Split the channel axis of a tensor into two axes: the capsules and the components of each capsule.
 
     Args:
         x: tensor whose last axis is capsule-major channels.
@@ -32,7 +32,7 @@ def split_capsules(x, capsule_dim: int):
 
 
 def merge_capsules(x):
-    """Reshape capsules to channels: (..., num_capsules, capsule_dim) -> (..., num_capsules * capsule_dim).
+    """Merge the last two axes of a tensor (capsules and their components) into one channel axis.
 
     Args:
         x: tensor of shape (..., num_capsules, capsule_dim).

@@ -1,10 +1,10 @@
-"""Communication between the replicas of a training step."""
+"""Communication between the replicas of distributed training."""
 
 from keras import backend
 
 
 def all_gather(x):
-    """Concatenate the rows of all replicas, in the replicas' order.
+    """Concatenate a batch over all replicas of distributed training, in the replicas' order.
 
     The gradient of a row flows back to the replica that the row came from.
 

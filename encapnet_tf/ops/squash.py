@@ -1,4 +1,4 @@
-"""Squash, the capsule non-linearity, and the length of a capsule."""
+"""Functions that squash capsules and compute their lengths."""
 
 from keras import ops as K
 
@@ -10,7 +10,7 @@ EPSILON = 1e-12
 
 
 def squash(x, axis: int = -1):
-    """Scale capsules to lengths in [0, 1) and keep their directions.
+    """Scale each capsule to a length in [0, 1) and keep its direction (squash).
 
         v = |s|^2 / (1 + |s|^2) * s / |s|    (section 2.1 of the paper)
 
@@ -36,7 +36,9 @@ def squash(x, axis: int = -1):
 
 
 def capsule_length(x, axis: int = -1):
-    """Return the Euclidean lengths of capsules: the probabilities that the entities they represent are present.
+    """Return the Euclidean length of each capsule.
+
+    It is read as the probability that the entity which the capsule represents is present.
 
     Args:
         x: floating tensor; capsules lie along `axis`.

@@ -1,4 +1,4 @@
-"""Optimizers that Keras lacks."""
+"""Additional Keras optimizer: Adam with an L2 penalty in the gradient."""
 
 from encapnet_tf.optimizers.adam_l2 import AdamL2
 

@@ -1,4 +1,4 @@
-"""Adam with an L2 penalty in the gradient, the paper's optimizer."""
+"""Adam optimizer with an L2 penalty added to the gradient."""
 
 import keras
 from keras import ops as K
@@ -6,10 +6,11 @@ from keras import ops as K
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class AdamL2(keras.optimizers.Adam):
-    """Adam that adds `l2 * variable` to the gradient of every variable, those of batch normalisations and biases too.
+    """Adam optimizer that adds an L2 penalty to the gradient of every variable, including biases.
 
-    It is the optimizer of the paper ("Adam ... weight decay 5e-4"). The penalty passes through Adam's moments, unlike
-    the decoupled decay of AdamW, and is not part of the logged loss, unlike a regulariser's.
+    The term is `l2 * variable`, also for the variables of batch normalisations. It is the optimizer of the paper ("Adam
+    ... weight decay 5e-4"). The penalty passes through Adam's moments, unlike the decoupled decay of AdamW, and is not
+    part of the logged loss, unlike a regulariser's.
 
     Args:
         learning_rate: a number or a schedule.

@@ -1,4 +1,4 @@
-"""Compiled parts of a TensorFlow training step, and portable graphs without them."""
+"""Selection between XLA-compiled functions for training and portable operations for export."""
 
 from encapnet_tf.ops.acceleration.compilation import accelerates, run_compiled
 from encapnet_tf.ops.acceleration.portability import portable, portable_runtime

@@ -1,10 +1,13 @@
-"""Compilation of parts of a training step by XLA, where TensorFlow gains from it."""
+"""XLA compilation of selected parts of a TensorFlow training step.
+
+They are the parts that become faster by it.
+"""
 
 from keras import backend
 
 
 def accelerates(training, *tensors) -> bool:
-    """Return whether TensorFlow's compiled functions are to be used in place of plain `keras.ops`.
+    """Return whether to use functions optimised for TensorFlow in place of plain `keras.ops`.
 
     They are used in the graph of a training step on TensorFlow, on a CPU, in float32 and on maps of known size. They
     are never used in inference, so no saved or exported model contains one. Other backends and GPUs compile the plain
@@ -24,7 +27,7 @@ def accelerates(training, *tensors) -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Return `body(*tensors, **options)`, compiled by XLA in a training step that gains from it.
+    """Call `body(*tensors, **options)`, compiled by XLA if that makes the training step faster.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 

@@ -1,4 +1,4 @@
-"""Tools that only TensorFlow has: compilation by XLA, recomputing gradients, all-gather between replicas.
+"""Functions for the TensorFlow backend only: XLA compilation, gradient recomputation and all-gather.
 
 TensorFlow runs a graph operation by operation, and each is a pass over memory. On a CPU most operations of an EncapNet
 are bound by memory, so XLA compiles chains of them, each chain as a function of its own. Dense convolutions stay
@@ -21,7 +21,7 @@ def traces_for_cpu() -> bool:
 
 
 def all_gather(x):
-    """Concatenate the rows of all replicas, or return `x` where there is one replica."""
+    """Concatenate a batch over all replicas, or return it unchanged if there is only one replica."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return x
@@ -30,7 +30,9 @@ def all_gather(x):
 
 @functools.cache
 def compile_with_xla(body, **options):
-    """Return the function of tensors `body(*tensors, **options)`, compiled by XLA.
+    """Return the function `body` with fixed keyword options, compiled by XLA.
+
+    The returned function takes the tensors.
 
     Args:
         body: function at module level of tensors, or of lists of tensors.
@@ -41,7 +43,7 @@ def compile_with_xla(body, **options):
 
 @functools.cache
 def compile_vjp(body, **options):
-    """Return the vector-Jacobian product of `body` with respect to its tensors, compiled by XLA.
+    """Return an XLA-compiled function that computes the vector-Jacobian product of `body`.
 
     Args:
         body: function at module level.
@@ -62,9 +64,10 @@ def compile_vjp(body, **options):
 
 
 def compile_with_gradient(body, gradient=None, **options):
-    """Return `body` compiled by XLA, with a gradient that keeps only the tensors and recomputes the rest.
+    """Compile `body` with XLA, and recompute its intermediate tensors in the backward pass to save memory.
 
-    TensorFlow's own gradient of a compiled function would keep every intermediate tensor in memory.
+    The gradient keeps only the input tensors in memory. TensorFlow's own gradient of a compiled function would keep
+    every intermediate tensor in memory.
 
     Args:
         body, gradient, **options: as in `run_compiled`.

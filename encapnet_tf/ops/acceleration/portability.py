@@ -1,4 +1,4 @@
-"""Portable graphs: operations that run on any machine, for models that are exported."""
+"""Context manager that restricts exported models to operations that run on any machine."""
 
 import contextlib
 import contextvars
@@ -8,7 +8,7 @@ _RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime",
 
 @contextlib.contextmanager
 def portable(runtime: str = "tensorflow"):
-    """Choose operations that run on any machine while graphs are traced inside this context.
+    """Restrict graphs traced inside this context manager to operations that run on any machine.
 
     Outside of it, operations are chosen for the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
     grouped convolution is the fastest, but XLA has to compile it.
@@ -25,5 +25,5 @@ def portable(runtime: str = "tensorflow"):
 
 
 def portable_runtime() -> str | None:
-    """Return the runtime of the enclosing `portable` context, or None outside of one."""
+    """Return the export runtime of the enclosing context manager `portable`, or None outside of one."""
     return _RUNTIME.get()

@@ -1,1 +1,1 @@
-"""Activation of capsule maps: batch normalisation, ReLU and squash."""
+"""Operations that normalise and activate capsule feature maps: batch normalisation, ReLU and squash."""

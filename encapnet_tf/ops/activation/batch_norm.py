@@ -1,10 +1,10 @@
-"""Batch normalisation in TensorFlow's fused kernels, where they are faster than Keras's operations."""
+"""Selection of TensorFlow's fused batch normalisation where it is faster than Keras's operations."""
 
 from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the module of TensorFlow's fused batch normalisations, or None where Keras's operations are to run.
+    """Return the Python module of fused TensorFlow batch normalisation, or None to use Keras's operations.
 
     Args:
         x: (batch, height, width, channels).

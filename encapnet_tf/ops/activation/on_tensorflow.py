@@ -1,4 +1,4 @@
-"""Fused TensorFlow kernels for batch normalisation in a training step, alone and with ReLU and squash."""
+"""Fused TensorFlow batch normalisation for training, alone or followed by ReLU and squash."""
 
 import tensorflow as tf
 
@@ -7,7 +7,9 @@ from encapnet_tf.ops.activation.relu_squash import relu_squash_body, relu_squash
 
 
 def batch_norm(x, gamma, beta, epsilon):
-    """Normalise by the batch's statistics in one fused kernel: half the time of single operations.
+    """Normalise a feature map by its batch statistics in one fused TensorFlow kernel.
+
+    It takes half the time of single operations.
 
     Args:
         x: (batch, height, width, channels).
@@ -22,7 +24,7 @@ def batch_norm(x, gamma, beta, epsilon):
 
 
 def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
-    """Apply batch normalisation, ReLU and squash, and keep only `x` for the backward pass.
+    """Apply batch normalisation, ReLU and squash, and keep only the input for the backward pass.
 
     The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient.
 
@@ -69,5 +71,8 @@ def _fused_batch_norm(x, gamma, beta, epsilon):
 
 
 def _relu_squash_gradient_of_scaled(x, scale, shift, dy, capsule_dim):
-    """Return the gradient of squash(relu(z)) with respect to z = x * scale + shift, from the output's gradient dy."""
+    """Compute the gradient of `squash(relu(z))` with respect to `z = x * scale + shift`.
+
+    The gradient of the output is dy.
+    """
     return relu_squash_gradient(x * scale + shift, dy, capsule_dim)

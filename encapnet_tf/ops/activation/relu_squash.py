@@ -1,4 +1,4 @@
-"""ReLU, then squash, of a capsule feature map."""
+"""Function that applies ReLU and then squash to a capsule feature map, and its gradient."""
 
 from keras import ops as K
 
@@ -8,7 +8,9 @@ from encapnet_tf.ops.squash import EPSILON, squash
 
 
 def relu_squash(x, capsule_dim: int, training: bool = False):
-    """Apply ReLU, then squash, to a capsule feature map: the end of a capConv layer.
+    """Apply ReLU and then squash to a capsule feature map.
+
+    They end a capConv layer.
 
     Args:
         x: (..., num_capsules * capsule_dim), capsule-major.
@@ -28,12 +30,12 @@ def relu_squash(x, capsule_dim: int, training: bool = False):
 
 
 def relu_squash_body(x, capsule_dim):
-    """Apply ReLU, then squash, in plain operations."""
+    """Apply ReLU and then squash in plain `keras.ops`, without compilation."""
     return merge_capsules(squash(K.relu(split_capsules(x, capsule_dim))))
 
 
 def relu_squash_gradient(x, dy, capsule_dim):
-    """Return the gradient of squash(relu(x)) with respect to x, from the gradient dy of the output.
+    """Compute the gradient of `squash(relu(x))` with respect to `x` from the output's gradient `dy`.
 
     With r = relu(x), v = h(|r|^2) r and h' = dh / d|r|^2,
 

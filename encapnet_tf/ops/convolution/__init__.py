@@ -1,1 +1,1 @@
-"""Convolutions grouped by capsule, and the choice of their lowering."""
+"""Grouped convolutions (one group per capsule), and the choice of their fastest implementation."""

@@ -1,8 +1,9 @@
-"""The choice of lowering for a convolution: tables of (condition, lowering, where it was measured).
+"""Choice of the fastest implementation (lowering) of a convolution from tables of measured cases.
 
-The first row whose condition holds decides. Thresholds stand in the conditions and nowhere else. TensorFlow has no
-gradient kernel for grouped convolutions on a CPU: Keras has XLA compile `Conv2D(groups=32)`, which then runs tens to
-hundreds of times slower than the lowerings below.
+Each row of a table holds a condition, a lowering and where it was measured. The first row whose condition holds
+decides. Thresholds stand in the conditions and nowhere else. TensorFlow has no gradient kernel for grouped convolutions
+on a CPU: Keras has XLA compile `Conv2D(groups=32)`, which then runs tens to hundreds of times slower than the lowerings
+below.
 """
 
 import math
@@ -22,7 +23,7 @@ _NO_RESULTS = "no table in results/"
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """Properties of a convolution that decide its lowering.
+    """Properties of a convolution that determine its fastest implementation.
 
     Attributes:
         size: side of the kernel; 0 where it is not square.
@@ -51,7 +52,7 @@ class Convolution:
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
-        """Return the properties of the convolution of a map with a kernel."""
+        """Return the properties of the convolution of a given feature map with a given kernel."""
         runtime = portable_runtime()
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
@@ -69,22 +70,26 @@ class Convolution:
 
     @property
     def matrix_entries(self) -> int:
-        """Entries of one group's matrix, at one position of the kernel."""
+        """Number of weights of one group at one position of the convolution kernel."""
         return self.channels_in * self.channels_out
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """Return whether the output map has up to 36 positions and the kernel many taps and at least 128 channels.
+        """Flag that is true for a large kernel with many channels on a small output map.
 
-        One matrix product per tap is then the fastest. Convolution kernels split their work by position, of which there
-        are few, and multiply the zeros around the map too: up to half of all products.
+        The output map has up to 36 positions, and the kernel many taps and at least 128 channels. One matrix product
+        per tap is then the fastest. Convolution kernels split their work by position, of which there are few, and
+        multiply the zeros around the map too: up to half of all products.
         """
         many_taps = self.size >= 5 or (self.size == 3 and self.strides > 1)
         return many_taps and self.positions <= 36 and min(self.channels_in, self.channels_out) >= 128
 
 
 def _prefers_native(runtime) -> bool:
-    """Return whether the backend's own grouped convolution is the fastest: everywhere but on TensorFlow's CPUs."""
+    """Return whether the backend's own grouped convolution is the fastest implementation.
+
+    It is everywhere but on TensorFlow's CPUs.
+    """
     if backend.backend() != "tensorflow":
         return True
     from encapnet_tf.ops.acceleration import on_tensorflow
@@ -93,7 +98,7 @@ def _prefers_native(runtime) -> bool:
 
 
 class Row(NamedTuple):
-    """Row of a table: a condition, the lowering to use where it holds, and the file with the measurements.
+    """Decision table row: a condition, the implementation to use if it holds, and the file of its measurements.
 
     The lowering is called with (x, kernel, convolution), in `DOUBLING` with the output size after that.
     """
@@ -104,13 +109,15 @@ class Row(NamedTuple):
 
 
 def convolve(x, kernel, groups, strides, training):
-    """Convolve with the lowering that was measured to be the fastest for such shapes."""
+    """Convolve with the implementation that was measured to be the fastest for the given shapes."""
     convolution = Convolution.of(x, kernel, groups, strides, training)
     return _first_match(DENSE if groups == 1 else GROUPED, convolution)(x, kernel, convolution)
 
 
 def convolve_doubling(x, kernel, groups, output_size, training):
-    """Convolve a map with zeros inserted between its pixels, with the fastest lowering.
+    """Apply a transposed 3x3 convolution of stride 2 with the fastest implementation for the given shapes.
+
+    It convolves the map with zeros inserted between its pixels.
 
     Args:
         x, kernel, groups, training: as in `convolve`; the kernel is 3x3.

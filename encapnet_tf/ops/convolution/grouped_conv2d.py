@@ -1,4 +1,4 @@
-"""Convolution grouped by capsule, and its transpose: each output capsule sees one capsule of the input."""
+"""Grouped 2-D convolution and its transpose, in which each output capsule reads one input capsule."""
 
 from keras import ops as K
 
@@ -7,10 +7,11 @@ from encapnet_tf.ops.convolution.lowerings import insert_zeros
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
-    """Convolve in 2-D so that output group g sees input group g only: the mapping of a capConv layer (Eq. 6).
+    """Apply a 2-D convolution in which output group (capsule) j reads only input group j.
 
-    Pads symmetrically, `kernel // 2` zeros on each side at every stride, as the paper's release does. (TensorFlow's
-    "SAME" pads unevenly at stride 2.) Every backend takes the kernel in this one layout.
+    It is the mapping of a capConv layer (Eq. 6 of the paper). It pads symmetrically, `kernel // 2` zeros on each side
+    at every stride, as the paper's release does. (TensorFlow's "SAME" pads unevenly at stride 2.) Every backend takes
+    the kernel in this one layout.
 
     Args:
         x: (batch, height, width, in_channels).
@@ -38,10 +39,11 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
 
 
 def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool = False):
-    """Apply a transposed 3x3 convolution that keeps or doubles the map's size: a feedback unit's generator (sec. 3.2).
+    """Apply a grouped transposed 3x3 convolution that keeps or doubles the size of a feature map.
 
-    Equals the convolution of a map in which a zero follows each row (and column) where the size doubles. The kernel is
-    that convolution's. (PyTorch's `ConvTranspose2d` flips its kernel; `interop` converts it.)
+    The generator of a feedback agreement unit uses it (section 3.2 of the paper). It equals the convolution of a map in
+    which a zero follows each row (and column) where the size doubles. The kernel is that convolution's. (PyTorch's
+    `ConvTranspose2d` flips its kernel; `interop` converts it.)
 
     Args:
         x: (batch, height, width, in_channels), height and width known.
@@ -81,7 +83,7 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
 
 
 def _check(x_shape, kernel_shape, groups):
-    """Raise a ValueError if kernel and groups do not fit the input."""
+    """Raise ValueError if the kernel shape or the number of groups does not fit the input shape."""
     if len(x_shape) != 4 or len(kernel_shape) != 4:
         raise ValueError(
             "grouped_conv2d expects x of shape (batch, height, width, channels) and a kernel of shape "

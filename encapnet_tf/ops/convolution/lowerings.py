@@ -1,4 +1,4 @@
-"""Lowerings: ways to compute a convolution grouped by capsule, and its transpose, in `keras.ops`.
+"""Alternative implementations (lowerings) of grouped convolution and its transpose in `keras.ops`.
 
 All take x (batch, height, width, groups * group_in), unpadded, and a kernel (kernel_height, kernel_width, group_in,
 groups * group_out), and pad `kernel // 2` zeros on each side. Some work tap by tap, where a tap is one kernel position;
@@ -14,19 +14,22 @@ _UNROLLED_COMPONENTS = 4
 
 
 def native_convolution(x, kernel, strides):
-    """Convolve with the backend's own kernel, grouped or dense, which infers the groups from the kernel's shape."""
+    """Convolve with the backend's own operation, which infers the number of groups from the kernel's shape."""
     if strides == 1:  # "same" is symmetric then, and no padded copy is made
         return K.conv(x, kernel, 1, padding="same", data_format="channels_last")
     return K.conv(_pad(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
 
 def block_diagonal_convolution(x, kernel, groups, strides):
-    """Convolve with a dense kernel that is zero between groups: `groups` times the work, in the fastest kernel."""
+    """Compute a grouped convolution as a dense one whose kernel is zero between groups.
+
+    This is `groups` times the work, in the fastest kernel.
+    """
     return native_convolution(x, block_diagonal_kernel(kernel, groups), strides)
 
 
 def block_diagonal_kernel(kernel, groups):
-    """Return a grouped kernel as a dense one, with zeros between the groups.
+    """Convert a grouped convolution kernel to a dense one with zeros between the groups.
 
     Returns:
         (kernel_height, kernel_width, groups * group_in, groups * group_out).
@@ -39,7 +42,7 @@ def block_diagonal_kernel(kernel, groups):
 
 
 def depthwise_convolution(x, kernel, groups, strides):
-    """Convolve depthwise, then sum: each input channel contributes to every output of its group."""
+    """Compute a grouped convolution by a depthwise convolution and a sum over the input channels of each group."""
     height, width, group_in, filters = kernel.shape
     group_out = filters // groups
     by_channel = K.transpose(K.reshape(kernel, (height, width, group_in, groups, group_out)), (0, 1, 3, 2, 4))
@@ -52,7 +55,10 @@ def depthwise_convolution(x, kernel, groups, strides):
 
 
 def narrow_convolution(x, kernel, strides):
-    """Convolve to very few filters: one matrix product for all taps at every pixel, then shifts and a sum."""
+    """Compute a convolution with very few filters by one matrix product, followed by shifts and a sum.
+
+    The product is with all taps at every pixel.
+    """
     height, width, channels, filters = kernel.shape
     matrix = K.reshape(K.transpose(kernel, (2, 0, 1, 3)), (channels, height * width * filters))
     products = K.reshape(K.matmul(x, matrix), (-1, *x.shape[1:3], height * width * filters))
@@ -68,7 +74,7 @@ def narrow_convolution(x, kernel, strides):
 
 
 def grouped_tap_convolution(x, kernel, groups, strides, contract):
-    """Convolve by a sum over kernel positions of the shifted input times the matrix at that position."""
+    """Compute a grouped convolution as a sum of shifted inputs times weights over all kernel positions."""
     output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
@@ -80,7 +86,7 @@ def grouped_tap_convolution(x, kernel, groups, strides, contract):
 
 
 def doubling_tap_convolution(x, kernel, groups, output_size, contract):
-    """Apply a transposed 3x3 convolution of stride 2, without forming the zeros between the pixels.
+    """Apply a transposed 3x3 convolution of stride 2 without inserting zeros between the pixels.
 
     Output rows (and columns) of even number meet only the kernel's middle row, those of odd
     number its two other rows: four maps of the input's size, which are interleaved.
@@ -108,7 +114,9 @@ def doubling_tap_convolution(x, kernel, groups, output_size, contract):
 
 
 def multiply_add(taps, groups):
-    """Multiply the taps of small capsules elementwise and sum the products, which XLA fuses into one pass.
+    """Sum the elementwise products of inputs and weights over all kernel positions (for small capsules).
+
+    XLA fuses this into one pass.
 
     Args:
         taps: (input map, matrix of shape (group_in, groups * group_out)) of each tap.
@@ -132,7 +140,7 @@ def multiply_add(taps, groups):
 
 
 def matmul_per_group(taps, groups):
-    """Multiply the taps of large capsules by one matrix product per group and tap, and sum the products.
+    """Sum the per-group matrix products of inputs and weights over all kernel positions (for large capsules).
 
     Args:
         taps, groups: as in `multiply_add`.
@@ -148,14 +156,17 @@ def matmul_per_group(taps, groups):
 
 
 def transposed_kernel(kernel, groups):
-    """Return the kernel that maps an output's gradient back to the input: flipped, inputs and outputs exchanged."""
+    """Return the convolution kernel that maps the output's gradient to the input's gradient.
+
+    It is flipped, with inputs and outputs exchanged.
+    """
     height, width, group_in, filters = kernel.shape
     blocks = K.reshape(K.flip(kernel, axis=(0, 1)), (height, width, group_in, groups, filters // groups))
     return K.reshape(K.transpose(blocks, (0, 1, 4, 3, 2)), (height, width, filters // groups, groups * group_in))
 
 
 def insert_zeros(x, axis, size):
-    """Insert a zero after each entry of axis 1 or 2, and cut the axis to `size` entries."""
+    """Insert a zero after each entry along height or width, and cut that axis to `size` entries."""
     pairs = K.stack([x, K.zeros_like(x)], axis=axis + 1)
     shape = list(K.shape(x))
     shape[axis] = 2 * x.shape[axis]
@@ -164,7 +175,7 @@ def insert_zeros(x, axis, size):
 
 
 def _shift(padded, row, column, strides, output_size):
-    """Return the part of a padded map that one tap meets, at (row, column) of the kernel."""
+    """Return the part of a padded feature map that the kernel entry at (row, column) multiplies."""
     rows, columns = output_size
     part = padded[:, row : row + rows * strides : strides, column : column + columns * strides : strides]
     return part[:, :rows, :columns]

@@ -1,4 +1,4 @@
-"""Convolutions of a TensorFlow training step, with gradients that keep less in memory or run in faster kernels."""
+"""Convolutions for training on TensorFlow, with gradients that take less memory or less time."""
 
 import tensorflow as tf
 from keras import ops as K
@@ -8,7 +8,7 @@ from encapnet_tf.ops.convolution import lowerings, tap_products
 
 
 def grouped_convolution(x, kernel, strides):
-    """Convolve with TensorFlow's own operation, which infers the groups from the kernel's shape.
+    """Convolve with `tf.nn.conv2d`, which infers the number of groups from the kernel's shape.
 
     Keras's convolution would have XLA compile it.
     """
@@ -17,7 +17,7 @@ def grouped_convolution(x, kernel, strides):
 
 
 def strided_convolution(x, kernel, strides):
-    """Convolve, dense, a padded copy of `x` that is recomputed in the backward pass, not kept.
+    """Apply a strided dense convolution, and recompute the padded input in the backward pass to save memory.
 
     TensorFlow's convolution can pad by itself, but its gradient kernels that do take up to twice as long.
 
@@ -46,7 +46,7 @@ def strided_convolution(x, kernel, strides):
 
 
 def tap_convolution(x, kernel, strides):
-    """Convolve by one matrix product per tap, and recompute the input patches in the backward pass.
+    """Convolve by one matrix product per kernel position, and recompute the input patches in the backward pass.
 
     Arguments as in `tap_products.tap_convolution`.
     """
@@ -81,7 +81,9 @@ def tap_convolution(x, kernel, strides):
 
 
 def multiply_add_convolution(x, kernel, groups, strides):
-    """Convolve maps of small capsules by products and sums, forward and backward each in one compiled pass.
+    """Apply a grouped convolution to small capsules by elementwise products and sums, compiled by XLA.
+
+    Forward and backward are each one compiled pass.
 
     Args:
         x: (batch, height, width, groups * group_in), height and width known.
@@ -107,7 +109,7 @@ def multiply_add_convolution(x, kernel, groups, strides):
 
 
 def doubling_convolution(x, kernel, groups, output_size):
-    """Apply a transposed 3x3 convolution of stride 2 to maps of small capsules, in compiled passes.
+    """Apply a transposed 3x3 convolution of stride 2 to small capsules in functions compiled by XLA.
 
     Arguments as in `lowerings.doubling_tap_convolution`.
 
@@ -137,17 +139,20 @@ def _multiply_add_doubling(x, kernel, groups, output_size):
 
 
 def _input_gradient(dy, kernel, groups):
-    """Return the input's gradient of a grouped convolution with strides 1."""
+    """Return the gradient of a grouped convolution of stride 1 with respect to its input."""
     return _multiply_add(dy, lowerings.transposed_kernel(kernel, groups), groups, 1)
 
 
 def _input_gradient_of_strided(dy, kernel, groups, output_size):
-    """Return the input's gradient, of size `output_size`, of a grouped 3x3 convolution with strides 2."""
+    """Return the gradient of a grouped 3x3 convolution of stride 2 with respect to its input.
+
+    It has size `output_size`.
+    """
     return _multiply_add_doubling(dy, lowerings.transposed_kernel(kernel, groups), groups, output_size)
 
 
 def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
-    """Return the kernel's gradient of a grouped convolution with a 1x1 or 3x3 kernel.
+    """Return the gradient of a grouped 1x1 or 3x3 convolution with respect to its kernel.
 
     A 1x1 kernel's gradient is the diagonal blocks of one dense matrix product, so fast that the other blocks do not
     matter. A 3x3 kernel's comes from TensorFlow's depthwise gradient kernel, which XLA has none as fast as, for one
@@ -174,7 +179,7 @@ def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
 
 
 def _kernel_gradient_by_components(x, dy, *, kernel_shape, groups, strides):
-    """Return the kernel's gradient of a grouped convolution, from one component of x's capsules at a time."""
+    """Compute the kernel gradient of a grouped convolution for one component of the input capsules at a time."""
     size, _, group_in, _ = kernel_shape
     components = compile_with_xla(_pad_components, capsule_dim=group_in, margin=size // 2)(x)
     gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in components]
@@ -200,11 +205,11 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Return the padded map of each component of the capsules: (batch, height, width, num_capsules)."""
+    """Return one padded feature map (batch, height, width, num_capsules) for each capsule component."""
     x = _pad(x, margin)
     return [x[..., i::capsule_dim] for i in range(capsule_dim)]
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Return the map of each component of the capsules, with every capsule repeated `times` times."""
+    """Return one feature map for each capsule component, in which every capsule is repeated `times` times."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

@@ -1,4 +1,4 @@
-"""Dense convolution of a small map: for each tap of the kernel, one matrix product with the pixels that the tap meets.
+"""Dense convolution of a small feature map by one matrix product per kernel position.
 
 A tap is one kernel position. On a map of 4x4, half of the products of a 5x5 kernel are with the zeros around the
 map; here only those with pixels are computed.
@@ -10,7 +10,9 @@ from keras import ops as K
 
 
 def tap_convolution(x, kernel, strides):
-    """Convolve by the sum over taps of each tap's input patch times the tap's matrix, added at its output patch.
+    """Compute a dense convolution as a sum of matrix products, one for each kernel position.
+
+    Each tap's input patch is multiplied by the tap's matrix, and the product is added at the tap's output patch.
 
     Args:
         x: (batch, height, width, channels), height and width known.
@@ -30,22 +32,30 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the numbers, row by row, of the kernel's taps that meet a pixel of the map."""
+    """Return the row-major indices of the kernel positions that overlap at least one pixel of the feature map."""
     return [region.tap for region in _regions(map_size, size, strides)]
 
 
 def input_patches(x, size, strides):
-    """Return, for each tap that meets the map, the part of the input that the tap meets."""
+    """Return the part of the input that each kernel position multiplies.
+
+    Kernel positions (taps) that do not overlap the map are left out.
+    """
     return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 
 
 def output_patches(y, map_size, size, strides):
-    """Return, for each tap that meets the map, the part of the output that the tap contributes to."""
+    """Return the part of the output that each kernel position contributes to.
+
+    Kernel positions (taps) that do not overlap the map are left out.
+    """
     return [y[:, region.output_rows, region.output_columns] for region in _regions(map_size, size, strides)]
 
 
 def scatter_sum(patches, map_size, size, strides):
-    """Return the output map in which each tap's patch is added at the tap's output positions.
+    """Add up the contributions of all kernel positions in one output map.
+
+    Each tap's patch is added at the tap's output positions.
 
     Args:
         patches: for each tap that meets the map, a tensor of the shape that `output_patches` returns.
@@ -63,22 +73,22 @@ def scatter_sum(patches, map_size, size, strides):
 
 
 def tap_matrices(kernel):
-    """Reshape a kernel to one matrix per tap: (taps, channels, filters)."""
+    """Reshape a convolution kernel to one matrix (channels, filters) per kernel position."""
     return K.reshape(kernel, (-1, *kernel.shape[2:]))
 
 
 def multiply_pixels(x, matrix):
-    """Multiply every pixel of a map (batch, rows, columns, channels) by a matrix (channels, filters)."""
+    """Multiply every pixel of a feature map (batch, rows, columns, channels) by a matrix (channels, filters)."""
     return K.reshape(K.matmul(flatten_pixels(x), matrix), (-1, *x.shape[1:3], matrix.shape[1]))
 
 
 def flatten_pixels(x):
-    """Reshape a map to one row per pixel: (batch * rows * columns, channels)."""
+    """Reshape a feature map to a matrix with one row per pixel."""
     return K.reshape(x, (-1, x.shape[-1]))
 
 
 class _Region(NamedTuple):
-    """A tap that meets the map, with slices of the input that it meets and of the output that it contributes to."""
+    """Kernel position, with the input slices that it multiplies and the output slices that it contributes to."""
 
     tap: int
     input_rows: slice
@@ -88,7 +98,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """Return the `_Region` of each tap that meets a pixel of the map, row by row."""
+    """Return the input and output slices of each kernel position that overlaps the map, in row-major order."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -98,9 +108,10 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """Return (tap, slice of the input, slice of the output) of each tap that meets the map along one axis.
+    """Return the input and output slices of each kernel position that overlaps the map along one axis.
 
-    Output position i meets pixel i * strides + shift, where shift = tap - size // 2.
+    Each entry of the list is (tap, slice of the input, slice of the output). Output position i meets pixel i * strides
+    + shift, where shift = tap - size // 2.
     """
     overlaps = []
     for tap in range(size):

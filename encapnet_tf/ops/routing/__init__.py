@@ -1,1 +1,1 @@
-"""Routing of lower capsules to higher ones: votes, dynamic routing and EM routing."""
+"""Routing algorithms between two layers of capsules: dynamic routing and EM routing."""

@@ -1,4 +1,4 @@
-"""Dynamic routing: routing by agreement."""
+"""Dynamic routing (routing by agreement) between two layers of capsules."""
 
 from keras import ops as K
 
@@ -10,7 +10,7 @@ SOFTMAX_OVER = ("output", "input")
 
 
 def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: str = "output"):
-    """Route lower capsules to higher ones by dynamic routing (Eq. 1).
+    """Compute higher capsules from lower capsules by dynamic routing (Eq. 1 of the paper).
 
         c = softmax(b),    s_j = sum_i c_ij v_{j|i},    v_j = squash(s_j),    b_ij <- b_ij + v_{j|i} . v_j
 
@@ -58,6 +58,9 @@ def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: s
 
 
 def _softmax_over_inputs(logits):
-    """Take the softmax over input capsules and positions together (`K.softmax` needs several axes' sizes known)."""
+    """Compute a softmax over input capsules and positions together.
+
+    `K.softmax` over several axes needs their sizes known.
+    """
     shape = K.shape(logits)
     return K.reshape(K.softmax(K.reshape(logits, (-1, shape[1] * shape[2], shape[3])), axis=1), shape)

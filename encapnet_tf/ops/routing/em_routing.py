@@ -1,4 +1,4 @@
-"""EM routing: a mixture of Gaussians fitted to the votes of the lower capsules."""
+"""EM routing, which fits a mixture of Gaussians to the votes of the lower capsules."""
 
 import math
 from functools import partial
@@ -30,7 +30,7 @@ def em_routing(
     inverse_temperature: float = 0.01,
     recompute: bool = False,
 ):
-    """Route lower capsules to higher ones by expectation maximisation (Eqs. 2 and 3).
+    """Compute higher capsules from lower capsules by expectation maximisation (Eqs. 2 and 3 of the paper).
 
     With the votes v_{j|i}, the activations a_i, and R_ij = 1 / num_capsules at first, iteration r is
 
@@ -102,7 +102,7 @@ def em_routing(
 
 
 def _sum_over_inputs(u, w, mu, weight):
-    """Return the votes' weighted squared deviations from mu, summed over the input capsules.
+    """Return the weighted squared deviations of the votes from their means, summed over the input capsules.
 
     sum_i R_ij a_i (v_{j|i} - mu_j)^2    (batch, outputs, components)
     """
@@ -110,7 +110,7 @@ def _sum_over_inputs(u, w, mu, weight):
 
 
 def _sum_over_components(u, w, mu, weight):
-    """Return the votes' weighted squared deviations from mu, summed over the components of a capsule.
+    """Return the weighted squared deviations of the votes from their means, summed over the capsule components.
 
     sum_d weight_jd (v_{j|i} - mu_jd)^2    (batch, inputs, positions, outputs)
     """
@@ -118,14 +118,19 @@ def _sum_over_components(u, w, mu, weight):
 
 
 def _rescale(x):
-    """Map the last axis, over the higher capsules, linearly to the range -5 to 5: N of the paper's release."""
+    """Rescale a tensor linearly to the range -5 to 5 along its last axis.
+
+    That axis is over the higher capsules. The function is N of the paper's release.
+    """
     least = K.min(x, axis=-1, keepdims=True)
     width = K.max(x, axis=-1, keepdims=True) - least
     return 10 * (x - least) / K.where(width > 0, width, 1) - 5
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Apply a sum over the votes to some higher capsules at a time, and concatenate the results.
+    """Compute a sum over the votes for a few higher capsules at a time to save memory.
+
+    The results are concatenated.
 
     Args:
         function: `_sum_over_inputs` or `_sum_over_components`.
@@ -146,6 +151,9 @@ def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
 
 
 def _count_pieces(u, w):
-    """Return the number of pieces in which the votes are formed: one where the number of positions is unknown."""
+    """Return the number of pieces into which the votes are split to save memory.
+
+    An unknown number of positions counts as 1.
+    """
     inputs, positions = u.shape[1:3]
     return math.ceil(inputs * (positions or 1) * w.shape[2] * w.shape[3] / _VOTES_PER_PIECE)

@@ -1,4 +1,7 @@
-"""Votes of the lower capsules for the higher ones: the mapped activations of the paper."""
+"""Votes (predictions) of the lower capsules for the higher capsules.
+
+They are the mapped activations of the paper.
+"""
 
 from keras import ops as K
 
@@ -6,7 +9,7 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 def mapped_capsules(capsules, kernel, bias):
-    """Return the votes of the lower capsules for the higher ones (section 2.1).
+    """Compute the vote of each lower capsule for each higher capsule (section 2.1 of the paper).
 
         v_{j|i} = W_ij u_i + b_ij
 
@@ -33,7 +36,7 @@ def mapped_capsules(capsules, kernel, bias):
 
 
 def fold_bias(capsules, kernel, bias):
-    """Append a component 1 to the capsules and the bias to the kernel, so that W u alone is the vote.
+    """Append a constant 1 to each capsule and the bias to the kernel, so that one product includes the bias.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).
@@ -50,7 +53,10 @@ def fold_bias(capsules, kernel, bias):
 
 
 def votes(capsules, kernel):
-    """Return the votes from capsules and a kernel that `fold_bias` has returned, by one matrix product per capsule."""
+    """Compute the votes of capsules with a kernel that already contains the bias.
+
+    Capsules and kernel are those that `fold_bias` has returned. There is one matrix product per capsule.
+    """
     groups, input_dim, num_capsules, capsule_dim = kernel.shape
     flat = K.matmul(capsules, K.reshape(kernel, (groups, input_dim, num_capsules * capsule_dim)))
     return K.reshape(flat, (*K.shape(flat)[:-1], num_capsules, capsule_dim))

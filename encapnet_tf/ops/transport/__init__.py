@@ -1,1 +1,1 @@
-"""Optimal transport: ground costs, Sinkhorn iterations and the Sinkhorn divergence."""
+"""Optimal transport functions: cost matrices, Sinkhorn iterations and the Sinkhorn divergence."""

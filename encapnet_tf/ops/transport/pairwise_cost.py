@@ -1,4 +1,7 @@
-"""Ground costs between two sets of points, Q of Eqs. 7 to 9, and between a set and itself."""
+"""Transport cost matrices between two sets of points, or within one set.
+
+They are Q in Eqs. 7 to 9 of the paper.
+"""
 
 from keras import backend
 from keras import ops as K
@@ -15,7 +18,7 @@ _SMALLEST_NORM = 1e-8  # a shorter row has no direction
 
 
 def pairwise_cost(x, y, cost: str = "cosine"):
-    """Return the cost of moving each point of one set to each point of another.
+    """Return the matrix of costs of moving each point of one set to each point of another set.
 
     - "cosine": 1 - cos(x_i, y_j), in [0, 2]; a row of zeros (common after ReLU) costs 1 to everything, itself included,
     - "euclidean": |x_i - y_j|, with gradient 0 where the distance is 0,
@@ -45,7 +48,7 @@ def pairwise_cost(x, y, cost: str = "cosine"):
 
 
 def self_cost(x, cost: str = "cosine", both_sides: bool = False):
-    """Return the cost of moving each point of a set to each other point of the set, exactly 0 on the diagonal.
+    """Return the matrix of transport costs within one set of points, exactly 0 on the diagonal.
 
     The matrix is symmetric, so the gradient of a symmetric plan's cost is twice the gradient through one side.
 
@@ -61,7 +64,7 @@ def self_cost(x, cost: str = "cosine", both_sides: bool = False):
 
 
 def prepare(x, y, cost):
-    """Return two sets in at least float32, with the cosine cost scaled to unit length.
+    """Check and cast two point sets for a cost matrix, and normalise the points for the cosine cost.
 
     Raises:
         ValueError: as `pairwise_cost`.
@@ -77,14 +80,14 @@ def prepare(x, y, cost):
 
 
 def _normalise(x):
-    """Scale rows to length 1, except rows of zeros, which stay 0 with gradient 0."""
+    """Scale the rows of a matrix to length 1, except zero rows, which stay zero with zero gradient."""
     squared = K.sum(K.square(x), axis=1, keepdims=True)
     is_zero = squared <= _SMALLEST_NORM**2
     return x * K.where(is_zero, 0.0, K.rsqrt(K.where(is_zero, 1.0, squared)))
 
 
 def cost_between(x, y, cost):
-    """Return the cost between two sets of points that `prepare` has returned."""
+    """Return the transport cost matrix between two point sets that `prepare` has preprocessed."""
     if cost == "cosine":
         return K.relu(1.0 - K.matmul(x, K.transpose(y)))
     squared = _squared_distances(x, y)
@@ -92,7 +95,7 @@ def cost_between(x, y, cost):
 
 
 def cost_within(x, cost, both_sides=False):
-    """Return the cost between a set of points, which `prepare` has returned, and itself."""
+    """Return the transport cost matrix within one point set that `prepare` has preprocessed."""
     matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost)
     mask = 1.0 - K.eye(K.shape(x)[0], dtype=matrix.dtype)
     if cost == "cosine":
@@ -111,6 +114,6 @@ def _squared_distances(x, y):
 
 
 def _sqrt_with_finite_gradient(x):
-    """Return the square root, with gradient 0 at 0."""
+    """Compute the square root of a tensor, with gradient 0 where the tensor is 0."""
     is_positive = x > 0
     return K.where(is_positive, K.sqrt(K.where(is_positive, x, 1.0)), 0.0)

@@ -1,6 +1,7 @@
-"""Gradient of the transport cost <P, Q> that includes the change of the plan P with Q.
+"""Gradient of the transport cost with respect to the cost matrix, including the change of the plan.
 
-At the solution, with the sparsity D_ij = -log(B^2 P_ij),
+The transport cost <P, Q> depends on the cost matrix Q directly and through the plan P, which changes with Q. At the
+solution, with the sparsity D_ij = -log(B^2 P_ij),
 
     d<P, Q> / dQ_ij = P_ij (1 - (D_ij - alpha_i - beta_j))
 
@@ -16,7 +17,9 @@ _SYMMETRIC_WEIGHTS = (1 / 1.854, 1 / 1.146)  # as in the symmetric solver
 
 
 def slope_of_cost(plan, iterations, initial_beta=None):
-    """Return the gradient of the transport cost <P, Q> with respect to Q, by alternating means for alpha and beta.
+    """Return the gradient of the transport cost between two sets with respect to the cost matrix.
+
+    It is d<P, Q> / dQ, by alternating means for alpha and beta.
 
     Args:
         plan: P, (B, B).
@@ -40,7 +43,10 @@ def slope_of_cost(plan, iterations, initial_beta=None):
 
 
 def slope_of_self_cost(plan):
-    """Return the gradient of a set's transport cost onto itself with respect to Q, and alpha = beta, (B, 1)."""
+    """Return the gradient of the transport cost of a set onto itself with respect to the cost matrix.
+
+    Also return alpha = beta, (B, 1).
+    """
     rows = K.maximum(K.sum(plan, axis=1, keepdims=True), 1e-30)
     sparsity = _sparsity(plan)
     row_means = K.sum(plan * sparsity, axis=1, keepdims=True) / rows
@@ -51,6 +57,9 @@ def slope_of_self_cost(plan):
 
 
 def _sparsity(plan):
-    """Return D = -log(B^2 P), cut off where the plan P is next to 0."""
+    """Return the negative logarithm of a transport plan relative to the uniform plan.
+
+    It is D = -log(B^2 P), cut off where the plan P is next to 0.
+    """
     size = K.cast(K.shape(plan)[0], plan.dtype)
     return -K.log(K.maximum(K.square(size) * plan, 1e-26))

@@ -1,4 +1,4 @@
-"""Entropic optimal transport between two sets of equally many, equally heavy points.
+"""Entropic optimal transport between two point sets of equal size and uniform weights.
 
 With one potential per point, f and g, the plan is
 
@@ -21,7 +21,7 @@ SOLVERS = ("fast", "plain")
 
 
 class SinkhornResult(NamedTuple):
-    """Solution of an entropic transport problem.
+    """Result of entropic optimal transport: the plan, the potentials and the convergence error.
 
     Attributes:
         plan: P, (B, B), sums to 1.
@@ -46,7 +46,7 @@ class SinkhornResult(NamedTuple):
 
 
 def check_arguments(epsilon, iterations, solver):
-    """Raise a ValueError if epsilon is not positive, iterations is below 1 or the solver is unknown.
+    """Raise ValueError if a Sinkhorn argument is invalid: epsilon <= 0, iterations < 1 or an unknown solver.
 
     The value of an epsilon that is a tensor is not checked.
     """
@@ -58,7 +58,7 @@ def check_arguments(epsilon, iterations, solver):
 
 
 def absolute_epsilon(cost, epsilon, relative: bool):
-    """Return epsilon in units of the cost, and in the cost's dtype.
+    """Convert a regularisation strength, absolute or relative, to the units and dtype of the cost matrix.
 
     Args:
         cost: (B, B).
@@ -70,7 +70,7 @@ def absolute_epsilon(cost, epsilon, relative: bool):
 
 
 def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative_epsilon: bool = False):
-    """Solve the entropic transport problem of a cost matrix (Eqs. 8 to 10).
+    """Solve entropic optimal transport for a cost matrix (Eqs. 8 to 10 of the paper).
 
         minimise <P, Q> + epsilon * KL(P | 1 / B^2) over plans P with marginals 1 / B
 
@@ -115,7 +115,9 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
 
 
 def sinkhorn_plan(cost, epsilon, iterations: int = 10, solver: str = "fast", relative_epsilon: bool = False):
-    """Return the entropic transport plan of a cost matrix (Eq. 10): `sinkhorn(...).plan`.
+    """Return the entropic optimal transport plan for a cost matrix (Eq. 10 of the paper).
+
+    It is `sinkhorn(...).plan`.
 
     Args:
         cost, epsilon, iterations, solver, relative_epsilon: as in `sinkhorn`.

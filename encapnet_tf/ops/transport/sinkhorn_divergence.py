@@ -1,4 +1,4 @@
-"""The Sinkhorn divergence of two sets of points, Eq. 11 of the paper."""
+"""Sinkhorn divergence between two sets of points (Eq. 11 of the paper)."""
 
 from keras import ops as K
 
@@ -26,7 +26,7 @@ def sinkhorn_divergence(
     relative_epsilon: bool = False,
     training: bool = False,
 ):
-    """Return the Sinkhorn divergence of two sets of points (Eq. 11).
+    """Compute the Sinkhorn divergence between two sets of points (Eq. 11 of the paper).
 
         S(x, y) = 2 W(x, y) - W(x, x) - W(y, y)
 
@@ -87,13 +87,19 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Return `amount` with the gradients `slopes` with respect to the cost matrices (the envelope theorem)."""
+    """Return a divergence value that has given gradients with respect to the cost matrices.
+
+    The gradients are `slopes`, by the envelope theorem.
+    """
     zeros = [K.sum(K.stop_gradient(slope) * (q - K.stop_gradient(q))) for slope, q in zip(slopes, costs, strict=True)]
     return K.stop_gradient(amount) + sum(zeros)
 
 
 def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value, relative_epsilon):
-    """Return the transport cost of a cost matrix, and its gradient with respect to the matrix in a list."""
+    """Compute the entropic transport cost for a cost matrix and its gradient with respect to that matrix.
+
+    The gradient is in a list.
+    """
     epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
     plan, f, g = solve_fast(between, epsilon, iterations)
     amount = K.mean(f) + K.mean(g) if value == "dual" else K.sum(plan * between)
@@ -104,10 +110,10 @@ def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value
 def _debiased_value_and_slopes(
     between, within_x, within_y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon
 ):
-    """Return the Sinkhorn divergence of three cost matrices, and its gradients with respect to them in a list.
+    """Compute the Sinkhorn divergence from three cost matrices and its gradients with respect to them.
 
-    The gradient with respect to a set's cost with itself is taken through one side of the symmetric matrix, and counted
-    twice.
+    The gradients are in a list. The gradient with respect to a set's cost with itself is taken through one side of the
+    symmetric matrix, and counted twice.
     """
     epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
     through_plan = differentiate_plan and value == "sharp"
@@ -128,7 +134,10 @@ def _debiased_value_and_slopes(
 
 
 def _plain_divergence(x, y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
-    """Return the Sinkhorn divergence after exactly `iterations` steps of Eq. 9 for each of the three problems."""
+    """Compute the Sinkhorn divergence between two sets of points by a fixed number of plain Sinkhorn iterations.
+
+    Each of the three problems takes exactly `iterations` steps of Eq. 9.
+    """
     x, y = prepare(x, y, cost)
     between = cost_between(x, y, cost)
     epsilon = absolute_epsilon(between, epsilon, relative_epsilon)

@@ -1,4 +1,4 @@
-"""Solvers of the entropic transport problem: Sinkhorn iterations, plain, stabilised and for a set with itself.
+"""Sinkhorn solvers for entropic optimal transport: plain, stabilised, and symmetric (a set with itself).
 
 With K_ij = exp((f_i + g_j - Q_ij) / epsilon), one iteration of Eq. 9 is
 
@@ -24,9 +24,9 @@ _SYMMETRIC_WEIGHTS = (1 / 1.854, 1 / 1.146)
 
 
 def solve_plain(cost, epsilon, iterations):
-    """Make exactly `iterations` steps of Eq. 9 from b = 1 / B, scaling the rows first.
+    """Solve entropic optimal transport by exactly `iterations` plain Sinkhorn iterations.
 
-    A gradient may flow through.
+    They are steps of Eq. 9 from b = 1 / B, scaling the rows first. A gradient may flow through.
 
     Args:
         cost: Q, (B, B).
@@ -47,7 +47,9 @@ def solve_plain(cost, epsilon, iterations):
 
 
 def solve_fast(cost, epsilon, iterations, initial_g=None):
-    """Make up to `iterations` steps of Eq. 9, over-relaxed and in exponentials that cannot overflow.
+    """Solve entropic optimal transport by up to `iterations` stabilised, over-relaxed Sinkhorn iterations.
+
+    They are steps of Eq. 9, in exponentials that cannot overflow.
 
     Args:
         cost: Q, (B, B); no gradient may flow into it.
@@ -86,7 +88,10 @@ def solve_fast(cost, epsilon, iterations, initial_g=None):
 
 
 def _iterate_until_converged(block, potentials, most, epsilon):
-    """Repeat a block of steps until it changes no potential by more than rounding, at most `most` times."""
+    """Repeat a block of Sinkhorn iterations until the potentials converge, at most `most` times.
+
+    They have converged when a block changes none of them by more than rounding.
+    """
 
     def cond(count, has_changed, *_):
         return K.logical_and(has_changed, count < most)
@@ -103,15 +108,16 @@ def _iterate_until_converged(block, potentials, most, epsilon):
 
 
 def _rounding_error(potential, epsilon):
-    """Return a bound on the change of a potential by rounding alone."""
+    """Return an upper bound on the change of a Sinkhorn potential by rounding errors alone."""
     unit = 2.0**-52 if backend.standardize_dtype(potential.dtype) == "float64" else 2.0**-23
     return 4 * unit * (K.max(K.abs(potential)) + epsilon)
 
 
 def _plain_block(cost, epsilon, f, g, steps):
-    """Make a few steps of Eq. 9 from given potentials, and measure by how much a step contracts the error.
+    """Run a few Sinkhorn iterations from given potentials and estimate the best over-relaxation factor.
 
-    Let theta be the ratio of the sizes of the last two steps. Then the best over-relaxation is
+    The iterations are steps of Eq. 9, and the factor follows from how much a step contracts the error. Let theta be the
+    ratio of the sizes of the last two steps. Then the best over-relaxation is
 
         2 / (1 + sqrt(1 - theta))
 
@@ -135,9 +141,11 @@ def _plain_block(cost, epsilon, f, g, steps):
 
 
 def _relaxed_block(cost, epsilon, f, g, steps, relaxation):
-    """Make over-relaxed steps of Eq. 9 and absorb the scalings into the potentials.
+    """Run over-relaxed Sinkhorn iterations from given potentials and return the updated potentials.
 
-    u <- u (B / (K v) / u)^relaxation,    v likewise
+    The iterations are steps of Eq. 9, whose scalings are absorbed into the potentials:
+
+        u <- u (B / (K v) / u)^relaxation,    v likewise
     """
     size = K.cast(K.shape(cost)[0], cost.dtype)
     kernel = _stable_kernel(cost, epsilon, f, g)
@@ -156,7 +164,7 @@ def _relaxed_block(cost, epsilon, f, g, steps, relaxation):
 
 
 def solve_symmetric(cost, epsilon):
-    """Solve the transport of a set onto itself, where both potentials are equal.
+    """Solve entropic optimal transport of a set onto itself, where both potentials are equal.
 
         u <- u^(1 - w) (B / (K u))^w
 
@@ -186,7 +194,10 @@ def solve_symmetric(cost, epsilon):
 
 
 def _stable_kernel(cost, epsilon, f, g):
-    """Return exp((f_i + g_j - Q_ij) / epsilon), with exponents cut off before they overflow."""
+    """Return the Sinkhorn kernel for given potentials, with exponents limited to prevent overflow.
+
+    It is exp((f_i + g_j - Q_ij) / epsilon).
+    """
     exponent = (f[:, None] + g[None, :] - cost) / epsilon
     return K.exp(K.minimum(exponent, _LARGEST_EXPONENT / 2))
 
