@@ -2,7 +2,7 @@
 
 import keras
 
-from encapnet_tf.ops.activation.batch_norm import fused_kernels
+from encapnet_tf.ops.activation.batch_norm import fused_kernels as find_fused_kernels
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -29,24 +29,31 @@ class BatchNorm(keras.layers.BatchNormalization):
         super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        helpers = self.fused_kernels(inputs, training) if mask is None else None
-        if not helpers:
+        kernels = self.fused_kernels(inputs, training) if mask is None else None
+        if not kernels:
             return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = helpers.batch_norm(inputs, self.gamma.value, self.beta.value, self.epsilon)
+        outputs, mean, variance = kernels.batch_norm(inputs, self.gamma.value, self.beta.value, self.epsilon)
         self.update_moving_statistics(mean, variance)
         return outputs
 
     def fused_kernels(self, inputs, training):
         """Return the Python module of fused TensorFlow kernels if it supports this layer and its inputs, else None."""
-        unsupported = self.synchronized or self.renorm or not (self.center and self.scale)
-        supported = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.trainable and not unsupported
-        return fused_kernels(inputs, training) if supported else None
+        is_supported = (
+            len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and self.trainable  # a frozen layer normalises by its moving statistics
+            and self.center
+            and self.scale
+            and not self.synchronized
+            and not self.renorm
+        )
+        return find_fused_kernels(inputs, training) if is_supported else None
 
     def update_moving_statistics(self, mean, variance):
         """Update the moving mean and variance with the mean and variance of a batch.
 
         Args:
-            mean, variance: (channels,), of the batch.
+            mean, variance: (channels,), mean and biased variance of the batch.
         """
-        for moving, of_batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + of_batch * (1.0 - self.momentum))
+        for moving, batch_value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch_value * (1.0 - self.momentum))

@@ -31,16 +31,16 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
     extractor f maps each of the two to one feature vector a sample. The divergence compares the two sets of vectors of
     a batch. The term is added to the model's loss with `add_loss`, in training only.
 
-    The layer's output is z, unchanged: call it where z is used next. It computes nothing in inference, and
+    The layer's output is z, unchanged: use the layer's output in place of z. It computes nothing in inference, and
     `strip_feedback` removes it.
 
-    The unweighted divergence is logged as a metric under the layer's name, in training only. On the JAX backend, where
-    a layer cannot update a metric in the training step, it is not; `callbacks.CollapseWatch` logs the divergence after
-    each epoch on every backend.
+    The unweighted divergence is logged as a metric under the layer's name, in training only. On the JAX backend a layer
+    cannot update a metric in the training step, so this metric is not logged; `callbacks.CollapseWatch` logs the
+    divergence after each epoch on every backend.
 
     Args:
-        weight: lambda, the factor of the divergence in the loss (10 in the paper); settable while training, see
-            `callbacks.FeedbackWeightSchedule`.
+        weight: lambda, the factor of the divergence in the loss (10 in the paper); it can be changed while training,
+            see `callbacks.FeedbackWeightSchedule`.
         num_capsules: capsules of both layers, for the "capsule" generator.
         epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: arguments of
             `ops.sinkhorn_divergence`.
@@ -53,10 +53,10 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         extractor_objective: training objective of the extractor. "minimize": minimise the divergence as the rest of the
             network does (the paper's; the extractor can then make the divergence vanish by collapsing to a constant).
             "adversarial": maximise the divergence. "frozen": keep the initial weights.
-        synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
+        synchronized: whether batch statistics are taken over all replicas (TensorFlow only); it can be changed later.
         sync_replicas: whether several replicas compute the divergence of the global batch (TensorFlow only), rather
-            than the mean of the divergences of their shares; settable. Together with `synchronized`, training on n
-            replicas equals training on one.
+            than the mean of the divergences of their shares; it can be changed later. Together with `synchronized`,
+            training on n replicas equals training on one.
 
     Call arguments:
         inputs: [higher, lower], two feature maps (batch, height, width, channels), token sequences (batch, tokens,
@@ -115,7 +115,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self.relative_epsilon = bool(relative_epsilon)
         self._synchronized = bool(synchronized)
         self.sync_replicas = bool(sync_replicas)
-        # Saved files hold a user's layers under these two attribute names.
+        # These two attribute names are part of saved files: renaming them would break loading of a user's own layers.
         self._given_generator = name_or_layer("generator", generator, GENERATORS)
         self._given_extractor = name_or_layer("extractor", extractor, EXTRACTORS)
         self._weight = self.add_weight(
@@ -128,7 +128,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
     def weight(self) -> float:
         """Weight (lambda) of the feedback divergence in the loss.
 
-        Settable, also while a compiled model trains.
+        It can be changed while a compiled model trains.
         """
         return float(K.convert_to_numpy(self._weight))
 

@@ -14,7 +14,8 @@ def squash(x, axis: int = -1):
 
         v = |s|^2 / (1 + |s|^2) * s / |s|    (section 2.1 of the paper)
 
-    Value and gradient are finite at s = 0 and up to lengths of 1e18, in every floating dtype, with and without XLA.
+    The derivative is written out in `ops/activation/relu_squash.py` for the training step: change both together. Value
+    and gradient are finite at s = 0 and up to lengths of 1e18, in every floating dtype, with and without XLA.
 
     Args:
         x: s, floating tensor; capsules lie along `axis`.

@@ -1,7 +1,9 @@
 """Choice of the fastest implementation (lowering) of a convolution from tables of measured cases.
 
 Each row of a table holds a condition, a lowering and where it was measured. The first row whose condition holds
-decides. Thresholds stand in the conditions and nowhere else. TensorFlow has no gradient kernel for grouped convolutions
+decides. Thresholds stand in the conditions and nowhere else. A tap is one position of the convolution kernel.
+
+TensorFlow has no gradient kernel for grouped convolutions
 on a CPU: Keras has XLA compile `Conv2D(groups=32)`, which then runs tens to hundreds of times slower than the lowerings
 below.
 """
@@ -29,13 +31,14 @@ class Convolution:
         size: side of the kernel; 0 where it is not square.
         strides: step in both directions.
         groups: number of groups; 1 is dense.
-        channels_in, channels_out: of one group.
-        positions: of the output map; infinite where unknown.
+        channels_in, channels_out: channels of one group.
+        positions: number of positions of the output map; infinite where unknown. (Of a transposed convolution, of the
+            input map.)
         image_entries: numbers in the input map of one image; infinite where unknown.
-        training: whether a gradient will be taken.
+        training: whether a gradient will be computed.
         accelerated: whether TensorFlow's compiled functions are to be used, see `accelerates`.
         runtime: what the graph is exported for ("tensorflow" or "litert"); None where it runs on this machine.
-        prefers_native: whether the backend's own grouped convolution is the fastest.
+        prefers_native: whether the backend's own convolution, grouped or dense, is the fastest.
     """
 
     size: int
@@ -78,8 +81,8 @@ class Convolution:
         """Flag that is true for a large kernel with many channels on a small output map.
 
         The output map has up to 36 positions, and the kernel many taps and at least 128 channels. One matrix product
-        per tap is then the fastest. Convolution kernels split their work by position, of which there are few, and
-        multiply the zeros around the map too: up to half of all products.
+        per tap is then the fastest. TensorFlow's convolution parallelises over positions, which are too few here, and
+        also multiplies the zeros of the padding: up to half of all products.
         """
         many_taps = self.size >= 5 or (self.size == 3 and self.strides > 1)
         return many_taps and self.positions <= 36 and min(self.channels_in, self.channels_out) >= 128
@@ -100,7 +103,7 @@ def _prefers_native(runtime) -> bool:
 class Row(NamedTuple):
     """Decision table row: a condition, the implementation to use if it holds, and the file of its measurements.
 
-    The lowering is called with (x, kernel, convolution), in `DOUBLING` with the output size after that.
+    The lowering is called with (x, kernel, convolution), in `TRANSPOSED` with the output size after that.
     """
 
     condition: Callable[[Convolution], bool]
@@ -114,7 +117,7 @@ def convolve(x, kernel, groups, strides, training):
     return _first_match(DENSE if groups == 1 else GROUPED, convolution)(x, kernel, convolution)
 
 
-def convolve_doubling(x, kernel, groups, output_size, training):
+def convolve_transposed(x, kernel, groups, output_size, training):
     """Apply a transposed 3x3 convolution of stride 2 with the fastest implementation for the given shapes.
 
     It convolves the map with zeros inserted between its pixels.
@@ -124,7 +127,7 @@ def convolve_doubling(x, kernel, groups, output_size, training):
         output_size: (height, width), each twice the input's or 1 less.
     """
     convolution = Convolution.of(x, kernel, groups, 1, training)
-    return _first_match(DOUBLING, convolution)(x, kernel, convolution, output_size)
+    return _first_match(TRANSPOSED, convolution)(x, kernel, convolution, output_size)
 
 
 def _first_match(table, convolution):
@@ -156,11 +159,11 @@ def _tap_products_in_inference(x, kernel, c):
     return tap_products.tap_convolution(x, kernel, c.strides)
 
 
-def _recompute_padding(x, kernel, c):
+def _strided_with_recomputed_padding(x, kernel, c):
     return _tensorflow_kernels().strided_convolution(x, kernel, c.strides)
 
 
-def _grouped_kernel_of_litert(x, kernel, c):
+def _grouped_convolution_of_litert(x, kernel, c):
     return _tensorflow_kernels().grouped_convolution(x, kernel, c.strides)
 
 
@@ -211,10 +214,11 @@ def _otherwise(_):
 
 DENSE = (
     Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
-    # Few filters leave the vectors of a convolution kernel empty: one matrix product, then shifts.
+    # One or two filters leave most of a processor's vector lanes unused in a convolution. One matrix product for all
+    # taps, whose results are shifted and added, fills them.
     Row(lambda c: c.accelerated and c.channels_out <= 2 and c.strides <= 2, _narrow, _DENSE_RESULTS),
     Row(lambda c: c.accelerated and c.is_wide_on_a_small_map, _tap_products_in_training, _DENSE_RESULTS),
-    # With strides, cutting the patches out costs too much where it is not compiled. Exported graphs keep Conv2D.
+    # Without XLA, extracting strided patches costs more than it saves. Exported graphs keep Conv2D.
     Row(
         lambda c: c.is_wide_on_a_small_map and c.strides == 1 and not c.training and c.runtime is None,
         _tap_products_in_inference,
@@ -224,7 +228,7 @@ DENSE = (
     # costs more than it saves.
     Row(
         lambda c: c.accelerated and c.size > 1 and c.strides > 1 and c.image_entries >= 2**15,
-        _recompute_padding,
+        _strided_with_recomputed_padding,
         _DENSE_RESULTS,
     ),
     Row(_otherwise, _native, _DENSE_RESULTS),
@@ -232,14 +236,14 @@ DENSE = (
 
 GROUPED = (
     Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
-    Row(lambda c: c.runtime == "litert", _grouped_kernel_of_litert, _NO_RESULTS),
-    # The pixels that a strided 1x1 kernel skips are dropped first.
+    Row(lambda c: c.runtime == "litert", _grouped_convolution_of_litert, _NO_RESULTS),
+    # A strided 1x1 kernel skips pixels, which are dropped first.
     Row(lambda c: c.size == 1 and c.strides > 1, _subsample_first, _NO_RESULTS),
-    # Large 1x1 matrices keep a matrix product busy.
+    # A 1x1 kernel with at least 64 weights in each group: one matrix product per group is efficient.
     Row(lambda c: c.size == 1 and c.matrix_entries >= 64, _matmul_per_group, _GROUPED_RESULTS),
-    # One output for many components. A depthwise convolution makes a share of each output for each component: here one.
+    # One output channel per group: a depthwise convolution, then a sum over the input channels of the group.
     Row(lambda c: c.size == 3 and c.channels_out == 1 and c.channels_in >= 8, _depthwise, _GROUPED_RESULTS),
-    # Memory bounds small matrices: one compiled pass over it.
+    # Small groups are limited by memory traffic: XLA fuses their products and sums into one pass.
     Row(
         lambda c: c.accelerated and c.size in (1, 3) and c.strides <= 2 and c.matrix_entries <= 64,
         _multiply_add_in_one_pass,
@@ -250,7 +254,7 @@ GROUPED = (
     Row(_otherwise, _depthwise, _GROUPED_RESULTS),
 )
 
-DOUBLING = (
+TRANSPOSED = (
     Row(lambda c: c.accelerated and c.groups > 1 and c.matrix_entries <= 64, _doubling_multiply_add, _GROUPED_RESULTS),
     Row(lambda c: c.accelerated and c.groups > 1, _doubling_matmul_per_tap, _GROUPED_RESULTS),
     Row(_otherwise, _insert_zeros, _GROUPED_RESULTS),

@@ -2,7 +2,7 @@
 
 from keras import ops as K
 
-from encapnet_tf.ops.convolution.choice import convolve, convolve_doubling
+from encapnet_tf.ops.convolution.choice import convolve, convolve_transposed
 from encapnet_tf.ops.convolution.lowerings import insert_zeros
 
 
@@ -76,7 +76,7 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
         )
     doubles = [m > n for n, m in zip(size, output_size, strict=True)]
     if all(doubles):
-        return convolve_doubling(x, kernel, groups, output_size, training)
+        return convolve_transposed(x, kernel, groups, output_size, training)
     for axis in (1, 2):
         x = insert_zeros(x, axis, output_size[axis - 1]) if doubles[axis - 1] else x
     return convolve(x, kernel, groups, 1, training)

@@ -10,12 +10,12 @@ from encapnet_tf.arguments import whole_number
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.routing.mapped_capsules import fold_bias, votes
 
-# Entries of one sample's votes that are formed at a time. The votes for 2048 capsules of dimension 16 from 2048 are
-# formed in 16 pieces.
+# Largest number of vote entries of one sample that are held at once. The votes of 2048 capsules for 2048 capsules of
+# dimension 16 are computed in 16 pieces.
 _VOTES_PER_PIECE = 2**22
-_LEAST_MASS = 1e-8  # of a higher capsule that no lower one is assigned to
-_LEAST_VARIANCE = 1e-9  # of a cluster whose members agree to the last bit: log and division stay finite
-_RELEASE_EPSILON = 2.2e-16  # added by the release to the divisor of the density
+_LEAST_MASS = 1e-8  # added to S_j, which is 0 for a higher capsule without any assigned lower capsule
+_LEAST_VARIANCE = 1e-9  # added to sigma^2, which is 0 if all votes are equal, so that log and division stay finite
+_RELEASE_EPSILON = 2.2e-16  # the paper's released code adds this to the divisor of the density
 
 
 def em_routing(
@@ -39,21 +39,21 @@ def em_routing(
                 cost_j = S_j sum_d (beta_u_j + log sigma_jd),    a_j = sigmoid(lambda_r (beta_a_j - cost_j))
         E step: R_ij = softmax_j(log a_j + log N(v_{j|i}; mu_j, sigma_j^2))    (not after the last M step)
 
-    with lambda_r = inverse_temperature * (1 - 0.95^(r + 1)), the published schedule. Densities stay logarithms, so
-    that neither narrow clusters nor distant votes over- or underflow in float32.
+    with lambda_r = inverse_temperature * (1 - 0.95^(r + 1)), the schedule published with EM routing. Densities stay
+    logarithms, so that neither narrow clusters nor distant votes over- or underflow in float32.
 
-    The votes are formed in pieces, for some higher capsules at a time. At 2048 capsules from 2048 and batch 8 they
-    alone would take 2 GiB, for each of the dozen times that they are read.
+    The votes are computed in pieces, for some higher capsules at a time. All votes of 2048 capsules for 2048 capsules
+    would take 2 GiB at batch 8, and they are read a dozen times.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).
         activations: (batch, num_input_capsules, positions), not negative.
         kernel: (num_input_capsules, input_dim, num_capsules, capsule_dim).
         bias: (num_input_capsules, num_capsules, capsule_dim).
-        beta_u, beta_a: (num_capsules,): cost of describing one component of a capsule, and of its staying inactive.
+        beta_u, beta_a: (num_capsules,), the cost per component of using a capsule, and the cost of leaving it inactive.
         iterations: rounds of routing.
-        rescale: True selects the release's EM. Differs from the paper: costs, and the squared distances in the density,
-            are rescaled to the range -5 to 5 over the higher capsules, and lambda_r = 1 + r.
+        rescale: True selects EM routing as in the paper's released code. Differs from the paper: costs, and the squared
+            distances in the density, are rescaled to the range -5 to 5 over the higher capsules, and lambda_r = 1 + r.
         inverse_temperature: the limit of lambda_r.
         recompute: True recomputes the votes in the backward pass, to save memory in training; changes no value.
 
@@ -81,16 +81,17 @@ def em_routing(
     sum_in_pieces = partial(_sum_in_pieces, u=u, w=w, recompute=recompute)
     for r in range(iterations):
         weighted = assignment * a
-        mass = K.sum(weighted, axis=(1, 2)) + _LEAST_MASS
-        u_sum = K.matmul(K.swapaxes(weighted, -1, -2), u)  # positions are summed first, as in dynamic routing
+        mass = K.sum(weighted, axis=(1, 2)) + _LEAST_MASS  # S_j
+        # Positions share a matrix, so the sum over them comes before the product with it.
+        u_sum = K.matmul(K.swapaxes(weighted, -1, -2), u)
         mu = K.einsum("bgje,gejd->bjd", u_sum, w) / mass[..., None]
-        # The deviations from their mean sum to 0, so mu needs no gradient here.
+        # The derivative of the squares with respect to mu, their weighted mean, is 0, so mu needs no gradient here.
         squares = sum_in_pieces(_sum_over_inputs, mu=K.stop_gradient(mu), weight=weighted)
         variance = squares / mass[..., None]
         log_variance = K.log(variance + _LEAST_VARIANCE)
         cost = mass * K.sum(0.5 * log_variance + beta_u[:, None], axis=-1)
-        schedule = 1 + r if rescale else inverse_temperature * (1 - 0.95 ** (r + 1))
-        logit = schedule * (beta_a - (_rescale(cost) if rescale else cost))
+        inverse_temperature_r = 1 + r if rescale else inverse_temperature * (1 - 0.95 ** (r + 1))
+        logit = inverse_temperature_r * (beta_a - (_rescale(cost) if rescale else cost))
         if r < iterations - 1:
             distance = sum_in_pieces(_sum_over_components, mu=mu, weight=0.5 / (variance + _LEAST_VARIANCE))
             log_norm = 0.5 * K.sum(log_variance + math.log(2 * math.pi), axis=-1)
@@ -120,7 +121,7 @@ def _sum_over_components(u, w, mu, weight):
 def _rescale(x):
     """Rescale a tensor linearly to the range -5 to 5 along its last axis.
 
-    That axis is over the higher capsules. The function is N of the paper's release.
+    That axis is over the higher capsules. The paper's released code calls this normalisation N.
     """
     least = K.min(x, axis=-1, keepdims=True)
     width = K.max(x, axis=-1, keepdims=True) - least

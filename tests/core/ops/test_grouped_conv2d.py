@@ -189,11 +189,11 @@ CHOICES = [
     ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 36}, choice._tap_products_in_training),
     ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 37}, choice._native),
     ({"size": 5, "channels_in": 127, "channels_out": 128, "positions": 36}, choice._native),
-    ({"strides": 2, "image_entries": 2**15}, choice._recompute_padding),
+    ({"strides": 2, "image_entries": 2**15}, choice._strided_with_recomputed_padding),
     ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
     # Of the grouped table.
     ({"groups": 4, "prefers_native": True}, choice._native),
-    ({"groups": 4, "runtime": "litert"}, choice._grouped_kernel_of_litert),
+    ({"groups": 4, "runtime": "litert"}, choice._grouped_convolution_of_litert),
     ({"groups": 4, "size": 1, "strides": 2}, choice._subsample_first),
     ({"groups": 4, "size": 1, "channels_in": 8, "channels_out": 8}, choice._matmul_per_group),
     ({"groups": 4, "size": 1, "channels_in": 7, "channels_out": 9}, choice._multiply_add_in_one_pass),
