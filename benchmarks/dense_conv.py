@@ -54,17 +54,17 @@ def dense_shapes(capsules=CAPSULES):
     return shapes
 
 
-def main(arguments=None, chosen=None, batch=32):
+def main(arguments=None, selection=None, batch=32):
     flags = argument_parser(__doc__).parse_args(arguments)
-    chosen = dense_shapes() if chosen is None else chosen
+    selection = dense_shapes() if selection is None else selection
     if flags.quick:
-        chosen, batch = chosen[-1:], 2
+        selection, batch = selection[-1:], 2
     report = Report("dense_conv", "Dense convolutions", ABOUT, flags.quick)
     with Processes() as processes:
         for gradient in (True, False):
             title = "Forward + gradient" if gradient else "Forward"
             rows = []
-            for shape in chosen:
+            for shape in selection:
                 print(f"{title}: {shape}", flush=True)
                 entries = contestants(shape, gradient=gradient, batch=batch, groups=1, alternatives=ALTERNATIVES)
                 results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)

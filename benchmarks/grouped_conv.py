@@ -132,34 +132,34 @@ def add_sum_claims(report, title, measurements):
         "the mappings": [m for m in measurements if m[0].role.startswith("mapping")],
         "all shapes": measurements,
     }
-    for selection, chosen in selections.items():
+    for group, entries in selections.items():
         for how in ("once each", "as often as in EncapNet-18"):
             ours = theirs = 0.0
-            for shape, results in chosen:
+            for shape, results in entries:
                 times = [median(results["ours"]), median(results.get(fastest(results, PYTORCH)))]
                 if None in times:
                     ours = None
                     break
                 weight = 1 if how == "once each" else shape.count
                 ours, theirs = ours + weight * times[0], theirs + weight * times[1]
-            text = f"{title}, {selection}, {how}: ours / PyTorch"
+            text = f"{title}, {group}, {how}: ours / PyTorch"
             if ours is None:
                 report.claim(text, None, 1.1, reason="ours or PyTorch did not run at every shape")
-            elif chosen:
+            elif entries:
                 report.claim(f"{text} ({1e3 * ours:.1f} / {1e3 * theirs:.1f} ms)", ours / theirs, 1.1)
 
 
-def main(arguments=None, chosen=None, batch=64):
+def main(arguments=None, selection=None, batch=64):
     flags = argument_parser(__doc__).parse_args(arguments)
-    chosen = shapes() if chosen is None else chosen
+    selection = shapes() if selection is None else selection
     if flags.quick:
-        chosen, batch = chosen[:1], 2
+        selection, batch = selection[:1], 2
     report = Report("grouped_conv", "Convolutions grouped by capsule", ABOUT, flags.quick)
     with Processes() as processes:
         for gradient in (True, False):
             title = "Forward + gradient" if gradient else "Forward"
             measurements = []
-            for shape in chosen:
+            for shape in selection:
                 print(f"{title}: {shape}", flush=True)
                 entries = grouped_contestants(shape, gradient, batch)
                 results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)

@@ -145,17 +145,22 @@ def main(arguments=None):
     flags = parse_flags(arguments)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     report = Report(name_of(flags, backend), f"Steps on {backend}, {flags.dtype}", ABOUT, flags.quick)
-    chosen, batch, reference_batch, memory_batch = networks.GROUPS, flags.batch, REFERENCE_BATCH, flags.memory_batch
+    networks_of, batch, reference_batch, memory_batch = (
+        networks.GROUPS,
+        flags.batch,
+        REFERENCE_BATCH,
+        flags.memory_batch,
+    )
     if flags.quick:
-        chosen = {name: [network.tiny() for network in group] for name, group in networks.FEW.items()}
+        networks_of = {name: [network.tiny() for network in group] for name, group in networks.FEW.items()}
         batch, reference_batch, memory_batch = 4, 4, None
     common = {"batch": batch, "memory_batch": memory_batch, "flags": flags, "report": report}
     reference = {"batch": reference_batch, "memory_batch": memory_batch or batch, "inference": not flags.quick}
     groups = {
-        "six": Group(chosen["six"], **common),
-        "master": Group(chosen["master"], **common),
-        "aide": Group(chosen["aide"], **common, dense=True),
-        "fourteen": Group(chosen["fourteen"], **{**common, **reference}),
+        "six": Group(networks_of["six"], **common),
+        "master": Group(networks_of["master"], **common),
+        "aide": Group(networks_of["aide"], **common, dense=True),
+        "fourteen": Group(networks_of["fourteen"], **{**common, **reference}),
     }
     report.table([row for group in groups.values() for row in group.rows()])
     timings = [t for group in groups.values() for t in group.training.values() if isinstance(t, Timing)]

@@ -78,12 +78,12 @@ def fewest_iterations(*, factory, target, steps, **arguments):
     module, function = factory.split(":")
     prepare = getattr(importlib.import_module(module), function)
     for iterations in steps:
-        prepared = prepare(iterations=iterations, **arguments)
-        error = prepared.facts["gradient error"]
+        contestant = prepare(iterations=iterations, **arguments)
+        error = contestant.facts["gradient error"]
         reached = error is not None and error <= target
         if reached:
             break
-    return prepared._replace(facts={**prepared.facts, "iterations": iterations, "reached": reached})
+    return contestant._replace(facts={**contestant.facts, "iterations": iterations, "reached": reached})
 
 
 def _costs(x, y):

@@ -20,7 +20,7 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
     # GeomLoss's schedule is the diameter, then one entry for each factor of `scaling`, then the blur.
     scaling = (blur / diameter) ** (1 / (iterations - 2.5))
     loss = SamplesLoss("sinkhorn", 2, blur, None, diameter, scaling, cost=_costs, backend="tensorized")
-    return _prepared(loss, size, dim, gradient)
+    return _prepare(loss, size, dim, gradient)
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
@@ -42,7 +42,7 @@ def geomloss_loop(*, size, dim, iterations, gradient):
         potentials = sinkhorn_loop(softmin_tensorized, logs, logs, *matrices, epsilons, None)
         return sinkhorn_cost(problem.EPSILON, None, weights, weights, *potentials, batch=True)[0]
 
-    return _prepared(divergence, size, dim, gradient)
+    return _prepare(divergence, size, dim, gradient)
 
 
 def pot(*, size, dim, iterations, gradient, log_domain):
@@ -63,7 +63,7 @@ def pot(*, size, dim, iterations, gradient, log_domain):
         solution = solve_batch(cost, problem.EPSILON, max_iter=iterations, tol=0.0, method=method, reg_type="kl")
         return solution.value[0] - (solution.value[1] + solution.value[2]) / 2
 
-    return _prepared(divergence, size, dim, gradient)
+    return _prepare(divergence, size, dim, gradient)
 
 
 def _costs(x, y):
@@ -75,7 +75,7 @@ def _costs(x, y):
     return norms - 2 * x @ y.transpose(1, 2)
 
 
-def _prepared(divergence, size, dim, gradient):
+def _prepare(divergence, size, dim, gradient):
     x, y = (torch.from_numpy(a).requires_grad_(gradient) for a in problem.points(size, dim))
 
     def run():

@@ -34,10 +34,10 @@ def answer(request, runs):
     """
     if request["do"] == "prepare":
         module, function = request["factory"].split(":")
-        prepared = getattr(importlib.import_module(module), function)(**request["arguments"])
-        prepared.run()
-        runs[request["key"]] = prepared.run
-        return {"seconds": mean_seconds(prepared.run, 1) if request["calibrate"] else None, "facts": prepared.facts}
+        contestant = getattr(importlib.import_module(module), function)(**request["arguments"])
+        contestant.run()
+        runs[request["key"]] = contestant.run
+        return {"seconds": mean_seconds(contestant.run, 1) if request["calibrate"] else None, "facts": contestant.facts}
     if request["do"] == "time":
         if request["key"] not in runs:
             raise RuntimeError("another contestant ended the process that they share")

@@ -168,12 +168,12 @@ def values_from_json(fields: Iterable[dataclasses.Field], values: dict) -> dict:
     Raises:
         UserError: a setting is unknown (the message names the nearest known one) or a value is of the wrong kind.
     """
-    known = {field.name: field for field in fields}
-    if unknown := sorted(set(values) - set(known)):
-        near = difflib.get_close_matches(unknown[0], known, n=1)
+    fields_by_name = {field.name: field for field in fields}
+    if unknown := sorted(set(values) - set(fields_by_name)):
+        near = difflib.get_close_matches(unknown[0], fields_by_name, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(f"Unknown settings in the configuration: {', '.join(unknown)}{hint}.")
-    return {name: _from_json(known[name], value) for name, value in values.items()}
+    return {name: _from_json(fields_by_name[name], value) for name, value in values.items()}
 
 
 def _from_json(field, value):

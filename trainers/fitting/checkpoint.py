@@ -127,9 +127,9 @@ class Checkpoints:
             path: the checkpoint file.
             best_model: the file of the run's best model.
         """
-        kept = _best_model_of(path)
-        if kept.exists():
-            _link(kept, best_model)
+        saved_best_model = _best_model_of(path)
+        if saved_best_model.exists():
+            _link(saved_best_model, best_model)
         else:
             best_model.unlink(missing_ok=True)
 

@@ -107,12 +107,12 @@ class CheckpointWriter(keras.callbacks.Callback):
         self._save(self.config.epochs, 0)
 
     def _check_free_space(self, first_checkpoint: Path) -> None:
-        needed = first_checkpoint.stat().st_size * (self.checkpoints.keep + 2)  # + the best and the final model
+        required = first_checkpoint.stat().st_size * (self.checkpoints.keep + 2)  # + the best and the final model
         free = shutil.disk_usage(first_checkpoint.parent).free
-        if free < needed:
+        if free < required:
             raise UserError(
                 f"{self.checkpoints.folder} has room for {free / 2**20:,.0f} MiB; this network's run needs "
-                f"{needed / 2**20:,.0f} MiB. Nothing was trained yet: free some space, or choose another --run_dir."
+                f"{required / 2**20:,.0f} MiB. Nothing was trained yet: free some space, or choose another --run_dir."
             )
 
     def _save(self, epoch, step, logs=None):

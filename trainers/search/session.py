@@ -89,9 +89,9 @@ def _hide_gpus():
 
 def _headline(plan, oracle, folder) -> str:
     count = f"{plan.trials} trials" if plan.trials else "trials"
-    ended = f", {len(oracle.end_order)} of them ended already" if oracle.end_order else ""
+    progress = f", {len(oracle.end_order)} of them ended already" if oracle.end_order else ""
     return (
-        f"{plan.config.recipe}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{ended}, "
+        f"{plan.config.recipe}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{progress}, "
         f"{plan.config.epochs} epochs each\nsearch:  {folder.path}"
     )
 

@@ -187,11 +187,11 @@ class Space:
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
                 return f"--model={model} has no setting {setting.name}, so", "Choose another --model"
-        for other, needed in setting.metadata["used_with"].items():
+        for other, effective_values in setting.metadata["used_with"].items():
             for value in self._trial_values(other, base):
-                if not any(item in needed for item in (value if isinstance(value, tuple) else (value,))):
+                if not any(item in effective_values for item in (value if isinstance(value, tuple) else (value,))):
                     consequence = " has no feedback units, so" if other == "feedback" else ":"
-                    choices = [item for item in needed if item is not None]
+                    choices = [item for item in effective_values if item is not None]
                     return f"--{other}={_as_flag(value)}{consequence}", f"Choose --{other}={_either(choices)}"
         return None
 

@@ -79,11 +79,11 @@ def tfds_builder(name: str, data_dir):
             'pip install "encapnet_tf[data]". The digits, Fashion-MNIST and MNIST from IDX files, and folders of '
             "images work without it."
         ) from None
-    known = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
+    builders = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
     family = _family(name)
     folder = Path(data_dir) if data_dir else Path(tfds.core.constants.DATA_DIR)
-    if family not in known and not (folder / family).is_dir():
-        matches = difflib.get_close_matches(name, [*_OTHER_DATASETS, *known], n=3)
+    if family not in builders and not (folder / family).is_dir():
+        matches = difflib.get_close_matches(name, [*_OTHER_DATASETS, *builders], n=3)
         hint = f" Did you mean {', '.join(matches)}?" if matches else ""
         raise UserError(
             f"--dataset={name}: TensorFlow Datasets has no data set of this name.{hint} For images of your own: "
