@@ -81,8 +81,8 @@ def test_float32_plan_stays_a_plan_at_any_epsilon(kind, epsilon):
 @pytest.fixture
 def blocks(monkeypatch):
     """Sizes of the blocks of over-relaxed steps that the fast solver runs, a list that grows."""
-    sizes, relaxed_block = [], solvers._relaxed_block
-    monkeypatch.setattr(solvers, "_relaxed_block", lambda *args: (sizes.append(args[4]), relaxed_block(*args))[1])
+    sizes, relaxed_steps = [], solvers._relaxed_steps
+    monkeypatch.setattr(solvers, "_relaxed_steps", lambda *args: (sizes.append(args[4]), relaxed_steps(*args))[1])
     return sizes
 
 
