@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers.evaluation.predictions import saved_model
 
-pytestmark = pytest.mark.ci
-
 FLAGS = ["--epochs=2", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master",
          "--train_limit=150", "--batch_size=16", "--checkpoint_steps=2", "--optimizer=adam", "--schedule=constant",
          "--augment=affine,mixup", "--feedback=half", "--feedback_weight=0.1", "--synchronized=true", "--ema=0.8",
@@ -47,6 +45,7 @@ def mirrored(tmp_path_factory):
     return folder / "run", process.stdout
 
 
+@pytest.mark.ci
 def test_a_run_on_two_replicas_is_whole(mirrored):
     run, output = mirrored
     assert "on 2 replicas" in output

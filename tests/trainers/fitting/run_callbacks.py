@@ -10,6 +10,11 @@ from encapnet_tf.trainers.commands import cli
 from encapnet_tf.trainers.fitting import train as fitting
 
 
+def _steps_made(model) -> int:
+    """Return the number of optimizer steps; a variable that is mirrored over replicas has no `int`."""
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+
+
 class SigtermAt(keras.callbacks.Callback):
     """Keras callback that sends this process SIGTERM after a step, counted from 1 over all epochs."""
 
@@ -18,7 +23,7 @@ class SigtermAt(keras.callbacks.Callback):
         self.step = step
 
     def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) == self.step:
+        if _steps_made(self.model) == self.step:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -30,10 +35,10 @@ class StepLog(keras.callbacks.Callback):
         self.file = file
 
     def on_train_begin(self, logs=None):
-        self._step = int(self.model.optimizer.iterations)
+        self._step = _steps_made(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = _steps_made(self.model)
         if step > self._step:  # the steps before a resume are counted by `fit` but not trained
             os.write(self.file, f"{os.getpid()} {step}\n".encode())
         self._step = step
