@@ -22,7 +22,7 @@ def functional_extractor():
     return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
 
 
-@pytest.mark.parametrize(("choice", "objective"), zip(CHOICES, ["minimize", "adversarial"] * 3, strict=False))
+@pytest.mark.parametrize(("choice", "objective"), list(zip(CHOICES, ["minimize", "adversarial"] * 3, strict=False)))
 def test_gradients(choice, objective):
     model = network("even_map", extractor_objective=objective, **CHOICES[choice]())
     unit = model.get_layer("agreement")
