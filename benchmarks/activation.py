@@ -27,7 +27,7 @@ ABOUT = (
 
 
 def contestants(size, capsule_dim, *, gradient, batch):
-    """Return the implementations of BatchNorm-ReLU-squash to time at one image size, and a lower bound.
+    """Return everything that the activation benchmark times at one image size: implementations and a lower bound.
 
     The lower bound is a memory copy.
     """

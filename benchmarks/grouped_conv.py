@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternative implementations to time for a grouped convolution of the given shape.
+    """Return the alternative implementations that the benchmark times for a grouped convolution of a given shape.
 
     They are name -> (function of `convolution_lowerings`, whether XLA compiles it).
     """
@@ -46,7 +46,7 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return the implementations and lower bounds to time for one grouped convolution.
+    """Return everything that the benchmark times for one grouped convolution: implementations and lower bounds.
 
     Keras's convolution is timed once.
     """
@@ -55,7 +55,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return the implementations and lower bounds to time for one convolution.
+    """Return everything that the benchmark times for one convolution: implementations and lower bounds.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -109,7 +109,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Add to the report this package's worst convolution time relative to the fastest alternative.
+    """Add to the report the largest ratio of this package's convolution time to the fastest alternative's.
 
     It is a claim on the largest ratio over all shapes.
     """
@@ -124,7 +124,7 @@ def add_alternatives_claim(report, title, measurements):
 
 
 def add_sum_claims(report, title, measurements):
-    """Add to the report this package's total convolution time relative to PyTorch's.
+    """Add to the report the ratios of this package's total convolution times to PyTorch's.
 
     The ratios are claims. Times are summed over shapes. PyTorch's is that of its faster memory layout.
     """

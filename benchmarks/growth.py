@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return one training step to benchmark for each value of a varied setting.
+    """Return the benchmark entries of a varied setting: one training step for each of its values.
 
     They are value -> `Contestant`, one process each.
     """
@@ -68,7 +68,7 @@ def measure_series(contestants, rounds):
 
 
 def panels(series):
-    """Return the plots of the growth figure: one column for each varied setting, time above memory.
+    """Return plots of training time and memory against each varied setting, one column per setting.
 
     Args:
         series: name -> list of (value, seconds, bytes or None) of the contestants that ran.

@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return all Sinkhorn solvers and lower bounds to time on one problem.
+    """Return everything that the Sinkhorn benchmark times on one problem: solvers, and lower bounds on their time.
 
     They are `Contestant`s, in one process for each framework.
     """
@@ -90,7 +90,7 @@ def time_row(problem, results):
 
 
 def error_row(problem, results):
-    """Return a table row with the errors of all Sinkhorn solvers.
+    """Return a table row with the relative errors of all Sinkhorn solvers on one problem.
 
     The errors are of the value, and of the gradient where it was computed.
     """
@@ -105,7 +105,7 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a copy of a Sinkhorn benchmark entry that uses the fewest iterations for a fixed accuracy.
+    """Return a copy of a Sinkhorn benchmark entry that uses the fewest iterations that reach a fixed accuracy.
 
     The gradient error is at most `ACCURACY`.
     """
@@ -148,7 +148,7 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
 
 
 def add_claims(report, problem, results):
-    """Add to the report this package's Sinkhorn speed relative to the best other library.
+    """Add to the report how much faster this package's Sinkhorn divergence is than the fastest other library's.
 
     The claims are on the ratios to the best other library and to the floor.
     """

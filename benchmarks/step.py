@@ -106,7 +106,7 @@ class Group:
             report.case({"peak memory of": network.name}, {network.name: peak} if _failed(peak) else {})
 
     def rows(self):
-        """Return one table row of results for each network in the group."""
+        """Return the results as table rows, one for each network in the group."""
         rows = [self._row(network.name, min(self.batch, network.most_images or self.batch)) for network in self._group]
         return rows + ([self._row(DENSE, self.batch)] if DENSE in self.training else [])
 

@@ -1,4 +1,4 @@
-"""Limits on the time and memory of whole networks' training steps, for a CPU of two cores."""
+"""Limits on the time and memory of whole networks' training steps, on a CPU with two cores."""
 
 from benchmarks.harness.contestant import NotRun, Timing
 from benchmarks.harness.timing import median, ratio

@@ -130,7 +130,7 @@ def train(flags, seed, train_set, test_set):
 
 
 def write(flags, runs):
-    """Write the results and learning curves of the random seeds trained so far."""
+    """Write the results and learning curves of all training runs so far, one run for each random seed."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     report = Report("fashion_mnist", f"Fashion-MNIST on {backend}, {flags.dtype}", ABOUT, flags.quick)
     report.table(

@@ -4,7 +4,7 @@ import numbers
 
 
 def whole_number(name: str, value, least: int = 1) -> int:
-    """Return `value` as an int if it is an integer of at least `least`, else raise ValueError.
+    """Return an argument as an int if it is an integer of at least a given minimum, else raise ValueError.
 
     Args:
         name: the argument's name, for the error.
@@ -17,7 +17,7 @@ def whole_number(name: str, value, least: int = 1) -> int:
 
 
 def odd_int(name: str, value) -> int:
-    """Return `value` as an int if it is a positive odd integer, else raise ValueError.
+    """Return an argument as an int if it is a positive odd integer, else raise ValueError.
 
     Symmetric padding needs odd kernels.
     """
@@ -27,7 +27,7 @@ def odd_int(name: str, value) -> int:
 
 
 def one_of(name: str, value, choices) -> str:
-    """Return `value` if it is one of `choices`, else raise a ValueError that lists the choices."""
+    """Return an argument if it is one of the allowed choices, else raise a ValueError that lists them."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}.")
     return value

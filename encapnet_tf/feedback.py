@@ -1,4 +1,4 @@
-"""Insertion and removal of feedback agreement units in functional Keras models."""
+"""Insertion of feedback agreement units (regularisers) into functional Keras models, and their removal."""
 
 import keras
 
@@ -8,7 +8,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackPlacement:
-    """Helper that inserts feedback agreement units after named layers while a functional model is built.
+    """Helper that inserts feedback regularisers after named layers while a functional model is built.
 
     The model builders (argument `feedback`) and `attach_feedback` place their units with it: they pass the output of
     each layer through `after_layer`.
@@ -24,7 +24,7 @@ class FeedbackPlacement:
         self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Insert the feedback agreement units that follow a layer, and record the layer's output for later units.
+        """Insert the feedback regularisers that follow a layer, and record the layer's output for later ones.
 
         Args:
             name: the layer's name.
@@ -58,7 +58,7 @@ class FeedbackPlacement:
 
 
 def attach_feedback(model, pairs, generator="conv", **options):
-    """Return a functional model with a feedback agreement unit added for each given pair of its layers.
+    """Return a functional model with a feedback agreement unit (a regulariser) added for each given pair of layers.
 
     Args:
         model: a functional Keras model (any of `keras.applications`, a built Sequential, your own).
@@ -98,7 +98,7 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
 
 def strip_feedback(model):
-    """Return a functional model with all feedback agreement units removed, also from nested models.
+    """Return a functional model with all feedback agreement units (regularisers) removed, also from nested models.
 
     Args:
         model: a functional Keras model.
@@ -163,7 +163,7 @@ def _functional(model):
 
 
 def _check_pairs(model, pairs):
-    """Raise ValueError unless `pairs` is a list of distinct pairs of layer names of the model."""
+    """Raise ValueError unless `pairs` is a list of distinct pairs of names of the model's layers."""
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         for pair in pairs
@@ -187,7 +187,7 @@ def _check_pairs(model, pairs):
 
 
 def _wrong_order(higher, lower):
-    """Return the ValueError for a pair of layers whose lower layer is not called before its higher layer."""
+    """Create the ValueError for a pair of layers whose lower layer is not computed before its higher layer."""
     return ValueError(
         f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower). "
         "Swap the two names, or choose a lower layer nearer to the input."

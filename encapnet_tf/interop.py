@@ -13,7 +13,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 def load_official_state_dict(layer_or_model, state_dict):
-    """Load a PyTorch state dict of the paper's released implementation into a Keras layer or an EncapNet.
+    """Load a PyTorch state dict of the EncapNet paper's implementation into a Keras layer or an EncapNet model.
 
     Args:
         layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D`, `DynamicRouting`, `EMRouting`,
@@ -128,7 +128,7 @@ def _targets(target):
 
 
 def _foreign(target):
-    """Return the ValueError for an object that has no counterpart in the paper's released implementation."""
+    """Create the ValueError for an object without a counterpart in the EncapNet paper's PyTorch implementation."""
     return ValueError(
         "The released implementation has no counterpart of this object. Expected a CapConv2D without a shortcut of its "
         "own, CapConvModule, CapFC, GroupedConv2D, DynamicRouting, EMRouting, "

@@ -1,4 +1,4 @@
-"""Workarounds for faults of Keras 3.15 in training on several replicas.
+"""Workarounds for bugs of Keras 3.15 in training on several replicas.
 
 They use private names of Keras, which no other file does. Each has a test in tests/distribution/test_keras_private.py
 that shows the fault without it.

@@ -1,4 +1,4 @@
-"""Example of a KerasTuner search for the feedback weight (lambda) and the Sinkhorn epsilon on your own data.
+"""Example of a KerasTuner search for the weight (lambda) and the Sinkhorn epsilon of the feedback regulariser.
 
     python examples/search_lambda_and_epsilon.py
 

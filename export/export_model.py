@@ -173,7 +173,7 @@ def _write_lite(inference, variant, calibration, *, path, parity):
 
 
 def _saved_model_contents(model, inference, path):
-    """Return the contents of a SavedModel, or raise UserError if it lacks variables or has surplus ones.
+    """Return the variables and operations of a SavedModel, or raise UserError if variables are missing or surplus.
 
     The expected variables are the inference model's.
     """
@@ -203,7 +203,7 @@ def _refuse(draft: Draft, report):
 
 
 def _describe(model, inference, parity):
-    """Return the metadata.json entries about a model: parameters, accuracy, signatures and versions."""
+    """Return an exported model's entries for `metadata.json`: parameters, accuracy, signatures and versions."""
     lengths, labels = parity.reference["lengths"], parity.samples.labels
     trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
     are_scores = lengths.min() >= 0 and lengths.max() <= 1

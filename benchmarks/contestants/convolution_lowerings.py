@@ -16,12 +16,12 @@ from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d` in training mode."""
+    """Compute a grouped convolution with this package's `ops.grouped_conv2d`, optimised for training."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 
 def ours_inference(x, kernel, groups, strides):
-    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d` in inference mode."""
+    """Compute a grouped convolution with this package's `ops.grouped_conv2d`, optimised for inference."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=False)
 
 
@@ -50,7 +50,7 @@ def split(x, kernel, groups, strides):
 
 
 def block_diagonal(x, kernel, groups, strides):
-    """Compute a grouped convolution as a dense one whose kernel is zero between groups.
+    """Compute a grouped convolution as a dense convolution with a block-diagonal kernel.
 
     That is `groups` times the work.
     """
@@ -58,7 +58,7 @@ def block_diagonal(x, kernel, groups, strides):
 
 
 def dense_kernel(kernel, groups):
-    """Expand a grouped convolution kernel to a dense kernel that is zero between groups.
+    """Expand a grouped convolution's kernel to the block-diagonal kernel of an equivalent dense convolution.
 
     Its shape is (k, k, groups * dim_in, groups * dim_out).
     """
@@ -82,7 +82,7 @@ def depthwise(x, kernel, groups, strides):
 
 
 def component_major(x, kernel, groups, strides):
-    """Compute a grouped convolution as one depthwise convolution for each output component of a capsule.
+    """Compute a grouped convolution as depthwise convolutions, one for each output component of a capsule.
 
     The channels are ordered component-major.
     """
@@ -138,7 +138,7 @@ def ours_transposed(size, groups, dim_in, dim_out, *, training):
 
 
 def zeros_between(lowering, size, groups):
-    """Return a transposed convolution that inserts zeros between pixels and then applies a convolution.
+    """Return a function that computes a transposed convolution by inserting zeros between pixels, then convolving.
 
     The convolution is a forward lowering.
     """
@@ -154,7 +154,7 @@ def zeros_between(lowering, size, groups):
 
 
 def dense_transposed(size, groups):
-    """Return a grouped transposed convolution computed as a dense one whose kernel is zero between groups.
+    """Return a function that computes a grouped transposed convolution as a dense one with a block-diagonal kernel.
 
     The dense one is TensorFlow's.
     """
@@ -176,7 +176,7 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield the shifted input that each kernel position of a convolution reads.
+    """Yield the shifted copies of a convolution's input, one for each kernel position.
 
     Its shape is (batch, out height, out width, groups, dim_in).
     """

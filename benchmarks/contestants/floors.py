@@ -1,4 +1,4 @@
-"""Lower bounds on an implementation's run time: a memory copy and a large matrix product.
+"""Lower bounds on run times in benchmarks: the times of a memory copy and of a large matrix product.
 
 The copy, by every core, is of as many bytes, and the product of as many operations.
 """
@@ -15,7 +15,7 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Prepare a memory copy on all cores for timing, as the lower bound of memory-bound work.
+    """Return a benchmark function that copies memory on all cores, as a lower bound for memory-bound work.
 
     Arrays are copied one after another, each shared out among the cores.
 
@@ -42,7 +42,7 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Prepare a matrix product for timing, as the lower bound of compute-bound work.
+    """Return a benchmark function that multiplies two matrices, as a lower bound for compute-bound work.
 
     A matrix is multiplied by a SIDE x SIDE one in Keras's backend.
 

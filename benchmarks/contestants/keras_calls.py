@@ -1,4 +1,4 @@
-"""Compiled functions for benchmarks on Keras's TensorFlow or JAX backend.
+"""Compilation of tensor functions for benchmarks, on Keras's TensorFlow or JAX backend.
 
 They are compiled as a training step compiles them.
 """
@@ -9,9 +9,9 @@ from benchmarks.contestants.arrays import output_gradient
 
 
 def compiled(function, inputs, gradient, *, jit=False, variables=()):
-    """Compile a tensor function, optionally with gradients, and return it as a call without arguments.
+    """Compile a function of tensors with fixed inputs, and optionally its gradients, into a function without arguments.
 
-    The call runs `function(*inputs)` and waits for the end.
+    The compiled function runs `function(*inputs)` and waits for the end.
 
     The gradient is that of the output times fixed random numbers, summed (of a scalar output itself), with respect to
     every input and to `variables`. Inputs and random numbers are arguments of the compiled function, so that nothing
@@ -25,7 +25,7 @@ def compiled(function, inputs, gradient, *, jit=False, variables=()):
         variables: Keras variables that the function reads, differentiated by as well; TensorFlow only.
 
     Returns:
-        The call; it returns (output, gradients) or the output.
+        The function without arguments; it returns (output, gradients) or the output.
     """
     inputs = [keras.ops.convert_to_tensor(x) for x in inputs]
     if keras.backend.backend() == "jax":

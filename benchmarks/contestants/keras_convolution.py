@@ -1,4 +1,4 @@
-"""Grouped convolutions in Keras, prepared for timing, in several alternative implementations."""
+"""Benchmark functions for grouped convolution in Keras, in several alternative implementations."""
 
 from benchmarks.contestants import convolution_lowerings as lowerings
 from benchmarks.contestants.arrays import convolution_arrays, normal
@@ -7,7 +7,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
-    """Prepare one Keras implementation of a grouped convolution for timing.
+    """Return a benchmark function that computes a grouped convolution in Keras with a chosen implementation.
 
     It is compiled for one shape.
 
@@ -30,7 +30,7 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
 
 
 def _transposed(lowering, shape, groups, *, training):
-    """Return one implementation of a grouped transposed convolution that doubles the image size.
+    """Return the chosen implementation of a grouped transposed convolution, which doubles the image size.
 
     It is a function of (x, kernel, bias).
     """

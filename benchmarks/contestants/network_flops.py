@@ -1,4 +1,4 @@
-"""Counts of convolutions and floating-point operations in a Keras model."""
+"""Functions that list the convolutions of a Keras model and count its floating-point operations."""
 
 import math
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Convolution(NamedTuple):
 
 
 def convolutions(model):
-    """Return all convolutions of a functional model, except those in its feedback units.
+    """Return all convolutions of a functional Keras model, except those in its training-only feedback regularisers.
 
     They are a list of `Convolution`.
     """

@@ -1,4 +1,4 @@
-"""Training and inference steps of whole networks, prepared for timing.
+"""Benchmark functions for the training and inference steps of whole networks.
 
 They are compiled as `model.fit` and `model.predict` do by default.
 """
@@ -17,7 +17,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def training_step(builder, options, batch, dtype="float32"):
-    """Prepare a network's training step, with Adam and the margin loss, for timing.
+    """Return a benchmark function that runs a network's training step, with Adam and the margin loss.
 
     It is compiled as `model.compile` does by default.
 
@@ -36,7 +36,7 @@ def training_step(builder, options, batch, dtype="float32"):
 
 
 def inference_step(builder, options, batch, dtype="float32"):
-    """Prepare a network's inference step, which computes the scores of one batch, for timing.
+    """Return a benchmark function that runs a network's inference step, which computes the class scores of one batch.
 
     It is compiled as `model.predict` does by default.
 
@@ -52,7 +52,7 @@ def inference_step(builder, options, batch, dtype="float32"):
 
 
 def dense_convolutions(builder, options, batch, dtype="float32"):
-    """Prepare a network's dense convolutions alone for timing, with their gradients.
+    """Return a benchmark function that runs only a network's dense convolutions, with their gradients.
 
     They are the backend's own, on the shapes of the network's.
 
@@ -98,7 +98,7 @@ def batch_of(model, batch):
 
 
 def facts(model, forward_passes):
-    """Return facts about a network for a benchmark's report: parameters, operations, backend and device.
+    """Return a network's facts for a benchmark report: number of parameters, FLOPs, backend and device.
 
     Args:
         model: the network.
@@ -113,7 +113,7 @@ def facts(model, forward_passes):
 
 
 def _step_of_fit(model, images, labels):
-    """Return a call that runs one step of the compiled training function in `model.fit`."""
+    """Return a function that runs one step of `model.fit`'s compiled training function."""
     import tensorflow as tf
 
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat()

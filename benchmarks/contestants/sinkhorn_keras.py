@@ -1,4 +1,4 @@
-"""Sinkhorn divergence of this package, prepared for benchmarks, and a lower bound on its run time.
+"""Benchmark functions for this package's Sinkhorn divergence and for a lower bound on its run time.
 
 Both run in Keras's backend, compiled by XLA. The lower bound is what any solver computes.
 """
@@ -12,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ours(*, size, dim, iterations, gradient, dtype="float32"):
-    """Prepare this package's Sinkhorn divergence for timing, optionally with gradients.
+    """Return a benchmark function that computes this package's Sinkhorn divergence, optionally with gradients.
 
     Args:
         size, dim: of the problem.
@@ -32,7 +32,7 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Prepare a Sinkhorn divergence without its solver loop for timing, as a lower bound.
+    """Return a benchmark function that computes a Sinkhorn divergence without solver iterations, as a lower bound.
 
     It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time.
     """

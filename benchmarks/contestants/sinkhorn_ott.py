@@ -1,4 +1,4 @@
-"""Sinkhorn divergence of OTT-JAX for benchmarks, jitted, with a fixed number of iterations."""
+"""Benchmark function for OTT-JAX's Sinkhorn divergence, jitted, with a fixed number of iterations."""
 
 import jax
 from ott.geometry import costs, pointcloud
@@ -9,7 +9,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ott(*, size, dim, iterations, gradient, log_domain):
-    """Prepare OTT-JAX's Sinkhorn divergence for timing, optionally with gradients.
+    """Return a benchmark function that computes OTT-JAX's Sinkhorn divergence, optionally with gradients.
 
     The gradient is by Danskin's theorem.
 

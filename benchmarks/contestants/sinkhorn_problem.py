@@ -64,7 +64,7 @@ def errors(size, dim, value, gradients=None, *, share=1.0):
 
 
 def fewest_iterations(*, factory, target, steps, **arguments):
-    """Prepare a Sinkhorn solver for timing, with the fewest iterations that reach a target gradient error.
+    """Return a Sinkhorn solver's benchmark function, with the fewest iterations that reach a target gradient error.
 
     Args:
         factory: "package.module:function", of a contestant that takes `iterations`.

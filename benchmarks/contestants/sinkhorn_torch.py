@@ -1,4 +1,4 @@
-"""Sinkhorn divergences of GeomLoss and POT in PyTorch for benchmarks, with a fixed number of iterations."""
+"""Benchmark functions for GeomLoss's and POT's Sinkhorn divergences in PyTorch, with a fixed number of iterations."""
 
 import math
 
@@ -9,7 +9,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def geomloss_annealed(*, size, dim, iterations, gradient):
-    """Prepare GeomLoss's Sinkhorn divergence for timing, with an annealed epsilon.
+    """Return a benchmark function that computes GeomLoss's Sinkhorn divergence with an annealed epsilon.
 
     Epsilon falls from the squared diameter in `iterations` steps.
     """
@@ -24,7 +24,7 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
-    """Prepare GeomLoss's Sinkhorn solver for timing, with a constant epsilon.
+    """Return a benchmark function that computes GeomLoss's Sinkhorn divergence with a constant epsilon.
 
     It is built from GeomLoss's internal functions.
     """
@@ -46,9 +46,9 @@ def geomloss_loop(*, size, dim, iterations, gradient):
 
 
 def pot(*, size, dim, iterations, gradient, log_domain):
-    """Prepare POT's batched Sinkhorn solver for timing, optionally with gradients.
+    """Return a benchmark function that computes a Sinkhorn divergence with POT, optionally with gradients.
 
-    The gradient is by the envelope theorem.
+    It uses POT's batched solver. The gradient is by the envelope theorem.
 
     Args:
         size, dim, iterations, gradient: as in `sinkhorn_keras.ours`.

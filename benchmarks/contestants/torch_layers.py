@@ -1,4 +1,4 @@
-"""PyTorch versions of grouped convolution and of BatchNorm-ReLU-squash for benchmarks.
+"""Benchmark functions in PyTorch for grouped convolution and for BatchNorm, ReLU and squash.
 
 Gradients are included.
 """
@@ -13,7 +13,7 @@ FORMATS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last
 
 
 def convolution(*, memory_format, shape, groups, batch, gradient):
-    """Prepare PyTorch's grouped convolution, ordinary or transposed, for timing.
+    """Return a benchmark function that computes a grouped convolution, ordinary or transposed, in PyTorch.
 
     It is `conv2d(groups=...)`, or `conv_transpose2d` with a bias.
 
@@ -44,7 +44,9 @@ def convolution(*, memory_format, shape, groups, batch, gradient):
 
 
 def activation(*, memory_format, size, capsules, capsule_dim, batch, gradient):
-    """Prepare BatchNorm, ReLU and squash as separate PyTorch operations for timing, in training mode.
+    """Return a benchmark function that applies BatchNorm, ReLU and squash in PyTorch, in training mode.
+
+    They are separate operations.
 
     Args:
         memory_format: "NCHW" or "channels last".
@@ -68,7 +70,7 @@ def _tensor(array, memory_format):
 
 
 def _call(function, inputs, gradient):
-    """Wrap a PyTorch function and its inputs as a call without arguments, optionally with gradients.
+    """Wrap a PyTorch function and its inputs as a function without arguments, optionally with gradients.
 
     The gradient is that of the output times fixed random numbers, summed, with respect to every input.
     """

@@ -1,4 +1,4 @@
-"""Descriptions of the implementations that a benchmark compares, and of their results.
+"""Classes that describe the implementations that a benchmark compares, and their results.
 
 A result is times, or the reason why there are none.
 """
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function that is ready to be timed, with further figures for the benchmark's report.
+    """A function for a benchmark to time, with further figures for the benchmark's report.
 
     The factory of a contestant returns it.
 

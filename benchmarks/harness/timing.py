@@ -81,7 +81,7 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return the ratio of two implementations' median times, and the median of their ratios by round.
+    """Return the ratio of two implementations' median times, and the median of their per-round ratios.
 
     Return None if one did not run.
     """

@@ -14,7 +14,7 @@ from encapnet_tf.layers import CapConv2D, DynamicRouting, EMRouting
 
 
 def networks() -> str:
-    """Return a Markdown table of the parameter and operation counts of capsule networks and a plain CNN.
+    """Return a Markdown table with the parameter and operation counts of several capsule networks and a plain CNN.
 
     It has parameters, multiply-adds and routing terms of the six-layer networks and EncapNet-18.
     """
@@ -65,13 +65,13 @@ def layer() -> str:
 
 
 def _lower(layer) -> int:
-    """Return the number of input capsules, over all positions, of a layer with iterative routing."""
+    """Return how many input capsules a layer with iterative routing has, over all positions."""
     shape = layer.input[0].shape if isinstance(layer.input, (list, tuple)) else layer.input.shape
     return math.prod(shape[1:]) // layer.kernel.shape[1]
 
 
 def _coefficients(layer) -> int:
-    """Return the number of coefficients that weight a capsule convolution layer's branches for one image.
+    """Return how many routing coefficients a capsule convolution layer computes per image.
 
     There are one m1 and one m2 for every capsule and position.
     """

@@ -20,7 +20,7 @@ TABLE_1, TABLE_3 = ("c", "a", "e", "f"), ("1", "4", "7", "c", "c2")  # the rows 
 
 
 def table() -> str:
-    """Return the Markdown table that compares this package's results with those of the paper.
+    """Return the Markdown table that compares this package's results with those of the EncapNet paper.
 
     It also has those of the released code. Every figure of this library comes from a file in results/.
     """
@@ -53,7 +53,7 @@ def _fashion_mnist():
 
 
 def _rows(table, names):
-    """Yield table rows with the errors of an ablation study, from the paper and from this package.
+    """Yield table rows with the errors of an ablation study, in the EncapNet paper and in this package.
 
     The paper's are on CIFAR-10, this library's on the digits.
     """

@@ -37,7 +37,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return outputs
 
     def fused_kernels(self, inputs, training):
-        """Return the Python module of fused TensorFlow kernels if it supports this layer and its inputs, else None."""
+        """Return the module of fused TensorFlow batch normalisation if it supports this layer and input, else None."""
         is_supported = (
             len(inputs.shape) == 4
             and self.axis in (-1, 3)

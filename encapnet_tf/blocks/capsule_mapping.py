@@ -1,4 +1,4 @@
-"""Base class of the iterative routing layers, which maps lower capsules to votes for higher capsules.
+"""Base class of capsule routing layers, for computing the lower capsules' votes for the higher capsules.
 
 See section 2.1 of the paper.
 """
@@ -63,7 +63,7 @@ class CapsuleMapping(keras.layers.Layer):
         self.bias = self.add_weight(shape=(shape[0], *shape[2:]), initializer=self.bias_initializer, name="bias")
 
     def _positions_and_input_dim(self, input_shape):
-        """Return the number of positions and the input capsule dimension for a given input shape.
+        """Return the number of spatial positions and the capsule dimension of a given input shape.
 
         Raise ValueError for another kind of input.
         """
@@ -79,11 +79,11 @@ class CapsuleMapping(keras.layers.Layer):
         )
 
     def _initial_stddev(self) -> float:
-        """Return the standard deviation of the kernel's default normal initializer."""
+        """Return the standard deviation of the normal distribution from which the kernel is drawn by default."""
         raise NotImplementedError
 
     def lower_capsules(self, inputs):
-        """Reshape the input to capsules (batch, num_input_capsules, positions, input_dim) in float32 or float64."""
+        """Reshape an input to capsules (batch, num_input_capsules, positions, input_dim) in float32 or float64."""
         if len(inputs.shape) == 4:
             inputs = ops.split_capsules(inputs, self.kernel.shape[1])
             inputs = K.transpose(inputs, (0, 3, 1, 2, 4))

@@ -1,4 +1,4 @@
-"""Extraction of the features that a feedback agreement unit compares."""
+"""Extraction of the features that a feedback agreement unit (a regulariser) compares."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Extractor of a feedback agreement unit, which reduces a layer's output to one feature vector per sample."""
+"""Feature extractor of the feedback regulariser, which reduces a layer's output to one vector per sample."""
 
 import keras
 
@@ -12,7 +12,7 @@ _HALVED_FROM_SIZE = 8
 
 
 def feedback_extractor(shape, *, synchronized: bool, dtype):
-    """Build the feature extractor of a feedback agreement unit: two convolutions that end in one channel.
+    """Build the feedback regulariser's feature extractor: two convolutions, or two dense layers for feature vectors.
 
     It is f in section 3.2 of the paper. Each convolution is 3x3 at stride 2 with batch normalisation and ReLU; the
     channels go to a quarter, then to 1. The stride is 1 if a side has fewer than 8 pixels (or tokens). On token

@@ -1,4 +1,4 @@
-"""Generator of a feedback agreement unit, which maps a higher layer's output to the shape of a lower layer."""
+"""Generator of the feedback regulariser, which reconstructs a lower layer's output from a higher layer's output."""
 
 import keras
 
@@ -10,7 +10,7 @@ GENERATORS = ("capsule", "conv")
 
 
 def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: int, synchronized: bool, dtype):
-    """Build the generator of a feedback agreement unit, which maps a higher layer's output to a lower layer's shape.
+    """Build the feedback regulariser's generator, which reconstructs a lower layer's output from a higher layer's.
 
     It is g in section 3.2 of the paper. "capsule": 3x3 transposed convolution grouped by capsule, batch normalisation,
     ReLU, squash (a transposed capConv). "conv": dense transposed convolution, batch normalisation, ReLU, for any
@@ -53,7 +53,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError if a feedback unit's generator cannot map the higher layer's shape to the lower layer's.
+    """Raise ValueError if no built-in generator can map the higher layer's output shape to the lower layer's.
 
     Each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """

@@ -7,7 +7,7 @@ import keras
 
 
 def name_or_layer(argument: str, value, names):
-    """Validate the argument `generator` or `extractor` of `FeedbackAgreement` and deserialise a stored layer.
+    """Validate the argument `generator` or `extractor` of `FeedbackAgreement`, and deserialise a serialised layer.
 
     Args:
         argument: name of the argument, for the error.

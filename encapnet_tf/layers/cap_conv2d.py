@@ -19,7 +19,7 @@ COEFFICIENTS = ("own", "cross", "both")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapConv2D(keras.layers.Layer):
-    """Convolutional capsule layer (capConv) that replaces iterative routing with a single pass (Eq. 6 of the paper).
+    """Convolutional capsule layer (capConv) that replaces iterative routing with a single pass (EncapNet paper, Eq. 6).
 
     It approximates routing by two branches, a master and an aide:
 
@@ -190,13 +190,13 @@ class CapConv2D(keras.layers.Layer):
         return outputs
 
     def _master_and_shortcut(self, inputs, training):
-        """Compute the master branch plus the shortcut as one dense convolution with the sum of their kernels."""
+        """Compute the sum of a grouped convolution and a dense shortcut convolution as one dense convolution."""
         kernel = self.shortcut.kernel + block_diagonal_kernel(self.master.kernel, self.num_capsules)
         bias = self.shortcut.bias + self.master.bias
         return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
 
     def _interact(self, inputs, training):
-        """Return the weighted sum of the master and aide branches (Eq. 6 of the paper).
+        """Return the weighted sum of a capsule layer's two branches, master and aide (EncapNet paper, Eq. 6).
 
         It is m1 * master + m2 * aide, with one coefficient for all components of a capsule.
         """
@@ -252,7 +252,7 @@ class CapConv2D(keras.layers.Layer):
 
 
 def _weighted_sum(m1, m2, master, aide, capsule_dim):
-    """Return the sum of two branches, weighted by one coefficient per branch, capsule and position.
+    """Return the sum of two capsule feature maps, each weighted by one coefficient per capsule and position.
 
     It is m1 * master + m2 * aide, with m1 and m2 of shape (batch, height, width, num_capsules).
     """
@@ -261,7 +261,7 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Return the weighted sum of two branches, given each branch's contribution to the weights.
+    """Return the weighted sum of two feature maps whose weights are sums of one contribution from each map.
 
     It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients. The shares are (batch, height,
     width, 2 * num_capsules), with m1 and m2 of a capsule side by side.

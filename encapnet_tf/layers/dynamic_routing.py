@@ -14,7 +14,7 @@ from encapnet_tf.ops.routing.dynamic_routing import SOFTMAX_OVER
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class DynamicRouting(CapsuleMapping):
-    """Fully connected capsule layer with dynamic routing by agreement (Eq. 1 of the paper).
+    """Fully connected capsule layer with dynamic routing by agreement (EncapNet paper, Eq. 1).
 
     `models.CapNet` uses it.
 

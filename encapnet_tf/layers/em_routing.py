@@ -12,7 +12,7 @@ from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class EMRouting(CapsuleMapping):
-    """Fully connected capsule layer with expectation-maximisation (EM) routing (Eqs. 2 and 3 of the paper).
+    """Fully connected capsule layer with expectation-maximisation (EM) routing (EncapNet paper, Eqs. 2 and 3).
 
     `models.CapNet(routing="em")` uses it. Each higher capsule is a Gaussian fitted to the votes assigned to it. Its
     mean is the capsule, and its activation is the higher, the closer together the votes lie. The votes are never all in

@@ -126,7 +126,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Weight (lambda) of the feedback divergence in the loss.
+        """Weight (lambda) of the feedback regulariser's divergence in the loss.
 
         It can be changed while a compiled model trains.
         """
@@ -190,7 +190,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return higher
 
     def agreement(self, higher, lower, training=False):
-        """Compute the unweighted divergence between lower-layer features and their reconstruction for a batch.
+        """Compute the divergence, before its loss weight, between a lower layer's features and their reconstruction.
 
         Args:
             higher, lower: the layers' outputs, as in `call`.
@@ -208,7 +208,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower):
-        """Return metrics that show whether a small divergence means agreement or a collapsed feature extractor.
+        """Return metrics that show whether a small divergence means true agreement or a collapsed feature extractor.
 
         A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
         Batch normalisations use the batch's statistics, as in training. No weight or moving statistic changes.
@@ -284,7 +284,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
 
 def units_of(model):
-    """Return all feedback agreement units of a model and of its nested models.
+    """Return all feedback agreement units (regularisers) of a model and of its nested models.
 
     Args:
         model: a Keras model.

@@ -28,7 +28,7 @@ def CapNet(
     bias_initializer="zeros",
     name="capnet",
 ):
-    """Build CapNet, a six-layer capsule network with dynamic or EM routing (Table 1 of the paper).
+    """Build CapNet, a six-layer capsule network with dynamic or EM routing (EncapNet paper, Table 1).
 
     It is row (a) of the table with `routing="dynamic"` and row (b) with "em". It has four convolutions (32, 64, 128 and
     256 channels, the last two at stride 2), whose output is squashed as 32 capsules of dimension 8 at each position; a
@@ -92,7 +92,7 @@ def CapNet(
     capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
     def regularise(capsules):
-        """Insert a feedback agreement unit after the first capsule layer if the network uses feedback."""
+        """Insert a feedback agreement unit (a regulariser) after the first capsule layer if the user requests it."""
         if feedback is None:
             return capsules
         return placement.after_layer("routing1_map", _as_map(capsules, num_capsules, height, width))
@@ -115,7 +115,7 @@ def CapNet(
 
 
 def _activations(x, num_capsules, name, options):
-    """Compute activations of the primary capsules from 0 to 1, by a convolution and a sigmoid.
+    """Compute the primary capsules' activations, from 0 to 1, by a convolution and a sigmoid.
 
     Return (batch, height, width, num_capsules).
     """

@@ -5,7 +5,7 @@ import keras
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleModel(keras.Model):
-    """Functional Keras model with one attribute that synchronises all its batch normalisations across replicas.
+    """Functional Keras model with one switch for cross-replica synchronisation of all its batch normalisation layers.
 
     Attributes:
         synchronized: whether the batch statistics of all layers are taken over all replicas (TensorFlow only). Set it

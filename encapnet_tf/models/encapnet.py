@@ -137,7 +137,7 @@ def _per_module(name, value):
 
 
 def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
-    """Build EncapNet-18, the 18-layer EncapNet and main network of the paper.
+    """Build EncapNet-18, the 18-layer capsule network that is the main model of the EncapNet paper.
 
     It is the network of Table 2 with N = 3, called "v1" in Table 4. Trainable parameters for 10 classes of 32x32x3
     images: 1,743,680 with `routing="master"`; 36,544,064 with the default master/aide routing, or 36,474,944 with
@@ -160,7 +160,7 @@ def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
 
 
 def EncapNet101(input_shape=(32, 32, 3), classes=10, **options):
-    """Build EncapNet-101, the 101-layer EncapNet of the paper.
+    """Build EncapNet-101, the 101-layer capsule network of the EncapNet paper.
 
     It is called "v2" in Table 4. Differs from the paper: it does not say how its 101 layers are divided. Ours are
     depths (30, 40, 20, 5), with master routing in modules 1 and 2 and master/aide routing in modules 3 and 4.

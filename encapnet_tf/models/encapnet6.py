@@ -1,4 +1,4 @@
-"""EncapNet-6, a six-layer capsule network (Table 1 of the paper)."""
+"""EncapNet-6, a six-layer capsule network (EncapNet paper, Table 1)."""
 
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.layers import CapConvModule
@@ -21,7 +21,7 @@ def EncapNet6(
     bias_initializer="zeros",
     name="encapnet6",
 ):
-    """Build EncapNet-6, a six-layer capsule network (Table 1 of the paper).
+    """Build EncapNet-6, a six-layer capsule network (EncapNet paper, Table 1).
 
     It is row (e) of the table with `routing="master"` and row (f) with "master_aide". It has four convolutions (32, 64,
     128 and 256 channels, the last two at stride 2), one capConv from 32 capsules of dimension 8 to 32 of dimension 16

@@ -22,7 +22,7 @@ def PlainCNN(
     bias_initializer="zeros",
     name="plaincnn",
 ):
-    """Build PlainCNN, a six-layer convolutional network without capsules (Table 1 of the paper).
+    """Build PlainCNN, a six-layer convolutional network without capsules (EncapNet paper, Table 1).
 
     It is row (c) of the table with `width="same_shape"` and row (d) with "similar_params". It has five 3x3 convolutions
     with BatchNorm and ReLU (the third and fourth at stride 2), the mean over positions, a dense layer and a softmax.

@@ -24,7 +24,7 @@ def ResNet18(
     bias_initializer="zeros",
     name="resnet18",
 ):
-    """Build an 18-layer ResNet with the feature map shapes of EncapNet-18 (Tables 2 and 3 of the paper).
+    """Build an 18-layer ResNet with EncapNet-18's feature map shapes (EncapNet paper, Tables 2 and 3).
 
     It has a 3x3 convolution to `num_capsules` channels, four stages of two blocks with 2, 4, 8 and 16 times as many
     channels at strides 1, 2, 2 and 2, the mean over positions, a dense layer and a softmax.
@@ -135,7 +135,7 @@ def _resnet(
     synchronized,
     **conv_options,
 ):
-    """Build a ResNet from its stem's channels and each stage's channels, number of blocks and stride."""
+    """Build a ResNet with a given stem width and, for each stage, a given width, number of blocks and stride."""
     blocks_of = {
         f"stage{s}": [f"stage{s}_block{b + 1}" for b in range(n)] for s, (_, n, _) in enumerate(stages, start=1)
     }

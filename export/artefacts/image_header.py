@@ -1,4 +1,4 @@
-"""Checks of image file headers inside the exported graph, made before any image is decoded.
+"""Checks of image file headers inside the exported TensorFlow graph, made before any image is decoded.
 
 Decoding allocates what a header claims: a file of a few bytes can claim gigabytes, and an animation multiplies them.
 The checks are our own code, because no image library runs inside an exported graph and TensorFlow's decoders have no
@@ -76,7 +76,7 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return 1 for a still PNG image, 2 for an animated one.
+    """Return the number of frames of a PNG image: 1 if it is still, or 2 for any animation.
 
     An animated PNG has the chunk acTL before its pixels.
     """

@@ -1,4 +1,4 @@
-"""Conversion of a trained model to an inference model without its feedback units, for export.
+"""Conversion of a trained model to an inference model for export, without its training-only feedback regularisers.
 
 Class capsules become an output beside their lengths.
 """
@@ -50,7 +50,7 @@ def inference_model(model) -> keras.Model:
 
 
 def unit_names(model) -> list[str]:
-    """Return the layer names of a model's feedback units."""
+    """Return the names of the layers that are a model's training-only feedback regularisers."""
     return [unit.name for unit in units_of(model)]
 
 

@@ -152,7 +152,7 @@ def _default_name(path):
 
 
 def _about_run(run):
-    """Return facts about a training run for the exported model's card."""
+    """Return a training run's facts for the model card: data, number of images, accuracy and configuration."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {

@@ -89,7 +89,7 @@ class Contents:
         )
 
     def require_inference_only(self, artefact: str, units: list[str]):
-        """Raise UserError if the exported file holds feedback units or functions that only XLA can run.
+        """Raise UserError if the exported file holds training-only feedback regularisers or functions that need XLA.
 
         Args:
             artefact: its name, for the message.

@@ -135,7 +135,7 @@ class Parity:
         )
 
     def _compare(self, what, answers, *, tolerance, kilobytes, milliseconds=None, note=""):
-        """Record the result of comparing an exported file's outputs with the trained model's.
+        """Compare an exported file's outputs with the trained model's, then record and return the result.
 
         There is one answer a batch: {output: array}, or an error's message.
         """

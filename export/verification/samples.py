@@ -66,7 +66,7 @@ class Samples:
         return len(self.pixels)
 
     def requests(self) -> list:
-        """Return one request (signature, images) for every batch of test images and every signature."""
+        """Return prediction requests (signature, images): one for every batch of test images and every signature."""
         return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 
     def accuracy(self, scores) -> float | None:

@@ -27,7 +27,7 @@ def accelerates(training, *tensors) -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Call `body(*tensors, **options)`, compiled by XLA if that makes the training step faster.
+    """Call a function on tensors, compiled by XLA if that makes the training step faster.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 

@@ -21,7 +21,7 @@ def traces_for_cpu() -> bool:
 
 
 def all_gather(x):
-    """Concatenate a batch over all replicas, or return it unchanged if there is only one replica."""
+    """Concatenate all replicas' shares of a batch, or return the batch unchanged if there is only one replica."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return x
@@ -30,7 +30,7 @@ def all_gather(x):
 
 @functools.cache
 def compile_with_xla(body, **options):
-    """Return the function `body` with fixed keyword options, compiled by XLA.
+    """Return a given function with fixed keyword options, compiled by XLA.
 
     The returned function takes the tensors.
 
@@ -43,7 +43,7 @@ def compile_with_xla(body, **options):
 
 @functools.cache
 def compile_vjp(body, **options):
-    """Return an XLA-compiled function that computes the vector-Jacobian product of `body`.
+    """Return an XLA-compiled function that computes the vector-Jacobian product of a given function.
 
     Args:
         body: function at module level.
@@ -64,7 +64,7 @@ def compile_vjp(body, **options):
 
 
 def compile_with_gradient(body, gradient=None, **options):
-    """Compile `body` with XLA, and recompute its intermediate tensors in the backward pass to save memory.
+    """Compile a function with XLA, and recompute its intermediate tensors in the backward pass to save memory.
 
     The gradient keeps only the input tensors in memory. TensorFlow's own gradient of a compiled function would keep
     every intermediate tensor in memory.

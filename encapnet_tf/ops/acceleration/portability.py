@@ -25,5 +25,5 @@ def portable(runtime: str = "tensorflow"):
 
 
 def portable_runtime() -> str | None:
-    """Return the export runtime of the enclosing context manager `portable`, or None outside of one."""
+    """Return the runtime that a model is being exported for, as set by the context manager `portable`, or None."""
     return _RUNTIME.get()

@@ -4,7 +4,7 @@ from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the Python module of fused TensorFlow batch normalisation, or None to use Keras's operations.
+    """Return the module of fused TensorFlow batch normalisation, or None where Keras's operations are to be used.
 
     Args:
         x: (batch, height, width, channels).

@@ -24,7 +24,7 @@ def batch_norm(x, gamma, beta, epsilon):
 
 
 def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
-    """Apply batch normalisation, ReLU and squash, and keep only the input for the backward pass.
+    """Apply batch normalisation, ReLU and squash, and keep only the input in memory for the backward pass.
 
     The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient.
 

@@ -55,7 +55,7 @@ class Convolution:
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
-        """Return the properties of the convolution of a given feature map with a given kernel."""
+        """Return the properties that determine the fastest implementation for a given feature map and kernel."""
         runtime = portable_runtime()
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
@@ -73,7 +73,7 @@ class Convolution:
 
     @property
     def matrix_entries(self) -> int:
-        """Number of weights of one group at one position of the convolution kernel."""
+        """Number of weights per group and kernel position."""
         return self.channels_in * self.channels_out
 
     @property
@@ -101,7 +101,7 @@ def _prefers_native(runtime) -> bool:
 
 
 class Row(NamedTuple):
-    """Decision table row: a condition, the implementation to use if it holds, and the file of its measurements.
+    """Row of a decision table: a condition, the implementation to use if it holds, and the file of its measurements.
 
     The lowering is called with (x, kernel, convolution), in `TRANSPOSED` with the output size after that.
     """

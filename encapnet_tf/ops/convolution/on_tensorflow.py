@@ -109,7 +109,7 @@ def multiply_add_convolution(x, kernel, groups, strides):
 
 
 def doubling_convolution(x, kernel, groups, output_size):
-    """Apply a transposed 3x3 convolution of stride 2 to small capsules in functions compiled by XLA.
+    """Apply a transposed 3x3 convolution of stride 2 to small capsules with XLA-compiled functions.
 
     Arguments as in `lowerings.doubling_tap_convolution`.
 
@@ -179,7 +179,7 @@ def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
 
 
 def _kernel_gradient_by_components(x, dy, *, kernel_shape, groups, strides):
-    """Compute the kernel gradient of a grouped convolution for one component of the input capsules at a time."""
+    """Compute the kernel gradient of a grouped convolution, one component of the input capsules at a time."""
     size, _, group_in, _ = kernel_shape
     components = compile_with_xla(_pad_components, capsule_dim=group_in, margin=size // 2)(x)
     gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in components]
@@ -205,11 +205,11 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Return one padded feature map (batch, height, width, num_capsules) for each capsule component."""
+    """Pad a feature map and split it into one map (batch, height, width, num_capsules) per capsule component."""
     x = _pad(x, margin)
     return [x[..., i::capsule_dim] for i in range(capsule_dim)]
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Return one feature map for each capsule component, in which every capsule is repeated `times` times."""
+    """Split a feature map into one map per capsule component, and repeat each of its channels `times` times."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

@@ -37,7 +37,7 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """Return the part of the input that each kernel position multiplies.
+    """Return, for each kernel position of a convolution, the part of the input that it multiplies.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -45,7 +45,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """Return the part of the output that each kernel position contributes to.
+    """Return, for each kernel position of a convolution, the part of the output that it contributes to.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -53,7 +53,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def scatter_sum(patches, map_size, size, strides):
-    """Add up the contributions of all kernel positions in one output map.
+    """Add up the contributions of all kernel positions of a convolution in one output map.
 
     Each tap's patch is added at the tap's output positions.
 
@@ -98,7 +98,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """Return the input and output slices of each kernel position that overlaps the map, in row-major order."""
+    """Return the input and output slices of each kernel position that overlaps the feature map, in row-major order."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -108,7 +108,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """Return the input and output slices of each kernel position that overlaps the map along one axis.
+    """Return, along one axis, the input and output slices of each kernel position that overlaps the feature map.
 
     Each entry of the list is (tap, slice of the input, slice of the output). Output position i meets pixel i * strides
     + shift, where shift = tap - size // 2.

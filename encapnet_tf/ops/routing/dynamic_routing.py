@@ -10,7 +10,7 @@ SOFTMAX_OVER = ("output", "input")
 
 
 def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: str = "output"):
-    """Compute higher capsules from lower capsules by dynamic routing (Eq. 1 of the paper).
+    """Compute higher capsules from lower capsules by dynamic routing (EncapNet paper, Eq. 1).
 
         c = softmax(b),    s_j = sum_i c_ij v_{j|i},    v_j = squash(s_j),    b_ij <- b_ij + v_{j|i} . v_j
 

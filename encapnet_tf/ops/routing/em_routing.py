@@ -30,7 +30,7 @@ def em_routing(
     inverse_temperature: float = 0.01,
     recompute: bool = False,
 ):
-    """Compute higher capsules from lower capsules by expectation maximisation (Eqs. 2 and 3 of the paper).
+    """Compute higher capsules from lower capsules by expectation maximisation (EncapNet paper, Eqs. 2 and 3).
 
     With the votes v_{j|i}, the activations a_i, and R_ij = 1 / num_capsules at first, iteration r is
 
@@ -129,7 +129,7 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Compute a sum over the votes for a few higher capsules at a time to save memory.
+    """Sum over the lower capsules' votes, for a few higher capsules at a time to save memory.
 
     The results are concatenated.
 
@@ -152,7 +152,7 @@ def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
 
 
 def _count_pieces(u, w):
-    """Return the number of pieces into which the votes are split to save memory.
+    """Return into how many pieces the capsules' votes are split to save memory.
 
     An unknown number of positions counts as 1.
     """

@@ -9,7 +9,7 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 def mapped_capsules(capsules, kernel, bias):
-    """Compute the vote of each lower capsule for each higher capsule (section 2.1 of the paper).
+    """Compute the vote of each lower capsule for each higher capsule (EncapNet paper, section 2.1).
 
         v_{j|i} = W_ij u_i + b_ij
 
@@ -53,7 +53,7 @@ def fold_bias(capsules, kernel, bias):
 
 
 def votes(capsules, kernel):
-    """Compute the votes of capsules with a kernel that already contains the bias.
+    """Compute the lower capsules' votes for the higher capsules with a kernel that already contains the bias.
 
     Capsules and kernel are those that `fold_bias` has returned. There is one matrix product per capsule.
     """

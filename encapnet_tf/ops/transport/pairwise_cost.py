@@ -87,7 +87,7 @@ def _normalise(x):
 
 
 def cost_between(x, y, cost):
-    """Return the transport cost matrix between two point sets that `prepare` has preprocessed."""
+    """Return the transport cost matrix between two sets of points preprocessed by `prepare`."""
     if cost == "cosine":
         return K.relu(1.0 - K.matmul(x, K.transpose(y)))
     squared = _squared_distances(x, y)
@@ -95,7 +95,7 @@ def cost_between(x, y, cost):
 
 
 def cost_within(x, cost, both_sides=False):
-    """Return the transport cost matrix within one point set that `prepare` has preprocessed."""
+    """Return the transport cost matrix within one set of points preprocessed by `prepare`."""
     matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost)
     mask = 1.0 - K.eye(K.shape(x)[0], dtype=matrix.dtype)
     if cost == "cosine":

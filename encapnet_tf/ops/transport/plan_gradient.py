@@ -1,4 +1,4 @@
-"""Gradient of the transport cost with respect to the cost matrix, including the change of the plan.
+"""Gradient of the transport cost with respect to the cost matrix, including the plan's dependence on that matrix.
 
 The transport cost <P, Q> depends on the cost matrix Q directly and through the plan P, which changes with Q. At the
 solution, with the sparsity D_ij = -log(B^2 P_ij),
@@ -17,7 +17,7 @@ _SYMMETRIC_WEIGHTS = (1 / 1.854, 1 / 1.146)  # as in the symmetric solver
 
 
 def slope_of_cost(plan, iterations, initial_beta=None):
-    """Return the gradient of the transport cost between two sets with respect to the cost matrix.
+    """Return the gradient of the transport cost between two sets of points with respect to the cost matrix.
 
     It is d<P, Q> / dQ, by alternating means for alpha and beta.
 
@@ -43,7 +43,7 @@ def slope_of_cost(plan, iterations, initial_beta=None):
 
 
 def slope_of_self_cost(plan):
-    """Return the gradient of the transport cost of a set onto itself with respect to the cost matrix.
+    """Return the gradient of a point set's transport cost onto itself with respect to the cost matrix.
 
     Also return alpha = beta, (B, 1).
     """

@@ -70,7 +70,7 @@ def absolute_epsilon(cost, epsilon, relative: bool):
 
 
 def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative_epsilon: bool = False):
-    """Solve entropic optimal transport for a cost matrix (Eqs. 8 to 10 of the paper).
+    """Solve entropic optimal transport for a cost matrix (EncapNet paper, Eqs. 8 to 10).
 
         minimise <P, Q> + epsilon * KL(P | 1 / B^2) over plans P with marginals 1 / B
 
@@ -115,7 +115,7 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
 
 
 def sinkhorn_plan(cost, epsilon, iterations: int = 10, solver: str = "fast", relative_epsilon: bool = False):
-    """Return the entropic optimal transport plan for a cost matrix (Eq. 10 of the paper).
+    """Return the entropic optimal transport plan for a cost matrix (EncapNet paper, Eq. 10).
 
     It is `sinkhorn(...).plan`.
 

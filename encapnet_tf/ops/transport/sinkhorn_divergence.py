@@ -1,4 +1,4 @@
-"""Sinkhorn divergence between two sets of points (Eq. 11 of the paper)."""
+"""Sinkhorn divergence between two sets of points (EncapNet paper, Eq. 11)."""
 
 from keras import ops as K
 
@@ -26,7 +26,7 @@ def sinkhorn_divergence(
     relative_epsilon: bool = False,
     training: bool = False,
 ):
-    """Compute the Sinkhorn divergence between two sets of points (Eq. 11 of the paper).
+    """Compute the Sinkhorn divergence between two sets of points (EncapNet paper, Eq. 11).
 
         S(x, y) = 2 W(x, y) - W(x, x) - W(y, y)
 
@@ -87,7 +87,7 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Return a divergence value that has given gradients with respect to the cost matrices.
+    """Return a precomputed divergence as a tensor with prescribed gradients with respect to the cost matrices.
 
     The gradients are `slopes`, by the envelope theorem.
     """
@@ -96,7 +96,7 @@ def _attach_gradients(amount, slopes, costs):
 
 
 def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value, relative_epsilon):
-    """Compute the entropic transport cost for a cost matrix and its gradient with respect to that matrix.
+    """Compute the entropic transport cost for a cost matrix, and its gradient with respect to that matrix.
 
     The gradient is in a list.
     """
@@ -110,7 +110,7 @@ def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value
 def _debiased_value_and_slopes(
     between, within_x, within_y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon
 ):
-    """Compute the Sinkhorn divergence from three cost matrices and its gradients with respect to them.
+    """Compute the Sinkhorn divergence from three cost matrices, and its gradients with respect to these matrices.
 
     The gradients are in a list. The gradient with respect to a set's cost with itself is taken through one side of the
     symmetric matrix, and counted twice.

@@ -110,7 +110,7 @@ def _iterate_until_converged(block, potentials, max_blocks, epsilon):
 
 
 def _rounding_error(potential, epsilon):
-    """Return an upper bound on the change of a Sinkhorn potential by rounding errors alone."""
+    """Return an upper bound on how much rounding errors alone can change a Sinkhorn potential."""
     unit = 2.0**-52 if backend.standardize_dtype(potential.dtype) == "float64" else 2.0**-23
     return 4 * unit * (K.max(K.abs(potential)) + epsilon)
 
