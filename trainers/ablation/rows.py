@@ -56,7 +56,7 @@ def _table1():
 
 
 def _table3():
-    """Return the configurations of the EncapNet paper's Table 3: routing, skip connections and feedback units."""
+    """Return the configurations of the EncapNet paper's Table 3: routing, skip connections and regularisers."""
 
     def layer(coefficients, skip):
         return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
@@ -95,7 +95,7 @@ def _table3():
 
 
 def _table4():
-    """Return the configurations of the EncapNet paper's Table 4: networks for each data set and augmentation."""
+    """Return the configurations of the EncapNet paper's Table 4: EncapNets on several data sets and augmentations."""
 
     def row(name, about, paper, recipe, augment, **settings):
         network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
@@ -123,7 +123,7 @@ def _table4():
 
 
 def _labels():
-    """Return configurations beyond the paper: training on 1k, 5k or 60k labels, with and without feedback units."""
+    """Return ablation configurations with 1,000, 5,000 or 60,000 training labels, with or without regularisation."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),

@@ -76,7 +76,7 @@ def _shared_run(folder, out) -> Path | None:
 
 
 def _result(run) -> dict:
-    """Return a finished run's test error in percent, seconds per training step, recipe, epochs and parameter count."""
+    """Return a dictionary of a finished training run's test error, seconds per step, epochs and parameter count."""
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)

@@ -72,5 +72,5 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def main() -> None:
-    """Run the `encapnet` command line and exit the process: the entry point of the console script."""
+    """Run the `encapnet` command line and exit the process."""
     app.run(_run, flags_parser=_parse)

@@ -134,7 +134,7 @@ def h_imagenet(args):
 
 
 def hardest(args):
-    """Run `encapnet data hardest`: write the classes on which a model has the lowest test accuracy to a file."""
+    """Run `encapnet data hardest`: write a text file of the classes on which a model's test accuracy is lowest."""
     from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)

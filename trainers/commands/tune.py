@@ -111,7 +111,7 @@ def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
 
 
 def plan_from_flags(args: argparse.Namespace) -> Plan:
-    """Return the plan of a new hyper-parameter search, built from parsed command-line flags.
+    """Return the settings of a new hyper-parameter search, taken from parsed command-line flags.
 
     Raises:
         UserError: a flag is refused.
@@ -126,7 +126,7 @@ def plan_from_flags(args: argparse.Namespace) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Load the plan of a search to resume, and reject flags that change more than its number of trials."""
+    """Load the settings of a search to resume, and reject flags that change anything but the number of trials."""
     plan = Plan.read(folder)
     search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
     if any(value is not None for value in search_flags) or config_file.flag_values(args):
@@ -149,7 +149,7 @@ def _recipe(args) -> str:
 
 
 def _full_epochs(config: Config) -> int:
-    """Return the number of epochs for a full training run after a search with shorter trials."""
+    """Return the number of epochs for full training of a search's best configuration."""
     return max(config.epochs, RECIPES[config.recipe].config.epochs)
 
 
@@ -172,7 +172,7 @@ def _print_results(plan, folder, records):
 
 
 def _retrain(plan, folder, args) -> int:
-    """Train a search's best configuration with several seeds, print the accuracy, and return the number of failures."""
+    """Train a search's best configuration with several seeds, print its accuracy, and count the failed runs."""
     from ..search import leaderboard
     from ..search.retrain import mean_and_deviation, read_summaries, retrain
 

@@ -51,7 +51,7 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the recipe name (or None) and the settings that parsed command-line flags give.
+    """Return the recipe (preset) name or None, and the settings, that parsed command-line flags specify.
 
     A configuration file names all settings.
     """

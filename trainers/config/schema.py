@@ -26,7 +26,7 @@ _SEVERAL_DEVICES = {"strategy": ("auto", "mirrored", "multi_worker")}
 
 @dataclass(frozen=True)
 class Config:
-    """Configuration of a training run: data, network, feedback units, loss, optimizer, schedule and devices.
+    """Configuration of a training run: data, network, regularisation, loss, optimizer, schedule and devices.
 
     Each field is a setting, whose marks say which argument it becomes and how it may be searched: see `setting`. A
     network setting that is None keeps the default of the network's builder.

@@ -1,4 +1,4 @@
-"""Evaluation of saved models on a data set: predictions, accuracy over many crops, and hardest classes."""
+"""Evaluation of saved models on a data set: predictions, ten-crop accuracy, and hardest classes."""
 
 import numpy as np
 

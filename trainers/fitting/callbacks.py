@@ -1,4 +1,4 @@
-"""Keras callbacks that record a training run: metrics, best model, capsule agreement and TensorBoard data."""
+"""Keras callbacks that record a training run: metrics, best model, capsule similarity and TensorBoard data."""
 
 import time
 from collections.abc import Iterable
@@ -88,7 +88,7 @@ class BestModel(keras.callbacks.Callback):
 
 
 class AgreementLog(keras.callbacks.Callback):
-    """Keras callback that logs the similarity of lower to higher capsules (paper, Figure 2) after chosen epochs.
+    """Keras callback that logs, after chosen epochs, how similar lower capsules' votes are to the higher capsules.
 
     Args:
         run: the run's folder.

@@ -47,7 +47,7 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def raise_lost_interrupt(self) -> None:
-        """Raise `KeyboardInterrupt` if SIGINT has arrived, because Python may have dropped the original exception."""
+        """Raise `KeyboardInterrupt` again if Ctrl-C was pressed, because Python may have lost the first exception."""
         if self.interrupted:
             raise KeyboardInterrupt
 

@@ -84,7 +84,7 @@ def record_results(
 
 
 def describe_recipe(config: Config) -> str:
-    """Return a label for a training configuration, such as "digits" or "digits on mnist".
+    """Return a training configuration's recipe (preset) name, with the data set if not the recipe's: "digits on mnist".
 
     It is the recipe's name, with the name of the data set if that is not the recipe's.
     """

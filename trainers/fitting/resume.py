@@ -37,7 +37,7 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """Keras logs of the last step before the checkpoint, or an empty dictionary at the start of an epoch."""
+        """Last Keras logs before the checkpoint, empty if training starts at the beginning of an epoch."""
         return self.checkpoint.state["logs"] if self.checkpoint is not None and self.step else {}
 
     def restore_metrics(self, model: keras.Model) -> None:

@@ -39,7 +39,7 @@ def confusion_section(record: RunRecord) -> Section:
 
 
 def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
-    """Draw a confusion matrix with counts as text and shares of the true class as colours.
+    """Draw a confusion matrix, with cells coloured by their share of the true class's images.
 
     Counts and class names are left out where there are more than 40 classes.
 

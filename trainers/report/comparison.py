@@ -1,4 +1,4 @@
-"""Sections of an HTML page that compares training runs by results and class losses (Figure 4 of the paper)."""
+"""Sections of an HTML page that compares training runs: a table of results and curves of classification loss."""
 
 from matplotlib.figure import Figure
 
@@ -33,7 +33,7 @@ def _results_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _losses_section(records: dict[str, RunRecord]) -> Section:
-    """Return a page section with the class loss curves of the training runs that logged this loss."""
+    """Return a page section with curves of classification loss, for the training runs that logged it."""
     metrics = {
         _describe_run(name, record): record.metrics
         for name, record in records.items()
@@ -47,7 +47,7 @@ def _losses_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _describe_run(name: str, record: RunRecord) -> str:
-    """Return a training run's name followed by its network, routing and feedback settings.
+    """Return a training run's name followed by its network, routing and regulariser settings.
 
     Runs usually differ in these settings.
     """
@@ -58,7 +58,7 @@ def _describe_run(name: str, record: RunRecord) -> str:
 
 
 def _draw_losses(metrics: dict[str, list[dict]]) -> str:
-    """Draw the training and validation class loss of several runs over the epochs, as a base64 PNG.
+    """Draw the training and validation classification loss of several runs over the epochs, as a base64 PNG.
 
     Args:
         metrics: name of a run -> rows of its metrics.jsonl.

@@ -1,4 +1,4 @@
-"""Training report sections with tables of results and of settings."""
+"""Sections of a training run's report with tables of its results and its settings."""
 
 from .page import Section
 from .run_record import RunRecord
@@ -30,7 +30,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a list with the table row of top-5 accuracy, or an empty list for at most five classes."""
+    """Return a list with the top-5 accuracy as a table row, or an empty list if there are at most five classes."""
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
 

@@ -16,7 +16,7 @@ from .space import DEFAULT, Space
 
 
 class EncapNetHyperModel(keras_tuner.HyperModel):
-    """A KerasTuner `HyperModel` of a capsule network with feedback units, for search on the user's own arrays.
+    """A KerasTuner `HyperModel` of a capsule network, for hyper-parameter searches on the user's own arrays.
 
     Any KerasTuner tuner can search its settings.
 
@@ -80,11 +80,11 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         return self._build_and_compile(self.configured(hp))
 
     def _build_and_compile(self, config):
-        """Build and compile the network of a training configuration, and store the callbacks that it needs."""
+        """Build and compile the network of a training configuration, and store the Keras callbacks for its training."""
         model = network.build(config, self.input_shape, self.classes)
         self._callbacks = network.compile_model(model, config, self.steps_per_epoch or 1, self.mixed_labels)
         return model
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
-        """Call `model.fit` with extra callbacks for the loss, the optimizer and detection of a NaN loss."""
+        """Train a KerasTuner trial's network by `model.fit`, with a callback that stops at a NaN or infinite loss."""
         return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)

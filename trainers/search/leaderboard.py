@@ -56,7 +56,7 @@ def _csv(records, names) -> str:
 
 
 def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: int) -> None:
-    """Raise `UserError` if a search had failed trials, no completed trial, or failed runs of its best configuration.
+    """Raise `UserError` if any trial of a search failed, none completed, or retraining of the best one failed.
 
     Args:
         records: the records of all trials.

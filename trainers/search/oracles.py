@@ -106,7 +106,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
             self._record_values(self.trials[trial_id])
 
     def create_trial(self, tuner_id):
-        """Return a worker's next trial, with status IDLE instead of STOPPED while another trial is running.
+        """Return a worker's next trial, and tell the worker to wait instead of stop while another trial is running.
 
         Should the worker of that trial die, another worker must be left to run it again.
         """
@@ -137,7 +137,7 @@ class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle
     """KerasTuner oracle for Bayesian optimisation with crash-safe files."""
 
     def populate_space(self, trial_id):
-        """Choose a trial's hyper-parameters by a Gaussian process, or at random if the process cannot be fitted.
+        """Choose a trial's hyper-parameters by Bayesian optimisation, or at random if its Gaussian process fit fails.
 
         KerasTuner would raise an error instead, and never release its lock.
         """

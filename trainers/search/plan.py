@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def points(self) -> int | None:
-        """Number of values that a grid search takes from each range, or None for other kinds of search."""
+        """Number of values to try from each hyper-parameter's range in a grid search, or None for other searches."""
         return self.grid_points if self.tuner == "grid" else None
 
     def to_json(self) -> dict:
@@ -146,7 +146,7 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Return a training configuration for short search trials, with fewer epochs and with feedback units.
+    """Return a training configuration for short search trials, with fewer epochs and with feedback regularisers.
 
     Units are added only where the recipe has none.
 

@@ -182,7 +182,7 @@ class Space:
             raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
-        """Return why some trials would ignore a hyper-parameter and what would help, or None if all use it."""
+        """Return the reason why a hyper-parameter would have no effect in some trials and a remedy, or None."""
         setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
@@ -196,7 +196,7 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return all values of a setting in a search: the searched ones, or that of the base configuration."""
+        """Return a tuple of a setting's values in a search: those to search, or else the base configuration's value."""
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 

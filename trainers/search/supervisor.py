@@ -106,7 +106,7 @@ def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, si
 
 
 def _check_worker(worker, oracle, silent_seconds):
-    """Restart a worker process that exited or has no heartbeat, and requeue its trial."""
+    """Restart a worker process that exited or stopped responding, and requeue its trial."""
     exit_status = worker.process.poll()
     if exit_status is None:
         if worker.silent_seconds() < silent_seconds:

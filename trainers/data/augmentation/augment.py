@@ -47,7 +47,7 @@ def _affine(images, uniforms, views, *, degrees=10.0, zoom=0.1, shift=0.1):
 
 
 def _crop_flip(images, uniforms, views):
-    """Crop each enlarged image at random and mirror half of the crops: the paper's "+" augmentation.
+    """Crop each enlarged image at random and mirror half of the crops: the EncapNet paper's "+" augmentation.
 
     Images are not mirrored where that would change their class.
     """
@@ -57,7 +57,7 @@ def _crop_flip(images, uniforms, views):
 
 
 def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
-    """Crop, flip and colour-jitter images at random: the paper's "++" augmentation.
+    """Crop, flip and colour-jitter images at random: the EncapNet paper's "++" augmentation.
 
     Brightness, contrast and saturation change by up to 20 %.
 

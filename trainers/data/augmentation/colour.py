@@ -1,4 +1,4 @@
-"""Colour augmentations (brightness, contrast, ...) of images from 0 to 255, with one strength per image.
+"""Colour augmentations (brightness, contrast, ...) of images with pixels from 0 to 255, one strength per image.
 
 All are ours: Keras's RandomBrightness, RandomContrast, Posterization, ... draw their strength themselves, which cannot
 be keyed by (seed, epoch, index) for exact resuming; `tf.image` has one strength for a whole batch.
@@ -63,7 +63,7 @@ def sharpness(images, factor):
 
 
 def solarize(images, threshold):
-    """Invert the pixels at or above thresholds of shape (batch,), one threshold per image."""
+    """Solarize images: invert all pixel values at or above a threshold, which is given for each image."""
     return tf.where(images >= threshold[:, None, None, None], 255 - images, images)
 
 

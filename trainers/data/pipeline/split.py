@@ -39,7 +39,7 @@ class Split:
         """Do nothing, because images in memory have been decoded already and cannot be corrupt."""
 
     def reader(self) -> Callable:
-        """Return a `tf.data` function that maps indices (batch,) to uint8 images (batch, height, width, channels)."""
+        """Return a `tf.data` function from indices (batch,) to uint8 images (batch, height, width, channels)."""
         images = tf.constant(self.images)
         return lambda indices: tf.gather(images, indices)
 

@@ -17,7 +17,7 @@ _READ_BATCH = 512
 
 
 class TfdsSplitReader:
-    """Reader for the splits of a TFDS data set, with images decoded in memory, encoded in memory, or on disk.
+    """Reader for the splits of a TFDS data set, which keeps images in memory (decoded or encoded) or on disk.
 
     Images of one size that fit the cache are decoded into memory. Otherwise encoded images are kept in memory if they
     fit, and else read from the record files for each batch.
