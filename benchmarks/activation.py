@@ -1,4 +1,4 @@
-"""Benchmark of the capsule activation (BatchNorm, ReLU, squash), fused and as separate operations.
+"""Benchmark that compares a fused BatchNorm-ReLU-squash activation with separate operations.
 
 It compares the library's, Keras's and PyTorch's at EncapNet-18's four sizes, beside a memory copy as the floor.
 
@@ -27,9 +27,9 @@ ABOUT = (
 
 
 def contestants(size, capsule_dim, *, gradient, batch):
-    """Return everything that the activation benchmark times at one image size: implementations and a lower bound.
+    """Return the implementations of the capsule activation to benchmark at one image size.
 
-    The lower bound is a memory copy.
+    A memory copy is added as a lower bound on their time.
     """
     common = {
         "size": size, "capsules": CAPSULES, "capsule_dim": capsule_dim, "batch": batch, "gradient": gradient
@@ -51,7 +51,7 @@ def contestants(size, capsule_dim, *, gradient, batch):
 
 
 def row_of(size, capsule_dim, results):
-    """Return a table row of the activation benchmark: run times and this package's time relative to others.
+    """Return a table row with the run time of each activation implementation at one image size.
 
     Ratios are those of the medians (and the medians by rounds).
     """
@@ -88,7 +88,7 @@ def main(arguments=None):
 
 
 def add_claim(report, size, results):
-    """Add to the report whether the fused activation takes at most half the time of separate operations.
+    """Report whether the fused activation takes at most half the time of separate operations.
 
     A note on the floor is added too.
     """

@@ -1,4 +1,4 @@
-"""Benchmark of EncapNet-18's dense convolutions in this package, Keras, PyTorch and alternative implementations.
+"""Benchmark of several implementations of the dense convolutions in the network EncapNet-18.
 
 python -m benchmarks.dense_conv [--quick] [--out FOLDER]
 

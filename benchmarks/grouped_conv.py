@@ -1,4 +1,4 @@
-"""Benchmark of EncapNet-18's grouped convolutions in this package, Keras, PyTorch and alternative implementations.
+"""Benchmark of several implementations of the grouped convolutions in the network EncapNet-18.
 
 python -m benchmarks.grouped_conv [--quick] [--out FOLDER]
 
@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternative implementations that the benchmark times for a grouped convolution of a given shape.
+    """Return the alternative implementations to benchmark for a grouped convolution of a given shape.
 
     They are name -> (function of `convolution_lowerings`, whether XLA compiles it).
     """
@@ -46,7 +46,7 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return everything that the benchmark times for one grouped convolution: implementations and lower bounds.
+    """Return all implementations to benchmark for one grouped convolution.
 
     Keras's convolution is timed once.
     """
@@ -55,7 +55,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return everything that the benchmark times for one convolution: implementations and lower bounds.
+    """Return all implementations to benchmark for one grouped or dense convolution.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -88,9 +88,9 @@ def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
 
 
 def row_of(shape, results, alternatives):
-    """Return a table row of the convolution benchmark: run times and this package's time relative to others.
+    """Return a table row with the run time of each implementation of one convolution.
 
-    The others are the floor, the fastest alternative and PyTorch.
+    It also has this package's time relative to others: the floor, the fastest alternative and PyTorch.
     """
     times = milliseconds({name: result for name, result in results.items() if name not in FLOORS})
     row = {"shape": str(shape), "role": shape.role, "count": shape.count, **times}
@@ -109,7 +109,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Add to the report the largest ratio of this package's convolution time to the fastest alternative's.
+    """Report this package's worst convolution time relative to the fastest alternative implementation.
 
     It is a claim on the largest ratio over all shapes.
     """
@@ -124,7 +124,7 @@ def add_alternatives_claim(report, title, measurements):
 
 
 def add_sum_claims(report, title, measurements):
-    """Add to the report the ratios of this package's total convolution times to PyTorch's.
+    """Report this package's total convolution time relative to that of PyTorch.
 
     The ratios are claims. Times are summed over shapes. PyTorch's is that of its faster memory layout.
     """

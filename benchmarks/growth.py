@@ -1,4 +1,4 @@
-"""Benchmark of a training step's time and memory as batch size, image size, depth and other settings grow.
+"""Benchmark of how training time and memory grow with batch size, image size, depth and other settings.
 
 The others are L, the number of Sinkhorn iterations, and the number of feedback units.
 
@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return the benchmark entries of a varied setting: one training step for each of its values.
+    """Return a training step to benchmark for each value of a varied setting, such as the batch size.
 
     They are value -> `Contestant`, one process each.
     """
@@ -52,7 +52,7 @@ def contestants_of(values, quick):
 
 
 def measure_series(contestants, rounds):
-    """Measure the time and peak memory of training steps that differ in one setting.
+    """Measure the time and peak memory of training steps that differ in one setting, such as the batch size.
 
     Return (results of `measure`, value -> bytes or None).
     """
@@ -68,7 +68,7 @@ def measure_series(contestants, rounds):
 
 
 def panels(series):
-    """Return plots of training time and memory against each varied setting, one column per setting.
+    """Return plots of training time and memory against each varied setting, such as the batch size.
 
     Args:
         series: name -> list of (value, seconds, bytes or None) of the contestants that ran.

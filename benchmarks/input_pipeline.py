@@ -1,4 +1,4 @@
-"""Benchmark of the input pipeline's images per second, compared with EncapNet-18's training speed.
+"""Benchmark that compares the speed of the input pipeline with the training speed of EncapNet-18.
 
 python -m benchmarks.input_pipeline      writes results/input_pipeline.json and results/input_pipeline.md
 

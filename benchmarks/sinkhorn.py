@@ -38,7 +38,9 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return everything that the Sinkhorn benchmark times on one problem: solvers, and lower bounds on their time.
+    """Return all Sinkhorn solvers to benchmark on one test problem.
+
+    Two lower bounds on their time are added.
 
     They are `Contestant`s, in one process for each framework.
     """
@@ -64,7 +66,7 @@ def contestants(*, size, dim, iterations, gradient, dtype):
 
 
 def compare(results, ours, floor):
-    """Compare this package's Sinkhorn time with the best other library's and with the lower bound.
+    """Compare the run time of this package's Sinkhorn divergence with that of the fastest other library.
 
     Return (name of the best other library, ratio best / ours, ratio ours / floor), None where not computable.
 
@@ -77,9 +79,9 @@ def compare(results, ours, floor):
 
 
 def time_row(problem, results):
-    """Return a table row of the Sinkhorn benchmark: run times and this package's time relative to others.
+    """Return a table row with the run time of each Sinkhorn solver on one test problem.
 
-    The others are the best other library and the floor.
+    It also has this package's time relative to others: the best other library and the floor.
     """
     row = {**problem, **{name: 1e3 * t if isinstance(t, float) else t for name, t in milliseconds(results).items()}}
     for ours, floor in (("ours", "floor"), ("ours JAX", "floor JAX")):
@@ -105,7 +107,7 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a copy of a Sinkhorn benchmark entry that uses the fewest iterations that reach a fixed accuracy.
+    """Return a copy of a benchmarked Sinkhorn solver that runs only as many iterations as a fixed accuracy needs.
 
     The gradient error is at most `ACCURACY`.
     """
@@ -148,7 +150,7 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
 
 
 def add_claims(report, problem, results):
-    """Add to the report how much faster this package's Sinkhorn divergence is than the fastest other library's.
+    """Report how much faster this package's Sinkhorn divergence is than the fastest other library's.
 
     The claims are on the ratios to the best other library and to the floor.
     """

@@ -47,7 +47,7 @@ def name_of(flags, backend):
 
 
 def contestant(network, step, batch, dtype):
-    """Return the benchmark entry that times a training or inference step of one network.
+    """Return a description of how to benchmark a training or inference step of one network.
 
     Args:
         network: a `Network`.
@@ -62,7 +62,7 @@ def contestant(network, step, batch, dtype):
 
 
 class Group:
-    """Measured times and peak memory of a group of networks that are timed in turn.
+    """Measured run times and peak memory of several networks that are benchmarked together.
 
     Times are those of training and inference.
 
@@ -106,7 +106,7 @@ class Group:
             report.case({"peak memory of": network.name}, {network.name: peak} if _failed(peak) else {})
 
     def rows(self):
-        """Return the results as table rows, one for each network in the group."""
+        """Return the measured times and memory as table rows, one for each network."""
         rows = [self._row(network.name, min(self.batch, network.most_images or self.batch)) for network in self._group]
         return rows + ([self._row(DENSE, self.batch)] if DENSE in self.training else [])
 

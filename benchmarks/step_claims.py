@@ -1,4 +1,4 @@
-"""Limits on the time and memory of whole networks' training steps, on a CPU with two cores."""
+"""Limits on training time and memory that networks should meet on a CPU with two cores."""
 
 from benchmarks.harness.contestant import NotRun, Timing
 from benchmarks.harness.timing import median, ratio
@@ -9,7 +9,7 @@ LEFT_OUT = NotRun("left out of this run")
 
 
 def add_claims(report, groups):
-    """Add the measured speed and memory of whole networks to the report, each with its limit.
+    """Compare the training time and memory of networks with fixed limits, and add the results to a report.
 
     Args:
         report: a `Report`.

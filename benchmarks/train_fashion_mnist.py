@@ -1,4 +1,4 @@
-"""Training of EncapNet-18 on Fashion-MNIST with Keras's JAX backend and several random seeds.
+"""Command that trains EncapNet-18 on Fashion-MNIST with several random seeds.
 
 The routing is master/aide, the feedback "two".
 

@@ -1,4 +1,4 @@
-"""Validation of function arguments, with errors that state the expected and the received value."""
+"""Checks of function arguments, which raise errors that state the expected and the received value."""
 
 import numbers
 

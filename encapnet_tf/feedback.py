@@ -1,4 +1,4 @@
-"""Insertion of feedback agreement units (regularisers) into functional Keras models, and their removal."""
+"""Functions that add `FeedbackAgreement` layers (regularisers) to functional Keras models or remove them."""
 
 import keras
 
@@ -8,7 +8,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackPlacement:
-    """Helper that inserts feedback regularisers after named layers while a functional model is built.
+    """Helper that inserts `FeedbackAgreement` layers (regularisers) while a functional model is built.
 
     The model builders (argument `feedback`) and `attach_feedback` place their units with it: they pass the output of
     each layer through `after_layer`.
@@ -24,7 +24,9 @@ class FeedbackPlacement:
         self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Insert the feedback regularisers that follow a layer, and record the layer's output for later ones.
+        """Insert the `FeedbackAgreement` layers (regularisers) that follow a given layer.
+
+        The layer's output is recorded for later units.
 
         Args:
             name: the layer's name.
@@ -58,7 +60,7 @@ class FeedbackPlacement:
 
 
 def attach_feedback(model, pairs, generator="conv", **options):
-    """Return a functional model with a feedback agreement unit (a regulariser) added for each given pair of layers.
+    """Return a new model that adds `FeedbackAgreement` layers (regularisers) to a given functional model.
 
     Args:
         model: a functional Keras model (any of `keras.applications`, a built Sequential, your own).
@@ -98,14 +100,14 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
 
 def strip_feedback(model):
-    """Return a functional model with all feedback agreement units (regularisers) removed, also from nested models.
+    """Return a new model that lacks the `FeedbackAgreement` layers (regularisers) of a given functional model.
 
     Args:
         model: a functional Keras model.
 
     Returns:
-        A new model without the units and their variables, compiled as `model` is. It shares all other layers and
-        weights with `model`, and its outputs are equal to the last bit.
+        A new model without the units (also of nested models) and their variables, compiled as `model` is. It shares
+        all other layers and weights with `model`, and its outputs are equal to the last bit.
 
     Raises:
         ValueError: the model is not functional, or one of its layers contains a unit in its own code.
@@ -163,7 +165,7 @@ def _functional(model):
 
 
 def _check_pairs(model, pairs):
-    """Raise ValueError unless `pairs` is a list of distinct pairs of names of the model's layers."""
+    """Raise ValueError unless a given list consists of distinct pairs of layer names of a model."""
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         for pair in pairs
@@ -187,7 +189,7 @@ def _check_pairs(model, pairs):
 
 
 def _wrong_order(higher, lower):
-    """Create the ValueError for a pair of layers whose lower layer is not computed before its higher layer."""
+    """Create the ValueError for a pair of layers (lower, higher) whose lower layer is not computed first."""
     return ValueError(
         f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower). "
         "Swap the two names, or choose a lower layer nearer to the input."

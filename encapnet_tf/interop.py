@@ -1,4 +1,4 @@
-"""Import of PyTorch weights from the EncapNet paper's released implementation."""
+"""Conversion of weights from the EncapNet paper's PyTorch implementation to Keras."""
 
 import re
 
@@ -13,7 +13,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 def load_official_state_dict(layer_or_model, state_dict):
-    """Load a PyTorch state dict of the EncapNet paper's implementation into a Keras layer or an EncapNet model.
+    """Load a state dict of the EncapNet paper's PyTorch implementation into a Keras layer or model.
 
     Args:
         layer_or_model: a built `CapConv2D`, `CapConvModule`, `CapFC`, `GroupedConv2D`, `DynamicRouting`, `EMRouting`,
@@ -79,7 +79,7 @@ def _to_keras(array, layer):
 
 
 def _transposed_to_keras(array, groups):
-    """Convert the kernel of a grouped transposed convolution from PyTorch's layout to this package's layout.
+    """Convert the kernel of a grouped transposed convolution from the PyTorch layout to this package's layout.
 
     It goes from (in, out / groups, height, width) to (height, width, in / groups, out), flipped in height and width.
     """
@@ -89,7 +89,7 @@ def _transposed_to_keras(array, groups):
 
 
 def _mapping_to_keras(array, kernel_shape):
-    """Convert the kernel or bias of a capsule routing layer from PyTorch's layout to this package's layout.
+    """Convert the kernel or bias of a capsule routing layer from the PyTorch layout to this package's layout.
 
     The kernel goes from (inputs * outputs * dim, input_dim, 1, 1) to (inputs, input_dim, outputs, dim), the bias from
     (inputs * outputs * dim,) to (inputs, outputs, dim).
@@ -101,7 +101,7 @@ def _mapping_to_keras(array, kernel_shape):
 
 
 def _targets(target):
-    """Return a dictionary that maps PyTorch weight names to Keras variables and the layers that own them."""
+    """Return a dictionary from each PyTorch weight name to the matching Keras variable and layer."""
     if isinstance(target, layers.CapConv2D) and not target.shortcut_convolution:
         return _cap_conv(target, "block.0.", "block.1.") if target.post_activation else _cap_conv(target, "", None)
     if isinstance(target, layers.CapConvModule):
@@ -128,7 +128,7 @@ def _targets(target):
 
 
 def _foreign(target):
-    """Create the ValueError for an object without a counterpart in the EncapNet paper's PyTorch implementation."""
+    """Create the ValueError for a Keras object without a counterpart in the EncapNet paper's PyTorch implementation."""
     return ValueError(
         "The released implementation has no counterpart of this object. Expected a CapConv2D without a shortcut of its "
         "own, CapConvModule, CapFC, GroupedConv2D, DynamicRouting, EMRouting, "

@@ -1,4 +1,4 @@
-"""Workarounds for bugs of Keras 3.15 in training on several replicas.
+"""Workarounds for Keras 3.15 bugs in distributed training with TensorFlow.
 
 They use private names of Keras, which no other file does. Each has a test in tests/distribution/test_keras_private.py
 that shows the fault without it.
@@ -14,7 +14,7 @@ _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread
 
 
 class PerReplicaLosses:
-    """Layer mixin that keeps the losses from `add_loss` separate for each replica.
+    """Mixin for Keras layers that keeps `add_loss` losses separate for each replica of distributed training.
 
     Put it before `keras.Layer`.
 

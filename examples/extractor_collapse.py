@@ -1,4 +1,4 @@
-"""Experiment that shows when a feedback regulariser's feature extractor collapses to a constant.
+"""Experiment that shows when the feature extractor of `FeedbackAgreement` collapses to a constant output.
 
 Trains a small EncapNet with two units in each module on scikit-learn's digits, once for each `extractor_objective`.
 Plots two measurements of `CollapseWatch` on held-out images, each relative to the raw features: the divergence of the
@@ -23,7 +23,7 @@ HELD_OUT = 128  # images for CollapseWatch
 
 
 def train(objective, epochs, seed=0):
-    """Train an EncapNet, and return its training history and the feedback regularisers whose extractors collapsed.
+    """Train an EncapNet, and return the history and the regularisers whose feature extractor became constant.
 
     The units are a dictionary, name -> epoch.
     """

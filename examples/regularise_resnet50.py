@@ -1,4 +1,4 @@
-"""Example of training ResNet50 with feedback agreement units (regularisers), which are removed before saving.
+"""Example of training ResNet50 with the regularisation layer `FeedbackAgreement`.
 
 The units are attached by layer names.
 

@@ -1,4 +1,4 @@
-"""Example of a KerasTuner search for the weight (lambda) and the Sinkhorn epsilon of the feedback regulariser.
+"""Example of a KerasTuner hyper-parameter search for two arguments of `FeedbackAgreement`.
 
     python examples/search_lambda_and_epsilon.py
 

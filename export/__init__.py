@@ -1,4 +1,4 @@
-"""Export of trained Keras models to SavedModel and TFLite files, with verification and serving."""
+"""Export, verification and serving of trained Keras models as SavedModel and TFLite files."""
 
 from .export_model import export_model
 

@@ -1,4 +1,4 @@
-"""Export of a trained model: write all files, verify them against the model, then publish them together."""
+"""Functions that export a trained Keras model and verify the exported files."""
 
 import datetime
 import importlib.util
@@ -39,7 +39,7 @@ def export_model(
     calibration_images=None,
     tflite=tuple(VARIANTS),
 ) -> Path:
-    """Export a Keras image classifier, and compare the exported files with it on the given images.
+    """Export a Keras image classifier to SavedModel and TFLite files, and verify them on the given images.
 
     Writes `<folder>/<name>/`: a new version of the SavedModel, TFLite files, parity.json, a model card and
     serving files. Feedback units are left out.
@@ -159,7 +159,7 @@ def export_samples(
 
 
 def _write_lite(inference, variant, calibration, *, path, parity):
-    """Convert a model to a TFLite file and compare the file's outputs with the trained model's.
+    """Convert a Keras model to a TFLite file and compare the outputs of both.
 
     Int8 is repeated with float arithmetic if integers cost too much accuracy.
     """
@@ -191,7 +191,7 @@ def _saved_model_contents(model, inference, path):
 
 
 def _refuse(draft: Draft, report):
-    """Keep a failed export's files for inspection and raise an error that lists the failed comparisons."""
+    """Keep the files of a failed export for inspection and raise an error that says what failed."""
     misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
@@ -203,7 +203,7 @@ def _refuse(draft: Draft, report):
 
 
 def _describe(model, inference, parity):
-    """Return an exported model's entries for `metadata.json`: parameters, accuracy, signatures and versions."""
+    """Return metadata of an exported model, such as parameter counts, accuracy and package versions."""
     lengths, labels = parity.reference["lengths"], parity.samples.labels
     trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
     are_scores = lengths.min() >= 0 and lengths.max() <= 1

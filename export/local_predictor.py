@@ -1,6 +1,6 @@
-"""Predictors that classify image files on this machine, without a server.
+"""Functions that classify image files on the local machine, without a model server.
 
-Their model is that of a run, an export or a model file.
+The model is that of a run, an export or a model file.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from .serving.clients import RequestRefused
 
 
 def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] | None]:
-    """Load a model as a function that classifies encoded images, and return it with the class names.
+    """Load a model from disk, and return a function that classifies encoded images and the class names.
 
     Args:
         path: folder of a run or of an export (its newest version is taken), or a `.keras` file.
@@ -69,7 +69,7 @@ def _keras_function(path, config=None, stored_shape=None):
 
 
 def _predictor(function):
-    """Wrap a TensorFlow function of encoded images so that it takes a list of bytes and returns NumPy arrays."""
+    """Wrap a TensorFlow function so that it takes a list of bytes and returns NumPy arrays."""
 
     def predict(files):
         try:

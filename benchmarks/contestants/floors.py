@@ -1,6 +1,7 @@
-"""Lower bounds on run times in benchmarks: the times of a memory copy and of a large matrix product.
+"""Benchmark functions whose run times serve as lower bounds on those of other functions.
 
-The copy, by every core, is of as many bytes, and the product of as many operations.
+They are a memory copy and a matrix product. The copy, by every core, is of as many bytes, and the product of as many
+operations.
 """
 
 import os
@@ -15,7 +16,7 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Return a benchmark function that copies memory on all cores, as a lower bound for memory-bound work.
+    """Return a memory-copy benchmark, whose run time is a lower bound on that of memory-bound work.
 
     Arrays are copied one after another, each shared out among the cores.
 
@@ -42,7 +43,7 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Return a benchmark function that multiplies two matrices, as a lower bound for compute-bound work.
+    """Return a matrix-product benchmark, whose run time is a lower bound on that of compute-bound work.
 
     A matrix is multiplied by a SIDE x SIDE one in Keras's backend.
 

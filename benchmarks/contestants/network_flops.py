@@ -34,7 +34,7 @@ class Convolution(NamedTuple):
 
 
 def convolutions(model):
-    """Return all convolutions of a functional Keras model, except those in its training-only feedback regularisers.
+    """Return all convolutions of a functional Keras model, except those in training-only regularisers.
 
     They are a list of `Convolution`.
     """

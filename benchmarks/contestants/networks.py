@@ -36,7 +36,7 @@ def training_step(builder, options, batch, dtype="float32"):
 
 
 def inference_step(builder, options, batch, dtype="float32"):
-    """Return a benchmark function that runs a network's inference step, which computes the class scores of one batch.
+    """Return a benchmark function that computes a network's class scores for one batch of images.
 
     It is compiled as `model.predict` does by default.
 
@@ -98,7 +98,7 @@ def batch_of(model, batch):
 
 
 def facts(model, forward_passes):
-    """Return a network's facts for a benchmark report: number of parameters, FLOPs, backend and device.
+    """Return a network's parameter count, FLOPs, backend and device for a benchmark report.
 
     Args:
         model: the network.

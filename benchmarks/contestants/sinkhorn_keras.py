@@ -32,7 +32,7 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Return a benchmark function that computes a Sinkhorn divergence without solver iterations, as a lower bound.
+    """Return a Sinkhorn benchmark without iterations, whose run time is a lower bound on that of any solver.
 
     It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time.
     """

@@ -1,6 +1,6 @@
-"""The test problem of the Sinkhorn benchmark, its float64 solution and the errors of other solutions.
+"""Test problem of the Sinkhorn benchmark, and the errors of solvers relative to a float64 solution.
 
-All solvers are timed on it.
+All solvers are timed on this problem.
 """
 
 import functools

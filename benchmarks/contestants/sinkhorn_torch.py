@@ -9,7 +9,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def geomloss_annealed(*, size, dim, iterations, gradient):
-    """Return a benchmark function that computes GeomLoss's Sinkhorn divergence with an annealed epsilon.
+    """Return a benchmark function for GeomLoss's Sinkhorn divergence with annealed entropic regularisation.
 
     Epsilon falls from the squared diameter in `iterations` steps.
     """
@@ -24,7 +24,7 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
-    """Return a benchmark function that computes GeomLoss's Sinkhorn divergence with a constant epsilon.
+    """Return a benchmark function for GeomLoss's Sinkhorn divergence with constant entropic regularisation.
 
     It is built from GeomLoss's internal functions.
     """

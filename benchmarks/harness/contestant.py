@@ -1,4 +1,4 @@
-"""Classes that describe the implementations that a benchmark compares, and their results.
+"""Classes for benchmarked implementations and their measured run times.
 
 A result is times, or the reason why there are none.
 """
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function for a benchmark to time, with further figures for the benchmark's report.
+    """A function to benchmark, and additional facts about it, such as its number of parameters.
 
     The factory of a contestant returns it.
 
@@ -51,7 +51,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """The measured run times of one benchmarked implementation, one entry for each round.
+    """The measured run times of one benchmarked implementation.
 
     Attributes:
         seconds: of one repetition, one entry a round.
@@ -64,7 +64,7 @@ class Timing:
     facts: dict
 
     def summary(self) -> dict:
-        """Return the median, quartiles and extremes of the measured run times, for a results file.
+        """Summarise measured run times by their median, quartiles and extremes.
 
         The number of rounds is there too.
         """
@@ -94,5 +94,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return the reason why the implementation was not timed, for a results file."""
+        """Return a dictionary with the reason why a benchmarked implementation was not timed."""
         return {"reason": self.reason}

@@ -13,7 +13,7 @@ from benchmarks.harness.timing import median
 
 @dataclass(frozen=True)
 class Claim:
-    """A measured figure and the limit that it is compared with.
+    """A measured benchmark result and the limit that it is compared with.
 
     Attributes:
         text: description of the figure.
@@ -43,7 +43,7 @@ class Claim:
 
 
 class Report:
-    """A benchmark's report: tables, notes and figures with limits, written as JSON and Markdown.
+    """A benchmark report, which holds tables, notes and measured values and is saved as JSON and Markdown.
 
     Args:
         name: of the files.
@@ -60,7 +60,7 @@ class Report:
         self._extra = {}
 
     def case(self, description, results):
-        """Record the timing results of one benchmark case for the report's JSON file.
+        """Add the measured run times of one test problem to this benchmark report.
 
         They are the results of one `measure`.
 
@@ -81,7 +81,7 @@ class Report:
             self._tables.append((title, rows))
 
     def claim(self, text, value, limit, *, at_least=False, reason=""):
-        """Add a measured figure and its limit to the benchmark's report, and print them.
+        """Add a measured value and its limit to this benchmark report, and print them.
 
         They are a `Claim`.
         """
@@ -93,11 +93,11 @@ class Report:
         self._notes.append(text)
 
     def extra(self, name, value):
-        """Record additional data under a name in the report's JSON file."""
+        """Add further data to this benchmark report's JSON file, under a given name."""
         self._extra[name] = value
 
     def write(self, folder):
-        """Write the report as a JSON and a Markdown file into a folder, and print their paths.
+        """Save this benchmark report as a JSON and a Markdown file, and print their paths.
 
         The folder is made if missing.
         """
@@ -140,7 +140,7 @@ class Report:
 
 
 def milliseconds(results):
-    """Return the median time of each benchmarked implementation in milliseconds, as table cells.
+    """Return a dictionary from each implementation's name to its median run time in milliseconds.
 
     They are {name: milliseconds, or "not run"} of one `measure`.
     """

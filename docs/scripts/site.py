@@ -14,7 +14,7 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Return a dictionary from website address to repository path for all pages outside of docs/."""
+    """Map the website address of every page outside of docs/ to the page's path in the repository."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
     paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
     paths += [path.relative_to(ROOT).as_posix() for path in results]

@@ -7,11 +7,11 @@ from encapnet_tf.ops.activation.batch_norm import fused_kernels as find_fused_ke
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation with epsilon 1e-5 and momentum 0.9 that trains faster on a CPU than Keras's own layer.
+    """Batch normalisation layer that trains faster on a CPU than Keras's `BatchNormalization`.
 
-    The two values are those of the paper's released code. On a CPU, TensorFlow's fused kernel replaces Keras's separate
-    operations in training, in half the time. Results, moving statistics and configuration are those of
-    `keras.layers.BatchNormalization`.
+    The default epsilon and momentum are those of the paper's released code. On a CPU, TensorFlow's fused kernel
+    replaces Keras's separate operations in training, in half the time. Results, moving statistics and
+    configuration are those of `keras.layers.BatchNormalization`.
 
     Args:
         epsilon: small constant added to the variance.
@@ -37,7 +37,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return outputs
 
     def fused_kernels(self, inputs, training):
-        """Return the module of fused TensorFlow batch normalisation if it supports this layer and input, else None."""
+        """Return the Python module with fused batch normalisation, or None if this layer cannot use that module."""
         is_supported = (
             len(inputs.shape) == 4
             and self.axis in (-1, 3)
@@ -50,7 +50,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return find_fused_kernels(inputs, training) if is_supported else None
 
     def update_moving_statistics(self, mean, variance):
-        """Update the moving mean and variance with the mean and variance of a batch.
+        """Update this layer's moving mean and variance with the mean and variance of a batch.
 
         Args:
             mean, variance: (channels,), mean and biased variance of the batch.

@@ -1,4 +1,4 @@
-"""Base class of capsule routing layers, for computing the lower capsules' votes for the higher capsules.
+"""Base class of capsule routing layers, which computes each input capsule's vote for each output capsule.
 
 See section 2.1 of the paper.
 """
@@ -79,11 +79,11 @@ class CapsuleMapping(keras.layers.Layer):
         )
 
     def _initial_stddev(self) -> float:
-        """Return the standard deviation of the normal distribution from which the kernel is drawn by default."""
+        """Return the default standard deviation for the random initial kernel of a routing layer."""
         raise NotImplementedError
 
     def lower_capsules(self, inputs):
-        """Reshape an input to capsules (batch, num_input_capsules, positions, input_dim) in float32 or float64."""
+        """Reshape an input tensor to capsules of shape (batch, num_input_capsules, positions, input_dim)."""
         if len(inputs.shape) == 4:
             inputs = ops.split_capsules(inputs, self.kernel.shape[1])
             inputs = K.transpose(inputs, (0, 3, 1, 2, 4))

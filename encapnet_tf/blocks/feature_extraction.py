@@ -1,4 +1,4 @@
-"""Extraction of the features that a feedback agreement unit (a regulariser) compares."""
+"""Functions that extract the features compared by the regularisation layer `FeedbackAgreement`."""
 
 import math
 
@@ -8,7 +8,7 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 def training_output(part, x):
-    """Run a layer in training mode without updating its moving statistics.
+    """Run a layer in training mode without updating the moving statistics of batch normalisation.
 
     The layer is a generator or an extractor, or None, which returns `x`.
     """
@@ -20,7 +20,7 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Run a feature extractor in training mode and reverse the sign of its weight gradients.
+    """Run a feature extractor in training mode and flip the sign of the gradients of the extractor's weights.
 
     The gradient with respect to `x` keeps its sign, so a minimiser of the divergence trains the extractor to maximise
     the divergence and the rest of the network to minimise it.
@@ -41,7 +41,7 @@ def adversarial_features(extractor, x):
 
 
 def _reverse_gradient(x):
-    """Return `x` unchanged but reverse the sign of its gradient."""
+    """Return a tensor unchanged, but flip the sign of the gradient in the backward pass."""
     return 2 * K.stop_gradient(x) - x
 
 

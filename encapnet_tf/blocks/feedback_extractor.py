@@ -1,4 +1,4 @@
-"""Feature extractor of the feedback regulariser, which reduces a layer's output to one vector per sample."""
+"""Default feature extractor of the regularisation layer `FeedbackAgreement`."""
 
 import keras
 
@@ -12,7 +12,7 @@ _HALVED_FROM_SIZE = 8
 
 
 def feedback_extractor(shape, *, synchronized: bool, dtype):
-    """Build the feedback regulariser's feature extractor: two convolutions, or two dense layers for feature vectors.
+    """Build the default feature extractor of the regularisation layer `FeedbackAgreement`.
 
     It is f in section 3.2 of the paper. Each convolution is 3x3 at stride 2 with batch normalisation and ReLU; the
     channels go to a quarter, then to 1. The stride is 1 if a side has fewer than 8 pixels (or tokens). On token

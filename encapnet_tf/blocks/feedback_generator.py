@@ -1,4 +1,4 @@
-"""Generator of the feedback regulariser, which reconstructs a lower layer's output from a higher layer's output."""
+"""Networks that reconstruct a lower layer's output from a higher layer's output for `FeedbackAgreement`."""
 
 import keras
 
@@ -10,7 +10,7 @@ GENERATORS = ("capsule", "conv")
 
 
 def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: int, synchronized: bool, dtype):
-    """Build the feedback regulariser's generator, which reconstructs a lower layer's output from a higher layer's.
+    """Build a network that reconstructs a lower layer's output from a higher layer's output for `FeedbackAgreement`.
 
     It is g in section 3.2 of the paper. "capsule": 3x3 transposed convolution grouped by capsule, batch normalisation,
     ReLU, squash (a transposed capConv). "conv": dense transposed convolution, batch normalisation, ReLU, for any
@@ -53,7 +53,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError if no built-in generator can map the higher layer's output shape to the lower layer's.
+    """Raise ValueError if no built-in generator can map a higher layer's output shape to a lower layer's output shape.
 
     Each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """
@@ -75,7 +75,7 @@ def _check_shapes(higher_shape, lower_shape):
 
 
 def _token_convolution(filters, higher_tokens, lower_tokens, dtype):
-    """Build a 1-D convolution for token sequences, transposed if it must double the sequence length."""
+    """Build a 1-D convolution layer that keeps or doubles the length of a token sequence."""
     if higher_tokens == lower_tokens:
         return keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype)
     return keras.layers.Conv1DTranspose(

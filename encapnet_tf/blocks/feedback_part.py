@@ -31,5 +31,5 @@ def name_or_layer(argument: str, value, names):
 
 
 def serialize_name_or_layer(value):
-    """Serialise the argument `generator` or `extractor` of `FeedbackAgreement` for the layer's configuration."""
+    """Serialise the argument `generator` or `extractor` of the layer `FeedbackAgreement` for `get_config`."""
     return keras.saving.serialize_keras_object(value) if isinstance(value, keras.Layer) else value

@@ -7,14 +7,14 @@ from encapnet_tf.arguments import odd_int, whole_number
 
 
 def _clone(initializer):
-    """Copy an initializer, since two weights of equal shape that share one would get equal values."""
+    """Copy an initializer, so that two weights of equal shape do not get equal random values."""
     initializer = keras.initializers.get(initializer)
     return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class GroupedConv2D(keras.layers.Layer):
-    """Grouped 2-D convolution layer with a bias and one group per capsule, or a dense one with `groups=1`.
+    """Grouped 2-D convolution layer with a bias and one group per capsule.
 
     It pads `kernel_size // 2` zeros on each side at every stride, as the paper's release does (Keras's "same" padding
     differs at stride 2). Its grouped kernels train many times faster on a CPU than `keras.layers.Conv2D(groups=32)`.

@@ -1,10 +1,10 @@
-"""Running-mean metric that Keras logs in training only."""
+"""Running-mean metric that Keras logs during training but not during evaluation."""
 
 import keras
 
 
 class TrainingMean(keras.metrics.Mean):
-    """Running-mean metric that appears in the logs of training but not of evaluation.
+    """Running-mean metric that Keras logs during training but not during evaluation.
 
     In evaluation the metric is absent from the logs, not 0.
 

@@ -1,4 +1,4 @@
-"""Keras callbacks that schedule loss parameters and detect collapsed feature extractors."""
+"""Keras callbacks that schedule loss parameters and detect feature extractors with a constant output."""
 
 from encapnet_tf.callbacks.collapse_watch import CollapseWatch
 from encapnet_tf.callbacks.feedback_weight_schedule import FeedbackWeightSchedule

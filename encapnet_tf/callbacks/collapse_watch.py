@@ -1,4 +1,4 @@
-"""Keras callback that detects when a feedback regulariser's feature extractor collapses to a constant."""
+"""Keras callback that detects `FeedbackAgreement` layers whose feature extractor collapsed to a constant output."""
 
 import warnings
 
@@ -10,7 +10,7 @@ COLLAPSE_RATIO = 0.01
 
 
 class CollapseWatch(keras.callbacks.Callback):
-    """Callback that warns if a feedback regulariser's feature extractor collapses to a constant.
+    """Callback that warns if the feature extractor of a `FeedbackAgreement` layer collapses to a constant output.
 
     It measures each unit after every epoch. An extractor that is trained to minimise the divergence can make it vanish
     by mapping all samples to one point. The divergence then no longer measures the agreement of the two layers. An

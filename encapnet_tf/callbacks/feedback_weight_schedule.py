@@ -1,4 +1,4 @@
-"""Keras callback that schedules the loss weight of feedback agreement units (regularisers)."""
+"""Keras callback that schedules the loss weight of `FeedbackAgreement` layers (regularisers)."""
 
 import keras
 
@@ -6,7 +6,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackWeightSchedule(keras.callbacks.Callback):
-    """Callback that sets the loss weight (lambda) of a model's feedback regularisers at the beginning of each epoch.
+    """Callback that sets the loss weight of all `FeedbackAgreement` layers (regularisers) at the start of each epoch.
 
     Args:
         schedule: function of the epoch (from 0) that returns the weight.

@@ -1,4 +1,4 @@
-"""Keras callback that schedules the margin of the spread loss."""
+"""Keras callback that changes the margin of `SpreadLoss` over the epochs."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Public Keras layers for capsule networks, including the feedback agreement regulariser."""
+"""Public Keras layers for capsule networks."""
 
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 from encapnet_tf.layers.cap_conv2d import CapConv2D

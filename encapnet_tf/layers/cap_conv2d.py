@@ -196,7 +196,7 @@ class CapConv2D(keras.layers.Layer):
         return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
 
     def _interact(self, inputs, training):
-        """Return the weighted sum of a capsule layer's two branches, master and aide (EncapNet paper, Eq. 6).
+        """Return the weighted sum of this capsule layer's two branches, master and aide (EncapNet paper, Eq. 6).
 
         It is m1 * master + m2 * aide, with one coefficient for all components of a capsule.
         """
@@ -252,7 +252,7 @@ class CapConv2D(keras.layers.Layer):
 
 
 def _weighted_sum(m1, m2, master, aide, capsule_dim):
-    """Return the sum of two capsule feature maps, each weighted by one coefficient per capsule and position.
+    """Return the weighted sum of two capsule feature maps, with one weight per capsule and position.
 
     It is m1 * master + m2 * aide, with m1 and m2 of shape (batch, height, width, num_capsules).
     """
@@ -261,7 +261,7 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Return the weighted sum of two feature maps whose weights are sums of one contribution from each map.
+    """Return the weighted sum of two capsule feature maps, each of which contributes to both weights.
 
     It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients. The shares are (batch, height,
     width, 2 * num_capsules), with m1 and m2 of a capsule side by side.

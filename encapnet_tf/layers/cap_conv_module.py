@@ -1,4 +1,4 @@
-"""Encapsulated module, a stack of convolutional capsule layers that forms one stage of an EncapNet."""
+"""Stack of convolutional capsule layers that forms one stage of an EncapNet (an "encapsulated module")."""
 
 import keras
 
@@ -10,7 +10,7 @@ SKIPS = ("both", "type1", "type2", "none")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapConvModule(keras.layers.Layer):
-    """Encapsulated module: a stack of 1 + `depth` convolutional capsule layers (capConv) with skip connections.
+    """Stack of convolutional capsule layers with skip connections (an "encapsulated module").
 
     It is the module of Fig. 3a of the paper. The first layer (type I, kernel 3) raises the capsule dimension and has a
     dense 3x3 convolution as its shortcut. The `depth` others (type II, kernel 1) keep the shape. The type I output is
@@ -101,7 +101,7 @@ class CapConvModule(keras.layers.Layer):
             layer.build(self.type1.compute_output_shape(input_shape))
 
     def connect(self, inputs, after_layer=lambda name, output: output):
-        """Apply the capsule layers of the module one after another, with its skip connection.
+        """Apply this module's capsule layers one after another, including the skip connection.
 
         `call` uses it, and so do the model builders, which lay the module's layers out flat in their own graph.
 

@@ -1,4 +1,4 @@
-"""Fully connected capsule layer (capFC), which outputs one capsule per class in an EncapNet."""
+"""Fully connected capsule layer (capFC), the last capsule layer of an EncapNet."""
 
 import math
 
@@ -11,7 +11,7 @@ from encapnet_tf.arguments import whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapFC(keras.layers.Layer):
-    """Fully connected capsule layer (capFC) with one weight matrix per capsule component, followed by squash.
+    """Fully connected capsule layer (capFC) without iterative routing.
 
     See section 3.1 of the paper. Component d of an output capsule is a weighted sum of component d of all input
     capsules. There is no bias.

@@ -1,4 +1,4 @@
-"""Layer that computes capsule lengths, the class scores of a capsule network."""
+"""Layer that computes the Euclidean lengths of capsules, which are the class scores of a capsule network."""
 
 import keras
 
@@ -7,7 +7,7 @@ from encapnet_tf import ops
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleLength(keras.layers.Layer):
-    """Layer that returns the length of each capsule, interpreted as the probability that its class is present.
+    """Layer that computes the Euclidean length of each capsule, which serves as a class score.
 
     See section 2.2 of the paper.
 

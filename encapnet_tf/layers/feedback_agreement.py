@@ -1,4 +1,4 @@
-"""Feedback agreement unit, a regularisation layer for any Keras model."""
+"""Regularisation layer that makes a lower layer's features recoverable from a higher layer's output."""
 
 import keras
 from keras import ops as K
@@ -126,7 +126,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Weight (lambda) of the feedback regulariser's divergence in the loss.
+        """Weight of this regularisation layer's loss term (lambda in the EncapNet paper).
 
         It can be changed while a compiled model trains.
         """
@@ -190,7 +190,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return higher
 
     def agreement(self, higher, lower, training=False):
-        """Compute the divergence, before its loss weight, between a lower layer's features and their reconstruction.
+        """Compute the divergence between a lower layer's features and those reconstructed from a higher layer.
 
         Args:
             higher, lower: the layers' outputs, as in `call`.
@@ -208,7 +208,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower):
-        """Return metrics that show whether a small divergence means true agreement or a collapsed feature extractor.
+        """Return metrics that show whether this layer's feature extractor collapsed to a constant output.
 
         A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
         Batch normalisations use the batch's statistics, as in training. No weight or moving statistic changes.
@@ -252,7 +252,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         )
 
     def _features(self, x, training):
-        """Extract features (batch, features) from the lower layer's output or from its reconstruction."""
+        """Extract one feature vector per sample from a layer's output, as a matrix of shape (batch, features)."""
         if self.extractor is None:
             return flatten_features(x)
         if training and self.extractor_objective == "adversarial":
@@ -284,7 +284,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
 
 def units_of(model):
-    """Return all feedback agreement units (regularisers) of a model and of its nested models.
+    """Return all `FeedbackAgreement` layers (regularisers) of a model, including those in nested models.
 
     Args:
         model: a Keras model.

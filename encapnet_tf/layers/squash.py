@@ -1,4 +1,4 @@
-"""Layer that applies squash, the nonlinearity of capsules."""
+"""Layer that applies squash, the usual nonlinearity of capsule networks."""
 
 import keras
 
@@ -8,7 +8,7 @@ from encapnet_tf.arguments import whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class Squash(keras.layers.Layer):
-    """Layer that scales each capsule to a length in [0, 1) and keeps its direction (squash).
+    """Layer that scales each capsule vector to a length in [0, 1) without changing the direction (squash).
 
     See section 2.1 of the paper:
 

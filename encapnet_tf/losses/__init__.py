@@ -1,4 +1,4 @@
-"""Keras losses on capsule lengths, and a loss based on the Sinkhorn divergence."""
+"""Keras losses for capsule networks, and a Keras loss based on the Sinkhorn divergence."""
 
 from encapnet_tf.losses.class_loss import ClassLoss  # noqa: F401 (registers it)
 from encapnet_tf.losses.margin_loss import MarginLoss

@@ -5,7 +5,7 @@ import keras
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class ClassLoss(keras.metrics.MeanMetricWrapper):
-    """Metric that averages the classification loss without the regularisation terms of the total loss.
+    """Metric that averages the classification loss without regularisation terms.
 
     The terms of feedback agreement units are among those left out.
 

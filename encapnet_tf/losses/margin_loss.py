@@ -8,7 +8,7 @@ from encapnet_tf.losses.targets import class_targets
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class MarginLoss(keras.losses.Loss):
-    """Margin loss on capsule lengths (EncapNet paper, section 3.2).
+    """Margin loss on capsule lengths, for classification with capsule networks.
 
     The paper calls it L_margin.
 

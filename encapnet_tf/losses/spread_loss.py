@@ -8,7 +8,7 @@ from encapnet_tf.losses.targets import class_targets
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SpreadLoss(keras.losses.Loss):
-    """Spread loss: the true class's capsule must be longer than every other capsule by a margin.
+    """Spread loss, which makes the true class's score exceed every other class's score by a margin.
 
         loss = sum over the other classes i of    max(0, margin - (a_t - a_i))^2
 

@@ -35,7 +35,7 @@ def class_targets(y_true, lengths):
 
 
 def _check_range(labels, classes):
-    """Raise ValueError unless every label is an integer from 0 to `classes - 1`.
+    """Raise ValueError unless all class labels are integers from 0 to `classes - 1`.
 
     Do nothing in a traced function.
     """

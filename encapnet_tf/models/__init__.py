@@ -1,4 +1,4 @@
-"""Functions that build EncapNet and its comparison networks as functional Keras models."""
+"""Functions that build EncapNet and other image classifiers as functional Keras models."""
 
 from encapnet_tf.models.capnet import CapNet
 from encapnet_tf.models.encapnet import EncapNet, EncapNet18, EncapNet101

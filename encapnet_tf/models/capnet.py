@@ -1,4 +1,4 @@
-"""CapNet, a six-layer capsule network with iterative routing for comparison with EncapNet."""
+"""CapNet, a six-layer capsule network with iterative routing (EncapNet paper, Table 1)."""
 
 import keras
 
@@ -92,7 +92,7 @@ def CapNet(
     capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
     def regularise(capsules):
-        """Insert a feedback agreement unit (a regulariser) after the first capsule layer if the user requests it."""
+        """Insert a `FeedbackAgreement` layer (a regulariser) after the first routing layer if the user requests one."""
         if feedback is None:
             return capsules
         return placement.after_layer("routing1_map", _as_map(capsules, num_capsules, height, width))
@@ -115,7 +115,7 @@ def CapNet(
 
 
 def _activations(x, num_capsules, name, options):
-    """Compute the primary capsules' activations, from 0 to 1, by a convolution and a sigmoid.
+    """Compute activations from 0 to 1 for the first capsules of the network by a convolution and a sigmoid.
 
     Return (batch, height, width, num_capsules).
     """
@@ -124,7 +124,7 @@ def _activations(x, num_capsules, name, options):
 
 
 def _as_vector(x, name):
-    """Flatten capsule activations (batch, height, width, capsules) to one vector per image, capsule by capsule.
+    """Flatten capsule activations of shape (batch, height, width, capsules) to one vector per image.
 
     The order is (capsule, height, width).
     """

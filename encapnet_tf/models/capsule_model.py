@@ -1,11 +1,11 @@
-"""Keras model class of all networks that this package builds."""
+"""Keras model class of the networks in this package."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleModel(keras.Model):
-    """Functional Keras model with one switch for cross-replica synchronisation of all its batch normalisation layers.
+    """Functional Keras model that can synchronise all batch normalisation layers across replicas.
 
     Attributes:
         synchronized: whether the batch statistics of all layers are taken over all replicas (TensorFlow only). Set it

@@ -1,4 +1,4 @@
-"""EncapNet, a capsule network of encapsulated modules (stacks of convolutional capsule layers)."""
+"""EncapNet, an image classifier made of stacks of convolutional capsule layers."""
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import CapConvModule
@@ -28,7 +28,7 @@ def EncapNet(
     bias_initializer="zeros",
     name="encapnet",
 ):
-    """Build an EncapNet, a capsule network that scores each class by the length of a capsule.
+    """Build an EncapNet, an image classifier made of stacks of convolutional capsule layers.
 
     It consists of a stem, encapsulated modules, a capFC and capsule lengths (section 3.1 and Table 2 of the paper). The
     stem is a 3x3 convolution to `num_capsules` channels, BatchNorm and ReLU. There is one module for each entry of
@@ -137,7 +137,7 @@ def _per_module(name, value):
 
 
 def EncapNet18(input_shape=(32, 32, 3), classes=10, **options):
-    """Build EncapNet-18, the 18-layer capsule network that is the main model of the EncapNet paper.
+    """Build EncapNet-18, the 18-layer capsule network of the EncapNet paper.
 
     It is the network of Table 2 with N = 3, called "v1" in Table 4. Trainable parameters for 10 classes of 32x32x3
     images: 1,743,680 with `routing="master"`; 36,544,064 with the default master/aide routing, or 36,474,944 with

@@ -1,4 +1,4 @@
-"""Choice of the layer pairs that feedback agreement units (regularisers) connect when a network is built.
+"""Choice of the layer pairs that `FeedbackAgreement` layers (regularisers) connect in the built-in networks.
 
 The argument `feedback` of the model builders decides.
 """
@@ -10,7 +10,7 @@ FEEDBACKS = {None: (), "half": ("half",), "same": ("same",), "two": ("half", "sa
 
 
 def module_placement(feedback, modules, lowest, *, num_capsules, synchronized, options):
-    """Choose where to insert feedback agreement units (regularisers) in a network of stacked modules.
+    """Choose the layer pairs of a network that `FeedbackAgreement` layers (regularisers) are to connect.
 
     A "half" unit connects the middle one of a module's layers after its first (the first itself if there is no other)
     to the module's input. A "same" unit connects a module's output to the output of its first layer; a module of one

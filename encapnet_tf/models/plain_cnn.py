@@ -1,4 +1,4 @@
-"""PlainCNN, a six-layer convolutional network without capsules for comparison with CapNet and EncapNet."""
+"""PlainCNN, a six-layer convolutional network without capsules (EncapNet paper, Table 1)."""
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.models.feedback_pairs import module_placement

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-20 with optional feedback agreement units as regularisers.
+"""ResNet-18 and ResNet-20 for comparison with capsule networks.
 
 They are networks without capsules that the paper also regularises.
 """
@@ -24,7 +24,7 @@ def ResNet18(
     bias_initializer="zeros",
     name="resnet18",
 ):
-    """Build an 18-layer ResNet with EncapNet-18's feature map shapes (EncapNet paper, Tables 2 and 3).
+    """Build an 18-layer ResNet with the same feature map shapes as EncapNet-18 (EncapNet paper, Tables 2 and 3).
 
     It has a 3x3 convolution to `num_capsules` channels, four stages of two blocks with 2, 4, 8 and 16 times as many
     channels at strides 1, 2, 2 and 2, the mean over positions, a dense layer and a softmax.
@@ -135,7 +135,7 @@ def _resnet(
     synchronized,
     **conv_options,
 ):
-    """Build a ResNet with a given stem width and, for each stage, a given width, number of blocks and stride."""
+    """Build a ResNet from the number of stem filters and a list of stages."""
     blocks_of = {
         f"stage{s}": [f"stage{s}_block{b + 1}" for b in range(n)] for s, (_, n, _) in enumerate(stages, start=1)
     }

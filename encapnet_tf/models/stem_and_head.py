@@ -1,4 +1,4 @@
-"""First and last layers of the networks: image input, convolutions, and capsule or softmax classifier."""
+"""First and last layers of the networks in this package."""
 
 import keras
 
@@ -9,7 +9,7 @@ from encapnet_tf.models.capsule_model import CapsuleModel
 
 
 def image_input(input_shape, include_rescaling):
-    """Create the image input of a network, with optional rescaling of pixels from 0-255 to 0-1.
+    """Create the image input of a network, and rescale pixels from 0-255 to 0-1 if requested.
 
     Args:
         input_shape: (height, width, channels).
@@ -54,7 +54,7 @@ def conv_stack(x, widths, strides, **options):
 
 
 def capsule_classifier(inputs, features, classes, capsule_dim, name):
-    """Build a model that ends in one capsule per class and outputs the capsules' lengths as class scores.
+    """Build an image classifier that ends in one capsule per class and outputs the capsule lengths as scores.
 
     The capsule layer is a capFC named "class_capsules". The last two layers compute in at least float32, so the scores
     of a mixed-precision model are in full precision.
@@ -66,7 +66,7 @@ def capsule_classifier(inputs, features, classes, capsule_dim, name):
 
 
 def plain_classifier(inputs, features, classes, name):
-    """Build a model that ends in global average pooling, a dense layer and softmax.
+    """Build an image classifier that ends in global average pooling, a dense layer and softmax.
 
     It has no class capsules. The softmax is named "probabilities". The scores are from 0 to 1 as capsule lengths are,
     so one margin loss trains both kinds of networks. The last three layers compute in at least float32.

@@ -1,4 +1,4 @@
-"""Stateless tensor functions for capsule networks, written in `keras.ops` for every Keras backend."""
+"""Stateless tensor functions for capsule networks on every Keras backend."""
 
 from encapnet_tf.ops.activation.relu_squash import relu_squash
 from encapnet_tf.ops.capsules import merge_capsules, split_capsules

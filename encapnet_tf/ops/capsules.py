@@ -1,4 +1,4 @@
-"""Conversion between channels and capsules, where channel = capsule * capsule_dim + component."""
+"""Conversion of tensors between one channel axis and two axes (capsules and their components)."""
 
 from keras import ops as K
 

@@ -10,7 +10,7 @@ EPSILON = 1e-12
 
 
 def squash(x, axis: int = -1):
-    """Scale each capsule to a length in [0, 1) and keep its direction (squash).
+    """Scale each capsule vector to a length in [0, 1) without changing the direction (squash).
 
         v = |s|^2 / (1 + |s|^2) * s / |s|    (section 2.1 of the paper)
 

@@ -1,1 +1,1 @@
-"""Writers of the files in a model export: SavedModel, TFLite, model card and TF Serving configuration."""
+"""Code that writes the files of an exported model: SavedModel, TFLite, model card and TF Serving configuration."""

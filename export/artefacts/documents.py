@@ -1,4 +1,4 @@
-"""Text files of a model export, filled in from templates: model card and TF Serving configuration."""
+"""Functions that write an exported model's text files: the model card and the TF Serving configuration."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,10 @@ def write_serving_files(folder: Path, name: str):
 
 
 def model_card(metadata: dict, parity: dict) -> str:
-    """Return an exported model's card in Markdown, from the contents of `metadata.json` and `parity.json`."""
+    """Return the model card of an exported model as Markdown text.
+
+    The arguments are the contents of `metadata.json` and `parity.json`.
+    """
     names, about = metadata["class_names"], metadata["about"]
     height, width, channels = metadata["image"]["seen"]
     has_capsules = "capsules" in metadata["outputs"]
@@ -44,9 +47,9 @@ def model_card(metadata: dict, parity: dict) -> str:
 
 
 def parity_table(parity: dict) -> list[list[str]]:
-    """Return the table that compares exported files with the trained model, as rows of text cells.
+    """Return a table of how closely the outputs of each exported file match those of the trained model.
 
-    The columns are: artefact, KiB, accuracy, same label, difference, limit, ms, note.
+    Its rows are lists of text. The columns are: artefact, KiB, accuracy, same label, difference, limit, ms, note.
     """
     return [
         [

@@ -1,4 +1,4 @@
-"""The folder of an exported model, into which files move only when a new export is complete.
+"""A folder for an exported model, which receives new files only after the whole export has succeeded.
 
 The files are written into a draft, which is published as a whole or not at all.
 """
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class ExportFolder:
-    """The folder of one exported model: numbered SavedModel versions and the newest version's other files.
+    """A folder for one exported model: numbered SavedModel versions, TFLite files and a model card.
 
     Its path is `<folder>/<name>`. TF Serving loads the versions.
 
@@ -45,14 +45,14 @@ class ExportFolder:
 
     @classmethod
     def versions(cls, path: str | Path) -> list[int]:
-        """Return the SavedModel version numbers in an export folder, in ascending order."""
+        """Return the SavedModel version numbers in an exported model's folder, in ascending order."""
         folder = Path(path) / cls.versions_folder
         entries = folder.iterdir() if folder.is_dir() else ()
         return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
 
     @classmethod
     def newest(cls, path: str | Path) -> Path:
-        """Return the path of the newest SavedModel version in an export folder.
+        """Return the path of the newest SavedModel version in an exported model's folder.
 
         Raises:
             UserError: there is none.
@@ -65,7 +65,7 @@ class ExportFolder:
 
     @contextmanager
     def draft(self):
-        """Yield a temporary folder for a new export, and delete it at the end of the `with` block.
+        """Create a temporary folder for a new export, and delete it when the `with` block ends.
 
         It is a `Draft`. Files that the block published or refused have been moved, so they are kept.
         """
@@ -82,7 +82,7 @@ class ExportFolder:
 
 
 class Draft(AtomicFolder):
-    """A temporary folder for the files of an export that is not published yet.
+    """A temporary folder that holds an exported model's files until all of them have been verified.
 
     Args:
         target: the export's folder.
@@ -102,7 +102,7 @@ class Draft(AtomicFolder):
         return self.path / f"{self.target.name}{VARIANTS[variant]}.tflite"
 
     def publish(self) -> Path:
-        """Publish an export: move its files from the temporary folder into the model's export folder.
+        """Move an exported model's verified files from a temporary folder to their final location.
 
         Return the export folder.
 
@@ -123,7 +123,7 @@ class Draft(AtomicFolder):
         return target
 
     def refuse(self) -> Path:
-        """Move a failed export's files into the folder `refused`, where no server loads them.
+        """Move the files of a failed export to the folder `refused`, from which no server loads models.
 
         They can be inspected there. Return the path of that folder.
         """

@@ -1,4 +1,4 @@
-"""Checks of image file headers inside the exported TensorFlow graph, made before any image is decoded.
+"""TensorFlow functions that check image file headers before an exported model decodes the images.
 
 Decoding allocates what a header claims: a file of a few bytes can claim gigabytes, and an animation multiplies them.
 The checks are our own code, because no image library runs inside an exported graph and TensorFlow's decoders have no
@@ -76,7 +76,9 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return the number of frames of a PNG image: 1 if it is still, or 2 for any animation.
+    """Return 1 for a still PNG image, or 2 for an animated one.
+
+    That stands for the number of frames.
 
     An animated PNG has the chunk acTL before its pixels.
     """
@@ -85,7 +87,7 @@ def _png_frames(data):
 
 
 def _gif_size_and_frames(data, header):
-    """Return a GIF's width, height and number of frames without decoding it.
+    """Return the width, height and number of frames of a GIF image, without decoding it.
 
     A number of 2 means more than one frame.
 

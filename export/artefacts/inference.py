@@ -1,4 +1,4 @@
-"""Conversion of a trained model to an inference model for export, without its training-only feedback regularisers.
+"""Functions that remove training-only regularisers from a trained model before export.
 
 Class capsules become an output beside their lengths.
 """
@@ -14,7 +14,7 @@ _CAPSULES = "class_capsules"  # name of the last capsule layer of all networks i
 
 
 def inference_model(model) -> keras.Model:
-    """Return the inference model to export, which shares its weights with the trained model.
+    """Return an inference-only version of a trained model, which shares the trained weights.
 
     Args:
         model: images (batch, height, width, channels) -> scores (batch, classes); a functional model or a Sequential,
@@ -50,7 +50,7 @@ def inference_model(model) -> keras.Model:
 
 
 def unit_names(model) -> list[str]:
-    """Return the names of the layers that are a model's training-only feedback regularisers."""
+    """Return the names of a model's layers that only act as regularisers during training."""
     return [unit.name for unit in units_of(model)]
 
 

@@ -22,7 +22,7 @@ _ARITHMETIC = (
 
 
 def convert(model: keras.Model, variant: str, calibration, float_arithmetic: bool = False) -> bytes:
-    """Convert a Keras network to TFLite and return the file's bytes.
+    """Convert a Keras model to TFLite format and return the result as bytes.
 
     Args:
         model: an `inference_model`.

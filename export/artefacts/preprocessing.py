@@ -1,4 +1,4 @@
-"""Image preprocessing inside the exported graph, from raw pixels or image files to the network's input.
+"""Image preprocessing in exported models, which converts raw pixels or image files to network inputs.
 
 It is our own code, because only TensorFlow operations can be exported; a run's evaluation uses the same functions.
 """
@@ -14,7 +14,7 @@ from .image_header import is_gif_or_bmp, require_still_image
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The exported model's image preprocessing, which accepts images of any size.
+    """Image preprocessing for an exported model, which accepts images of any size.
 
     It is the preprocessing of a run's evaluation.
 
@@ -32,7 +32,7 @@ class Preprocessing:
     views: Views
 
     def of_pixels(self, images):
-        """Preprocess a batch of raw images into the network's input.
+        """Preprocess a batch of uint8 images into a float32 network input.
 
         Args:
             images: (batch, height, width, channels) uint8.
@@ -43,7 +43,7 @@ class Preprocessing:
         return self._preprocess(lambda image: crop_and_resize(image, self.stored), images)
 
     def of_files(self, files):
-        """Decode and preprocess a batch of image files into the network's input.
+        """Decode and preprocess a batch of image files into a float32 network input.
 
         The files are PNG, JPEG, BMP or GIF, each checked by its header first.
 
@@ -69,7 +69,7 @@ class Preprocessing:
         )
 
     def _preprocess(self, load, elements):
-        """Apply a loading function to every element of a batch, then crop the loaded images for the network.
+        """Load a batch of images with a given function and crop them to the network's input size.
 
         `load` returns images of the stored size.
         """

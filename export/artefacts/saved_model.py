@@ -1,6 +1,6 @@
-"""Writer of SavedModels that load without Keras and without this package.
+"""Functions that write SavedModels, which load without Keras and without this package.
 
-Each has three signatures in inference mode.
+Each SavedModel has three signatures in inference mode.
 """
 
 from pathlib import Path
@@ -70,7 +70,7 @@ def save_model(model: keras.Model, preprocessing: Preprocessing, assets: list[Pa
 
 
 def _module(model, assets):
-    """Return a `tf.Module` that holds a model's variables, by name, and asset files."""
+    """Return a `tf.Module` that holds the variables of a Keras model and additional asset files."""
     module = tf.Module()
     module.weights = {weight.path: weight.value for weight in model.weights}
     module.files = [tf.saved_model.Asset(str(path)) for path in assets]

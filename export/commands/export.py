@@ -1,4 +1,4 @@
-"""The command `encapnet export`, which exports a trained model and checks the exported files against it.
+"""The command `encapnet export`, which exports a trained model and verifies the exported files.
 
 The model is that of a finished run, or a model file with data.
 """
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def main(args: argparse.Namespace):
-    """Run `encapnet export`: export the model, print the comparison table and suggest the next commands."""
+    """Run the command `encapnet export` and print how closely the exported files match the trained model."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     _log_errors_only()
@@ -74,7 +74,7 @@ def main(args: argparse.Namespace):
 
 
 def _log_errors_only():
-    """Silence TensorFlow's log messages below the level of errors.
+    """Silence all TensorFlow log messages except errors.
 
     Saving a model and running it in batches of different sizes give many warnings.
     """
@@ -95,9 +95,9 @@ def export_run(
     recipe: str | None = None,
     overrides: dict | None = None,
 ) -> Path:
-    """Export the best model of a training run, or the model in a file.
+    """Export a trained model from a training run's folder or from a `.keras` file.
 
-    The exported files are compared with it on the run's or on a recipe's data.
+    Of a run, it is the best model. The exported files are compared with it on the run's or on a recipe's data.
 
     Args:
         path: the run's folder or the model's file.
@@ -139,7 +139,7 @@ def export_run(
 
 
 def _default_name(path):
-    """Return an export's default name, derived from the path of the training run or model file.
+    """Derive an exported model's default name from the path of a training run or model file.
 
     That is the recipe of a run in runs/RECIPE/TIME, else the name of the run's folder or of the file.
     """
@@ -152,7 +152,7 @@ def _default_name(path):
 
 
 def _about_run(run):
-    """Return a training run's facts for the model card: data, number of images, accuracy and configuration."""
+    """Return facts about a training run for a model card, such as data set, accuracy and configuration."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {

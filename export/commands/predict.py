@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def main(args: argparse.Namespace):
-    """Run `encapnet predict`: print each image file with its highest-scoring classes."""
+    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
     images = args.paths if args.url else args.paths[1:]
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace):
 
 
 def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
-    """Run a predictor on a batch of image files, and name the faulty file in the error if it fails.
+    """Classify a batch of image files, and raise an error that names the first file that cannot be classified.
 
     Args:
         predictor: function of encoded images to {output: array}: a client or a local predictor.

@@ -121,7 +121,7 @@ class GrpcClient:
 
 
 def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
-    """Return a REST or gRPC client for the model at a TF Serving address.
+    """Return a REST or gRPC client for a model on a TF Serving server.
 
     Args:
         url: the model's, ending in /v1/models/NAME.
@@ -145,7 +145,7 @@ def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
 
 
 def _model_and_version(url, path):
-    """Return the model name and version in a TF Serving address, or raise UserError if it is malformed.
+    """Parse the model name and version from a TF Serving URL, or raise UserError if the URL is malformed.
 
     The version is None if the address has none.
     """

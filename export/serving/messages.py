@@ -47,7 +47,7 @@ def _add_fields(message, fields):
 
 
 def _message_classes():
-    """Create Python classes for the protocol-buffer messages that this module defines."""
+    """Create Python classes for the protocol-buffer messages of TF Serving."""
     file = descriptor_pb2.FileDescriptorProto(
         name="encapnet_tf/serving.proto",
         package=_PACKAGE,

@@ -10,7 +10,7 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 
 
 def write_warm_up(saved_model: Path, name: str, requests: list):
-    """Write warm-up requests into a SavedModel's folder, in the file that TF Serving reads.
+    """Write warm-up requests for TF Serving into a SavedModel's folder.
 
     Args:
         saved_model: folder of the version.

@@ -1,1 +1,1 @@
-"""Verification that exported models match the trained model and hold no training-only parts."""
+"""Verification that exported models reproduce the trained model's outputs and contain no training-only layers."""

@@ -1,4 +1,4 @@
-"""Inspection of exported model files: their variables, graph nodes and operations.
+"""Inspection of the variables, graph nodes and operations in exported model files.
 
 A check ensures that none belongs to training only.
 """
@@ -89,7 +89,7 @@ class Contents:
         )
 
     def require_inference_only(self, artefact: str, units: list[str]):
-        """Raise UserError if the exported file holds training-only feedback regularisers or functions that need XLA.
+        """Raise UserError if an exported file contains training-only layers or functions that need XLA.
 
         Args:
             artefact: its name, for the message.
@@ -110,7 +110,7 @@ class Contents:
             )
 
     def to_json(self) -> dict:
-        """Return the exported file's variables and operation counts as a JSON-ready dictionary.
+        """Return an exported file's variables and operation counts as a JSON-ready dictionary.
 
         It is for parity.json.
         """
@@ -123,7 +123,7 @@ def _must_compile(attributes):
 
 
 def _keras_path(checkpoint_name):
-    """Return a variable's Keras path, given its name in a TensorFlow checkpoint.
+    """Convert a variable's name in a TensorFlow checkpoint to the variable's path in Keras.
 
     For instance, weights/stem.Skernel/.ATTRIBUTES/VARIABLE_VALUE is stem/kernel.
     """

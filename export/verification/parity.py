@@ -1,6 +1,6 @@
-"""Comparison of exported models' outputs with the trained model's on real images.
+"""Comparison of the outputs of exported models with those of the trained model.
 
-The largest difference of each has a limit.
+The largest difference of each exported model has a limit.
 """
 
 import math
@@ -26,7 +26,7 @@ _TIMED_CALLS, _WARM_UP_CALLS = 30, 3
 
 @dataclass(frozen=True)
 class Row:
-    """The result of comparing one exported file, on one runtime, with the trained model.
+    """The result of comparing an exported file's outputs on one runtime with the trained model's.
 
     It is a row of parity.json.
 
@@ -53,7 +53,7 @@ class Row:
     note: str = ""
 
     def to_json(self) -> dict:
-        """Return the comparison's result as a JSON-ready dictionary, with None in place of NaN.
+        """Return the result of one comparison as a JSON-ready dictionary, with None in place of NaN.
 
         It is for parity.json.
         """
@@ -61,9 +61,9 @@ class Row:
 
 
 class Parity:
-    """A comparison of all exported files with the trained model, one result for each file and runtime.
+    """A comparison of the outputs of all exported files with those of the trained model.
 
-    The results are `Row`s.
+    There is one result, a `Row`, for each file and runtime.
 
     Args:
         model: the trained model, with its feedback units.

@@ -1,4 +1,4 @@
-"""Runtimes that run exported models for comparison: plain TensorFlow, its C API, LiteRT and OpenVINO."""
+"""Functions that run exported models with plain TensorFlow, TensorFlow's C API, LiteRT or OpenVINO."""
 
 import importlib.util
 import os
@@ -36,7 +36,7 @@ def in_fresh_process(path: Path, requests: list) -> list:
 
 
 def through_c_api(path: Path, requests: list) -> list:
-    """Run a SavedModel through TensorFlow's C API, without Python TensorFlow or Keras.
+    """Run a SavedModel through TensorFlow's C API, without the Python packages TensorFlow and Keras.
 
     The C API is the loader of TF Serving.
 
@@ -56,7 +56,7 @@ def through_c_api(path: Path, requests: list) -> list:
 
 
 def _run_standalone(script, path, requests, **options):
-    """Run a SavedModel in a separate process with one of the scripts in `standalone/`.
+    """Run a SavedModel in a separate Python process, which executes a given script.
 
     Requests, options and answers travel as pickle files.
     """
@@ -89,7 +89,7 @@ class LiteModel:
         self._runner = self._interpreter.get_signature_runner()
 
     def __call__(self, images) -> dict:
-        """Run the TFLite model on a batch of images and return its outputs by name as float32 arrays.
+        """Run the TFLite model on a batch of images and return the outputs as {name: float32 array}.
 
         8-bit inputs and outputs are scaled here.
 

@@ -1,4 +1,4 @@
-"""Images for comparing exported models with the trained model, and for calibrating 8-bit models."""
+"""Images that are used to verify exported models and to calibrate 8-bit models."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Samples:
-    """Test images in every form that an exported model accepts, and training images for 8-bit calibration.
+    """Test images for verifying an exported model, and training images for calibrating 8-bit quantisation.
 
-    The three forms are those of the signatures.
+    The test images are in the three forms that the signatures take.
 
     Attributes:
         pixels: (n, height, width, channels) uint8, as the data set stores them.
@@ -32,7 +32,7 @@ class Samples:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, pixels, labels, calibration) -> "Samples":
-        """Create verification samples from raw images of any size, preprocessed as in the exported model.
+        """Create verification images from raw images of any size with the exported model's preprocessing.
 
         Args:
             preprocessing: of the export.
@@ -45,9 +45,9 @@ class Samples:
 
     @classmethod
     def of_data(cls, dataset, images: int | None = None) -> "Samples":
-        """Create verification samples from a data set, preprocessed by the evaluation code of training runs.
+        """Create verification images from a data set with the preprocessing of model evaluation.
 
-        That code is used instead of the export's.
+        The evaluation code of training runs is used instead of the export's.
 
         Args:
             dataset: the data.
@@ -66,7 +66,10 @@ class Samples:
         return len(self.pixels)
 
     def requests(self) -> list:
-        """Return prediction requests (signature, images): one for every batch of test images and every signature."""
+        """Return prediction requests (signature, images) that send all test images to every signature.
+
+        There is one for every batch of test images and every signature.
+        """
         return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 
     def accuracy(self, scores) -> float | None:

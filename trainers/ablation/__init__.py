@@ -1,1 +1,1 @@
-"""Ablation studies: predefined tables of configurations, their training, and a table of the test errors."""
+"""Ablation studies: train predefined sets of model configurations and tabulate the test errors."""

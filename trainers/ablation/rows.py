@@ -1,4 +1,4 @@
-"""Configurations of the ablation tables: each one changes a few settings of a named starting configuration.
+"""Training configurations for reproducing the ablation tables of the EncapNet paper, and some further ones.
 
 Each configuration is a row, with a name such as "table1/a". The starting configurations are the recipes.
 """
@@ -14,7 +14,7 @@ SHARED_RUN_FILE = "same.json"  # in the folder of a row's run: the run of anothe
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration of an ablation table: the training settings and the error reported in the EncapNet paper.
+    """One configuration of an ablation study: training settings and the error that the EncapNet paper reports.
 
     Attributes:
         name: table and row, such as "table1/a".
@@ -35,7 +35,7 @@ class Row:
 
 
 def _table1():
-    """Return the configurations of the EncapNet paper's Table 1: routing methods and plain CNNs of similar size."""
+    """Return the configurations of Table 1 in the EncapNet paper: capsule routing methods and plain CNNs."""
 
     def capnet(routing):
         # The spread loss is that of EM routing's paper; with the margin loss EM capsules learn the digits far slower.
@@ -56,7 +56,7 @@ def _table1():
 
 
 def _table3():
-    """Return the configurations of the EncapNet paper's Table 3: routing, skip connections and regularisers."""
+    """Return the configurations of Table 3 in the EncapNet paper: routing, skip connections and regularisers."""
 
     def layer(coefficients, skip):
         return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
@@ -95,7 +95,7 @@ def _table3():
 
 
 def _table4():
-    """Return the configurations of the EncapNet paper's Table 4: EncapNets on several data sets and augmentations."""
+    """Return the configurations of Table 4 in the EncapNet paper: several data sets and augmentations."""
 
     def row(name, about, paper, recipe, augment, **settings):
         network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
@@ -123,7 +123,7 @@ def _table4():
 
 
 def _labels():
-    """Return ablation configurations with 1,000, 5,000 or 60,000 training labels, with or without regularisation."""
+    """Return ablation configurations that vary the number of training images and the regularisation."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),
@@ -148,7 +148,7 @@ TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels
 
 
 def select_rows(table: str, patterns: list[str]) -> list[Row]:
-    """Return the configurations of an ablation table whose names match any of the given patterns.
+    """Return the configurations of an ablation study whose names match any of the given wildcard patterns.
 
     Args:
         table: name of a table.
@@ -167,5 +167,5 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def run_folder(out: Path, row: Row, seed: int | str) -> Path:
-    """Return the folder of an ablation's training run for one configuration and one seed."""
+    """Return the folder path of the ablation training run with a given configuration and random seed."""
     return out / row.name.split("/")[1] / f"seed{seed}"

@@ -1,4 +1,4 @@
-"""Training of all configurations of an ablation table, one after another, except those already trained."""
+"""Training of the models of an ablation study, one after another, which skips models that are already trained."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +15,7 @@ from .rows import SHARED_RUN_FILE, Row, run_folder
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training run of an ablation study: a configuration from the table and a random seed.
+    """One training run of an ablation study, defined by a model configuration and a random seed.
 
     Attributes:
         row: the row.
@@ -29,7 +29,7 @@ class PlannedRun:
 
 
 def plan_runs(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[PlannedRun]:
-    """Return the training runs of an ablation study: one for each configuration and seed.
+    """Return the list of training runs of an ablation study, one for each pair of configuration and random seed.
 
     A row's settings override the recipe's, and flags override both. Flags that belong to a network apply to the rows
     whose network has them.
@@ -61,7 +61,7 @@ def _configuration(row, recipe, flags, seed) -> Config:
 
 
 def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], object]) -> int:
-    """Train every run of an ablation study that has no result yet, and return the number of failed runs.
+    """Carry out all unfinished training runs of an ablation study, and return the number of failed runs.
 
     Runs with equal configurations are trained once; the others refer to that run.
 
@@ -95,7 +95,7 @@ def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], obje
 
 
 def _previous_outcome(out, folder, config) -> str | None:
-    """Return the outcome (completed or failed) of an earlier training run in a folder, or None if there is none.
+    """Return whether an earlier training run in a folder completed or failed, or None if there was no such run.
 
     A folder that refers to another row's run has the outcome of that run.
     """
@@ -109,7 +109,7 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Record that a run has the same configuration as an earlier run, and return the earlier run's outcome."""
+    """Reuse an earlier training run with an equal configuration, and return whether that run completed or failed."""
     folder.mkdir(parents=True)
     AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})
     return FAILED if (shared_run / FAILURE_FILE).exists() else COMPLETED

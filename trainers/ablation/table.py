@@ -1,4 +1,4 @@
-"""Table of an ablation's test errors beside those in the EncapNet paper, written as Markdown, CSV and JSON."""
+"""Results table of an ablation study: measured test errors beside the errors that the EncapNet paper reports."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ NOT_RUN, NOT_IN_TEXT = "not run", "not in the text"
 
 
 def write(rows: list[Row], out: Path) -> Path:
-    """Write the results of an ablation study to table.md, table.csv and table.json in its folder.
+    """Write the results table of an ablation study as Markdown, CSV and JSON files.
 
     Args:
         rows: the rows of the table; rows without a run are shown as "not run".
@@ -33,7 +33,7 @@ def write(rows: list[Row], out: Path) -> Path:
 
 
 def _entry(row, out) -> dict:
-    """Return one row of the ablation results table: a configuration's test errors, time per step and failures.
+    """Return a dictionary with the ablation results of one configuration, such as the test errors of all seeds.
 
     The mean error, the spread and the time are None where no run has finished.
     """
@@ -58,7 +58,7 @@ def _entry(row, out) -> dict:
 
 
 def _runs(row, out) -> list[Path]:
-    """Return the run folders of one ablation configuration, ordered by seed.
+    """Return the folders of all training runs with one ablation configuration, ordered by random seed.
 
     A folder that refers to another row's run is replaced by the folder of that run.
     """
@@ -69,14 +69,14 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the path of the identical run that a run folder links to, or None if it has no link."""
+    """Return the folder of the equally configured training run that a folder refers to, or None if there is none."""
     if not (folder / SHARED_RUN_FILE).exists():
         return None
     return out / AtomicFolder(folder).read_json(SHARED_RUN_FILE, "run")["run"]
 
 
 def _result(run) -> dict:
-    """Return a dictionary of a finished training run's test error, seconds per step, epochs and parameter count."""
+    """Return the test error, seconds per step, epochs and parameter count of a finished training run."""
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)
@@ -93,7 +93,7 @@ _COLUMNS = ("row", "what", "error, %", "runs", "paper, %", "parameters", "s/step
 
 
 def _cells(entry) -> list[str]:
-    """Return one row of the ablation results table as a list of cell texts, in the order of the columns."""
+    """Format the results of one ablation configuration as the cells of a table row."""
     error = NOT_RUN if not entry["failed"] else "failed"
     if entry["errors"]:
         error = f"{entry['mean_error']:.2f}" + ("" if entry["spread"] is None else f" ± {entry['spread']:.2f}")

@@ -1,1 +1,1 @@
-"""Command line `encapnet`: its argument parser and one module per subcommand."""
+"""Implementation of the `encapnet` command line, with one Python module per subcommand."""

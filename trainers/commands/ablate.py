@@ -1,4 +1,4 @@
-"""Command `encapnet ablate`: train all configurations of an ablation table, or resume an interrupted ablation."""
+"""Command `encapnet ablate`: train all models of an ablation study, or resume an interrupted study."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ _NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `encapnet ablate` to an argument parser."""
+    """Add the flags of the `encapnet ablate` command to an argument parser."""
     parser.add_argument("--table", choices=tuple(TABLES), default="table3", help="Table to run [table3].")
     parser.add_argument(
         "--recipe",
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet ablate`: train the missing runs and write the results table after each one.
+    """Run `encapnet ablate`: train all models of an ablation study and write a table of the test errors.
 
     Raises:
         UserError: a flag is refused, or runs failed.
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _write_table(name, out, copy) -> Path:
-    """Write the results table of an ablation study to its folder and, if requested, to a second Markdown file."""
+    """Write the results table of an ablation study to files, and optionally copy the Markdown file to a given path."""
     file = table.write(TABLES[name], out)
     if copy:
         try:

@@ -1,4 +1,4 @@
-"""Entry point of the `encapnet` command line: subcommands, argument parsers, error messages and exit statuses."""
+"""Entry point of the `encapnet` command line, which parses arguments, runs a subcommand and reports errors."""
 
 import argparse
 import difflib
@@ -27,13 +27,13 @@ _MODULES = {"export": "...export.commands.export", "predict": "...export.command
 
 
 class _Parser(argparse_flags.ArgumentParser):
-    """Argument parser that rejects abbreviated flags and suggests the nearest flag in its error messages."""
+    """Argument parser that rejects abbreviated flags and suggests the most similar flag for a misspelt one."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """Print a command-line error that suggests the nearest flag, and exit with status 2."""
+        """Print an error message that suggests the most similar flag, and exit with status 2."""
         flag = message.removeprefix("unrecognized arguments: ").split("=")[0].split()[0]
         if near := difflib.get_close_matches(flag, self._option_string_actions, n=1):
             message += f" (did you mean {near[0]}?)"
@@ -41,7 +41,7 @@ class _Parser(argparse_flags.ArgumentParser):
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse a full `sys.argv` list and return the arguments of the `encapnet` command as a namespace."""
+    """Parse the command-line arguments of `encapnet` from a list such as `sys.argv`."""
     parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, export.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
@@ -59,7 +59,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Run the chosen `encapnet` subcommand and return the exit status of the process."""
+    """Run the `encapnet` subcommand that the user chose, and return the exit status of the process."""
     try:
         args.main(args)
     except UserError as error:
@@ -72,5 +72,5 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def main() -> None:
-    """Run the `encapnet` command line and exit the process."""
+    """Run the `encapnet` command line and end the process with an exit status."""
     app.run(_run, flags_parser=_parse)

@@ -1,4 +1,4 @@
-"""Command `encapnet data`: check or prepare a data set, build h-ImageNet, or list a model's hardest classes."""
+"""Command `encapnet data`: check, download or build data sets, or list the classes that a model finds hardest."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _GRID_ROWS, _GRID_COLUMNS = 8, 12  # of the picture of augmented samples
 
 
 def add_arguments(parser):
-    """Add the subcommands of `encapnet data` (check, prepare, h_imagenet, hardest) to an argument parser."""
+    """Add the subcommands of `encapnet data`, such as `check` and `prepare`, to an argument parser."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def add_action(name, main, help):
@@ -76,18 +76,18 @@ def _add_data_flags(parser):
 
 
 def main(args):
-    """Raise an error that lists the subcommands of `encapnet data`, because none was given."""
+    """Raise an error that lists the subcommands of `encapnet data`, for a command line that names no subcommand."""
     raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 
 def data_settings(args) -> dict:
-    """Return the data set settings given on the command line as a dictionary."""
+    """Return a dictionary of the settings for data loading and augmentation that the command line gives."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def check(args):
-    """Run `encapnet data check`: load a data set, print its class counts and save a picture of augmented samples."""
+    """Run `encapnet data check`: print the class counts of a data set and save a picture of augmented images."""
     config = resolve(args.recipe, data_settings(args))
     from .. import data
     from ..data.inspection import class_table, sample_grid
@@ -123,7 +123,7 @@ def prepare(args):
 
 
 def h_imagenet(args):
-    """Run `encapnet data h_imagenet`: build h-ImageNet (hard ImageNet classes) and print its image counts.
+    """Run `encapnet data h_imagenet`: build h-ImageNet (200 hard ImageNet classes) and print the image counts.
 
     The paper's counts are printed beside them.
     """
@@ -134,7 +134,7 @@ def h_imagenet(args):
 
 
 def hardest(args):
-    """Run `encapnet data hardest`: write a text file of the classes on which a model's test accuracy is lowest."""
+    """Run `encapnet data hardest`: write a text file that lists the classes with the lowest test accuracy."""
     from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)

@@ -1,4 +1,4 @@
-"""Command `encapnet evaluate`: measure accuracy (with one or ten crops), calibration and robustness of models."""
+"""Command `encapnet evaluate`: measure the accuracy, calibration and robustness of trained models."""
 
 import argparse
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet evaluate`: measure the test accuracy of each run's best model and, if requested, robustness.
+    """Run `encapnet evaluate`: print the test accuracy of trained models and, on request, measure their robustness.
 
     The accuracy is compared with the one in the run's summary.
     """
@@ -85,7 +85,7 @@ def _print_classes(predictions: Predictions, names: list[str]) -> None:
 
 
 def _compare(runs: list[RunDirectory], names: list[str], images: int | None) -> None:
-    """Print the accuracy of several runs on perturbed test images, and add a plot of it to each run's report."""
+    """Print and plot the accuracy of trained models on perturbed test images, to compare their robustness."""
     curves, count = robustness.compare_runs(runs, names, images)
     for name in names:
         print(f"\n{robustness.table(name, curves[name])}")

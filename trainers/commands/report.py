@@ -1,4 +1,4 @@
-"""Command `encapnet report`: regenerate the HTML reports of training runs, and compare runs on one page."""
+"""Command `encapnet report`: rewrite the HTML reports of training runs, and compare several runs on one page."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Run `encapnet report`: write each run's HTML report and, for several runs, a page that compares them."""
+    """Run `encapnet report`: write an HTML report of each given training run, and a page that compares several runs."""
     runs = [RunDirectory.open(path) for path in dict.fromkeys(args.run)]
     if args.out and len(runs) == 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Command `encapnet train`: train one model and print its accuracy and a suggested next command."""
+"""Command `encapnet train`: train one model, or resume an interrupted training run."""
 
 import argparse
 import shlex
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet train`: start or resume a training run, and print its accuracy and a suggested next command."""
+    """Run `encapnet train`: start or resume training one model, and print the accuracy."""
     from ..fitting import resume
     from ..fitting.train import train
 

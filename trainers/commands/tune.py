@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet tune`: start or resume a hyper-parameter search, and write its leaderboard and report.
+    """Run `encapnet tune`: start or resume a hyper-parameter search, and write a ranking of the trials and a report.
 
     Raises:
         UserError: a flag is refused, the search was interrupted, or trials failed.
@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
-    """Write and print the results of a hyper-parameter search, and retrain its best configuration if requested.
+    """Write and print the results of a hyper-parameter search, and retrain the best configuration if requested.
 
     Args:
         plan: the search's plan.
@@ -126,7 +126,7 @@ def plan_from_flags(args: argparse.Namespace) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Load the settings of a search to resume, and reject flags that change anything but the number of trials."""
+    """Load the settings of an interrupted hyper-parameter search, and reject flags that contradict them."""
     plan = Plan.read(folder)
     search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
     if any(value is not None for value in search_flags) or config_file.flag_values(args):
@@ -135,7 +135,7 @@ def _resumed_plan(folder, args) -> Plan:
 
 
 def _check_bounds(args):
-    """Raise `UserError` if a numeric flag of `encapnet tune` is below its minimum."""
+    """Raise `UserError` if a numeric flag of `encapnet tune` is below the allowed minimum."""
     bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
     for name, least in bounds.items():
         if getattr(args, name) is not None and getattr(args, name) < least:
@@ -149,12 +149,12 @@ def _recipe(args) -> str:
 
 
 def _full_epochs(config: Config) -> int:
-    """Return the number of epochs for full training of a search's best configuration."""
+    """Return the number of epochs for retraining the best configuration found by a hyper-parameter search."""
     return max(config.epochs, RECIPES[config.recipe].config.epochs)
 
 
 def _print_results(plan, folder, records):
-    """Print a search's best trials, the paths of its files, and the command that trains the best configuration."""
+    """Print the best trials of a hyper-parameter search and the command that trains the best configuration."""
     from ..search.leaderboard import BEST, LEADERBOARD, REPORT
 
     completed = with_status(records, "completed")
@@ -172,7 +172,7 @@ def _print_results(plan, folder, records):
 
 
 def _retrain(plan, folder, args) -> int:
-    """Train a search's best configuration with several seeds, print its accuracy, and count the failed runs."""
+    """Retrain the best configuration of a hyper-parameter search with several seeds, and print the mean accuracy."""
     from ..search import leaderboard
     from ..search.retrain import mean_and_deviation, read_summaries, retrain
 

@@ -1,1 +1,1 @@
-"""Configuration of training runs: settings, command-line flags, JSON files and recipes (named presets)."""
+"""Configuration of training runs by named presets (recipes), JSON files and command-line flags."""

@@ -1,4 +1,4 @@
-"""JSON configuration files for the `--config` flag: a run's config.json, a search's best.json, or your own."""
+"""Reader for JSON files of training settings, which the `--config` flag names."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from .setting import values_from_json
 
 
 def read_config(path: str | Path) -> schema.Config:
-    """Read a training configuration from a JSON file that lists all settings or only some of them.
+    """Read a training configuration from a JSON file, which may leave out settings.
 
     Settings that are not in the file come from its recipe.
 

@@ -1,4 +1,4 @@
-"""Command-line flags of the training configuration: one per setting, plus --recipe and --config."""
+"""Command-line flags for the training configuration, with one flag for each setting."""
 
 import argparse
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from .setting import Kind, kind_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags --recipe and --config, which choose the starting configuration, to an argument parser."""
+    """Add the flags `--recipe` and `--config`, which choose the initial training settings, to an argument parser."""
     parser.add_argument(
         "--recipe", choices=tuple(RECIPES), help=f"Starting point that the other flags override [{DEFAULT_RECIPE}]."
     )
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_flags(parser: argparse.ArgumentParser, skip: Collection[str] = ()) -> None:
-    """Add one flag per configuration setting to an argument parser.
+    """Add one command-line flag for each training setting to an argument parser.
 
     The settings in `skip` get no flag. The value of an absent flag is None.
     """
@@ -38,7 +38,7 @@ def add_flags(parser: argparse.ArgumentParser, skip: Collection[str] = ()) -> No
 
 
 def configuration(args: argparse.Namespace) -> Config:
-    """Build the training configuration from parsed flags, which override a recipe or a JSON file.
+    """Build the training configuration from parsed command-line flags, which override a named preset or a JSON file.
 
     Raises:
         UserError: the file or a value is refused, or both a recipe and a file are named.
@@ -51,7 +51,7 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the recipe (preset) name or None, and the settings, that parsed command-line flags specify.
+    """Return the preset name (or None) and the dictionary of settings that parsed command-line flags specify.
 
     A configuration file names all settings.
     """
@@ -62,7 +62,7 @@ def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
 
 
 def flag_values(args: argparse.Namespace) -> dict:
-    """Return the settings given on the command line as a dictionary from name to value."""
+    """Return a dictionary from name to value of the training settings given on the command line."""
     values = {setting.name: getattr(args, setting.name, None) for setting in settings() if setting.name != "recipe"}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Recipes: predefined training configurations to start from, and functions that override their settings."""
+"""Recipes, which are predefined training configurations, and functions that change some of the settings."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ DEFAULT_RECIPE = "digits"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Predefined training configuration to start from, with a note on its expected time and result.
+    """Predefined training configuration, with a note on the training time and accuracy to expect.
 
     Attributes:
         config: the configuration.
@@ -136,7 +136,7 @@ RECIPES = {
 
 
 def resolve(recipe: str, overrides: dict) -> Config:
-    """Return the training configuration of a named recipe (preset), with some settings replaced.
+    """Return the training configuration with a given preset name, after replacing some settings.
 
     Args:
         recipe: name of a recipe.

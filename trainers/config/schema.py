@@ -1,4 +1,4 @@
-"""Training configuration: a frozen dataclass from which flags, config.json and search ranges are derived."""
+"""Dataclass with all settings of a training run, such as the data set, the network and the learning rate."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _SEVERAL_DEVICES = {"strategy": ("auto", "mirrored", "multi_worker")}
 
 @dataclass(frozen=True)
 class Config:
-    """Configuration of a training run: data, network, regularisation, loss, optimizer, schedule and devices.
+    """All settings of a training run, such as the data set, the network, the loss and the learning rate.
 
     Each field is a setting, whose marks say which argument it becomes and how it may be searched: see `setting`. A
     network setting that is None keeps the default of the network's builder.
@@ -272,7 +272,7 @@ class Config:
 
     @classmethod
     def from_json(cls, values: dict) -> "Config":
-        """Build a training configuration from the dictionary that `to_json` returned.
+        """Build a training configuration from a dictionary of settings loaded from JSON.
 
         Raises:
             UserError: a setting is unknown or does not take its value.
@@ -281,12 +281,12 @@ class Config:
 
 
 def settings() -> tuple[dataclasses.Field, ...]:
-    """Return the dataclass fields of the training configuration, in the order of the command-line flags."""
+    """Return the dataclass fields of the training configuration, one for each setting."""
     return dataclasses.fields(Config)
 
 
 def network_settings() -> tuple[str, ...]:
-    """Return the names of the configuration settings that are arguments of the network builders."""
+    """Return the names of the training settings that are passed as arguments to the network builders."""
     return tuple(field.name for field in settings() if field.metadata["network"])
 
 

@@ -1,4 +1,4 @@
-"""Definition of a configuration setting as a dataclass field with help text, type, bounds and search range."""
+"""Definition of training settings as dataclass fields with a type, bounds and a help text."""
 
 import dataclasses
 import difflib
@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with w
 
 @dataclass(frozen=True)
 class Search:
-    """Search options of one configuration setting: default range, alias, or the reason why it is not searchable.
+    """Options for one training setting in hyper-parameter search, such as the default range of values.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices
@@ -45,7 +45,7 @@ def setting(
     used_with: dict[str, tuple] | None = None,
     search: Search = Search(),
 ) -> Any:
-    """Return a dataclass field that defines one configuration setting, with help text, bounds and search range.
+    """Return a dataclass field that defines one training setting by a default value, bounds and a help text.
 
     The field's annotation, one of `KINDS` or its union with None, says how values are parsed and checked.
 
@@ -94,7 +94,7 @@ def _words(text):
 
 @dataclass(frozen=True)
 class Kind:
-    """Type of a configuration setting, such as a whole number or a list, with the parser of its command-line flag.
+    """Type of a training setting, such as integer or list, with a parser for command-line values of this type.
 
     Attributes:
         name: what a command-line error calls a value.
@@ -120,7 +120,7 @@ KINDS: dict[Any, Kind] = {
 
 
 def kind_of(field: dataclasses.Field) -> Kind:
-    """Return the type of a configuration setting, read from the annotation of its dataclass field."""
+    """Return the type of a training setting, given the dataclass field that defines the setting."""
     if isinstance(field.type, UnionType):
         (annotation,) = (part for part in get_args(field.type) if part is not NoneType)
         return KINDS[annotation]
@@ -128,7 +128,7 @@ def kind_of(field: dataclasses.Field) -> Kind:
 
 
 def check(field: dataclasses.Field, value) -> None:
-    """Raise `UserError` if a value is not allowed for a configuration setting.
+    """Raise `UserError` if a given value is not allowed for a given training setting.
 
     Raises:
         UserError: the value is of another kind, none of the choices, or out of bounds.
@@ -157,7 +157,7 @@ def _check_item(field, item):
 
 
 def values_from_json(fields: Iterable[dataclasses.Field], values: dict) -> dict:
-    """Convert settings loaded from JSON to Python values, and reject unknown settings and wrong types.
+    """Convert training settings loaded from JSON to Python values, and reject unknown settings and wrong types.
 
     Lists become tuples. Bounds and choices are checked by the configuration.
 

@@ -1,4 +1,4 @@
-"""Image data sets for training and evaluation: loading, batching and augmentation.
+"""Loading, batching and augmentation of image data sets.
 
 `load(config)` loads the data set that a configuration names. `sources` reads files, `pipeline` makes batches, and
 `augmentation` changes the images of a training batch.

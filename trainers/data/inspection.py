@@ -1,4 +1,4 @@
-"""Data set overview for `encapnet data check`: class counts as text and augmented samples as a picture."""
+"""Summary of a data set for the user, as a table of class counts and a picture of augmented images."""
 
 import io
 
@@ -18,7 +18,7 @@ _GRID_WIDTH = 800  # pixels that small samples are enlarged towards
 
 
 def class_table(dataset: Dataset) -> str:
-    """Return a text table of a data set's image shapes and class counts in each split."""
+    """Return a text table of image shapes and class counts for the training, validation and test data."""
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     names = dataset.class_names
     counts = np.stack([np.bincount(split.labels, minlength=len(names)) for split in splits.values()], axis=1)

@@ -1,4 +1,4 @@
-"""Function that loads the configured data set as training, validation and test splits."""
+"""Functions that load a data set and divide the images into training, validation and test data."""
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +30,7 @@ LOADERS = {
 
 
 def load(config: Config) -> Dataset:
-    """Load the data set named in a configuration, divided into training, validation and test images.
+    """Load the data set that a training configuration names, as training, validation and test images.
 
     A data set without a validation split gets one: a fixed share of its training images, every class in proportion.
 
@@ -77,7 +77,7 @@ def load(config: Config) -> Dataset:
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
-    """Return data splits without the images that cannot be decoded, and the names of the removed images."""
+    """Return a data set without the images that cannot be decoded, and the names of the removed images."""
     remaining: dict[str, AnySplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():
@@ -94,7 +94,7 @@ def _decoded_bytes(split: AnySplit) -> int:
 
 
 def _shrink_to_views(split: Split, views: Views) -> Split:
-    """Crop and resize in-memory images that are larger than the network needs or differ in aspect ratio.
+    """Crop and resize images in memory that are larger than the network input or have another aspect ratio.
 
     Done once, by the function that decoded files go through, so that pixels in memory and files of the same images
     give the same network input.
@@ -114,7 +114,7 @@ def _shrink_to_views(split: Split, views: Views) -> Split:
 
 
 def describe_skipped(dataset: Dataset) -> str:
-    """Describe in one line which files of a data set were left out and why.
+    """Describe in one line of text which files of a data set were left out and why.
 
     The text is empty if no file was left out.
     """

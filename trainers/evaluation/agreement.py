@@ -1,4 +1,4 @@
-"""Similarity of higher capsules to the lower capsules' predictions (votes), as in the EncapNet paper's Figure 2."""
+"""Cosine similarity between capsules and the votes (predictions) of lower capsules, in a trained network."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ _CAPSULE_LAYERS = (CapsuleMapping, layers.CapFC, layers.CapConv2D)
 
 
 def agreement(model: keras.Model, images, labels) -> list[dict]:
-    """Compute histograms of the cosine similarity between lower capsules' predictions (votes) and higher capsules.
+    """Compute histograms of the cosine similarity between the votes of lower capsules and the higher capsules.
 
     They are those of the paper's Fig. 2.
 
@@ -60,7 +60,7 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first of a layer's input or output tensors, which holds the feature map or the capsules.
+    """Return the first tensor of a list of tensors, or the argument unchanged if it is a single tensor.
 
     The others are its shortcut or activations.
     """
@@ -73,7 +73,7 @@ def _has_class_capsules(model, layer) -> bool:
 
 
 def _portions(capsule_layers, images, labels):
-    """Yield images and labels in batches small enough for all capsule predictions (votes) to fit into memory."""
+    """Yield images and labels in batches that are small enough for the votes of all capsules to fit into memory."""
     numbers = max(_mapped_numbers(layer) for layer in capsule_layers)
     images = images[: max(1, min(_IMAGES, 16 * _NUMBERS // numbers))]
     size = max(1, _NUMBERS // numbers)
@@ -82,7 +82,7 @@ def _portions(capsule_layers, images, labels):
 
 
 def _mapped_numbers(layer) -> int:
-    """Return how many numbers the votes (predictions) in a capsule layer hold per image."""
+    """Return the number of elements, per image, in the tensor of votes in a capsule layer."""
     lower, higher = _first(layer.input).shape[1:], _first(layer.output).shape[1:]
     if isinstance(layer, layers.CapConv2D):
         return int(np.prod(higher))
@@ -94,7 +94,7 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """Yield a name (such as "master"), votes (predictions) and higher capsules for each path of a capsule layer.
+    """Yield the name, the votes and the output capsules of each branch of a capsule layer.
 
     Shapes: (n, lower, higher, dim) and (n, higher, dim). The positions of a map count as samples.
     """
@@ -114,7 +114,7 @@ def _branches(layer, lower, higher):
 
 
 def _add(sums, mapped, capsules, classes):
-    """Add votes (lower capsules' predictions) to a histogram over their cosine similarity with higher capsules.
+    """Update a histogram of the cosine similarity between the votes of lower capsules and the higher capsules.
 
     Row 0 counts the mapped capsules in each bin, row 1 sums their lengths.
 

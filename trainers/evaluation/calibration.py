@@ -1,4 +1,4 @@
-"""Calibration of a classifier: how well the confidence of its predictions matches their accuracy."""
+"""Calibration of a classifier: how well predicted confidence matches accuracy."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """Mean confidence and accuracy of a classifier's predictions in confidence bins of equal width.
+    """Mean confidence and accuracy of a classifier in confidence bins of equal width.
 
     Confidence is the score of the predicted class. For a capsule network this is the length of its capsule, which is no
     probability (the lengths of all classes need not sum to 1) but is read as one.
@@ -45,7 +45,7 @@ class Calibration:
 
     @property
     def expected_error(self) -> float:
-        """Expected calibration error: mean |accuracy - confidence| over bins, weighted by number of images.
+        """Expected calibration error: mean |accuracy - confidence| over confidence bins, weighted by number of images.
 
         Ours, since scikit-learn has no such metric.
         """

@@ -17,7 +17,7 @@ def run_data(run: RunDirectory) -> data.Dataset:
 
 
 def evaluate(run: RunDirectory) -> tuple[Predictions, Predictions]:
-    """Compute the predictions of a training run's best model on its test and validation images.
+    """Compute a trained model's predictions on the test images and on the validation images.
 
     Args:
         run: the run's folder.
@@ -36,7 +36,7 @@ def evaluate(run: RunDirectory) -> tuple[Predictions, Predictions]:
 
 
 def many_crop_accuracy(run: RunDirectory) -> tuple[float, int]:
-    """Compute a trained model's test accuracy from capsule lengths averaged over ten crops of each image.
+    """Compute a trained model's test accuracy with class scores averaged over ten crops of each image.
 
     Images that training does not mirror have five crops.
 
@@ -50,7 +50,7 @@ def many_crop_accuracy(run: RunDirectory) -> tuple[float, int]:
 
 
 def hardest_classes(model_path, recipe: str | None, overrides: dict, count: int) -> list[tuple[str, float]]:
-    """Return the classes on which a model has the lowest test accuracy, lowest first.
+    """Return the classes with the lowest test accuracy under a given model, in ascending order of accuracy.
 
     The paper chose the classes of h-ImageNet so, from a ResNet-18's accuracy on ImageNet's validation images.
 

@@ -1,4 +1,4 @@
-"""Loading of a saved model and the data set to evaluate it on."""
+"""Loading of a saved model together with a data set for evaluation."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from .predictions import saved_model
 
 
 def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Model, data.Dataset]:
-    """Load a saved model and a data set, and check that their image shapes and class counts match.
+    """Load a saved model and a data set, and check that they have the same image shape and number of classes.
 
     Args:
         path: folder of a finished run, or a `.keras` file of any classifier that takes pixels from 0 to 255.

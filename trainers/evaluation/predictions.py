@@ -1,4 +1,4 @@
-"""Predictions of a saved model: computation, accuracy measures, and storage in an .npz file.
+"""Predictions of a saved classifier: computation, accuracy measures, and storage in an .npz file.
 
 They are computed once, stored with the run, and read by the report.
 """
@@ -23,7 +23,7 @@ _WORST_MISTAKES = 24
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions on a set of images: capsule lengths per class, true labels, and the worst mistakes.
+    """A classifier's predictions on a set of images: class scores, true labels, and the worst mistakes.
 
     The worst mistakes are those where the predicted class's capsule is longer than the true one's by most.
 
@@ -65,7 +65,7 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Array (images,) of predicted classes, which are those with the longest capsules."""
+        """Predicted class of each image, as an array of integers."""
         return self.lengths.argmax(axis=1)
 
     @property
@@ -79,7 +79,7 @@ class Predictions:
         return 1 - self.errors / len(self.labels)
 
     def top(self, k: int) -> float:
-        """Return the top-k accuracy, counting ties as mistakes.
+        """Return the top-k accuracy, with ties counted as mistakes.
 
         `sklearn.metrics.top_k_accuracy_score` ranks ties by class index, so that a model that gives all classes one
         score would have a part of them right.
@@ -88,13 +88,13 @@ class Predictions:
         return float(((self.lengths >= true).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Return the accuracy of each class as an array (classes,), with NaN for a class without images."""
+        """Return an array with the accuracy on each class, which is NaN for a class without images."""
         counts = self.confusion()
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(axis=1)
 
     def confusion(self) -> np.ndarray:
-        """Return the confusion matrix: number of images by true class (row) and predicted class (column)."""
+        """Return the confusion matrix, with one row per true class and one column per predicted class."""
         from sklearn.metrics import confusion_matrix
 
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
@@ -118,7 +118,7 @@ class Predictions:
 
 
 def saved_model(path: Path) -> keras.Model:
-    """Load a saved Keras model for inference, without its optimizer and loss.
+    """Load a saved Keras model for inference, without the optimizer and the loss.
 
     Raises:
         UserError: the file is missing or not a model.
@@ -130,7 +130,7 @@ def saved_model(path: Path) -> keras.Model:
 
 
 def many_crop_lengths(model: keras.Model, split: AnySplit, views: Views, batch_size: int) -> np.ndarray:
-    """Compute each image's capsule lengths, averaged over ten crops of the image.
+    """Compute the class scores (capsule lengths) of each image, averaged over ten crops of the image.
 
     Images that training does not mirror have five crops.
 

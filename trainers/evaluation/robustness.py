@@ -1,4 +1,4 @@
-"""Accuracy on perturbed test images: rotated, shifted, or changed by the fast gradient sign attack.
+"""Accuracy on test images that are rotated, shifted, or attacked by the fast gradient sign method.
 
 Images are disturbed after they are resized for the network. Nothing is random: the direction in which an image turns or
 shifts follows from its index, where `keras.layers.RandomRotation` and `RandomTranslation` would draw it. The attack is
@@ -24,7 +24,7 @@ from .predictions import PREDICT_BATCH, saved_model
 
 
 def _rotate(model, images, labels, index, degrees):
-    """Rotate images by a given angle: even-numbered images in one direction, odd-numbered ones in the other."""
+    """Rotate images by a given angle, alternating between clockwise and counter-clockwise."""
     angle = degrees * (math.pi / 180) * (1 - 2 * tf.cast(index % 2, tf.float32))
     cos, sin = tf.cos(angle), tf.sin(angle)
     size = images.shape[1:3]
@@ -41,7 +41,7 @@ def _shift(model, images, labels, index, share):
 
 
 def _attack(model, images, labels, index, step):
-    """Perturb images by the fast gradient sign method, towards the highest-scoring wrong class.
+    """Attack images by the fast gradient sign method, towards the highest-scoring wrong class.
 
     Each pixel changes by `step` grey levels.
 
@@ -60,7 +60,7 @@ def _attack(model, images, labels, index, step):
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Kind of image perturbation (such as rotation), with the sizes at which accuracy is measured.
+    """Kind of image perturbation (such as rotation), and the strengths (such as angles) to test.
 
     Attributes:
         title: name for tables and plots.
@@ -83,7 +83,7 @@ DISTURBANCES = {
 
 
 def accuracies(model: keras.Model, split: AnySplit, views: Views, name: str, batch_size: int) -> list[float]:
-    """Compute a model's accuracy at each size of an image perturbation, such as each rotation angle.
+    """Compute a model's accuracy at each strength of an image perturbation, such as each rotation angle.
 
     Args:
         model: maps images (batch, height, width, channels), pixels from 0 to 255, to scores (batch, classes).
@@ -161,7 +161,7 @@ def table(name: str, curves: dict[str, list[float]]) -> str:
 
 
 def _titles(runs: list[RunDirectory]) -> dict:
-    """Return a title for each run: its network's name, with its folder if several runs share the network."""
+    """Return a display name for each training run: the network's name, and the folder if names would clash."""
     models = {run.path: run.read_json(RunDirectory.config_file, "config")["config"]["model"] for run in runs}
     names = list(models.values())
     return {path: name if names.count(name) == 1 else f"{name} ({path})" for path, name in models.items()}

@@ -1,1 +1,1 @@
-"""Training of one model: network, devices, callbacks, checkpoints and resumption."""
+"""Training of a single model, including device set-up, callbacks, checkpoints and resuming."""

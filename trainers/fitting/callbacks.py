@@ -1,4 +1,4 @@
-"""Keras callbacks that record a training run: metrics, best model, capsule similarity and TensorBoard data."""
+"""Keras callbacks that save metrics, the best model, capsule similarity and TensorBoard data during training."""
 
 import time
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _SAMPLE_IMAGES = 16  # training images shown in TensorBoard
 
 
 class MetricsLog(keras.callbacks.Callback):
-    """Keras callback that adds each epoch's metrics to a JSON Lines file and prints them.
+    """Keras callback that prints the metrics of each epoch and appends them to a JSON Lines file.
 
     Lines of earlier epochs stay, and the file is replaced as a whole: `keras.callbacks.CSVLogger` appends to its file,
     which an interruption can leave with half a line.
@@ -64,7 +64,7 @@ class BestModel(keras.callbacks.Callback):
 
     @property
     def epoch(self) -> int | None:
-        """Epoch with the highest validation accuracy so far, counted from 1, or None before the first epoch ends."""
+        """Number of the epoch with the highest validation accuracy so far, or None before the first epoch ends."""
         return self._state.get("epoch")
 
     @property
@@ -73,7 +73,7 @@ class BestModel(keras.callbacks.Callback):
         return self._state.get("accuracy")
 
     def state(self) -> dict:
-        """Return the best epoch, its validation accuracy and loss, and its model file's SHA-256, as JSON values.
+        """Return a dictionary with the number, validation accuracy and validation loss of the best epoch so far.
 
         Empty before the first epoch ends.
         """
@@ -88,7 +88,7 @@ class BestModel(keras.callbacks.Callback):
 
 
 class AgreementLog(keras.callbacks.Callback):
-    """Keras callback that logs, after chosen epochs, how similar lower capsules' votes are to the higher capsules.
+    """Keras callback that logs the cosine similarity between higher capsules and the votes of lower capsules.
 
     Args:
         run: the run's folder.
@@ -109,7 +109,7 @@ class AgreementLog(keras.callbacks.Callback):
 
 
 class TensorBoardExtras(keras.callbacks.Callback):
-    """Keras callback that writes histograms of capsule lengths and sample training images to TensorBoard files.
+    """Keras callback that writes sample training images and histograms of capsule lengths for TensorBoard.
 
     `keras.callbacks.TensorBoard` writes the curves, among them those of the feedback units' divergences.
 

@@ -1,4 +1,4 @@
-"""Checkpoint files for resuming training, written atomically and verified by a checksum."""
+"""Checkpoint files from which training can resume, written atomically and verified by a checksum."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ _HEAD = b"encapnet checkpoint 1 "  # then the SHA-256 of the body in hexadecimal
 
 
 class Damaged(Exception):
-    """Exception raised when training cannot resume from a checkpoint.
+    """Exception raised when a checkpoint file is damaged or unreadable.
 
     Its text is the reason.
     """
@@ -25,7 +25,7 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint file: named groups of arrays, and other training state as JSON values.
+    """Content of a checkpoint file: arrays such as weights, and other training state as JSON values.
 
     The arrays of a group are in a fixed order.
     """
@@ -34,7 +34,7 @@ class Checkpoint:
     state: dict
 
     def write(self, path: Path):
-        """Write the checkpoint to a file atomically, so that an interruption leaves no partial file."""
+        """Write a checkpoint file atomically, so that an interruption leaves no partial file."""
         flat: dict = {f"{group}/{i}": array for group, arrays in self.arrays.items() for i, array in enumerate(arrays)}
         body = io.BytesIO()
         np.savez(body, state=np.array(json.dumps(self.state)), **flat)
@@ -67,7 +67,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Folder with the last few checkpoints of a training run, in files named `checkpoint-STEP.ckpt`.
+    """Folder with the most recent checkpoints of a training run.
 
     Beside each checkpoint lies the run's best model of that moment, as a hard link where the file system allows one, so
     that it takes no space of its own.
@@ -85,7 +85,7 @@ class Checkpoints:
         return sorted(self.folder.glob("checkpoint-*.ckpt"))
 
     def save(self, step: int, checkpoint: Checkpoint, best_model: Path | None = None) -> Path:
-        """Write a checkpoint file and delete the oldest files, so that only the last few remain.
+        """Write a new checkpoint file and delete the oldest checkpoint files.
 
         Args:
             step: number of training steps before the checkpoint.
@@ -103,7 +103,7 @@ class Checkpoints:
         return path
 
     def newest(self, report: Callable[[str], None] = print) -> tuple[Path, Checkpoint] | None:
-        """Return the path and the content of the newest undamaged checkpoint, or None if there is none.
+        """Return the path and the content of the newest undamaged checkpoint, or None without such a checkpoint.
 
         Args:
             report: function that receives a line about each damaged checkpoint, which is renamed.
@@ -119,7 +119,7 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Replace the file of a run's best model with the copy that was saved beside a checkpoint.
+        """Restore the file of the best model from the copy that was saved together with a checkpoint.
 
         If it had none yet, the file of the best model is removed.
 
@@ -151,7 +151,7 @@ def _check_best_model(state: dict, path: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Create a hard link to a file, or copy the file where the file system has no hard links."""
+    """Create a hard link to a file, or copy the file if the file system does not support hard links."""
     with replacing(target) as temporary:
         try:
             os.link(source, temporary)

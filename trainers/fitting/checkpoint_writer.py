@@ -1,4 +1,4 @@
-"""Keras callback that writes checkpoints during training, and ends training after SIGTERM."""
+"""Keras callback that writes checkpoints during training and stops training on SIGTERM."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ from .strategy import any_worker, is_multi_worker
 
 
 class CheckpointWriter(keras.callbacks.Callback):
-    """Keras callback that writes checkpoints: before each epoch, every `checkpoint_steps` steps and after SIGTERM.
+    """Keras callback that writes checkpoints before each epoch, at regular steps within an epoch, and on SIGTERM.
 
     After SIGTERM it ends training with a `UserError` of exit status 143. With several workers, SIGTERM to any of them
     ends all at the next checkpoint, because they collect the variables together; only the chief writes.
@@ -66,7 +66,7 @@ class CheckpointWriter(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Training time of the run in seconds, including the time before the run was resumed."""
+        """Total training time in seconds, including the time before training was resumed."""
         return self.start.seconds + time.perf_counter() - self._start_time
 
     def on_train_begin(self, logs=None):
@@ -116,7 +116,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             )
 
     def _save(self, epoch, step, logs=None):
-        """Try to write a checkpoint, and end training afterwards if SIGTERM has arrived.
+        """Try to write a checkpoint, and then stop training if SIGTERM has arrived.
 
         If the checkpoint cannot be written, the reason is printed.
         """

@@ -14,7 +14,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACC
 
 
 class StopSignal:
-    """Context manager that records SIGTERM in a flag, so that training can finish its step and save.
+    """Context manager that sets a flag on SIGTERM, so that a training loop can finish the current step and save.
 
     SIGINT (Ctrl-C) raises `KeyboardInterrupt` as usual and sets a flag too: Python drops an exception that is raised in
     a destructor or in a callback from C, so a training loop also calls `raise_lost_interrupt` after each step. A SIGINT
@@ -47,7 +47,7 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def raise_lost_interrupt(self) -> None:
-        """Raise `KeyboardInterrupt` again if Ctrl-C was pressed, because Python may have lost the first exception."""
+        """Raise `KeyboardInterrupt` if Ctrl-C was pressed, in case Python dropped the original exception."""
         if self.interrupted:
             raise KeyboardInterrupt
 
@@ -61,7 +61,7 @@ class StopSignal:
 
 @contextmanager
 def interruption_as_user_error(run: RunDirectory) -> Iterator[None]:
-    """Convert Ctrl-C and disk errors into a `UserError` whose message gives the command that resumes training."""
+    """Convert Ctrl-C and disk errors into a `UserError` whose message shows the command that resumes training."""
     command = f"encapnet train --resume={run.path}"
     try:
         yield

@@ -1,4 +1,4 @@
-"""Construction and compilation of the Keras model that a training configuration describes."""
+"""Building and compiling of the Keras model for a training configuration."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
 
 def takes(model: str, setting: str) -> bool:
-    """Return whether a network's builder function accepts a configuration setting as an argument."""
+    """Return whether the function that builds a given network accepts a given setting as an argument."""
     if (model, setting) == ("resnet20", "width"):  # ResNet20's width is a number of channels, the setting names a shape
         return False
     parameters = inspect.signature(_BUILDERS[model]).parameters
@@ -35,7 +35,7 @@ def takes(model: str, setting: str) -> bool:
 
 
 def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Model:
-    """Build the uncompiled Keras model of a training configuration.
+    """Build the Keras model for a training configuration, without compiling it.
 
     Its first layer rescales pixels from 0 to 255.
 
@@ -77,7 +77,7 @@ def _network_arguments(config) -> dict:
 
 
 def feedback_options(config: Config) -> dict:
-    """Return the arguments for `layers.FeedbackAgreement` (a regulariser) from a training configuration."""
+    """Return the arguments that a training configuration gives for the regulariser layer `FeedbackAgreement`."""
     values = {field.metadata["unit_argument"]: getattr(config, field.name) for field in settings()}
     return {
         argument: None if value == "none" else value
@@ -89,7 +89,7 @@ def feedback_options(config: Config) -> dict:
 def compile_model(
     model: keras.Model, config: Config, steps_per_epoch: int, mixed_labels: bool = False
 ) -> list[keras.callbacks.Callback]:
-    """Compile a Keras model with the loss, optimizer and metrics of a training configuration.
+    """Compile a Keras model with the loss, optimizer and metrics from a training configuration.
 
     Args:
         model: the network.

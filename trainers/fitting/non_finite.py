@@ -1,4 +1,4 @@
-"""Detection of NaN or infinite losses and weights during training, and a search for their origin."""
+"""Detection of NaN or infinity in losses and weights during training, and of the tensor where it first appeared."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Search for a training run's first NaN or infinity, by repeating the steps after the newest checkpoint.
+    """Search for the first NaN or infinity, made by training again from the newest checkpoint.
 
     It repeats steps in this process alone, so it is not for a model that several workers train.
 
@@ -29,7 +29,7 @@ class Diagnosis:
     steps: int
 
     def describe(self, model, last_step: int) -> str:
-        """Return a message that names the first NaN or infinite tensor and the last good checkpoint.
+        """Return an error message that names the first NaN or infinite tensor and the last undamaged checkpoint.
 
         Args:
             model: the network; its weights are changed.
@@ -43,7 +43,7 @@ class Diagnosis:
         return f" First non-finite number: {place}. The last good checkpoint is {path}."
 
     def _repeat_steps(self, model, checkpoint: Checkpoint, last_step: int) -> str | None:
-        """Repeat training from a checkpoint until a NaN or an infinity appears, and return where it appears."""
+        """Train again from a checkpoint until a NaN or infinity appears, and return the name of that tensor."""
         for group in ("model", "optimizer"):
             training_state.restore(model, checkpoint.arrays, group)
         step = checkpoint.state["epoch"] * self.steps + checkpoint.state["step"]
@@ -64,7 +64,7 @@ class Diagnosis:
 
 
 class NonFiniteWatch(keras.callbacks.Callback):
-    """Keras callback that ends training with a `UserError` when the loss becomes NaN or infinite.
+    """Keras callback that raises `UserError` when the training loss becomes NaN or infinite.
 
     `keras.callbacks.TerminateOnNaN` would end `fit` as if all were well, and say nothing of where it began.
 
@@ -99,7 +99,7 @@ class NonFiniteWatch(keras.callbacks.Callback):
 
 
 def _first_non_finite_in_step(model, images, labels) -> str | None:
-    """Return the name of the first layer output, loss or gradient with a NaN or infinity in a training step.
+    """Return the name of the first layer output, loss or gradient that is NaN or infinite in a training step.
 
     Returns:
         The name; None if all numbers are finite.

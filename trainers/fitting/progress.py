@@ -18,7 +18,7 @@ _FORMAT = (
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Keras callback that draws a progress bar per epoch, with step, loss, accuracy, speed and time left.
+    """Keras callback that shows a progress bar with the loss, the accuracy, the speed and the remaining time.
 
     Images per second are those of the epoch so far. The time left is that of the whole run, from the pace since
     training began in this process, validation included. Both leave out the first step, in which TensorFlow compiles.

@@ -1,4 +1,4 @@
-"""Functions that write a training run's configuration file, final model and results."""
+"""Functions that write the configuration, the final model and the results of a training run to files."""
 
 import platform
 import shlex
@@ -21,12 +21,12 @@ _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def record_start(run: RunDirectory, config: Config) -> None:
-    """Write a new training run's config.json: configuration, command line, package versions and devices."""
+    """Write the configuration, command line, package versions and devices of a new training run to config.json."""
     run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_environment()})
 
 
 def record_resume(run: RunDirectory) -> None:
-    """Record a resume (time and command line) in a run's config.json, and remove leftover temporary files."""
+    """Add the time and command line of a resumed training run to config.json, and remove temporary files."""
     for folder in (run.path, run.file(RunDirectory.checkpoints_folder)):
         if folder.is_dir():
             remove_temporary_files(folder)
@@ -42,7 +42,7 @@ def record_resume(run: RunDirectory) -> None:
 def record_results(
     run: RunDirectory, model: keras.Model, config: Config, dataset: Dataset, *, best: BestModel, seconds: float
 ) -> dict:
-    """Write a training run's final model, HTML report, summary, and the best model's test predictions.
+    """Write the final model, test predictions, HTML report and summary of a finished training run.
 
     Args:
         run: the run's folder.
@@ -84,7 +84,7 @@ def record_results(
 
 
 def describe_recipe(config: Config) -> str:
-    """Return a training configuration's recipe (preset) name, with the data set if not the recipe's: "digits on mnist".
+    """Return a display name for a training configuration, such as "digits" or "digits on mnist".
 
     It is the recipe's name, with the name of the data set if that is not the recipe's.
     """
@@ -98,7 +98,7 @@ def parameter_count(model: keras.Model) -> int:
 
 
 def _environment() -> dict:
-    """Return this process's command line, package versions, devices and machine, and the current time."""
+    """Return the command line, package versions, devices and machine of this process, and the current time."""
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Start:
-    """Epoch and step at which training starts or resumes, with the checkpoint to restore.
+    """Epoch and step at which training starts or resumes, and the checkpoint to restore.
 
     Attributes:
         epoch: the first epoch to train, counted from 0.
@@ -29,7 +29,7 @@ class Start:
     checkpoint: Checkpoint | None = None
 
     def restore(self, model: keras.Model) -> None:
-        """Restore model weights, optimizer state and random generators from the checkpoint, if there is one."""
+        """Restore model weights, optimizer state and random generators from a checkpoint."""
         if self.checkpoint is not None:
             training_state.restore(model, self.checkpoint.arrays, "model")
             training_state.restore(model, self.checkpoint.arrays, "optimizer")
@@ -37,11 +37,11 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """Last Keras logs before the checkpoint, empty if training starts at the beginning of an epoch."""
+        """Keras logs of the last step before the interruption, empty if training starts with a new epoch."""
         return self.checkpoint.state["logs"] if self.checkpoint is not None and self.step else {}
 
     def restore_metrics(self, model: keras.Model) -> None:
-        """Restore a model's metrics if the checkpoint was written in the middle of an epoch.
+        """Restore the state of a model's metrics if training resumes in the middle of an epoch.
 
         Call it after `fit` has reset them for the epoch.
         """
@@ -50,7 +50,7 @@ class Start:
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Return an interrupted run's configuration, or raise `UserError` if command-line flags contradict it.
+    """Read the configuration of an interrupted training run, and check that command-line flags agree with it.
 
     Args:
         run: the run's folder.
@@ -68,7 +68,7 @@ def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
 
 
 def find_start(run: RunDirectory, checkpoints: Checkpoints, config: Config, steps: int, *, chief: bool = True) -> Start:
-    """Find the checkpoint that a training run resumes from, and discard log lines and models written after it.
+    """Find the newest undamaged checkpoint, and return the epoch and step at which training resumes.
 
     Args:
         run: the run's folder, locked.
@@ -108,7 +108,7 @@ def find_start(run: RunDirectory, checkpoints: Checkpoints, config: Config, step
 
 
 def _reset_files(run, checkpoints, path, epoch):
-    """Reset a run's best model and log files to their state at a checkpoint."""
+    """Restore the best model and the log files of a training run to their state at the time of a checkpoint."""
     checkpoints.restore_best_model(path, run.file(RunDirectory.best_model_file))
     for file in (RunDirectory.metrics_file, RunDirectory.agreement_file):
         if run.file(file).exists():
@@ -116,7 +116,7 @@ def _reset_files(run, checkpoints, path, epoch):
 
 
 def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
-    """Make the next `model.fit` skip its first steps, so that training resumes in the middle of an epoch.
+    """Make the next call of `model.fit` skip some steps, so that training resumes in the middle of an epoch.
 
     `fit` counts these steps and calls callbacks for them. The data must begin after them.
 
@@ -141,7 +141,7 @@ def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
 
 
 def _check_same_settings(values: dict, config: Config, place: str) -> None:
-    """Raise `UserError` if any given setting differs from the configuration of a training run.
+    """Raise `UserError` if given settings differ from the configuration of an interrupted training run.
 
     Args:
         values: setting -> value.

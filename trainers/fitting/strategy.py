@@ -1,4 +1,4 @@
-"""Choice of TensorFlow devices and distribution strategy for training, and batching for several devices."""
+"""Set-up of TensorFlow devices and `tf.distribute` strategies for training."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from ..runs.run_directory import RunDirectory
 
 
 def prepare(config: Config) -> tf.distribute.Strategy | None:
-    """Set up TensorFlow's devices for training and return the distribution strategy, or None for one device.
+    """Set up TensorFlow devices for training, and return the `tf.distribute` strategy, or None for one device.
 
     Call it before anything else that makes TensorFlow create its devices.
 
@@ -53,7 +53,7 @@ def prepare(config: Config) -> tf.distribute.Strategy | None:
 
 
 def check_replica_settings(config: Config, replicas: int) -> None:
-    """Raise `UserError` if a configuration setting does not work with the number of replicas.
+    """Raise `UserError` if a setting (such as the batch size) does not work with the number of model replicas.
 
     Args:
         config: the run's configuration.
@@ -80,7 +80,7 @@ def check_replica_settings(config: Config, replicas: int) -> None:
 
 
 def is_chief() -> bool:
-    """Return whether this process is the chief of a TensorFlow cluster, or its first worker if it has no chief.
+    """Return whether this process is the chief (or the first worker, without a chief) in a TensorFlow cluster.
 
     The chief alone writes the run's files.
     """
@@ -108,7 +108,7 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 @contextmanager
 def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]:
-    """Run a `with` block in the chief process first, and then in the other worker processes."""
+    """Run a `with` block in the chief process before the other worker processes run it."""
     if not chief:
         any_worker(strategy, False)  # waits for the chief
     yield
@@ -118,7 +118,7 @@ def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]
 
 @contextmanager
 def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirectory) -> Iterator[None]:
-    """Convert TensorFlow's error about a lost worker into a `UserError` that says how to resume training."""
+    """Convert TensorFlow errors about lost worker processes into a `UserError` that tells how to resume training."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -132,7 +132,7 @@ def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirec
 
 
 def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Return a `tf.data.Dataset` whose batches are divided among worker processes.
+    """Return a `tf.data.Dataset` whose batches are distributed among worker processes.
 
     Each worker reads the whole data set and skips the elements of the others.
     """
@@ -144,7 +144,7 @@ def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
 def validation_batches(
     dataset: Dataset, replicas: int, one_hot: int | None = None, report: Callable[[str], None] | None = None
 ) -> tf.data.Dataset:
-    """Return a `tf.data.Dataset` of validation batches, of equal size if several replicas share them.
+    """Return a `tf.data.Dataset` of validation batches, all of equal size if there are several model replicas.
 
     Batches of equal sizes leave out the last few images.
 
@@ -199,7 +199,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
 
 
 def _devices(replicas: int | None) -> list[str]:
-    """Return one device name per replica: GPUs, or logical CPU devices on a machine without GPUs."""
+    """Return the names of the GPUs to train on, or of logical CPU devices on a machine without GPUs."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus:
         if (replicas or gpus) > gpus:

@@ -1,4 +1,4 @@
-"""Training of one model from a configuration, with results written to a folder."""
+"""Training of one model from a configuration, with checkpoints and results in a folder."""
 
 import sys
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ def train(
     resume: RunDirectory | None = None,
     callbacks: Iterable[keras.callbacks.Callback] = (),
 ) -> tuple[RunDirectory, dict] | None:
-    """Train one model, and write its checkpoints, best model, logs and report to a folder.
+    """Train one model, and write checkpoints, the best model, logs and a report to a folder.
 
     Args:
         config: the run's configuration.
@@ -104,7 +104,7 @@ def _fit(
     chief: bool,
     callbacks: tuple[keras.callbacks.Callback, ...],
 ) -> tuple[BestModel, float]:
-    """Train a network to its last epoch, starting at the beginning or at the newest checkpoint.
+    """Train a network from the beginning or from the newest checkpoint up to the configured number of epochs.
 
     Args:
         model: the network, not compiled.
@@ -187,7 +187,7 @@ def _fit(
 
 
 def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.callbacks.Callback]:
-    """Return the Keras callbacks that save the best model and write metrics and TensorBoard files."""
+    """Return the Keras callbacks that save the best model, metrics and TensorBoard files."""
     logged = dataset.validation.take(range(min(_LOGGED_IMAGES, len(dataset.validation))))
     ((images, labels),) = evaluation_batches(logged, _LOGGED_IMAGES, dataset.views.test).as_numpy_iterator()
     ((samples, _),) = batches_from(0).take(1)
@@ -203,7 +203,7 @@ def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.c
 
 
 def _agreement_epochs(config: Config) -> tuple[int, ...]:
-    """Return the epochs after which the similarity between lower and higher capsules is logged.
+    """Return the numbers of the epochs after which the similarity between capsules is logged.
 
     The default is those of the paper's Fig. 2: the first, those at 10 % and 40 %, and the last.
     """

@@ -1,4 +1,4 @@
-"""Saving and restoring of training state: model, optimizer and metric variables, and random generators."""
+"""Saving and restoring of the state of training: variables of model, optimizer and metrics, and random generators."""
 
 import random
 
@@ -28,7 +28,7 @@ def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
 
 
 def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
-    """Return a model's variables as NumPy arrays, in the groups "model", "optimizer" and "metrics".
+    """Return the variables of a model, its optimizer and its metrics as NumPy arrays.
 
     Several workers must call it together.
     """
@@ -40,7 +40,7 @@ def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
 
 
 def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str) -> None:
-    """Assign saved arrays to one group of a model's variables: "model", "optimizer" or "metrics".
+    """Assign saved arrays to the variables of a model, of its optimizer or of its metrics.
 
     Raises:
         UserError: the model has other variables.
@@ -57,7 +57,7 @@ def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str)
 
 
 def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) -> str | None:
-    """Return the path of the first model or optimizer variable with a NaN or infinite value, or None."""
+    """Return the name of the first model or optimizer variable with a NaN or infinite value, or None."""
     groups = _variables(model)
     for group in ("model", "optimizer"):
         for variable, value in zip(groups[group], arrays[group], strict=True):

@@ -1,4 +1,4 @@
-"""Unattended training of several models, which skips finished runs and continues after failures."""
+"""Training of several models in succession, which skips finished models and continues after failures."""
 
 import traceback
 from pathlib import Path
@@ -15,7 +15,7 @@ _INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 
 def previous_outcome(folder: Path, config: Config) -> str | None:
-    """Return "completed" or "failed" for an earlier training run in a folder, or None if a run can start there.
+    """Return whether an earlier training run in a folder completed or failed, or None if there is none.
 
     An unfinished run is renamed, to make room for a new one.
 
@@ -47,7 +47,7 @@ def previous_outcome(folder: Path, config: Config) -> str | None:
 
 
 def train_or_record_failure(config: Config, folder: Path) -> str:
-    """Train one model, and on failure write the error to the run's folder instead of raising it.
+    """Train one model, and if training fails, write the error to a file instead of raising it.
 
     Args:
         config: the run's configuration.

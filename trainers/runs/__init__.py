@@ -1,1 +1,1 @@
-"""Folders of training runs: file names, atomic writes, locks, and errors shown to the user."""
+"""Folders that store training results, with atomic file writes and locks against concurrent writers."""

@@ -1,4 +1,4 @@
-"""Atomic file writes and renames, so that readers never see a partly written file."""
+"""Functions that write and rename files atomically, so that readers never see a partly written file."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file atomically: yield a temporary path, and rename it to the target when the `with` block succeeds.
+    """Yield a temporary path to write to, and rename the temporary file to a target path if the `with` block succeeds.
 
     The file is flushed to disk before the rename and its folder after, so a power failure leaves the old file or the
     new one. If the block raises, the temporary file is removed and `path` stays as it was.
@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in a folder.
+    """Remove temporary files from a folder where processes were killed while they wrote files.
 
     No other process may be writing there.
     """
@@ -39,7 +39,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 def set_aside(path: Path, suffix: str, folder: Path | None = None) -> Path:
-    """Rename a damaged or unfinished file or folder to an unused name, and return its new path.
+    """Rename a damaged or unfinished file or folder to an unused name, and return the new path.
 
     Args:
         path: the file or folder.

@@ -1,4 +1,4 @@
-"""Folder of text and JSON files with atomic writes and a lock for one writing process at a time."""
+"""Folder class that writes text and JSON files atomically and locks out other writing processes."""
 
 import fcntl
 import json
@@ -13,9 +13,9 @@ from .errors import UserError
 
 
 class AtomicFolder:
-    """Folder with atomic file writes, used for training runs, searches, ablations and exports.
+    """Folder in which files are written atomically, so that each file is either complete or absent.
 
-    Each of its files is complete or absent.
+    Used for training runs, hyper-parameter searches, ablations and exports.
 
     Args:
         path: an existing folder.
@@ -47,15 +47,15 @@ class AtomicFolder:
             temporary.write_text(text, encoding="utf-8")
 
     def write_json(self, name: str, value) -> None:
-        """Write a value as JSON to a file in this folder atomically."""
+        """Write a JSON-compatible value to a file in this folder atomically."""
         self.write_text(name, json.dumps(value, indent=2) + "\n")
 
     def write_json_lines(self, name: str, rows: Iterable) -> None:
-        """Write values as JSON Lines (one value per line) to a file in this folder atomically."""
+        """Write JSON-compatible values to a file in this folder atomically, one value per line."""
         self.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
 
     def read_json(self, name: str, *keys: str) -> dict:
-        """Read a JSON object from a file in this folder, and check that it has the required keys.
+        """Read a JSON object from a file in this folder, and check that the required keys are present.
 
         Args:
             name: the file.
@@ -89,7 +89,7 @@ class AtomicFolder:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a lock file while the `with` block runs.
+    """Hold an exclusive lock on a file while a `with` block runs, as a context manager.
 
     The operating system releases the lock when the process dies, so no killed process leaves one behind.
 

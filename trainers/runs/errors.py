@@ -1,8 +1,8 @@
-"""Error class whose message the command line prints without a traceback."""
+"""Exception class for errors that users can fix, shown on the command line without a traceback."""
 
 
 class UserError(Exception):
-    """Error that the user can fix, printed by the command line without a traceback.
+    """Error that the user can fix, shown on the command line without a traceback.
 
     Args:
         message: what happened, what was expected, how to fix it.
@@ -15,7 +15,7 @@ class UserError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of an exception's message, or the exception's type if the message is empty.
+    """Return the first line of an exception message, or the name of the exception type if the message is empty.
 
     The line is cut off after 300 characters.
     """

@@ -1,4 +1,4 @@
-"""Folder of a training run: the names of its files, and methods to create, open and resume it."""
+"""Folder of a training run, with the names of all result files and methods to create and open the folder."""
 
 import re
 from datetime import datetime
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class RunDirectory(AtomicFolder):
-    """Folder of one training run: its configuration, metrics, models, predictions, report and summary.
+    """Folder of one training run, which holds the configuration, metrics, models, predictions and a report.
 
     A run is never overwritten. Its summary is written last, so a run with a summary is complete.
 
@@ -33,7 +33,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def create(cls, recipe: str, path: str | Path | None = None) -> "RunDirectory":
-        """Create the folder of a new training run, by default `runs/<recipe>/<time>`.
+        """Create a new folder for a training run, at a given path or one derived from the current time.
 
         Raises:
             UserError: the folder exists already, its name is not allowed, or it cannot be created.
@@ -71,7 +71,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def unfinished(cls, path: str | Path) -> "RunDirectory":
-        """Open the folder of an interrupted training run, to resume it.
+        """Open the folder of an interrupted training run, to resume the training.
 
         Raises:
             UserError: there is no run in this folder, or the run is complete.
@@ -83,7 +83,7 @@ class RunDirectory(AtomicFolder):
 
     @property
     def is_complete(self) -> bool:
-        """True if the training run is complete, which means that its summary file exists."""
+        """True if the training run is complete, which the existence of its summary file shows."""
         return self.file(self.summary_file).is_file()
 
     @classmethod
@@ -119,7 +119,7 @@ def _make(path):
 
 
 def package_versions(*packages: str) -> dict[str, str | None]:
-    """Return the installed version of each given Python package, and None for packages not installed."""
+    """Return the installed version of each given Python package, or None for a package that is not installed."""
     return {package: _version(package) for package in packages}
 
 

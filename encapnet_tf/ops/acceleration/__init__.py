@@ -1,4 +1,4 @@
-"""Selection between XLA-compiled functions for training and portable operations for export."""
+"""Choice between XLA-compiled functions for training and portable operations for exported models."""
 
 from encapnet_tf.ops.acceleration.compilation import accelerates, run_compiled
 from encapnet_tf.ops.acceleration.portability import portable, portable_runtime

@@ -7,7 +7,7 @@ from keras import backend
 
 
 def accelerates(training, *tensors) -> bool:
-    """Return whether to use functions optimised for TensorFlow in place of plain `keras.ops`.
+    """Return whether to use TensorFlow-specific functions instead of plain `keras.ops`.
 
     They are used in the graph of a training step on TensorFlow, on a CPU, in float32 and on maps of known size. They
     are never used in inference, so no saved or exported model contains one. Other backends and GPUs compile the plain
@@ -27,7 +27,7 @@ def accelerates(training, *tensors) -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Call a function on tensors, compiled by XLA if that makes the training step faster.
+    """Call a function on tensors, and compile the function with XLA if that makes training faster.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 

@@ -1,4 +1,4 @@
-"""Functions for the TensorFlow backend only: XLA compilation, gradient recomputation and all-gather.
+"""Functions that only work on the TensorFlow backend, such as XLA compilation.
 
 TensorFlow runs a graph operation by operation, and each is a pass over memory. On a CPU most operations of an EncapNet
 are bound by memory, so XLA compiles chains of them, each chain as a function of its own. Dense convolutions stay
@@ -21,7 +21,7 @@ def traces_for_cpu() -> bool:
 
 
 def all_gather(x):
-    """Concatenate all replicas' shares of a batch, or return the batch unchanged if there is only one replica."""
+    """Concatenate the batches of all replicas in distributed TensorFlow training."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return x
@@ -30,7 +30,7 @@ def all_gather(x):
 
 @functools.cache
 def compile_with_xla(body, **options):
-    """Return a given function with fixed keyword options, compiled by XLA.
+    """Return an XLA-compiled version of a given function with fixed keyword arguments.
 
     The returned function takes the tensors.
 
@@ -64,7 +64,7 @@ def compile_vjp(body, **options):
 
 
 def compile_with_gradient(body, gradient=None, **options):
-    """Compile a function with XLA, and recompute its intermediate tensors in the backward pass to save memory.
+    """Compile a function with XLA, and recompute the intermediate tensors in the backward pass to save memory.
 
     The gradient keeps only the input tensors in memory. TensorFlow's own gradient of a compiled function would keep
     every intermediate tensor in memory.

@@ -8,7 +8,7 @@ _RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime",
 
 @contextlib.contextmanager
 def portable(runtime: str = "tensorflow"):
-    """Restrict graphs traced inside this context manager to operations that run on any machine.
+    """Restrict graphs that are traced inside this context manager to operations that run on any machine.
 
     Outside of it, operations are chosen for the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
     grouped convolution is the fastest, but XLA has to compile it.
@@ -25,5 +25,5 @@ def portable(runtime: str = "tensorflow"):
 
 
 def portable_runtime() -> str | None:
-    """Return the runtime that a model is being exported for, as set by the context manager `portable`, or None."""
+    """Return the runtime for which a model is being exported ("tensorflow" or "litert"), or None outside an export."""
     return _RUNTIME.get()

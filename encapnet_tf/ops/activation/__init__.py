@@ -1,1 +1,1 @@
-"""Operations that normalise and activate capsule feature maps: batch normalisation, ReLU and squash."""
+"""Batch normalisation, ReLU and squash operations for capsule feature maps."""

@@ -1,10 +1,10 @@
-"""Selection of TensorFlow's fused batch normalisation where it is faster than Keras's operations."""
+"""Choice between TensorFlow's fused batch normalisation and Keras's own operations."""
 
 from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the module of fused TensorFlow batch normalisation, or None where Keras's operations are to be used.
+    """Return the Python module with fused batch normalisation, or None if Keras's own operations are to be used.
 
     Args:
         x: (batch, height, width, channels).

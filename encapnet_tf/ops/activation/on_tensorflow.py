@@ -1,4 +1,4 @@
-"""Fused TensorFlow batch normalisation for training, alone or followed by ReLU and squash."""
+"""Fused batch normalisation for training on TensorFlow, with or without ReLU and squash."""
 
 import tensorflow as tf
 
@@ -7,7 +7,7 @@ from encapnet_tf.ops.activation.relu_squash import relu_squash_body, relu_squash
 
 
 def batch_norm(x, gamma, beta, epsilon):
-    """Normalise a feature map by its batch statistics in one fused TensorFlow kernel.
+    """Apply batch normalisation in training mode with TensorFlow's fused kernel.
 
     It takes half the time of single operations.
 
@@ -24,7 +24,7 @@ def batch_norm(x, gamma, beta, epsilon):
 
 
 def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
-    """Apply batch normalisation, ReLU and squash, and keep only the input in memory for the backward pass.
+    """Apply batch normalisation, ReLU and squash, and save memory by recomputation in the backward pass.
 
     The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient.
 
@@ -61,7 +61,7 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
 
 
 def _fused_batch_norm(x, gamma, beta, epsilon):
-    """Run TensorFlow's fused batch normalisation in training mode.
+    """Call TensorFlow's fused batch normalisation kernel in training mode.
 
     On a CPU, what it reserves for the gradient is the mean and the biased variance.
     """
@@ -71,7 +71,7 @@ def _fused_batch_norm(x, gamma, beta, epsilon):
 
 
 def _relu_squash_gradient_of_scaled(x, scale, shift, dy, capsule_dim):
-    """Compute the gradient of `squash(relu(z))` with respect to `z = x * scale + shift`.
+    """Compute the gradient of ReLU followed by squash with respect to a scaled and shifted input.
 
     The gradient of the output is dy.
     """

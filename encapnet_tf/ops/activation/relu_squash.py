@@ -1,4 +1,4 @@
-"""Function that applies ReLU and then squash to a capsule feature map, and its gradient."""
+"""ReLU followed by squash for capsule feature maps, with a function for the gradient."""
 
 from keras import ops as K
 
@@ -30,12 +30,12 @@ def relu_squash(x, capsule_dim: int, training: bool = False):
 
 
 def relu_squash_body(x, capsule_dim):
-    """Apply ReLU and then squash in plain `keras.ops`, without compilation."""
+    """Apply ReLU and then squash to a capsule feature map, without XLA compilation."""
     return merge_capsules(squash(K.relu(split_capsules(x, capsule_dim))))
 
 
 def relu_squash_gradient(x, dy, capsule_dim):
-    """Compute the gradient of `squash(relu(x))` with respect to `x` from the output's gradient `dy`.
+    """Compute the gradient of ReLU followed by squash with respect to the input.
 
     With r = relu(x), v = h(|r|^2) r and h' = dh / d|r|^2,
 

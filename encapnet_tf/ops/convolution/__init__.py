@@ -1,1 +1,1 @@
-"""Grouped convolutions (one group per capsule), and the choice of their fastest implementation."""
+"""Fast grouped convolutions with one group per capsule."""

@@ -1,4 +1,4 @@
-"""Choice of the fastest implementation (lowering) of a convolution from tables of measured cases.
+"""Choice of the fastest convolution implementation by rules that are based on benchmark results.
 
 Each row of a table holds a condition, a lowering and where it was measured. The first row whose condition holds
 decides. Thresholds stand in the conditions and nowhere else. A tap is one position of the convolution kernel.
@@ -25,7 +25,7 @@ _NO_RESULTS = "no table in results/"
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """Properties of a convolution that determine its fastest implementation.
+    """Properties of a convolution that determine which implementation is the fastest.
 
     Attributes:
         size: side of the kernel; 0 where it is not square.
@@ -55,7 +55,7 @@ class Convolution:
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
-        """Return the properties that determine the fastest implementation for a given feature map and kernel."""
+        """Return the properties of the convolution of a given feature map with a given kernel."""
         runtime = portable_runtime()
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
@@ -73,12 +73,12 @@ class Convolution:
 
     @property
     def matrix_entries(self) -> int:
-        """Number of weights per group and kernel position."""
+        """Number of convolution weights per group and kernel position."""
         return self.channels_in * self.channels_out
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """Flag that is true for a large kernel with many channels on a small output map.
+        """True for a convolution with a large kernel, many channels and a small output feature map.
 
         The output map has up to 36 positions, and the kernel many taps and at least 128 channels. One matrix product
         per tap is then the fastest. TensorFlow's convolution parallelises over positions, which are too few here, and
@@ -89,7 +89,7 @@ class Convolution:
 
 
 def _prefers_native(runtime) -> bool:
-    """Return whether the backend's own grouped convolution is the fastest implementation.
+    """Return whether the Keras backend's own grouped convolution is the fastest implementation.
 
     It is everywhere but on TensorFlow's CPUs.
     """
@@ -101,7 +101,7 @@ def _prefers_native(runtime) -> bool:
 
 
 class Row(NamedTuple):
-    """Row of a decision table: a condition, the implementation to use if it holds, and the file of its measurements.
+    """Rule that selects a convolution implementation if a condition holds.
 
     The lowering is called with (x, kernel, convolution), in `TRANSPOSED` with the output size after that.
     """
@@ -112,13 +112,13 @@ class Row(NamedTuple):
 
 
 def convolve(x, kernel, groups, strides, training):
-    """Convolve with the implementation that was measured to be the fastest for the given shapes."""
+    """Apply a convolution with the implementation that is fastest for the given tensor shapes."""
     convolution = Convolution.of(x, kernel, groups, strides, training)
     return _first_match(DENSE if groups == 1 else GROUPED, convolution)(x, kernel, convolution)
 
 
 def convolve_transposed(x, kernel, groups, output_size, training):
-    """Apply a transposed 3x3 convolution of stride 2 with the fastest implementation for the given shapes.
+    """Apply a transposed 3x3 convolution of stride 2 with the implementation that is fastest for the given shapes.
 
     It convolves the map with zeros inserted between its pixels.
 

@@ -1,4 +1,4 @@
-"""Grouped 2-D convolution and its transpose, in which each output capsule reads one input capsule."""
+"""Grouped 2-D convolution and grouped transposed 2-D convolution with one group per capsule."""
 
 from keras import ops as K
 

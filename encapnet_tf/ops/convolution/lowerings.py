@@ -1,4 +1,4 @@
-"""Alternative implementations (lowerings) of grouped convolution and its transpose in `keras.ops`.
+"""Alternative implementations of grouped convolution and grouped transposed convolution in `keras.ops`.
 
 All take x (batch, height, width, groups * group_in), unpadded, and a kernel (kernel_height, kernel_width, group_in,
 groups * group_out), and pad `kernel // 2` zeros on each side. Some work tap by tap, where a tap is one kernel position;
@@ -14,14 +14,14 @@ _UNROLLED_COMPONENTS = 4
 
 
 def native_convolution(x, kernel, strides):
-    """Convolve with the backend's own operation, which infers the number of groups from the kernel's shape."""
+    """Apply a grouped convolution with the Keras backend's own operation."""
     if strides == 1:  # "same" is symmetric then, and no padded copy is made
         return K.conv(x, kernel, 1, padding="same", data_format="channels_last")
     return K.conv(_pad(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
 
 def block_diagonal_convolution(x, kernel, groups, strides):
-    """Compute a grouped convolution as a dense one whose kernel is zero between groups.
+    """Compute a grouped convolution as a dense convolution whose kernel has zeros between different groups.
 
     This is `groups` times the work, in the fastest kernel.
     """
@@ -29,7 +29,7 @@ def block_diagonal_convolution(x, kernel, groups, strides):
 
 
 def block_diagonal_kernel(kernel, groups):
-    """Convert a grouped convolution kernel to a dense one with zeros between the groups.
+    """Convert the kernel of a grouped convolution to a dense kernel with zeros between different groups.
 
     Returns:
         (kernel_height, kernel_width, groups * group_in, groups * group_out).
@@ -55,7 +55,7 @@ def depthwise_convolution(x, kernel, groups, strides):
 
 
 def narrow_convolution(x, kernel, strides):
-    """Compute a convolution with very few filters by one matrix product, followed by shifts and a sum.
+    """Compute a convolution with very few filters by one matrix product and a sum of shifted feature maps.
 
     The product is with all taps at every pixel.
     """
@@ -74,7 +74,7 @@ def narrow_convolution(x, kernel, strides):
 
 
 def grouped_tap_convolution(x, kernel, groups, strides, contract):
-    """Compute a grouped convolution as a sum over kernel positions of the shifted input times the weights."""
+    """Compute a grouped convolution as a sum of products, one for each kernel position."""
     output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
@@ -114,9 +114,9 @@ def doubling_tap_convolution(x, kernel, groups, output_size, contract):
 
 
 def multiply_add(taps, groups):
-    """Sum the elementwise products of inputs and weights over all kernel positions (for small capsules).
+    """Sum the products of input and kernel over all kernel positions by elementwise multiplication.
 
-    XLA fuses this into one pass.
+    It is for small capsules. XLA fuses it into one pass.
 
     Args:
         taps: (input map, matrix of shape (group_in, groups * group_out)) of each tap.
@@ -140,7 +140,9 @@ def multiply_add(taps, groups):
 
 
 def matmul_per_group(taps, groups):
-    """Sum the per-group matrix products of inputs and weights over all kernel positions (for large capsules).
+    """Sum the products of input and kernel over all kernel positions by one matrix product per group.
+
+    It is for large capsules.
 
     Args:
         taps, groups: as in `multiply_add`.
@@ -156,7 +158,7 @@ def matmul_per_group(taps, groups):
 
 
 def transposed_kernel(kernel, groups):
-    """Return the convolution kernel that maps the output's gradient to the input's gradient.
+    """Return the kernel of the convolution that computes the input gradient from the output gradient.
 
     It is flipped, with inputs and outputs exchanged.
     """
@@ -166,7 +168,7 @@ def transposed_kernel(kernel, groups):
 
 
 def insert_zeros(x, axis, size):
-    """Insert a zero after each entry along height or width, and cut that axis to `size` entries."""
+    """Insert a zero after each element of a tensor along one axis, and cut that axis to a given size."""
     pairs = K.stack([x, K.zeros_like(x)], axis=axis + 1)
     shape = list(K.shape(x))
     shape[axis] = 2 * x.shape[axis]
@@ -175,7 +177,7 @@ def insert_zeros(x, axis, size):
 
 
 def _shift(padded, row, column, strides, output_size):
-    """Return the part of a padded feature map that the kernel entry at (row, column) multiplies."""
+    """Return the pixels of a padded feature map that a convolution multiplies by a given kernel position."""
     rows, columns = output_size
     part = padded[:, row : row + rows * strides : strides, column : column + columns * strides : strides]
     return part[:, :rows, :columns]

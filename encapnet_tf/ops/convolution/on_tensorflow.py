@@ -1,4 +1,4 @@
-"""Convolutions for training on TensorFlow, with gradients that take less memory or less time."""
+"""Convolutions for training on TensorFlow, with custom gradients that save memory or time."""
 
 import tensorflow as tf
 from keras import ops as K
@@ -8,7 +8,7 @@ from encapnet_tf.ops.convolution import lowerings, tap_products
 
 
 def grouped_convolution(x, kernel, strides):
-    """Convolve with `tf.nn.conv2d`, which infers the number of groups from the kernel's shape.
+    """Apply a grouped convolution with `tf.nn.conv2d`.
 
     Keras's convolution would have XLA compile it.
     """
@@ -46,7 +46,7 @@ def strided_convolution(x, kernel, strides):
 
 
 def tap_convolution(x, kernel, strides):
-    """Convolve by one matrix product per kernel position, and recompute the input patches in the backward pass.
+    """Apply a convolution by one matrix product per kernel position, and recompute input patches for the gradient.
 
     Arguments as in `tap_products.tap_convolution`.
     """
@@ -81,7 +81,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def multiply_add_convolution(x, kernel, groups, strides):
-    """Apply a grouped convolution to small capsules by elementwise products and sums, compiled by XLA.
+    """Apply a grouped convolution by elementwise multiplication, compiled by XLA.
 
     Forward and backward are each one compiled pass.
 
@@ -109,7 +109,7 @@ def multiply_add_convolution(x, kernel, groups, strides):
 
 
 def doubling_convolution(x, kernel, groups, output_size):
-    """Apply a transposed 3x3 convolution of stride 2 to small capsules with XLA-compiled functions.
+    """Apply a grouped transposed 3x3 convolution of stride 2, compiled by XLA.
 
     Arguments as in `lowerings.doubling_tap_convolution`.
 
@@ -139,12 +139,12 @@ def _multiply_add_doubling(x, kernel, groups, output_size):
 
 
 def _input_gradient(dy, kernel, groups):
-    """Return the gradient of a grouped convolution of stride 1 with respect to its input."""
+    """Return the gradient of a grouped convolution of stride 1 with respect to the input."""
     return _multiply_add(dy, lowerings.transposed_kernel(kernel, groups), groups, 1)
 
 
 def _input_gradient_of_strided(dy, kernel, groups, output_size):
-    """Return the gradient of a grouped 3x3 convolution of stride 2 with respect to its input.
+    """Return the gradient of a grouped 3x3 convolution of stride 2 with respect to the input.
 
     It has size `output_size`.
     """
@@ -152,7 +152,7 @@ def _input_gradient_of_strided(dy, kernel, groups, output_size):
 
 
 def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
-    """Return the gradient of a grouped 1x1 or 3x3 convolution with respect to its kernel.
+    """Return the gradient of a grouped 1x1 or 3x3 convolution with respect to the kernel.
 
     A 1x1 kernel's gradient is the diagonal blocks of one dense matrix product, so fast that the other blocks do not
     matter. A 3x3 kernel's comes from TensorFlow's depthwise gradient kernel, which XLA has none as fast as, for one
@@ -179,7 +179,7 @@ def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
 
 
 def _kernel_gradient_by_components(x, dy, *, kernel_shape, groups, strides):
-    """Compute the kernel gradient of a grouped convolution, one component of the input capsules at a time."""
+    """Compute the kernel gradient of a grouped convolution separately for each capsule component."""
     size, _, group_in, _ = kernel_shape
     components = compile_with_xla(_pad_components, capsule_dim=group_in, margin=size // 2)(x)
     gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in components]
@@ -205,11 +205,11 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Pad a feature map and split it into one map (batch, height, width, num_capsules) per capsule component."""
+    """Pad a capsule feature map, and split it into one map per capsule component."""
     x = _pad(x, margin)
     return [x[..., i::capsule_dim] for i in range(capsule_dim)]
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Split a feature map into one map per capsule component, and repeat each of its channels `times` times."""
+    """Split a capsule feature map into one map per capsule component, and repeat the channels of each map."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

@@ -32,12 +32,12 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the row-major indices of the kernel positions that overlap at least one pixel of the feature map."""
+    """Return the indices of the kernel positions that overlap at least one pixel of a given feature map."""
     return [region.tap for region in _regions(map_size, size, strides)]
 
 
 def input_patches(x, size, strides):
-    """Return, for each kernel position of a convolution, the part of the input that it multiplies.
+    """Return the input pixels that a convolution multiplies by each kernel position.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -45,7 +45,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """Return, for each kernel position of a convolution, the part of the output that it contributes to.
+    """Return the output pixels to which each kernel position of a convolution contributes.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -53,7 +53,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def scatter_sum(patches, map_size, size, strides):
-    """Add up the contributions of all kernel positions of a convolution in one output map.
+    """Add up the contributions of all kernel positions to the output of a convolution.
 
     Each tap's patch is added at the tap's output positions.
 
@@ -73,22 +73,22 @@ def scatter_sum(patches, map_size, size, strides):
 
 
 def tap_matrices(kernel):
-    """Reshape a convolution kernel to one matrix (channels, filters) per kernel position."""
+    """Split a convolution kernel into one matrix of shape (channels, filters) per kernel position."""
     return K.reshape(kernel, (-1, *kernel.shape[2:]))
 
 
 def multiply_pixels(x, matrix):
-    """Multiply every pixel of a feature map (batch, rows, columns, channels) by a matrix (channels, filters)."""
+    """Multiply the channel vector of each pixel of a feature map by a matrix."""
     return K.reshape(K.matmul(flatten_pixels(x), matrix), (-1, *x.shape[1:3], matrix.shape[1]))
 
 
 def flatten_pixels(x):
-    """Reshape a feature map to a matrix with one row per pixel."""
+    """Reshape a feature map to a matrix with one row per pixel and one column per channel."""
     return K.reshape(x, (-1, x.shape[-1]))
 
 
 class _Region(NamedTuple):
-    """Kernel position, with the input slices that it multiplies and the output slices that it contributes to."""
+    """Slices of the input and output of a convolution that belong to one kernel position."""
 
     tap: int
     input_rows: slice
@@ -98,7 +98,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """Return the input and output slices of each kernel position that overlaps the feature map, in row-major order."""
+    """Return the slices of the input and output of a convolution that belong to each kernel position."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -108,7 +108,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """Return, along one axis, the input and output slices of each kernel position that overlaps the feature map.
+    """Return the slices of the input and output that belong to each kernel position along one axis.
 
     Each entry of the list is (tap, slice of the input, slice of the output). Output position i meets pixel i * strides
     + shift, where shift = tap - size // 2.

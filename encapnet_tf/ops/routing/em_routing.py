@@ -152,7 +152,7 @@ def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
 
 
 def _count_pieces(u, w):
-    """Return into how many pieces the capsules' votes are split to save memory.
+    """Return the number of groups of higher capsules that EM routing processes separately to save memory.
 
     An unknown number of positions counts as 1.
     """

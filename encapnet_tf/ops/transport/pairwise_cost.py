@@ -64,7 +64,9 @@ def self_cost(x, cost: str = "cosine", both_sides: bool = False):
 
 
 def prepare(x, y, cost):
-    """Check and cast two point sets for a cost matrix, and normalise the points for the cosine cost.
+    """Validate two point sets and cast them to at least float32 before the cost matrix is computed.
+
+    For the cosine cost the points are also normalised.
 
     Raises:
         ValueError: as `pairwise_cost`.
@@ -114,6 +116,6 @@ def _squared_distances(x, y):
 
 
 def _sqrt_with_finite_gradient(x):
-    """Compute the square root of a tensor, with gradient 0 where the tensor is 0."""
+    """Compute the square root of a tensor, and define the gradient at 0 as 0."""
     is_positive = x > 0
     return K.where(is_positive, K.sqrt(K.where(is_positive, x, 1.0)), 0.0)

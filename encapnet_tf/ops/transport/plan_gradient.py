@@ -1,4 +1,4 @@
-"""Gradient of the transport cost with respect to the cost matrix, including the plan's dependence on that matrix.
+"""Gradient of the entropic optimal transport cost with respect to the cost matrix.
 
 The transport cost <P, Q> depends on the cost matrix Q directly and through the plan P, which changes with Q. At the
 solution, with the sparsity D_ij = -log(B^2 P_ij),
@@ -57,7 +57,7 @@ def slope_of_self_cost(plan):
 
 
 def _sparsity(plan):
-    """Return the negative logarithm of a transport plan relative to the uniform plan.
+    """Return the negative logarithm of the ratio of a transport plan to the uniform transport plan.
 
     It is D = -log(B^2 P), cut off where the plan P is next to 0.
     """

@@ -21,7 +21,7 @@ SOLVERS = ("fast", "plain")
 
 
 class SinkhornResult(NamedTuple):
-    """Result of entropic optimal transport: the plan, the potentials and the convergence error.
+    """Result of entropic optimal transport: the transport plan, the dual potentials and the convergence error.
 
     Attributes:
         plan: P, (B, B), sums to 1.

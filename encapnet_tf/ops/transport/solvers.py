@@ -1,4 +1,4 @@
-"""Sinkhorn solvers for entropic optimal transport: plain, stabilised, and symmetric (a set with itself).
+"""Sinkhorn solvers for entropic optimal transport.
 
 Two sets of B points with weights 1 / B are given by their cost matrix Q. With K_ij = exp((f_i + g_j - Q_ij) / epsilon),
 one iteration of the paper's Eq. 9 is

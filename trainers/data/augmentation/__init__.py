@@ -1,4 +1,4 @@
-"""Image augmentation functions that take their random numbers as an argument, for exactly resumable training.
+"""Image augmentation functions that receive all random numbers as arguments, so that results are reproducible.
 
 All of them are ours. Keras has layers for most, but those draw from a generator with a state, so that an image's
 augmentation depends on the calls before it. Ours take the numbers as an argument, which `training_batches` makes from

@@ -1,4 +1,4 @@
-"""Augmentation chains: one base step (such as crop and flip), then optional extras (such as MixUp).
+"""Image augmentation as a sequence of steps, such as random crops, horizontal flips and MixUp.
 
 All steps are ours, since Keras's random layers cannot be keyed by (seed, epoch, index), which exact resuming needs.
 """
@@ -47,7 +47,7 @@ def _affine(images, uniforms, views, *, degrees=10.0, zoom=0.1, shift=0.1):
 
 
 def _crop_flip(images, uniforms, views):
-    """Crop each enlarged image at random and mirror half of the crops: the EncapNet paper's "+" augmentation.
+    """Apply the augmentation that the EncapNet paper calls "+": random crops and horizontal flips of enlarged images.
 
     Images are not mirrored where that would change their class.
     """
@@ -57,7 +57,7 @@ def _crop_flip(images, uniforms, views):
 
 
 def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
-    """Crop, flip and colour-jitter images at random: the EncapNet paper's "++" augmentation.
+    """Apply the augmentation that the EncapNet paper calls "++": random crops, horizontal flips and colour jitter.
 
     Brightness, contrast and saturation change by up to 20 %.
 
@@ -72,7 +72,7 @@ def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
 
 @dataclass(frozen=True)
 class _Step:
-    """One step of an augmentation chain, with the number of random values that it needs per image.
+    """One image augmentation step, such as MixUp, and the number of random values it needs per image.
 
     Attributes:
         num_uniforms: random numbers that the step takes for each image.
@@ -110,7 +110,7 @@ STEPS = {
 
 
 class Augmentation:
-    """Chain of augmentation steps for the training batches of one data set.
+    """Callable that augments batches of training images by a sequence of steps, such as random crops and MixUp.
 
     Args:
         names: a base ("none", "affine", "+", "++"), then any of "randaugment", "erasing", "mixup", "cutmix".
@@ -129,7 +129,7 @@ class Augmentation:
         self.mixes = mixes_labels(names)
 
     def __call__(self, images, labels, uniforms):
-        """Apply the augmentation chain to a batch of images and labels.
+        """Augment a batch of images and labels, given uniform random numbers.
 
         Args:
             images: (batch, height, width, channels) float32 from 0 to 255, as stored.
@@ -150,5 +150,5 @@ class Augmentation:
 
 
 def mixes_labels(names) -> bool:
-    """Return whether an augmentation chain mixes the labels of different images, as MixUp and CutMix do."""
+    """Return whether any of the named augmentations mixes the labels of different images, as MixUp and CutMix do."""
     return any(STEPS[name].mixes for name in names)

@@ -1,4 +1,4 @@
-"""Colour augmentations (brightness, contrast, ...) of images with pixels from 0 to 255, one strength per image.
+"""Colour augmentations, such as brightness and contrast changes, with a separate strength for each image.
 
 All are ours: Keras's RandomBrightness, RandomContrast, Posterization, ... draw their strength themselves, which cannot
 be keyed by (seed, epoch, index) for exact resuming; `tf.image` has one strength for a whole batch.
@@ -10,7 +10,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 def blend(images, degenerate, factor):
-    """Blend each image with a degraded version of it, such as a grey one, and clip the pixels to [0, 255].
+    """Blend each image with a degraded version of the same image, such as a grey one, and clip to [0, 255].
 
         degenerate + factor * (images - degenerate)
 
@@ -23,7 +23,7 @@ def blend(images, degenerate, factor):
 
 
 def grey(images):
-    """Convert images to greyscale, with shape (batch, height, width, 1)."""
+    """Convert a batch of images to greyscale images of shape (batch, height, width, 1)."""
     return images if images.shape[-1] == 1 else tf.tensordot(images, _GREY, 1)[..., None]
 
 
@@ -63,28 +63,34 @@ def sharpness(images, factor):
 
 
 def solarize(images, threshold):
-    """Solarize images: invert all pixel values at or above a threshold, which is given for each image."""
+    """Solarize images by inverting all pixel values at or above a threshold given for each image."""
     return tf.where(images >= threshold[:, None, None, None], 255 - images, images)
 
 
 def posterize(images, bits):
-    """Reduce each image to a given number of bits per pixel (1 to 8), keeping the highest bits.
+    """Posterize images by keeping only a given number of the highest bits of each pixel value.
 
-    The numbers of bits have the shape (batch,), one per image.
+    The numbers of bits, from 1 to 8, have the shape (batch,), one per image.
     """
     step = tf.pow(2.0, 8 - bits)[:, None, None, None]
     return tf.floor(images / step) * step
 
 
 def autocontrast(images):
-    """Stretch each colour channel of each image to the full range 0 to 255, except constant channels."""
+    """Stretch the values of each colour channel of each image linearly to the full range 0 to 255.
+
+    Constant channels stay unchanged.
+    """
     low = tf.reduce_min(images, axis=(1, 2), keepdims=True)
     spread = tf.reduce_max(images, axis=(1, 2), keepdims=True) - low
     return tf.where(spread > 0, 255 * ((images - low) / tf.maximum(spread, 1e-6)), images)
 
 
 def equalize(images):
-    """Equalise the histogram of each colour channel of each image, except constant channels."""
+    """Equalise the histogram of each colour channel of each image.
+
+    Constant channels stay unchanged.
+    """
     batch, height, width, channels = tf.unstack(tf.shape(images))
     values = tf.reshape(tf.transpose(images, (0, 3, 1, 2)), (batch * channels, height * width))
     levels = tf.cast(tf.round(values), tf.int32)

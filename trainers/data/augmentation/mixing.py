@@ -1,4 +1,4 @@
-"""Random erasing, CutMix and MixUp: augmentations that erase a rectangle, or combine two images and labels.
+"""Augmentations that erase part of an image or mix pairs of images: random erasing, CutMix and MixUp.
 
 All three are ours: Keras's RandomErasing, CutMix and MixUp draw their numbers themselves, which cannot be keyed by
 (seed, epoch, index) for exact resuming. In CutMix and MixUp, image i of a batch is mixed with image n - 1 - i; the
@@ -18,7 +18,7 @@ ERASING_UNIFORMS, CUTMIX_UNIFORMS, MIXUP_UNIFORMS = 5, 3, 1  # random numbers fo
 
 
 def erasing(images, uniforms):
-    """Apply random erasing: fill a random rectangle with the image's mean colour, in a quarter of the images.
+    """Apply random erasing, which fills a random rectangle with the mean colour of the image in 25 % of the images.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -37,7 +37,7 @@ def erasing(images, uniforms):
 
 
 def cutmix(images, labels, uniforms):
-    """Apply CutMix: paste a rectangle from another image of the batch, and mix the labels in proportion to its area.
+    """Apply CutMix, which pastes a rectangle from another image and mixes the two labels in proportion to area.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -55,7 +55,7 @@ def cutmix(images, labels, uniforms):
 
 
 def mixup(images, labels, uniforms):
-    """Apply MixUp: blend each image and label with another of the batch, with weights from Beta(0.2, 0.2).
+    """Apply MixUp, which blends pairs of images and labels with random weights from the Beta(0.2, 0.2) distribution.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -77,14 +77,14 @@ def mixup(images, labels, uniforms):
 
 @functools.cache
 def _beta_quantiles():
-    """Return a table of 1,025 quantiles of Beta(0.2, 0.2), used to sample from that distribution."""
+    """Return 1,025 quantiles of the Beta(0.2, 0.2) distribution, from which MixUp samples random weights."""
     from scipy.stats import beta
 
     return beta.ppf(np.linspace(0, 1, 1025), _MIXUP_ALPHA, _MIXUP_ALPHA).astype("float32")
 
 
 def _rectangle_masks(size, y, x, height, width):
-    """Return masks (batch, height, width) that are true inside one rectangle per image.
+    """Return boolean masks of shape (batch, height, width) that are true inside a given rectangle in each image.
 
     Args:
         size: (height, width) of the images, in pixels.

@@ -1,4 +1,4 @@
-"""RandAugment: two random operations per image, drawn from a list and applied at a fixed strength.
+"""RandAugment image augmentation, which applies two random operations to each image at a fixed strength.
 
 Ours: `keras.layers.RandAugment` draws the same operations for a whole batch from a generator that counts its calls, so
 that in a parallel pipeline its result depends on the order of the calls; here everything follows from numbers keyed by
@@ -18,7 +18,7 @@ NUM_UNIFORMS = 2 * _ROUNDS  # for each image and round: one chooses the operatio
 
 
 def rand_augment(images, uniforms):
-    """Apply RandAugment: two random operations per image, drawn from a fixed list.
+    """Apply RandAugment, which applies two randomly chosen operations to each image.
 
     Args:
         images: (batch, height, width, channels) float32 from 0 to 255.
@@ -42,7 +42,7 @@ def rand_augment(images, uniforms):
 
 
 def _geometric(linear=lambda s: (1.0, 0.0, 0.0, 1.0), shift=(0.0, 0.0)):
-    """Return an augmentation operation that warps images, such as a rotation, a shear or a shift.
+    """Return a RandAugment operation that warps images, such as a rotation, a shear or a shift.
 
     Args:
         linear: function of the signed strength (batch,) that returns the matrix entries (a, b, d, e); see
@@ -65,7 +65,7 @@ def _rotation(strength):
 
 
 def _enhancement(function):
-    """Return an augmentation operation that strengthens or weakens a colour property, such as contrast."""
+    """Return a RandAugment operation that strengthens or weakens a colour property of images, such as contrast."""
     return lambda images, sign: function(images, 1 + 0.9 * sign * _STRENGTH)
 
 

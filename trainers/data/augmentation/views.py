@@ -1,4 +1,4 @@
-"""Cropping of images to the network's input size: random crops, the central crop, or ten crops."""
+"""Cropping of images to the input size of a network, by random crops, central crops or ten-crop evaluation."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _POSITIONS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # (to
 
 @dataclass(frozen=True)
 class Views:
-    """Cropping of a data set's images to the network's input size, in training and in evaluation.
+    """Crop settings for a data set, with methods that crop images to the input size of a network.
 
     Attributes:
         size: (height, width) of the network's input.
@@ -36,7 +36,9 @@ class Views:
         return height, width
 
     def crop(self, images, top, left, mirrored, enlarge: float | None = None):
-        """Enlarge images and crop them to the network's input size, in a single resampling pass.
+        """Enlarge images and crop them at given positions to the input size of the network.
+
+        Both are done in a single resampling pass.
 
         Args:
             images: (batch, height, width, channels) float32, of any size.
@@ -55,7 +57,7 @@ class Views:
         return warp(images, matrices, self.size, "NEAREST")
 
     def test(self, images):
-        """Return the central crop of each image, as the network sees it in evaluation.
+        """Return the central crop of each image, which is the input to the network in evaluation.
 
         The images are enlarged before they are cropped.
 
@@ -72,11 +74,11 @@ class Views:
 
     @property
     def num_crops(self) -> int:
-        """Number of crops per image in ten-crop evaluation: 10, or 5 where images must not be mirrored."""
+        """Number of crops per image in ten-crop evaluation, which is 5 if mirrored images are not allowed, else 10."""
         return len(_POSITIONS) * (2 if self.mirrors else 1)
 
     def ten_crops(self, images) -> list:
-        """Return the central crop and the four corner crops of images, also mirrored where that is allowed.
+        """Return the central crop and the four corner crops of each image, and mirrored copies if these are allowed.
 
         Returns:
             List of (batch, *size, channels) float32.

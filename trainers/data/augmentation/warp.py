@@ -1,4 +1,4 @@
-"""Bilinear resampling of images by affine maps: resize, crop, mirror, rotate, shift and shear in a single pass.
+"""Affine transformations of images with bilinear interpolation, such as cropping, mirroring and rotation.
 
 Built on the operation under `keras.ops.image.affine_transform`, which gives its output the size of its input, whereas
 a crop needs another size.
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def warp(images, matrices, size, fill="CONSTANT"):
-    """Transform images by affine maps of their pixel coordinates, with bilinear interpolation.
+    """Apply affine transformations to images, with bilinear interpolation.
 
         output(x, y) = image(a x + b y + c, d x + e y + f)
 
@@ -34,7 +34,7 @@ def warp(images, matrices, size, fill="CONSTANT"):
 
 
 def crop_matrices(stored, enlarged, size, *, top, left, mirrored):
-    """Return the affine matrices that resize images, crop them at (top, left), and mirror the crops.
+    """Return the affine matrices that resize images, crop at given positions, and mirror the crops if requested.
 
     Args:
         stored: (height, width) of the images.
@@ -56,7 +56,7 @@ def crop_matrices(stored, enlarged, size, *, top, left, mirrored):
 
 
 def about_centre(size, a, b, d, e, right=0.0, down=0.0):
-    """Return the affine matrices that apply a linear map about the image centre and then a shift.
+    """Return the affine matrices that apply a linear map, such as a rotation, about the image centre, then a shift.
 
     Args:
         size: (height, width).

@@ -1,1 +1,1 @@
-"""Training, validation and test splits of image data sets, and the `tf.data` batches made from them."""
+"""Containers for image data sets, and `tf.data` pipelines that produce batches of images."""

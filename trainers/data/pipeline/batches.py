@@ -1,4 +1,4 @@
-"""Reproducible `tf.data` pipelines: batches depend only on the seed, the epoch and the image index."""
+"""Reproducible `tf.data` pipelines that produce the same batches whenever the seed and the epoch are the same."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from ..augmentation.augment import Augmentation
 def training_batches(
     split, batch_size: int, epochs: int, seed: int, augmentation: Augmentation, first_step: int = 0
 ) -> tf.data.Dataset:
-    """Return one `tf.data.Dataset` with the shuffled and augmented training batches of all epochs.
+    """Return a `tf.data.Dataset` with the shuffled and augmented training batches of all epochs, in order.
 
     An epoch has `len(split) // batch_size` batches. Each epoch is a new permutation of the images, of which those that
     do not fill a batch are left out. The random numbers that augment an image depend on (seed, epoch, index), not on
@@ -51,9 +51,9 @@ def training_batches(
 
 
 def evaluation_batches(split, batch_size: int, view: Callable, one_hot: int | None = None) -> tf.data.Dataset:
-    """Return a `tf.data.Dataset` of evaluation batches in the stored order, without shuffling.
+    """Return a `tf.data.Dataset` of batches for evaluation, without shuffling or augmentation.
 
-    The last batch may be smaller.
+    The images come in the stored order. The last batch may be smaller.
 
     Args:
         split: images with labels.

@@ -1,4 +1,4 @@
-"""Containers for image data sets that are divided into training, validation and test splits."""
+"""Container classes for image data sets that are divided into training, validation and test data."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ TEST_SHARE = 0.2  # of the training images; the test split of a data set without
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """Data set as stored in its files: training and test images, and validation images if the files have any.
+    """Labelled training and test images as stored in files, and validation images if the files contain any.
 
     Attributes:
         class_names: one per class, in the order of the labels.
@@ -38,7 +38,7 @@ class SourceDataset:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Data set ready for training: training, validation and test images, class names and crop settings.
+    """Image data set ready for training, with labelled images for training, validation and testing.
 
     The best epoch is chosen on the validation split; the test split is used once, at the end.
 
@@ -60,12 +60,12 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of the network's input images."""
+        """Shape (height, width, channels) of the images that are passed to the network."""
         return (*self.views.size, self.train.shape[2])
 
 
 def stratified_split(split: AnySplit, share: float | int) -> tuple[AnySplit, AnySplit]:
-    """Divide labelled images reproducibly into two parts with the same class proportions.
+    """Divide labelled images reproducibly into two subsets with the same class proportions.
 
     Args:
         split: images to divide.

@@ -1,4 +1,4 @@
-"""TensorFlow functions that decode image files and resize them to one size, for training and exported models."""
+"""TensorFlow functions that decode, crop and resize image files, both in training and inside exported models."""
 
 import functools
 import math
@@ -35,7 +35,7 @@ def decode_image(data, channels: int, min_size: tuple[int, int] | None = None):
 
 
 def crop_and_resize(image, size: tuple[int, int]):
-    """Crop an image at its centre to the aspect ratio of a target size, and resize it to that size.
+    """Crop the centre of an image to the aspect ratio of a target size, and resize the crop to that size.
 
     Resizes bilinearly, with antialiasing only where the image shrinks to less than half: antialiasing costs four times
     as much, and down to half size every input pixel contributes without it. Ours rather than

@@ -1,4 +1,4 @@
-"""Labelled images that stay encoded (JPEG, PNG, ...) until they are decoded for a batch or all at once."""
+"""Container for labelled images that stay encoded, such as JPEG files, until they are needed."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _DECODE_BATCH = 64
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Labelled images that stay encoded (JPEG, PNG, ...) and are read and decoded on demand.
+    """Labelled images that stay encoded, such as JPEG files, and are read and decoded when needed.
 
     Has the properties and methods of `Split`, its counterpart for decoded images.
 
@@ -45,7 +45,7 @@ class EncodedSplit:
         return (*self.size, self.channels)
 
     def take(self, indices) -> "EncodedSplit":
-        """Return the subset of encoded images at the given indices, without decoding any."""
+        """Return the subset of encoded images at the given indices, without decoding the images."""
         return EncodedSplit(self.read, self.rows[indices], self.labels[indices], self.size, self.channels, self.name_of)
 
     def reader(self) -> Callable:
@@ -71,7 +71,7 @@ class EncodedSplit:
         return self.take(np.asarray(indices)).decode().images
 
     def decode(self) -> Split:
-        """Decode all images into memory and return them with their labels.
+        """Decode all images into memory, and return the decoded images and the labels.
 
         Raises:
             UserError: some are corrupt; the message names them.

@@ -1,4 +1,4 @@
-"""Labelled images in memory, and checks for invalid pixels and labels."""
+"""Container for labelled images in memory, and a check for invalid pixel values and labels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from ...runs.errors import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images in memory: uint8 pixels (images, height, width, channels) and integer labels (images,).
+    """Labelled images in memory, as an array of uint8 pixels and an array of integer labels.
 
-    Pixels are from 0 to 255, labels from 0 to classes - 1.
+    Pixels (images, height, width, channels) are from 0 to 255, labels (images,) from 0 to classes - 1.
     """
 
     images: np.ndarray
@@ -36,7 +36,7 @@ class Split:
         return self.images[indices]
 
     def raise_if_corrupt(self):
-        """Do nothing, because images in memory have been decoded already and cannot be corrupt."""
+        """Do nothing, because images in memory are decoded already and cannot be corrupt files."""
 
     def reader(self) -> Callable:
         """Return a `tf.data` function from indices (batch,) to uint8 images (batch, height, width, channels)."""
@@ -45,7 +45,7 @@ class Split:
 
 
 def checked_split(name: str, images, labels, classes: int) -> Split:
-    """Check images and labels for invalid values and return them as one `Split` object.
+    """Check images and labels for invalid values, and return a `Split` object that contains both.
 
     Args:
         name: of the data, for error messages.

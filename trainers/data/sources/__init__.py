@@ -1,4 +1,4 @@
-"""Data set loaders for scikit-learn's digits, IDX files (MNIST), image folders and TensorFlow Datasets.
+"""Loaders for image data sets, such as MNIST, folders of images, and data sets of TensorFlow Datasets.
 
 Each returns a `SourceDataset`.
 """

@@ -10,7 +10,7 @@ _LARGEST_VALUE = 16  # scikit-learn's pixels are from 0 to 16
 
 
 def load_digits(config=None, size=None) -> SourceDataset:
-    """Load scikit-learn's 1,797 handwritten digits (8x8 pixels), 360 of them as a fixed test set.
+    """Load scikit-learn's 1,797 images of handwritten digits, of which 360 are used as a fixed test set.
 
     Args:
         config, size: not used; every loader is called with them.

@@ -1,4 +1,4 @@
-"""Loader for image folders with one subfolder per class."""
+"""Loader for image data sets stored as a folder with one subfolder per class."""
 
 import os
 from collections import defaultdict
@@ -57,7 +57,7 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Find the train, validation and test folders inside a data set's folder.
+    """Find the training, validation and test folders inside the folder of a data set.
 
     A folder without a folder named train is itself the training split.
     """
@@ -71,7 +71,9 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def read_class_names(path) -> list[str]:
-    """Read a text file of class names (WordNet ids or folder names), one per line, with comments after `#`.
+    """Read a list of class names from a text file with one name per line.
+
+    The names are those of class folders, such as WordNet ids. A comment starts with `#`.
 
     Raises:
         UserError: the file is missing or empty, or a line is wrong; the message gives its number.
@@ -103,7 +105,7 @@ def read_class_names(path) -> list[str]:
 
 
 def _class_folders(path: Path, skipped: dict) -> list[str]:
-    """Return the names of the class folders inside a folder, and record its other entries as skipped."""
+    """Return the names of the subfolders of a folder, one per class, and list all other entries as skipped."""
     names = []
     for entry in _list_entries(path):
         if entry.is_symlink():
@@ -135,7 +137,7 @@ def _refuse_other_classes(path: Path, classes: list[str]):
 
 
 def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedSplit:
-    """Return the labelled images in a folder with one subfolder per class, ordered by class and file name."""
+    """Return the labelled images from a folder with one subfolder per class, ordered by class and file name."""
     if missing := [name for name in classes if not _is_folder(path / name)]:
         raise UserError(
             f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."
@@ -164,7 +166,7 @@ def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedS
 
 
 def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
-    """List the image files in one class folder, and group its other entries by the reason for skipping them.
+    """List the image files in the folder of one class, and the skipped entries grouped by reason.
 
     No file is opened.
 
@@ -193,7 +195,7 @@ def _list_entries(path) -> list[os.DirEntry]:
 
 
 def _common_size(files: list[str]) -> tuple[int, int]:
-    """Return the size (height, width) that all image files share, or raise an error if sizes differ.
+    """Return the common size (height, width) of all given image files, or raise an error if sizes differ.
 
     Raises:
         UserError: two images differ in size, or none can be decoded.

@@ -1,4 +1,4 @@
-"""Builder of h-ImageNet, the EncapNet paper's 200 hard ImageNet classes, from the user's copy of ImageNet.
+"""Builder of the h-ImageNet data set, which consists of 200 ImageNet classes that are hard to recognise.
 
 Differs from the paper: it states neither its padding nor how images without a box were cropped by hand. Here each box
 becomes one image, padded by a tenth of its size; an image without a box is taken whole. Both are shrunk where a side
@@ -29,7 +29,7 @@ _JPEG_QUALITY = 95
 
 
 def build_h_imagenet(imagenet, classes_file, out, boxes=None, skip_corrupt: bool = False) -> str:
-    """Build h-ImageNet: crop images of chosen ImageNet classes to their bounding boxes and save the crops.
+    """Build the h-ImageNet data set by cropping images of chosen ImageNet classes to the annotated bounding boxes.
 
     The crops are written as out/train/WNID/*.jpg and out/val/WNID/*.jpg. The recipe h_imagenet and
     `--dataset=folder` train on the result.
@@ -76,7 +76,7 @@ def build_h_imagenet(imagenet, classes_file, out, boxes=None, skip_corrupt: bool
 
 
 def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
-    """Return the image files of chosen ImageNet classes in a folder, and counts of skipped files by reason."""
+    """List the image files of chosen ImageNet classes in a folder, and count the skipped files by reason."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}: expected train and val below --imagenet, each with a folder for each class. "
@@ -97,7 +97,7 @@ def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
 
 
 def _find_annotations(folder: Path) -> dict[str, Path]:
-    """Find all bounding-box XML files below a folder, and return a dictionary from image name to file."""
+    """Find all XML files with bounding boxes below a folder, and return a dictionary from image name to XML file."""
     if not folder.is_dir():
         raise UserError(f"--boxes={folder}: there is no such folder.")
     annotations = {path.stem: path for path in sorted(folder.rglob("*.xml"))}
@@ -107,7 +107,7 @@ def _find_annotations(folder: Path) -> dict[str, Path]:
 
 
 def _crop_split(files: list[str], annotations: dict, out: Path, skip_corrupt: bool) -> Counter:
-    """Crop images to their bounding boxes, save the crops in a folder, and count crops and skipped images."""
+    """Crop images to the annotated bounding boxes, save the crops in a folder, and count crops and skipped images."""
     for folder in {Path(file).parent.name for file in files}:
         (out / folder).mkdir(parents=True)
     counts: Counter = Counter()
@@ -118,7 +118,7 @@ def _crop_split(files: list[str], annotations: dict, out: Path, skip_corrupt: bo
 
 
 def _crop_image(file: Path, annotations: dict, out: Path, skip_corrupt: bool) -> Counter:
-    """Save one crop per bounding box of an image, or the whole image if it has no box, and count the crops."""
+    """Save one crop for each bounding box of an image, or the whole image if there is no bounding box."""
     try:
         image = tf.io.decode_image(file.read_bytes(), channels=3, expand_animations=False)
     except (tf.errors.InvalidArgumentError, OSError) as error:
@@ -148,7 +148,7 @@ def _crop_image(file: Path, annotations: dict, out: Path, skip_corrupt: bool) ->
 
 
 def pad_box(box: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:
-    """Enlarge a bounding box by 10 % of its size on each side, but not beyond the image.
+    """Enlarge a bounding box by a margin of 10 % of the box size on each side, but not beyond the image.
 
     Args:
         box: (left, top, right, bottom) in pixels, right and bottom exclusive.
@@ -165,7 +165,7 @@ def pad_box(box: tuple[int, int, int, int], width: int, height: int) -> tuple[in
 
 
 def read_boxes(path: Path) -> list[tuple[int, int, int, int]]:
-    """Read the bounding boxes from an annotation file in Pascal VOC's XML format.
+    """Read the bounding boxes of one image from an XML annotation file in Pascal VOC format.
 
     Returns:
         List of (left, top, right, bottom) in pixels, right and bottom exclusive; boxes without area are left out.

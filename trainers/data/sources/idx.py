@@ -1,4 +1,4 @@
-"""Reader for IDX files, the file format of MNIST and Fashion-MNIST.
+"""Reader for IDX files, the format in which MNIST and Fashion-MNIST are distributed.
 
 Ours, since Keras, TFDS and scikit-learn read these data sets only from downloads of their own; this reader takes the
 user's files, and names a damaged one.
@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 
 
 def read_idx(path, ndim: int) -> np.ndarray:
-    """Read an IDX file of unsigned bytes into an array, and raise an error if it is truncated or damaged.
+    """Read an IDX file of unsigned bytes into an array, and raise an error if the file is truncated or damaged.
 
     Memory is allocated only for bytes that the file really holds, whatever its header says.
 
@@ -63,7 +63,7 @@ def read_idx(path, ndim: int) -> np.ndarray:
 
 
 def _read_header(path: Path, file, ndim: int) -> tuple[int, ...]:
-    """Read and check the header of an IDX file, and return the shape of its array."""
+    """Read and check the header of an IDX file, and return the shape of the array stored in the file."""
     magic = file.read(4)
     if not magic:
         raise UserError(f"{path} is empty. Download the file again.")

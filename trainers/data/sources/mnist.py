@@ -1,4 +1,4 @@
-"""Loaders for MNIST and Fashion-MNIST, from IDX files or from TensorFlow Datasets."""
+"""Loaders for MNIST and Fashion-MNIST, which read IDX files or use TensorFlow Datasets."""
 
 from pathlib import Path
 
@@ -25,7 +25,9 @@ _FASHION_CLASSES = (
 
 
 def load_mnist(config: Config, size) -> SourceDataset:
-    """Load MNIST from the IDX files in the data folder, or from TensorFlow Datasets if there are none.
+    """Load MNIST from IDX files, or from TensorFlow Datasets if there are no IDX files.
+
+    IDX files are looked for in `data_dir`.
 
     Args:
         config: the run's configuration; `data_dir` may be None.
@@ -37,7 +39,7 @@ def load_mnist(config: Config, size) -> SourceDataset:
 
 
 def load_fashion_mnist(config: Config, size) -> SourceDataset:
-    """Load Fashion-MNIST from IDX files or from TensorFlow Datasets, whichever the data folder holds.
+    """Load Fashion-MNIST from IDX files or with TensorFlow Datasets, depending on the files in the data folder.
 
     Without `data_dir`, Debian's package is used where it is installed, and TensorFlow Datasets elsewhere.
 

@@ -1,4 +1,4 @@
-"""Random access to the records of TFRecord files, by an index of their byte positions.
+"""Random access to single examples in TFRecord files, by an index of byte positions.
 
 Ours, since `tf.data.TFRecordDataset` reads in order only, and TFDS's random access needs another file format than the
 one it prepares by default.
@@ -22,7 +22,7 @@ _HEAD_BYTES, _TAIL_BYTES = 12, 4
 
 @dataclass(frozen=True)
 class RecordFiles:
-    """Random access by number to the records of several TFRecord files.
+    """Several TFRecord files in which each serialized example can be read by number, in any order.
 
     Attributes:
         files: the files' paths.
@@ -38,7 +38,7 @@ class RecordFiles:
 
     @classmethod
     def index_files(cls, name: str, paths) -> "RecordFiles":
-        """Find the byte position of every record in TFRecord files, without reading the records' data.
+        """Find the byte position of every example in TFRecord files, without reading the examples.
 
         Args:
             name: of the data set, for error messages.
@@ -61,7 +61,7 @@ class RecordFiles:
         return len(self.offset)
 
     def read(self, index):
-        """Read one TFRecord record by its number and return its bytes, inside a `tf.data` pipeline.
+        """Read the bytes of the serialized example with a given number, inside a `tf.data` pipeline.
 
         Args:
             index: scalar integer tensor.
@@ -80,12 +80,12 @@ class RecordFiles:
             os.close(handle)
 
     def name_of(self, index: int) -> str:
-        """Return the name of a TFRecord record for error messages, such as "record 3 of train.tfrecord"."""
+        """Return a description of one serialized example for error messages, such as "record 3 of train.tfrecord"."""
         first = int(np.searchsorted(self.file, self.file[index]))
         return f"record {index - first} of {self.files[self.file[index]]}"
 
     def labels(self, label_of, folder: Path) -> np.ndarray:
-        """Return the labels of all TFRecord records, cached in a file after the first call.
+        """Return the labels of all examples in the TFRecord files, cached in a file after the first call.
 
         Without the cache file every record is read once, and the file is written if the folder allows it.
 
@@ -116,7 +116,7 @@ class RecordFiles:
 
 
 def _record_positions(path: str) -> list[tuple[int, int]]:
-    """Return the byte offset and length of each record's data in a TFRecord file."""
+    """Return the byte offset and length of every serialized example in a TFRecord file."""
     try:
         with open(path, "rb") as file:
             size, record_start, positions = os.fstat(file.fileno()).st_size, 0, []

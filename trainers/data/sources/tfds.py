@@ -1,4 +1,4 @@
-"""Loader for image classification data sets that TensorFlow Datasets has prepared on disk."""
+"""Loader for image classification data sets that TensorFlow Datasets (TFDS) has prepared on disk."""
 
 import difflib
 from pathlib import Path
@@ -21,7 +21,7 @@ _OTHER_DATASETS = {
 
 
 def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
-    """Load a prepared image classification data set by its TensorFlow Datasets name.
+    """Load an image classification data set that TensorFlow Datasets (TFDS) has prepared on disk.
 
     Args:
         config: the run's `Config`, of which dataset, data_dir and cache_gib are used.
@@ -55,12 +55,12 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def _family(name: str) -> str:
-    """Return the base name of a TFDS data set without configuration or version: "mnist" for "mnist:3.0.1"."""
+    """Return the name of a TensorFlow Datasets data set without the version, such as "mnist" for "mnist:3.0.1"."""
     return name.split("/")[0].split(":")[0]
 
 
 def tfds_builder(name: str, data_dir):
-    """Return the TensorFlow Datasets (TFDS) builder for a data set name.
+    """Return the TensorFlow Datasets (TFDS) builder object of the data set with a given name.
 
     Args:
         name: of the data set, with a configuration and a version where they are given.
@@ -96,13 +96,13 @@ def tfds_builder(name: str, data_dir):
 
 
 def prepare_command(config) -> str:
-    """Return the shell command that downloads and prepares a TensorFlow Datasets data set."""
+    """Return the shell command that downloads a data set and prepares it with TensorFlow Datasets (TFDS)."""
     folder = f" --data_dir={config.data_dir}" if config.data_dir else ""
     return f"encapnet data prepare --dataset={config.dataset}{folder}"
 
 
 def _refuse_unprepared(builder, config: Config):
-    """Raise `UserError` if a TFDS data set is not prepared on disk, or some of its files are missing."""
+    """Raise `UserError` if a TensorFlow Datasets (TFDS) data set is not, or only partly, prepared on disk."""
     path = Path(builder.data_dir)
     command = prepare_command(config)
     if not (path / "dataset_info.json").is_file():
@@ -122,7 +122,7 @@ def _refuse_unprepared(builder, config: Config):
 
 
 def _feature_keys(name: str, features) -> tuple[str, str]:
-    """Return the names of a TFDS data set's image feature and label feature."""
+    """Return the names of the image feature and the label feature in a TensorFlow Datasets (TFDS) data set."""
     import tensorflow_datasets as tfds
 
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]

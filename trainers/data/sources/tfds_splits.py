@@ -1,4 +1,4 @@
-"""Reader for the training, validation and test splits of a prepared TensorFlow Datasets data set."""
+"""Reader for training, validation and test images that TensorFlow Datasets (TFDS) has prepared on disk."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,7 @@ _READ_BATCH = 512
 
 
 class TfdsSplitReader:
-    """Reader for the splits of a TFDS data set, which keeps images in memory (decoded or encoded) or on disk.
+    """Reader for images of a TensorFlow Datasets (TFDS) data set, which keeps the images in memory if they fit.
 
     Images of one size that fit the cache are decoded into memory. Otherwise encoded images are kept in memory if they
     fit, and else read from the record files for each batch.
@@ -40,7 +40,7 @@ class TfdsSplitReader:
         self.skip_decoding = {image_key: tfds.decode.SkipDecoding()}
 
     def read(self, split: str) -> AnySplit:
-        """Read the images and labels of one split of a TFDS data set, such as "train".
+        """Read the images and labels of one split of a TensorFlow Datasets (TFDS) data set, such as "train".
 
         Raises:
             UserError: its files are damaged, or its images differ in size and no size is given.
@@ -66,14 +66,14 @@ class TfdsSplitReader:
             return self._index_records(split, info)
 
     def has_labels(self, split: str) -> bool:
-        """Return whether the labels of a TFDS split are public (TFDS stores -1 for secret labels)."""
+        """Return whether the labels of a data split are public (TensorFlow Datasets stores -1 for secret labels)."""
         with self._damage_as_user_error(split):
             first = self._examples(split, self.skip_decoding).take(1)
             return all(example[self.label_key] >= 0 for example in first.as_numpy_iterator())
 
     @contextmanager
     def _damage_as_user_error(self, split: str):
-        """Convert TensorFlow errors inside a `with` block into a `UserError` about damaged TFDS files."""
+        """Convert TensorFlow errors inside a `with` block into a `UserError` about damaged data set files."""
         try:
             yield
         except tf.errors.OpError as error:
@@ -84,7 +84,7 @@ class TfdsSplitReader:
             ) from None
 
     def _read_pixels(self, split: str, info) -> Split:
-        """Decode the equally sized images of a TFDS split into memory."""
+        """Decode all images of one TensorFlow Datasets (TFDS) split into memory, where all images have one size."""
         images = np.empty((info.num_examples, *self.shape), np.uint8)
         labels = np.empty(info.num_examples, np.int64)
         count = 0
@@ -98,7 +98,7 @@ class TfdsSplitReader:
         return checked_split(f"{self.name} ({split})", images, labels, self.classes)
 
     def _read_encoded(self, split: str, info) -> EncodedSplit:
-        """Read the images of a TFDS split into memory without decoding them."""
+        """Read all images of one TensorFlow Datasets (TFDS) split into memory without decoding the images."""
         examples = list(self._examples(split, self.skip_decoding).as_numpy_iterator())
         self._check_count(len(examples), info)
         files = tf.constant([example[self.image_key] for example in examples])
@@ -107,7 +107,7 @@ class TfdsSplitReader:
         return self._encoded_split(split, lambda index: files[index], labels, lambda i: f"image {i} of {split_name}")
 
     def _index_records(self, split: str, info) -> EncodedSplit:
-        """Return a TFDS split whose images are read from record files on demand."""
+        """Return the labelled images of one data split, where images are read from TFRecord files only when needed."""
         records = RecordFiles.index_files(self.name, info.filepaths)
         self._check_count(len(records), info)
         features = self.builder.info.features
@@ -126,7 +126,7 @@ class TfdsSplitReader:
         return EncodedSplit(read, rows, labels.astype(np.int32), self.size or self.shape[:2], channels, name_of)
 
     def _examples(self, split: str, decoders) -> tf.data.Dataset:
-        """Return the images and labels of a TFDS split as a `tf.data.Dataset`, always in file order."""
+        """Return the images and labels of one data split as a `tf.data.Dataset`, always in the order of the files."""
         import tensorflow_datasets as tfds
 
         # Parallel reading would make the order depend on the machine, and with it the image that an index means.
@@ -143,7 +143,7 @@ class TfdsSplitReader:
         return examples.map(lambda example: {key: example[key] for key in (self.image_key, self.label_key)})
 
     def _check_count(self, count: int, info):
-        """Raise `UserError` if a TFDS split has more or fewer examples than its metadata says."""
+        """Raise `UserError` if a data split has more or fewer examples than the TensorFlow Datasets metadata says."""
         if count != info.num_examples:
             raise UserError(
                 f"--dataset={self.name}: its {info.name} split should have {info.num_examples:,} examples; "
