@@ -10,7 +10,7 @@ FEEDBACKS = {None: (), "half": ("half",), "same": ("same",), "two": ("half", "sa
 
 
 def module_placement(feedback, modules, lowest, *, num_capsules, synchronized, options):
-    """Choose the layer pairs of a network that `FeedbackAgreement` layers (regularisers) are to connect.
+    """Choose which pairs of a network's layers get a `FeedbackAgreement` layer (a regulariser) between them.
 
     A "half" unit connects the middle one of a module's layers after its first (the first itself if there is no other)
     to the module's input. A "same" unit connects a module's output to the output of its first layer; a module of one

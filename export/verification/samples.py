@@ -32,7 +32,7 @@ class Samples:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, pixels, labels, calibration) -> "Samples":
-        """Create verification images from raw images of any size with the exported model's preprocessing.
+        """Preprocess raw images of any size as the exported model does, for use in checks of the export.
 
         Args:
             preprocessing: of the export.

@@ -1,4 +1,4 @@
-"""Training report section on the similarity of lower capsules' predictions (votes) to higher capsules."""
+"""Training report section on the cosine similarity between higher capsules and the votes of lower capsules."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ _HEADROOM = 1.05  # of an axis above its largest value
 
 
 def agreement_section(record: RunRecord) -> Section | None:
-    """Return the report section on the similarity between capsules, or None for a network without capsules."""
+    """Return the training report section on capsule similarity, or None for a network without capsules."""
     if not record.agreement:
         return None
     texts = [
@@ -26,7 +26,7 @@ def agreement_section(record: RunRecord) -> Section | None:
 
 
 def _draw_agreement(rows: list[dict]) -> str:
-    """Draw histograms of the cosine similarity between lower capsules' votes and higher capsules, as a base64 PNG.
+    """Draw histograms of the cosine similarity between higher capsules and the votes of lower capsules.
 
     Args:
         rows: rows of agreement.jsonl. Each layer and branch gets a row of plots, each epoch a column.
@@ -60,7 +60,7 @@ def _draw_agreement(rows: list[dict]) -> str:
 
 
 def _draw_histogram(axes, row: dict):
-    """Draw one histogram of capsule similarity with a curve of mean capsule length, and return the curve's axes."""
+    """Draw a histogram of capsule similarity, overlaid with a curve of mean capsule length."""
     share, length = np.array(row["share"]), np.array(row["length"])
     edges = np.linspace(-1, 1, len(share) + 1)
     centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]

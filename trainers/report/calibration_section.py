@@ -1,4 +1,4 @@
-"""Training report section on calibration: accuracy as a function of confidence, and calibration error."""
+"""Training report section on calibration, with a plot of accuracy as a function of confidence."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ _BAR_WIDTH = 0.92  # of a bin
 
 
 def calibration_section(record: RunRecord) -> Section:
-    """Return the report section on how well a classifier's scores serve as probabilities."""
+    """Return the training report section on how well predicted confidence matches accuracy."""
     calibration = Calibration.from_scores(record.predictions.lengths, record.predictions.labels)
     return Section(
         "Calibration",
@@ -27,7 +27,7 @@ def calibration_section(record: RunRecord) -> Section:
 
 
 def draw_calibration(calibration: Calibration) -> str:
-    """Draw bar charts of the accuracy and the number of images in each confidence bin.
+    """Draw bar charts of accuracy and number of images as functions of a classifier's confidence.
 
     Returns:
         PNG, base64.

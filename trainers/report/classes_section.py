@@ -1,4 +1,4 @@
-"""Training report sections on classes: accuracy per class, confusion matrix, and worst mistakes."""
+"""Training report sections on accuracy per class, the confusion matrix, and the worst mistakes."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ _MAX_CLASSES = 40  # that are listed by name; of more, only the hardest are, and
 
 
 def class_accuracy_section(record: RunRecord) -> Section:
-    """Return the report section with a table of accuracy per class, for at most the 40 hardest classes."""
+    """Return the training report section that lists the accuracy on each class, lowest first."""
     counts, accuracy = record.predictions.confusion(), record.predictions.per_class()
     order = np.argsort(np.nan_to_num(accuracy, nan=2.0), kind="stable")[:_MAX_CLASSES]  # classes without images last
     rows = [
@@ -29,7 +29,7 @@ def class_accuracy_section(record: RunRecord) -> Section:
 
 
 def confusion_section(record: RunRecord) -> Section:
-    """Return the report section with the confusion matrix of the test images."""
+    """Return the training report section that shows the confusion matrix on the test images."""
     picture = draw_confusion(record.predictions.confusion(), record.class_names)
     return Section(
         "Confusion matrix",
@@ -39,7 +39,7 @@ def confusion_section(record: RunRecord) -> Section:
 
 
 def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
-    """Draw a confusion matrix, with cells coloured by their share of the true class's images.
+    """Draw a confusion matrix whose colours show the share of each true class's images in each cell.
 
     Counts and class names are left out where there are more than 40 classes.
 
@@ -76,7 +76,7 @@ def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
 
 
 def mistakes_section(record: RunRecord) -> Section:
-    """Return the report section that shows the worst mistakes on test images.
+    """Return the training report section that shows the test images with the worst classification mistakes.
 
     These are the mistakes whose predicted class leads the true class most in score.
     """
@@ -101,7 +101,7 @@ def mistakes_section(record: RunRecord) -> Section:
 
 
 def _image_png(pixels: np.ndarray) -> str:
-    """Return a grey or RGB image as a base64 PNG of the same size in pixels.
+    """Encode a grey or RGB image as a base64 PNG.
 
     Args:
         pixels: (height, width, 1 or 3) uint8.

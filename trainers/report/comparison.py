@@ -1,4 +1,4 @@
-"""Sections of an HTML page that compares training runs: a table of results and curves of classification loss."""
+"""Sections of an HTML page that compares several training runs by their results and loss curves."""
 
 from matplotlib.figure import Figure
 
@@ -8,7 +8,7 @@ from .run_record import RunRecord
 
 
 def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
-    """Return the page sections that compare several training runs: a table of results and loss curves.
+    """Return the HTML page sections that compare several training runs by their results and loss curves.
 
     Args:
         records: name of a run -> its record.
@@ -17,7 +17,7 @@ def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
 
 
 def _results_section(records: dict[str, RunRecord]) -> Section:
-    """Return a page section with a table of results, one row per training run."""
+    """Return an HTML page section with a table that has the results of one training run per row."""
     header = ("run", "test accuracy", "validation accuracy", "parameters", "training")
     rows = [
         (
@@ -33,7 +33,7 @@ def _results_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _losses_section(records: dict[str, RunRecord]) -> Section:
-    """Return a page section with curves of classification loss, for the training runs that logged it."""
+    """Return an HTML page section with curves of the classification loss of several training runs."""
     metrics = {
         _describe_run(name, record): record.metrics
         for name, record in records.items()
@@ -47,7 +47,7 @@ def _losses_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _describe_run(name: str, record: RunRecord) -> str:
-    """Return a training run's name followed by its network, routing and regulariser settings.
+    """Return the name of a training run, followed by its network, capsule routing and regulariser.
 
     Runs usually differ in these settings.
     """
@@ -58,7 +58,7 @@ def _describe_run(name: str, record: RunRecord) -> str:
 
 
 def _draw_losses(metrics: dict[str, list[dict]]) -> str:
-    """Draw the training and validation classification loss of several runs over the epochs, as a base64 PNG.
+    """Draw curves of the training and validation classification loss of several training runs.
 
     Args:
         metrics: name of a run -> rows of its metrics.jsonl.
@@ -81,5 +81,5 @@ def _draw_losses(metrics: dict[str, list[dict]]) -> str:
 
 
 def _format_tick(value: float, position) -> str:
-    """Return a log-axis tick's label if its value is 1, 2 or 5 times a power of 10, otherwise an empty string."""
+    """Return the label of a log-axis tick, which is empty unless the value is 1, 2 or 5 times a power of 10."""
     return f"{value:g}" if f"{value:e}"[0] in "125" else ""

@@ -8,13 +8,13 @@ from .run_record import RunRecord
 
 
 def curves_section(record: RunRecord) -> Section:
-    """Return the report section with curves of loss and accuracy over the epochs."""
+    """Return the training report section with curves of loss and accuracy over the epochs."""
     picture = _draw_curves(record.metrics, record.summary["best_epoch"])
     return Section("Loss and accuracy", pictures=[Picture(picture, "Loss and accuracy against the epoch")])
 
 
 def _draw_curves(metrics: list[dict], best_epoch: int) -> str:
-    """Draw training and validation curves of loss and accuracy, with the best epoch marked, as a base64 PNG."""
+    """Draw training and validation curves of loss and accuracy, and mark the best epoch."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in metrics]
     marker = epoch_marker(epochs)

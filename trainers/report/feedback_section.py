@@ -1,4 +1,4 @@
-"""Training report section on feedback regularisers, with a warning if their feature extractor collapsed."""
+"""Training report section on feedback regularisers and on the collapse of their feature extractors."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ _SMALLEST_DIVERGENCE = 1e-12  # keeps the ratio of divergences finite
 
 
 def feedback_section(record: RunRecord) -> Section | None:
-    """Return the report section on feedback regularisers, or None for a network without such regularisers.
+    """Return the training report section on feedback regularisers, or None for a network without them.
 
     It shows the units' divergences.
     """
@@ -32,7 +32,7 @@ def feedback_section(record: RunRecord) -> Section | None:
 
 
 def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
-    """Return a warning if a feedback regulariser's feature extractor collapsed during training, otherwise None."""
+    """Return a warning if the feature extractor of a feedback regulariser collapsed to a nearly constant output."""
     ratios = _divergence_ratios(metrics, unit)
     collapse_epochs = [row["epoch"] for row, ratio in zip(metrics, ratios, strict=True) if ratio < COLLAPSE_RATIO]
     if not collapse_epochs:
@@ -45,12 +45,12 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return, per epoch, a regulariser's divergence of extracted features divided by that of raw features."""
+    """Return, for each epoch, the divergence of extracted features divided by the divergence of raw features."""
     return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
 
 
 def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
-    """Draw curves of the feedback regularisers' divergences and feature distances over the epochs.
+    """Draw curves of the divergences and feature distances of feedback regularisers over the epochs.
 
     Returns:
         PNG, base64.

@@ -1,4 +1,4 @@
-"""Matplotlib helpers for report pictures: colours, axis styles, and PNG output without a display."""
+"""Matplotlib helpers for the pictures in HTML reports: colours, axis styles and PNG output."""
 
 import base64
 import io
@@ -17,25 +17,25 @@ def style_axes(axes):
 
 
 def style_epoch_axes(axes):
-    """Style a plot whose x axis is the epoch, with whole numbers as tick labels."""
+    """Style the axes of a plot over epochs, with whole numbers as tick labels."""
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     style_axes(axes)
 
 
 def epoch_marker(epochs: list) -> str | None:
-    """Return the matplotlib marker for a curve over epochs: "o" for fewer than ten epochs, otherwise None."""
+    """Return a matplotlib marker for each point of a curve with few epochs, or None for many epochs."""
     return "o" if len(epochs) < _FEW_EPOCHS else None
 
 
 def show_literally(legend):
-    """Make a matplotlib legend show dollar signs literally instead of as mathematics."""
+    """Turn off mathematical notation in a matplotlib legend, so that dollar signs are shown as they are."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
 def png(figure: Figure) -> str:
-    """Return a matplotlib figure as a base64 PNG."""
+    """Encode a matplotlib figure as a base64 PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture for an HTML page: base64 PNG, alternative text and caption."""
+    """Picture for an HTML page: base64 PNG, alternative text and caption."""
 
     png: str
     alt: str
@@ -24,7 +24,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A section of an HTML page: heading, paragraphs, table and pictures, each of which may be empty.
+    """Section of an HTML page: heading, paragraphs, table and pictures.
 
     Attributes:
         title: the heading.

@@ -10,7 +10,7 @@ from .run_record import RunRecord
 
 
 def robustness_section(record: RunRecord) -> Section | None:
-    """Return the report section on accuracy under image perturbations, or None if it was not measured.
+    """Return the training report section on accuracy under image perturbations, or None without such measurements.
 
     `encapnet evaluate` measures it.
     """
@@ -27,7 +27,7 @@ def robustness_section(record: RunRecord) -> Section | None:
 
 
 def _draw_accuracies(curves: dict) -> str:
-    """Draw one accuracy plot per image perturbation, with one line per run, as a base64 PNG.
+    """Draw the accuracy of several models as a function of the strength of image perturbations.
 
     Args:
         curves: name of a disturbance -> name of a run -> accuracies.

@@ -1,4 +1,4 @@
-"""Contents of a finished training run's files, from which its HTML report is made."""
+"""Reading of the files of a finished training run, for the HTML report."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from ..runs.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Contents of a finished training run's files: configuration, metrics, summary, predictions and more.
+    """Data of a finished training run: configuration, metrics, summary, test predictions and more.
 
     Attributes:
         config: contents of config.json: the configuration and the circumstances of the run.
@@ -29,7 +29,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
-        """Read a training run's files, except summary.json, whose contents the caller passes in.
+        """Read the files of a finished training run, except summary.json.
 
         summary.json is written last.
 

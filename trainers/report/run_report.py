@@ -1,4 +1,4 @@
-"""HTML report on one training run, and the list of the report's sections."""
+"""HTML report on one training run."""
 
 from ..runs.run_directory import RunDirectory
 from .agreement_section import agreement_section
@@ -27,7 +27,7 @@ SECTIONS = (
 
 
 def write_report(run: RunDirectory, summary: dict):
-    """Write a training run's report.html from the other files in the run's folder.
+    """Write the HTML report on a training run.
 
     Args:
         run: the run's folder, with config.json, metrics.jsonl and predictions.npz.

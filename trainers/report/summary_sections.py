@@ -1,11 +1,11 @@
-"""Sections of a training run's report with tables of its results and its settings."""
+"""Training report sections with tables of results and settings."""
 
 from .page import Section
 from .run_record import RunRecord
 
 
 def result_section(record: RunRecord) -> Section:
-    """Return the report section on a run's accuracy, number of parameters and training time."""
+    """Return the training report section on accuracy, number of parameters and training time."""
     summary = record.summary
     rows = [
         (
@@ -30,13 +30,13 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a list with the top-5 accuracy as a table row, or an empty list if there are at most five classes."""
+    """Return a table row with the top-5 accuracy, or no row for a data set with at most five classes."""
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
 
 
 def settings_section(record: RunRecord) -> Section:
-    """Return the report section on a run's configuration, command line and package versions."""
+    """Return the training report section on configuration, command line and package versions."""
     circumstances = {key: value for key, value in record.config.items() if key != "config"}
     values = {**record.config["config"], **circumstances}
     return Section("Settings", table=[(key, _as_text(value)) for key, value in values.items() if value is not None])

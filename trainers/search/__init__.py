@@ -1,4 +1,4 @@
-"""Hyper-parameter search with KerasTuner, which is imported only when `EncapNetHyperModel` is used."""
+"""Hyper-parameter search with KerasTuner."""
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""Plots of a hyper-parameter search: objective as a function of hyper-parameters, and trial by trial."""
+"""Plots of the objective of a hyper-parameter search, over hyper-parameter values and over trials."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ _LABELS = {
 
 
 def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str) -> str:
-    """Draw a scatter plot of search trials over two hyper-parameters, coloured by the objective.
+    """Draw a scatter plot of hyper-parameter search trials over two hyper-parameters, coloured by the objective.
 
     Args:
         x: the setting on the horizontal axis.
@@ -57,7 +57,7 @@ def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obje
 
 
 def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str, points: int) -> str:
-    """Draw a heat map of the mean objective of search trials over a grid of two hyper-parameters.
+    """Draw a heat map of the objective of a hyper-parameter search over two hyper-parameters.
 
     Args:
         x: the setting on the horizontal axis.
@@ -100,7 +100,7 @@ def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obj
 
 
 def objective_over_setting(axis: Axis, completed: list[dict], failed: list[dict], objective: str) -> str:
-    """Draw each search trial's objective as a function of one hyper-parameter, and mark failed trials.
+    """Draw the objective of hyper-parameter search trials as a function of one hyper-parameter.
 
     Failed trials are crosses at the bottom.
 
@@ -125,7 +125,7 @@ def objective_over_setting(axis: Axis, completed: list[dict], failed: list[dict]
 
 
 def objective_over_trials(completed: list[dict], objective: str) -> str:
-    """Draw each search trial's objective in order of trial number, with the best value so far.
+    """Draw the objective of hyper-parameter search trials in order of trial number, with the best value so far.
 
     Args:
         completed: records of completed trials.
@@ -149,7 +149,7 @@ def objective_over_trials(completed: list[dict], objective: str) -> str:
 
 
 def _figure(width, height):
-    """Return a new matplotlib figure and its axes, without upper and right borders."""
+    """Create a matplotlib figure with one plot, without upper and right borders."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
@@ -165,7 +165,7 @@ def _colour_map(objective) -> str:
 
 
 def _with_settings(records, *axes) -> list[dict]:
-    """Return the trial records that have a value for each of the given hyper-parameters.
+    """Select the hyper-parameter search trials that have a value for each of the given hyper-parameters.
 
     A trial that failed early may lack some.
     """

@@ -1,4 +1,4 @@
-"""A capsule network as a KerasTuner `HyperModel`.
+"""KerasTuner `HyperModel` that builds and trains capsule networks.
 
 Needs the extra `tune`, which installs KerasTuner.
 """
@@ -16,7 +16,7 @@ from .space import DEFAULT, Space
 
 
 class EncapNetHyperModel(keras_tuner.HyperModel):
-    """A KerasTuner `HyperModel` of a capsule network, for hyper-parameter searches on the user's own arrays.
+    """KerasTuner `HyperModel` that builds capsule networks, for a hyper-parameter search on any image arrays.
 
     Any KerasTuner tuner can search its settings.
 
@@ -80,11 +80,11 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         return self._build_and_compile(self.configured(hp))
 
     def _build_and_compile(self, config):
-        """Build and compile the network of a training configuration, and store the Keras callbacks for its training."""
+        """Build and compile a network, and store the Keras callbacks that training needs."""
         model = network.build(config, self.input_shape, self.classes)
         self._callbacks = network.compile_model(model, config, self.steps_per_epoch or 1, self.mixed_labels)
         return model
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
-        """Train a KerasTuner trial's network by `model.fit`, with a callback that stops at a NaN or infinite loss."""
+        """Train the network of a KerasTuner trial, and stop if the loss becomes NaN or infinite."""
         return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)

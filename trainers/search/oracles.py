@@ -1,4 +1,4 @@
-"""KerasTuner oracles that write crash-safe files, from which an interrupted search can resume.
+"""KerasTuner oracles that write crash-safe files, so that a hyper-parameter search can resume.
 
 This is the only file that uses private names of KerasTuner; tests check each of them.
 """
@@ -22,7 +22,7 @@ _UNLIMITED_FAILURES = 1 << 31
 
 
 class _CrashSafeOracle(keras_tuner.Oracle):
-    """Mixin for KerasTuner oracles that writes files atomically and can resume when some files are missing.
+    """Mixin that makes a KerasTuner oracle write files atomically and resume even if some files are lost.
 
     KerasTuner itself writes files in place, so a killed search can leave half a file. It names a new trial by the
     number of trials, so that a lost trial makes it overwrite another. It loses a trial that was started and not yet
@@ -48,7 +48,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return self._get_trial_dir(trial_id)
 
     def get_state(self):
-        """Return the oracle's state as a dictionary, including the hyper-parameter values of every trial.
+        """Return the state of a KerasTuner oracle as a dictionary, with the hyper-parameter values of all trials.
 
         A lost trial file can be restored from these values.
         """
@@ -56,7 +56,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return {**super().get_state(), "values": values}
 
     def reload(self):
-        """Resume a search from its files, keeping ended trials and queueing all others again.
+        """Resume an interrupted hyper-parameter search, keeping ended trials and queueing all others again.
 
         A queued trial keeps its name.
         """
@@ -77,20 +77,20 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         self._rebuild_queues()
 
     def _fill_gaps(self):
-        """Add a replacement trial for every missing trial number below the highest number."""
+        """Add a replacement for each lost KerasTuner trial, so that trial numbers have no gaps."""
         for number in range(max(map(int, self.trials), default=-1)):
             if not any(int(trial_id) == number for trial_id in self.trials):
                 trial_id = str(number).zfill(len(next(iter(self.trials))))
                 self.trials[trial_id] = self._replacement_trial(trial_id, None)
 
     def _replacement_trial(self, trial_id, values):
-        """Return a replacement for a trial whose file is lost, with random hyper-parameters if its own are unknown."""
+        """Return a replacement for a KerasTuner trial whose file is lost."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = values or self._random_values() or {}
         return keras_tuner.engine.trial.Trial(hyperparameters, trial_id)
 
     def _rebuild_queues(self):
-        """Rebuild the oracle's retry queue and lists of started and ended trials from each trial's status."""
+        """Rebuild the queues of a KerasTuner oracle from the status of each trial."""
         order = sorted(self.trials, key=int)
         unfinished = [trial_id for trial_id in order if self.trials[trial_id].status not in ("COMPLETED", "FAILED")]
         for trial_id in unfinished:
@@ -106,7 +106,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
             self._record_values(self.trials[trial_id])
 
     def create_trial(self, tuner_id):
-        """Return a worker's next trial, and tell the worker to wait instead of stop while another trial is running.
+        """Return the next trial for a worker process, or a request to wait while other workers run the last trials.
 
         Should the worker of that trial die, another worker must be left to run it again.
         """
@@ -118,7 +118,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return trial
 
     def end_trial(self, trial):
-        """Mark a trial as ended, keeping the hyper-parameter values that the chief process chose for it.
+        """Mark a KerasTuner trial as ended, without changing the hyper-parameter values stored for the trial.
 
         The worker's copy may have lost digits when it was sent.
         """
@@ -137,7 +137,7 @@ class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle
     """KerasTuner oracle for Bayesian optimisation with crash-safe files."""
 
     def populate_space(self, trial_id):
-        """Choose a trial's hyper-parameters by Bayesian optimisation, or at random if its Gaussian process fit fails.
+        """Choose hyper-parameters by Bayesian optimisation, or at random if the Gaussian process cannot be fitted.
 
         KerasTuner would raise an error instead, and never release its lock.
         """
@@ -157,7 +157,7 @@ class _Grid(_CrashSafeOracle, keras_tuner.oracles.GridSearchOracle):
     _ordered_ids: Any  # KerasTuner's linked list of trials in the order of their combinations
 
     def _rebuild_queues(self):
-        """Rebuild the oracle's trial queues and the order of the grid's combinations.
+        """Rebuild the trial queues of a grid search and the order of hyper-parameter combinations.
 
         KerasTuner does not save this order.
 
@@ -188,7 +188,7 @@ def create_oracle(
     epochs: int,
     seed: int,
 ) -> keras_tuner.Oracle:
-    """Create a KerasTuner oracle, which chooses the hyper-parameter values of each trial.
+    """Create a KerasTuner oracle, the object that chooses the hyper-parameter values of each trial.
 
     Args:
         tuner: one of `plan.TUNERS`.

@@ -1,4 +1,4 @@
-"""Settings of a hyper-parameter search, saved in a folder so that the search can resume without flags."""
+"""Settings of a hyper-parameter search, saved in a file so that the search can resume."""
 
 import time
 from dataclasses import dataclass, replace
@@ -40,18 +40,18 @@ class Plan:
 
     @property
     def points(self) -> int | None:
-        """Number of values to try from each hyper-parameter's range in a grid search, or None for other searches."""
+        """Number of values per hyper-parameter range in a grid search, or None for another kind of search."""
         return self.grid_points if self.tuner == "grid" else None
 
     def to_json(self) -> dict:
         return {**self.__dict__, "config": self.config.to_json(), "space": self.space.to_json()}
 
     def write(self, folder: AtomicFolder) -> None:
-        """Write the search settings to a JSON file in the search's folder."""
+        """Write the settings of a hyper-parameter search to a JSON file."""
         folder.write_json(PLAN_FILE, self.to_json())
 
     def create_folder(self, out: Path) -> AtomicFolder:
-        """Create the folder of a new hyper-parameter search, and write the search settings to it.
+        """Create a folder for a new hyper-parameter search, and write the search settings to a file there.
 
         Raises:
             UserError: the folder exists, cannot be made, or its name is refused.
@@ -64,7 +64,7 @@ class Plan:
 
     @classmethod
     def read(cls, folder: AtomicFolder) -> "Plan":
-        """Read the settings of a hyper-parameter search from its folder.
+        """Read the settings of a hyper-parameter search from a JSON file.
 
         Raises:
             UserError: the plan is missing or damaged.
@@ -81,7 +81,7 @@ class Plan:
 
     @classmethod
     def wait_for(cls, folder: AtomicFolder, seconds: float) -> "Plan":
-        """Wait until the chief process has written the search settings, and read them.
+        """Wait for the settings file of a hyper-parameter search, which another process writes, and read the file.
 
         Raises:
             UserError: no plan appeared within `seconds`, or it is damaged.
@@ -98,7 +98,7 @@ class Plan:
         return cls.read(folder)
 
     def check_same(self, other: "Plan") -> None:
-        """Raise `UserError` if two searches differ in a setting other than the number of trials.
+        """Raise `UserError` if the settings of two hyper-parameter searches differ, except in the number of trials.
 
         Raises:
             UserError: the plans differ; the message names the settings.
@@ -120,7 +120,7 @@ def new_plan(
     objective: str | None = None,
     grid_points: int | None = None,
 ) -> Plan:
-    """Return the settings of a new hyper-parameter search, with a default for each argument that is None.
+    """Return the settings of a new hyper-parameter search, with defaults for omitted arguments.
 
     Args:
         config: the settings that are not searched.
@@ -146,7 +146,7 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Return a training configuration for short search trials, with fewer epochs and with feedback regularisers.
+    """Return the training configuration for hyper-parameter search trials, which are shorter than full training.
 
     Units are added only where the recipe has none.
 

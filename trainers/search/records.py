@@ -1,4 +1,4 @@
-"""Functions that read the result files of search trials and find damaged files."""
+"""Functions that read the result files of hyper-parameter search trials and find damaged files."""
 
 import json
 import math
@@ -16,7 +16,7 @@ _ORACLE_KEYS = ("start_order", "end_order", "hyperparameters", "values", "seed_s
 
 
 def set_aside_damaged(out: Path) -> list[str]:
-    """Move the damaged trial folders and oracle file of a search into its subfolder "damaged".
+    """Move damaged files and trial folders of a hyper-parameter search into the subfolder "damaged".
 
     A trial is intact if KerasTuner's trial.json can be read and, once the trial has ended, our record.json agrees with
     it. A completed trial also needs a log of all its epochs.
@@ -38,7 +38,7 @@ def set_aside_damaged(out: Path) -> list[str]:
 
 
 def _trial_damage(folder) -> str | None:
-    """Return a description of the damage to a search trial's folder, or None if it is intact."""
+    """Return a description of the damage to the folder of a hyper-parameter search trial, or None if intact."""
     if damage := _json_damage(folder / TRIAL_FILE, _TRIAL_KEYS):
         return damage
     trial = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def _trial_damage(folder) -> str | None:
 
 
 def _log_damage(path, record) -> str | None:
-    """Return a description of the damage to a completed trial's metrics log, or None if it is intact."""
+    """Return a description of the damage to a log file of training metrics, or None if intact."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         complete = len(rows) == record["epochs"]
@@ -71,7 +71,7 @@ def _log_damage(path, record) -> str | None:
 
 
 def _json_damage(path, keys) -> str | None:
-    """Return a message if a JSON file is missing, unreadable or lacks required keys, otherwise None."""
+    """Return an error message if a JSON file is missing, is unreadable or lacks required keys, otherwise None."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -87,7 +87,7 @@ def _is_finite(value) -> bool:
 
 
 def read_records(out: Path, objective: str) -> list[dict]:
-    """Return the records of all search trials: completed ones from best to worst, and then the others.
+    """Read the results of all trials of a hyper-parameter search, sorted from best to worst.
 
     Accuracy and loss break each other's ties; after them, the earlier trial comes first.
 
@@ -108,7 +108,7 @@ def read_records(out: Path, objective: str) -> list[dict]:
 
 
 def with_status(records: list[dict], status: str) -> list[dict]:
-    """Return the trial records that have a given status: "completed", "failed" or "running".
+    """Select the hyper-parameter search trials with a given status, such as "completed" or "failed".
 
     Their order stays.
     """

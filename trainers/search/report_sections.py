@@ -1,4 +1,4 @@
-"""Sections of a hyper-parameter search's HTML report: result, plots, leaderboard, failures, settings."""
+"""Sections of the HTML report on a hyper-parameter search, such as leaderboard, plots and failures."""
 
 from ..report.page import Picture, Section
 from . import figures
@@ -10,7 +10,7 @@ _OBJECTIVES = {"val_accuracy": "validation accuracy", "val_loss": "validation lo
 
 
 def search_sections(plan: Plan, records: list[dict], retrained: list[dict]) -> list[Section]:
-    """Return the non-empty sections of a hyper-parameter search's HTML report.
+    """Return the sections of the HTML report on a hyper-parameter search.
 
     Args:
         plan: the search's plan.
@@ -49,7 +49,7 @@ def _result(plan, completed, failed, unfinished) -> Section:
 
 
 def _objective_over_settings(plan, completed, failed) -> Section | None:
-    """Return a report section that plots the objective as a function of one or two numeric hyper-parameters.
+    """Return the report section that plots the search objective over one or two numeric hyper-parameters.
 
     These are the first numeric ones of the search.
     """
@@ -131,7 +131,7 @@ def _seeds(retrained) -> Section | None:
 
 
 def _settings(plan) -> Section:
-    """Return a report section with the searched ranges and the settings that all trials share."""
+    """Return the report section that lists the searched hyper-parameter ranges and all fixed settings."""
     ranges = {axis.name: _describe_range(axis) for axis in plan.space.axes}
     fixed = {name: value for name, value in plan.config.to_json().items() if name not in ranges and value is not None}
     rows = [(f"{name} (searched)", text) for name, text in ranges.items()]

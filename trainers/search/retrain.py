@@ -1,4 +1,4 @@
-"""Training of a search's best configuration with several random seeds, for mean and standard deviation."""
+"""Training with the best configuration of a hyper-parameter search and several random seeds."""
 
 import statistics
 from dataclasses import replace
@@ -12,7 +12,7 @@ RETRAINED = "best"  # in the search's folder: a run for each seed
 
 
 def retrain(config: Config, folder: AtomicFolder, *, seeds: int, epochs: int) -> int:
-    """Train a configuration with several random seeds, and return the number of failed runs.
+    """Train a network once for each of several random seeds, and return the number of failures.
 
     Finished runs are skipped.
 
@@ -39,7 +39,7 @@ def retrain(config: Config, folder: AtomicFolder, *, seeds: int, epochs: int) ->
 
 
 def read_summaries(folder: AtomicFolder) -> list[dict]:
-    """Read the result summaries of the finished training runs of a search's best configuration.
+    """Read the results of training with the best configuration of a hyper-parameter search and several seeds.
 
     Args:
         folder: the search's folder.
@@ -51,7 +51,7 @@ def read_summaries(folder: AtomicFolder) -> list[dict]:
 
 
 def mean_and_deviation(summaries: list[dict], key: str) -> str:
-    """Format the mean and standard deviation of several runs' accuracy as text, such as "99.20 ± 0.10 %"."""
+    """Format the mean and standard deviation of several accuracies as text, such as "99.20 ± 0.10 %"."""
     values = [100 * summary[key] for summary in summaries]
     deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{deviation} %"

@@ -1,4 +1,4 @@
-"""Roles of processes in a hyper-parameter search (chief or worker), and heartbeat files of workers.
+"""Roles of the processes in a hyper-parameter search (chief or worker), and heartbeat files.
 
 KerasTuner's environment variables give the role of a process.
 """
@@ -22,7 +22,7 @@ EXIT_TO_RESTART = 75  # exit status of a worker that asks its supervisor for a n
 
 
 def role() -> str:
-    """Return this process's role in a hyper-parameter search: "alone", "chief" or "worker".
+    """Return the role of this process in a hyper-parameter search: "alone", "chief" or "worker".
 
     KerasTuner's environment variables give it.
 
@@ -39,7 +39,7 @@ def role() -> str:
 
 
 def heartbeat_file(out: Path, name: str | None = None) -> Path:
-    """Return the path of a worker's heartbeat file, which the worker touches while it makes progress.
+    """Return the path of the heartbeat file that a worker process touches while training makes progress.
 
     Args:
         out: the search's folder.
@@ -49,7 +49,7 @@ def heartbeat_file(out: Path, name: str | None = None) -> Path:
 
 
 def seconds_since_heartbeat(file: Path, start: float) -> float:
-    """Return the seconds since a worker process gave its last heartbeat, or since `start` if that is later.
+    """Return the seconds since the last heartbeat of a worker process, or since a start time if that is later.
 
     Args:
         file: the worker's heartbeat file, which may not exist yet.
@@ -60,7 +60,7 @@ def seconds_since_heartbeat(file: Path, start: float) -> float:
 
 
 def exit_with_supervisor() -> bool:
-    """Start a thread that ends this worker process as soon as its parent process has died.
+    """Start a thread that ends this process when the parent process dies.
 
     Otherwise KerasTuner's client would wait an hour for the answer of a chief that died.
 

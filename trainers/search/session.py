@@ -1,4 +1,4 @@
-"""Processes of a hyper-parameter search: a chief, which chooses settings, and workers, which train trials."""
+"""Hyper-parameter search by a chief process, which chooses settings, and worker processes, which train networks."""
 
 import keras_tuner
 
@@ -13,7 +13,7 @@ from .tuner import SearchTuner, TrialModel
 
 
 def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_seconds: float) -> None:
-    """Run a new or resumed hyper-parameter search as its chief process until all trials have ended.
+    """Run the chief process of a new or resumed hyper-parameter search until all trials have ended.
 
     Args:
         plan: the search's plan.
@@ -43,7 +43,7 @@ def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_
 
 
 def work(plan: Plan, folder: AtomicFolder) -> None:
-    """Train the trials that the chief process of a search hands out, until no trial is left.
+    """Run a worker process of a hyper-parameter search, which trains one network per trial until no trial is left.
 
     Args:
         plan: the search's plan.
@@ -81,7 +81,7 @@ def _create_tuner(plan, folder, **options) -> SearchTuner:
 
 
 def _hide_gpus():
-    """Hide the GPUs from the chief process, which trains nothing, so that workers can use all GPU memory."""
+    """Hide the GPUs from TensorFlow in this process, so that worker processes can use all GPU memory."""
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")
@@ -97,7 +97,7 @@ def _headline(plan, oracle, folder) -> str:
 
 
 def _print_trial(trial, oracle, folder):
-    """Print one line with the hyper-parameters and the result of a search trial."""
+    """Print the hyper-parameters and the result of a hyper-parameter search trial."""
     record = AtomicFolder(folder.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
     result = f"failed: {record.get('reason')}"
     if trial.status == "COMPLETED":

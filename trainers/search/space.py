@@ -1,4 +1,4 @@
-"""Search space: hyper-parameters, each with a range or a list of values to try."""
+"""Search space: the hyper-parameters to search, each with a range or a list of values to try."""
 
 import dataclasses
 import math
@@ -19,7 +19,7 @@ _LOGARITHMIC_FROM = 10  # ratio of a range's ends from which on it is sampled lo
 
 @dataclass(frozen=True)
 class Axis:
-    """One hyper-parameter to search: a range from `low` to `high`, or a list of `values`.
+    """One hyper-parameter to search, with a range or a list of values to try.
 
     Attributes:
         name: the setting, or "depth", the number of type II layers in every module.
@@ -34,13 +34,13 @@ class Axis:
 
     @property
     def logarithmic(self) -> bool:
-        """True if the range is sampled on a logarithmic scale."""
+        """Whether a hyper-parameter range is sampled on a logarithmic scale."""
         if self.low is None or self.high is None or self.low <= 0:
             return False
         return self.high / self.low >= _LOGARITHMIC_FROM
 
     def grid(self, points: int) -> tuple:
-        """Return the values for a grid search: `values`, or up to `points` values from `low` to `high`.
+        """Return the values of one hyper-parameter that a grid search tries.
 
         Both ends are included, and duplicates are left out.
         """
@@ -56,7 +56,7 @@ class Axis:
         return tuple(dict.fromkeys(values))
 
     def declare(self, hp, points: int | None = None):
-        """Declare this hyper-parameter on KerasTuner's `HyperParameters` and return its value there.
+        """Register one hyper-parameter with KerasTuner, and return the value for the current trial.
 
         Args:
             hp: the hyper-parameters of a trial.
@@ -72,7 +72,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """Search space: the hyper-parameters to search, as one `Axis` each."""
+    """Search space of a hyper-parameter search: all hyper-parameters with the values to try."""
 
     axes: tuple[Axis, ...]
 
@@ -136,7 +136,7 @@ class Space:
         return tuple(axis.name for axis in self.axes)
 
     def declare(self, hp, points: int | None = None) -> dict:
-        """Declare all hyper-parameters on KerasTuner's `HyperParameters` and return their values by name.
+        """Register all hyper-parameters with KerasTuner, and return a dictionary of the values for the current trial.
 
         Numbers are rounded to four digits.
         """
@@ -144,7 +144,7 @@ class Space:
         return {name: _four_digits(value) if isinstance(value, float) else value for name, value in values.items()}
 
     def configured(self, base: Config, values: dict) -> Config:
-        """Return a training configuration with given values for the searched hyper-parameters.
+        """Return a copy of a training configuration with given hyper-parameter values.
 
         Args:
             base: the settings that are not searched.
@@ -182,7 +182,7 @@ class Space:
             raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
-        """Return the reason why a hyper-parameter would have no effect in some trials and a remedy, or None."""
+        """Return the reason and a remedy if a hyper-parameter would have no effect in some trials, otherwise None."""
         setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
@@ -196,7 +196,7 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return a tuple of a setting's values in a search: those to search, or else the base configuration's value."""
+        """Return all values that a given setting takes in a hyper-parameter search."""
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 
@@ -209,7 +209,7 @@ def _four_digits(value: float) -> float:
 
 
 def _setting_of_axis(name: str) -> dataclasses.Field:
-    """Return the configuration field that a searched hyper-parameter sets, or raise `UserError` if there is none.
+    """Return the field of the training configuration that a hyper-parameter sets.
 
     The file of a plan may name a setting that this version does not know.
     """
@@ -222,7 +222,7 @@ def _setting_of_axis(name: str) -> dataclasses.Field:
 
 
 def _find_setting(name: str) -> dataclasses.Field | None:
-    """Return the configuration field with a given name or search alias, or None if there is none."""
+    """Return the field of the training configuration with a given name or alias, or None for an unknown name."""
     for setting in settings():
         search = setting.metadata["search"]
         if name in (setting.name, search.alias, search.per_module):

@@ -35,7 +35,7 @@ _MAX_DEATHS = 4  # of one worker in a row, while no trial of the search ends
 
 
 class _Worker:
-    """A local worker process of a hyper-parameter search, with its log file and heartbeat file."""
+    """Worker process of a hyper-parameter search on this machine."""
 
     def __init__(self, name: str, out: Path, *, port: int, workers: int):
         self.name, self.out, self.deaths, self.finished = name, out, 0, False
@@ -106,7 +106,7 @@ def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, si
 
 
 def _check_worker(worker, oracle, silent_seconds):
-    """Restart a worker process that exited or stopped responding, and requeue its trial."""
+    """Restart a worker process that exited or stopped responding, and run the interrupted trial again."""
     exit_status = worker.process.poll()
     if exit_status is None:
         if worker.silent_seconds() < silent_seconds:
@@ -128,7 +128,7 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Put a dead worker's trial back into the queue, or mark the trial as failed if this happened before.
+    """Queue the trial of a dead worker process again, or mark the trial as failed if a worker died before.
 
     Args:
         oracle: the search's oracle.

@@ -1,4 +1,4 @@
-"""KerasTuner hypermodel and tuner whose trials train like the command `encapnet train`.
+"""KerasTuner `HyperModel` and `Tuner` that train like the command `encapnet train`.
 
 The folder of each trial keeps settings, log and result.
 """
@@ -34,7 +34,7 @@ _IDLE_SECONDS = 0.5  # between two requests of an idle worker; KerasTuner would 
 
 
 class TrialModel(EncapNetHyperModel):
-    """A KerasTuner hypermodel whose trials train like the command `encapnet train`.
+    """KerasTuner `HyperModel` that trains networks like the command `encapnet train`.
 
     They train on one of that command's data sets.
 
@@ -58,7 +58,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Yield a trial's configuration, which `build` and `fit` use inside the `with` block.
+        """Provide a `with` block in which `build` and `fit` use the training configuration of a given trial.
 
         Args:
             hp: the trial's `HyperParameters`.
@@ -70,7 +70,7 @@ class TrialModel(EncapNetHyperModel):
             self._trial_config = None
 
     def _config_for(self, hp) -> Config:
-        """Return the current trial's configuration, or make one from hyper-parameter values outside a trial."""
+        """Return the training configuration of the current trial, or one made from given hyper-parameter values."""
         return self._trial_config or self.configured(hp)  # KerasTuner builds a network before the first trial, too
 
     def configured(self, hp) -> Config:
@@ -88,12 +88,12 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set, reloaded if a trial's augmentation needs images enlarged to another size."""
+        """Return the data set, loaded again if a different augmentation needs larger or smaller images."""
         enlarged_alike = ENLARGE[config.augment[0]] == self.dataset.views.enlarge
         return self.dataset if enlarged_alike else data.load(config)
 
     def build(self, hp):
-        """Build and compile a search trial's network, with the random seed that all trials share."""
+        """Build and compile the network of a hyper-parameter search trial, with the same seed for all trials."""
         config = self._config_for(hp)
         self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
         keras.utils.set_random_seed(self.config.seed)
@@ -130,7 +130,7 @@ class TrialModel(EncapNetHyperModel):
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """A KerasTuner tuner that records each trial's result or failure and touches a heartbeat file.
+    """KerasTuner `Tuner` that writes the result or failure of each trial to a file.
 
     Its hypermodel is a `TrialModel`.
 
@@ -149,7 +149,7 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(**options)
 
     def save(self):
-        """Save the KerasTuner oracle's state if the oracle is in this process and not in the chief process."""
+        """Save the state of the KerasTuner oracle, unless the oracle belongs to another process."""
         # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
@@ -175,13 +175,13 @@ class SearchTuner(keras_tuner.Tuner):
         self._beat()
 
     def _beat(self):
-        """Touch the worker's heartbeat file at most once a second."""
+        """Update the heartbeat file of a worker process, at most once a second."""
         if self._heartbeat is not None and time.monotonic() - self._last_heartbeat > 1:
             self._last_heartbeat = time.monotonic()
             self._heartbeat.touch()
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial):
-        """Train the network of one search trial, and write the result or failure to the trial's folder.
+        """Train the network of a hyper-parameter search trial, and write the result or failure to a file.
 
         Raises:
             keras_tuner.errors.FailedTrialError: anything went wrong; the record has the traceback.

@@ -140,7 +140,7 @@ def multiply_add(taps, groups):
 
 
 def matmul_per_group(taps, groups):
-    """Sum the products of input and kernel over all kernel positions by one matrix product per group.
+    """Compute a grouped convolution with one matrix product per group, summed over all kernel positions.
 
     It is for large capsules.
 

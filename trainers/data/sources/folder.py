@@ -105,7 +105,7 @@ def read_class_names(path) -> list[str]:
 
 
 def _class_folders(path: Path, skipped: dict) -> list[str]:
-    """Return the names of the subfolders of a folder, one per class, and list all other entries as skipped."""
+    """Return the names of a folder's class subfolders, and record the names of all skipped entries."""
     names = []
     for entry in _list_entries(path):
         if entry.is_symlink():
