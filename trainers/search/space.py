@@ -34,7 +34,7 @@ class Axis:
 
     @property
     def logarithmic(self) -> bool:
-        """Whether a hyper-parameter range is sampled on a logarithmic scale."""
+        """True if a hyper-parameter range is sampled on a logarithmic scale."""
         if self.low is None or self.high is None or self.low <= 0:
             return False
         return self.high / self.low >= _LOGARITHMIC_FROM
