@@ -1,4 +1,4 @@
-"""Training configurations for reproducing the ablation tables of the EncapNet paper, and some further ones.
+"""Training configurations of ablation studies, most of which reproduce tables of the EncapNet paper.
 
 Each configuration is a row, with a name such as "table1/a". The starting configurations are the recipes.
 """

@@ -1,4 +1,7 @@
-"""Training of the models of an ablation study, one after another, which skips models that are already trained."""
+"""Training of all models of an ablation study, one after another.
+
+Models that are already trained are skipped.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -95,9 +98,10 @@ def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], obje
 
 
 def _previous_outcome(out, folder, config) -> str | None:
-    """Return whether an earlier training run in a folder completed or failed, or None if there was no such run.
+    """Return the outcome (completed or failed) of an earlier training run in a folder.
 
-    A folder that refers to another row's run has the outcome of that run.
+    None means that no run in the folder has ended. A folder that refers to another row's run has the outcome of that
+    run.
     """
     if not (folder / SHARED_RUN_FILE).exists():
         return previous_outcome(folder, config)
@@ -109,7 +113,10 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Reuse an earlier training run with an equal configuration, and return whether that run completed or failed."""
+    """Reuse the results of an earlier training run with an equal configuration.
+
+    A file in `folder` names the earlier run. The result is the outcome of that run, completed or failed.
+    """
     folder.mkdir(parents=True)
     AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})
     return FAILED if (shared_run / FAILURE_FILE).exists() else COMPLETED

@@ -58,9 +58,10 @@ def _entry(row, out) -> dict:
 
 
 def _runs(row, out) -> list[Path]:
-    """Return the folders of all training runs with one ablation configuration, ordered by random seed.
+    """List the folders of the training runs that repeat one ablation configuration with different seeds.
 
-    A folder that refers to another row's run is replaced by the folder of that run.
+    Folders are in the order of the seeds. A folder that refers to another row's run is replaced by the folder of that
+    run.
     """
     pattern = run_folder(out, row, "[0-9]*")
     folders = [folder for folder in pattern.parent.glob(pattern.name) if "unfinished" not in folder.name]
@@ -69,7 +70,10 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the folder of the equally configured training run that a folder refers to, or None if there is none."""
+    """Return the folder of the original training run, given the folder of a duplicate run.
+
+    None means that the run in `folder` is no duplicate.
+    """
     if not (folder / SHARED_RUN_FILE).exists():
         return None
     return out / AtomicFolder(folder).read_json(SHARED_RUN_FILE, "run")["run"]
@@ -93,7 +97,7 @@ _COLUMNS = ("row", "what", "error, %", "runs", "paper, %", "parameters", "s/step
 
 
 def _cells(entry) -> list[str]:
-    """Format the results of one ablation configuration as the cells of a table row."""
+    """Format the results of one ablation configuration as a list of table cells."""
     error = NOT_RUN if not entry["failed"] else "failed"
     if entry["errors"]:
         error = f"{entry['mean_error']:.2f}" + ("" if entry["spread"] is None else f" ± {entry['spread']:.2f}")

@@ -51,7 +51,10 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _write_table(name, out, copy) -> Path:
-    """Write the results table of an ablation study to files, and optionally copy the Markdown file to a given path."""
+    """Write the results table of an ablation study to files.
+
+    The Markdown file is also copied to the path `copy`, unless it is None.
+    """
     file = table.write(TABLES[name], out)
     if copy:
         try:

@@ -33,7 +33,7 @@ class _Parser(argparse_flags.ArgumentParser):
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """Print an error message that suggests the most similar flag, and exit with status 2."""
+        """Print a command-line error, suggest a correction for a misspelt flag, and exit with status 2."""
         flag = message.removeprefix("unrecognized arguments: ").split("=")[0].split()[0]
         if near := difflib.get_close_matches(flag, self._option_string_actions, n=1):
             message += f" (did you mean {near[0]}?)"

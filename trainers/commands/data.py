@@ -76,12 +76,12 @@ def _add_data_flags(parser):
 
 
 def main(args):
-    """Raise an error that lists the subcommands of `encapnet data`, for a command line that names no subcommand."""
+    """Raise an error because the command line names no subcommand of `encapnet data`."""
     raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 
 def data_settings(args) -> dict:
-    """Return a dictionary of the settings for data loading and augmentation that the command line gives."""
+    """Return the data loading and augmentation settings given by command-line flags, as a dictionary."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -126,7 +126,10 @@ def plan_from_flags(args: argparse.Namespace) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Load the settings of an interrupted hyper-parameter search, and reject flags that contradict them."""
+    """Return the settings for resuming an interrupted hyper-parameter search.
+
+    The flag `--trials` replaces the number of trials. Other flags that contradict the saved settings raise an error.
+    """
     plan = Plan.read(folder)
     search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
     if any(value is not None for value in search_flags) or config_file.flag_values(args):

@@ -1,4 +1,7 @@
-"""Reader for JSON files of training settings, which the `--config` flag names."""
+"""Reader for JSON files that contain training configurations.
+
+The flag `--config` names such a file.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +13,7 @@ from .setting import values_from_json
 
 
 def read_config(path: str | Path) -> schema.Config:
-    """Read a training configuration from a JSON file, which may leave out settings.
+    """Read a training configuration from a JSON file.
 
     Settings that are not in the file come from its recipe.
 

@@ -51,9 +51,9 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the preset name (or None) and the dictionary of settings that parsed command-line flags specify.
+    """Return the preset name and the training settings given by command-line flags.
 
-    A configuration file names all settings.
+    The preset name is None if no flag gives one. A configuration file names the preset and all settings.
     """
     if args.config is None:
         return args.recipe, flag_values(args)
@@ -62,7 +62,7 @@ def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
 
 
 def flag_values(args: argparse.Namespace) -> dict:
-    """Return a dictionary from name to value of the training settings given on the command line."""
+    """Return the training settings given by command-line flags, as a dictionary."""
     values = {setting.name: getattr(args, setting.name, None) for setting in settings() if setting.name != "recipe"}
     return {name: value for name, value in values.items() if value is not None}
 

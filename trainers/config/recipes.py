@@ -10,7 +10,7 @@ DEFAULT_RECIPE = "digits"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Predefined training configuration, with a note on the training time and accuracy to expect.
+    """Predefined training configuration with a text about the expected training time and accuracy.
 
     Attributes:
         config: the configuration.
@@ -136,7 +136,7 @@ RECIPES = {
 
 
 def resolve(recipe: str, overrides: dict) -> Config:
-    """Return the training configuration with a given preset name, after replacing some settings.
+    """Look up a predefined training configuration by name, and replace given settings.
 
     Args:
         recipe: name of a recipe.

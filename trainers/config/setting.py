@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with w
 
 @dataclass(frozen=True)
 class Search:
-    """Options for one training setting in hyper-parameter search, such as the default range of values.
+    """Range and other options for varying one training setting in a hyper-parameter search.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices
@@ -45,7 +45,7 @@ def setting(
     used_with: dict[str, tuple] | None = None,
     search: Search = Search(),
 ) -> Any:
-    """Return a dataclass field that defines one training setting by a default value, bounds and a help text.
+    """Define one training setting as a dataclass field with a default value, bounds and a help text.
 
     The field's annotation, one of `KINDS` or its union with None, says how values are parsed and checked.
 
@@ -120,7 +120,7 @@ KINDS: dict[Any, Kind] = {
 
 
 def kind_of(field: dataclasses.Field) -> Kind:
-    """Return the type of a training setting, given the dataclass field that defines the setting."""
+    """Return the type of a training setting, such as integer or list."""
     if isinstance(field.type, UnionType):
         (annotation,) = (part for part in get_args(field.type) if part is not NoneType)
         return KINDS[annotation]

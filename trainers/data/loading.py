@@ -94,7 +94,9 @@ def _decoded_bytes(split: AnySplit) -> int:
 
 
 def _shrink_to_views(split: Split, views: Views) -> Split:
-    """Crop and resize images in memory that are larger than the network input or have another aspect ratio.
+    """Crop and resize decoded images to the size needed for the network input.
+
+    Images that are no larger than that and have the right aspect ratio are returned unchanged.
 
     Done once, by the function that decoded files go through, so that pixels in memory and files of the same images
     give the same network input.
@@ -114,7 +116,7 @@ def _shrink_to_views(split: Split, views: Views) -> Split:
 
 
 def describe_skipped(dataset: Dataset) -> str:
-    """Describe in one line of text which files of a data set were left out and why.
+    """Summarise in one line of text which files were skipped when a data set was loaded, and for what reasons.
 
     The text is empty if no file was left out.
     """

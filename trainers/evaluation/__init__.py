@@ -1,1 +1,1 @@
-"""Evaluation of trained models: predictions, calibration, robustness, and agreement between capsules."""
+"""Evaluation of trained models: predictions, calibration, robustness, and the agreement of capsule votes."""

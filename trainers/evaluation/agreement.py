@@ -14,7 +14,7 @@ _CAPSULE_LAYERS = (CapsuleMapping, layers.CapFC, layers.CapConv2D)
 
 
 def agreement(model: keras.Model, images, labels) -> list[dict]:
-    """Compute histograms of the cosine similarity between the votes of lower capsules and the higher capsules.
+    """Compute histograms of the cosine similarity between the votes and the output capsules of capsule layers.
 
     They are those of the paper's Fig. 2.
 
@@ -82,7 +82,7 @@ def _portions(capsule_layers, images, labels):
 
 
 def _mapped_numbers(layer) -> int:
-    """Return the number of elements, per image, in the tensor of votes in a capsule layer."""
+    """Count the elements of a capsule layer's vote tensor for one image."""
     lower, higher = _first(layer.input).shape[1:], _first(layer.output).shape[1:]
     if isinstance(layer, layers.CapConv2D):
         return int(np.prod(higher))
@@ -94,7 +94,10 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """Yield the name, the votes and the output capsules of each branch of a capsule layer.
+    """Yield the votes and the output capsules of a capsule layer.
+
+    Each item is (name, votes, output capsules). The names are "master" and, depending on the routing, "aide" for
+    capConv, and "mapped" for other layers.
 
     Shapes: (n, lower, higher, dim) and (n, higher, dim). The positions of a map count as samples.
     """
@@ -114,7 +117,7 @@ def _branches(layer, lower, higher):
 
 
 def _add(sums, mapped, capsules, classes):
-    """Update a histogram of the cosine similarity between the votes of lower capsules and the higher capsules.
+    """Add the cosine similarities between votes and output capsules to a histogram.
 
     Row 0 counts the mapped capsules in each bin, row 1 sums their lengths.
 

@@ -23,7 +23,7 @@ _WORST_MISTAKES = 24
 
 @dataclass(frozen=True)
 class Predictions:
-    """A classifier's predictions on a set of images: class scores, true labels, and the worst mistakes.
+    """Predictions of a classifier on a set of images, stored with the true labels.
 
     The worst mistakes are those where the predicted class's capsule is longer than the true one's by most.
 
@@ -100,12 +100,12 @@ class Predictions:
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
 
     def save(self, path: Path) -> None:
-        """Write the predictions to an .npz file."""
+        """Save class scores, true labels and the worst mistakes to an .npz file."""
         np.savez_compressed(path, **self.__dict__)
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read predictions from an .npz file that `Predictions.save` wrote.
+        """Load the predictions of a classifier from an .npz file.
 
         Raises:
             UserError: the file is missing or damaged.

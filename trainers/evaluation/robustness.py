@@ -24,7 +24,7 @@ from .predictions import PREDICT_BATCH, saved_model
 
 
 def _rotate(model, images, labels, index, degrees):
-    """Rotate images by a given angle, alternating between clockwise and counter-clockwise."""
+    """Rotate images by a given angle, every second image in the opposite direction."""
     angle = degrees * (math.pi / 180) * (1 - 2 * tf.cast(index % 2, tf.float32))
     cos, sin = tf.cos(angle), tf.sin(angle)
     size = images.shape[1:3]
@@ -32,7 +32,10 @@ def _rotate(model, images, labels, index, degrees):
 
 
 def _shift(model, images, labels, index, share):
-    """Shift each image in one of four directions, with bilinear interpolation and black borders."""
+    """Shift images left, right, up or down by a given fraction of the image size.
+
+    Successive images take the four directions in turn. Pixels outside the image are black.
+    """
     size = images.shape[1:3]
     right = tf.gather([1.0, -1.0, 0.0, 0.0], index % 4) * share * size[1]
     down = tf.gather([0.0, 0.0, 1.0, -1.0], index % 4) * share * size[0]

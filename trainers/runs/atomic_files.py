@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove temporary files from a folder where processes were killed while they wrote files.
+    """Remove temporary files that killed processes left in a folder.
 
     No other process may be writing there.
     """

@@ -1,4 +1,4 @@
-"""Folder class that writes text and JSON files atomically and locks out other writing processes."""
+"""Class for a folder with atomic file writes and a lock against concurrent writers."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Return the path of a file in this folder, given its name."""
+        """Return the path of the file with a given name in this folder."""
         return self.path / name
 
     def locked(self) -> AbstractContextManager[None]:
@@ -35,7 +35,7 @@ class AtomicFolder:
         return locked(self.file(self.lock_file))
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
-        """Return a context manager that replaces one file in this folder atomically.
+        """Return a context manager for atomically replacing a file in this folder.
 
         It yields the temporary path to write to.
         """
@@ -89,7 +89,7 @@ class AtomicFolder:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file while a `with` block runs, as a context manager.
+    """Lock a file exclusively while a `with` block runs.
 
     The operating system releases the lock when the process dies, so no killed process leaves one behind.
 

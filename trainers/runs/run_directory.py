@@ -1,4 +1,4 @@
-"""Folder of a training run, with the names of all result files and methods to create and open the folder."""
+"""Folder layout of a training run, with methods to create and open the folder."""
 
 import re
 from datetime import datetime
@@ -83,7 +83,10 @@ class RunDirectory(AtomicFolder):
 
     @property
     def is_complete(self) -> bool:
-        """True if the training run is complete, which the existence of its summary file shows."""
+        """True if the training run in this folder is complete.
+
+        The summary file is written last, so its existence shows that the run is complete.
+        """
         return self.file(self.summary_file).is_file()
 
     @classmethod

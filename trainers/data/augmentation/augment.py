@@ -72,7 +72,7 @@ def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
 
 @dataclass(frozen=True)
 class _Step:
-    """One image augmentation step, such as MixUp, and the number of random values it needs per image.
+    """One image augmentation step, such as MixUp or random cropping.
 
     Attributes:
         num_uniforms: random numbers that the step takes for each image.
@@ -129,7 +129,7 @@ class Augmentation:
         self.mixes = mixes_labels(names)
 
     def __call__(self, images, labels, uniforms):
-        """Augment a batch of images and labels, given uniform random numbers.
+        """Augment a batch of images and labels, using random numbers passed as an argument.
 
         Args:
             images: (batch, height, width, channels) float32 from 0 to 255, as stored.

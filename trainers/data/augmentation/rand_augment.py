@@ -42,7 +42,7 @@ def rand_augment(images, uniforms):
 
 
 def _geometric(linear=lambda s: (1.0, 0.0, 0.0, 1.0), shift=(0.0, 0.0)):
-    """Return a RandAugment operation that warps images, such as a rotation, a shear or a shift.
+    """Return a RandAugment operation that applies a geometric transformation, such as a rotation or a shear.
 
     Args:
         linear: function of the signed strength (batch,) that returns the matrix entries (a, b, d, e); see

@@ -14,7 +14,7 @@ _POSITIONS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # (to
 
 @dataclass(frozen=True)
 class Views:
-    """Crop settings for a data set, with methods that crop images to the input size of a network.
+    """Settings and methods for cropping the images of a data set to the input size of a network.
 
     Attributes:
         size: (height, width) of the network's input.
@@ -74,7 +74,7 @@ class Views:
 
     @property
     def num_crops(self) -> int:
-        """Number of crops per image in ten-crop evaluation, which is 5 if mirrored images are not allowed, else 10."""
+        """Number of crops per image in ten-crop evaluation: 10, or 5 without mirrored crops."""
         return len(_POSITIONS) * (2 if self.mirrors else 1)
 
     def ten_crops(self, images) -> list:

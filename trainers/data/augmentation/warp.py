@@ -34,7 +34,7 @@ def warp(images, matrices, size, fill="CONSTANT"):
 
 
 def crop_matrices(stored, enlarged, size, *, top, left, mirrored):
-    """Return the affine matrices that resize images, crop at given positions, and mirror the crops if requested.
+    """Return affine matrices that combine resizing, cropping and optional mirroring of images.
 
     Args:
         stored: (height, width) of the images.
@@ -56,7 +56,7 @@ def crop_matrices(stored, enlarged, size, *, top, left, mirrored):
 
 
 def about_centre(size, a, b, d, e, right=0.0, down=0.0):
-    """Return the affine matrices that apply a linear map, such as a rotation, about the image centre, then a shift.
+    """Return affine matrices that combine a linear map about the image centre with a translation.
 
     Args:
         size: (height, width).

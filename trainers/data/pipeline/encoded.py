@@ -49,7 +49,10 @@ class EncodedSplit:
         return EncodedSplit(self.read, self.rows[indices], self.labels[indices], self.size, self.channels, self.name_of)
 
     def reader(self) -> Callable:
-        """Return a `tf.data` function from indices (batch,) to uint8 images (batch, height, width, channels)."""
+        """Return a function for `tf.data` that reads and decodes the images at given indices.
+
+        The function maps indices (batch,) to uint8 images (batch, height, width, channels).
+        """
         rows = tf.constant(self.rows, tf.int64)
 
         def read_image(index):

@@ -1,4 +1,4 @@
-"""Container for labelled images in memory, and a check for invalid pixel values and labels."""
+"""Container for labelled images that are held in memory as decoded pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,16 +36,19 @@ class Split:
         return self.images[indices]
 
     def raise_if_corrupt(self):
-        """Do nothing, because images in memory are decoded already and cannot be corrupt files."""
+        """Do nothing, because images that are already decoded cannot be corrupt."""
 
     def reader(self) -> Callable:
-        """Return a `tf.data` function from indices (batch,) to uint8 images (batch, height, width, channels)."""
+        """Return a function for `tf.data` that looks up the images at given indices.
+
+        The function maps indices (batch,) to uint8 images (batch, height, width, channels).
+        """
         images = tf.constant(self.images)
         return lambda indices: tf.gather(images, indices)
 
 
 def checked_split(name: str, images, labels, classes: int) -> Split:
-    """Check images and labels for invalid values, and return a `Split` object that contains both.
+    """Build a container for labelled images, after checking the pixel values and labels.
 
     Args:
         name: of the data, for error messages.

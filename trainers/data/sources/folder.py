@@ -105,7 +105,10 @@ def read_class_names(path) -> list[str]:
 
 
 def _class_folders(path: Path, skipped: dict) -> list[str]:
-    """Return the names of a folder's class subfolders, and record the names of all skipped entries."""
+    """Return the names of the subfolders that hold the classes of an image data set.
+
+    Paths of links and of other files are added to `skipped`, by reason.
+    """
     names = []
     for entry in _list_entries(path):
         if entry.is_symlink():
@@ -166,7 +169,7 @@ def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedS
 
 
 def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
-    """List the image files in the folder of one class, and the skipped entries grouped by reason.
+    """List the image files and the skipped files in the folder of one class.
 
     No file is opened.
 

@@ -22,7 +22,7 @@ _HEAD_BYTES, _TAIL_BYTES = 12, 4
 
 @dataclass(frozen=True)
 class RecordFiles:
-    """Several TFRecord files in which each serialized example can be read by number, in any order.
+    """Set of TFRecord files with random access to every serialized example.
 
     Attributes:
         files: the files' paths.
@@ -61,7 +61,7 @@ class RecordFiles:
         return len(self.offset)
 
     def read(self, index):
-        """Read the bytes of the serialized example with a given number, inside a `tf.data` pipeline.
+        """Read the serialized example at a given index, as a TensorFlow operation.
 
         Args:
             index: scalar integer tensor.

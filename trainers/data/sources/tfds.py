@@ -102,7 +102,7 @@ def prepare_command(config) -> str:
 
 
 def _refuse_unprepared(builder, config: Config):
-    """Raise `UserError` if a TensorFlow Datasets (TFDS) data set is not, or only partly, prepared on disk."""
+    """Raise `UserError` if a TensorFlow Datasets (TFDS) data set is not completely prepared on disk."""
     path = Path(builder.data_dir)
     command = prepare_command(config)
     if not (path / "dataset_info.json").is_file():

@@ -17,7 +17,7 @@ _READ_BATCH = 512
 
 
 class TfdsSplitReader:
-    """Reader for images of a TensorFlow Datasets (TFDS) data set, which keeps the images in memory if they fit.
+    """Reader for the images and labels of a TensorFlow Datasets (TFDS) data set.
 
     Images of one size that fit the cache are decoded into memory. Otherwise encoded images are kept in memory if they
     fit, and else read from the record files for each batch.
@@ -66,7 +66,10 @@ class TfdsSplitReader:
             return self._index_records(split, info)
 
     def has_labels(self, split: str) -> bool:
-        """Return whether the labels of a data split are public (TensorFlow Datasets stores -1 for secret labels)."""
+        """Return whether TensorFlow Datasets provides the labels of a data split.
+
+        TensorFlow Datasets stores -1 for secret labels.
+        """
         with self._damage_as_user_error(split):
             first = self._examples(split, self.skip_decoding).take(1)
             return all(example[self.label_key] >= 0 for example in first.as_numpy_iterator())
@@ -84,7 +87,10 @@ class TfdsSplitReader:
             ) from None
 
     def _read_pixels(self, split: str, info) -> Split:
-        """Decode all images of one TensorFlow Datasets (TFDS) split into memory, where all images have one size."""
+        """Read all images of a TensorFlow Datasets (TFDS) split into memory as decoded pixels.
+
+        All images of the data set must have the same size.
+        """
         images = np.empty((info.num_examples, *self.shape), np.uint8)
         labels = np.empty(info.num_examples, np.int64)
         count = 0
@@ -107,7 +113,7 @@ class TfdsSplitReader:
         return self._encoded_split(split, lambda index: files[index], labels, lambda i: f"image {i} of {split_name}")
 
     def _index_records(self, split: str, info) -> EncodedSplit:
-        """Return the labelled images of one data split, where images are read from TFRecord files only when needed."""
+        """Return a container that reads the images of one data split from TFRecord files on demand."""
         records = RecordFiles.index_files(self.name, info.filepaths)
         self._check_count(len(records), info)
         features = self.builder.info.features
@@ -143,7 +149,7 @@ class TfdsSplitReader:
         return examples.map(lambda example: {key: example[key] for key in (self.image_key, self.label_key)})
 
     def _check_count(self, count: int, info):
-        """Raise `UserError` if a data split has more or fewer examples than the TensorFlow Datasets metadata says."""
+        """Raise `UserError` if the number of examples in a data split contradicts the TensorFlow Datasets metadata."""
         if count != info.num_examples:
             raise UserError(
                 f"--dataset={self.name}: its {info.name} split should have {info.num_examples:,} examples; "
