@@ -1,4 +1,4 @@
-"""Code that sets environment variables for the `encapnet` command before Keras and TensorFlow are imported.
+"""Environment variables for the `encapnet` command, set before Keras and TensorFlow are imported.
 
 The command's own module could not set them: importing it imports this package, and so Keras, first.
 """

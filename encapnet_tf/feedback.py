@@ -1,4 +1,7 @@
-"""Functions that add `FeedbackAgreement` layers (regularisers) to functional Keras models or remove them."""
+"""Addition and removal of Sinkhorn regularisation layers in functional Keras models.
+
+They are `FeedbackAgreement` layers.
+"""
 
 import keras
 
@@ -8,10 +11,10 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackPlacement:
-    """Helper that inserts `FeedbackAgreement` layers (regularisers) while a functional model is built.
+    """Helper that inserts Sinkhorn regularisation layers while a functional Keras model is built.
 
-    The model builders (argument `feedback`) and `attach_feedback` place their units with it: they pass the output of
-    each layer through `after_layer`.
+    The layers are `FeedbackAgreement` units. The model builders (argument `feedback`) and `attach_feedback` place their
+    units with it: they pass the output of each layer through `after_layer`.
 
     Args:
         units: list of (unit's name, higher layer's name, lower layer's name).
@@ -24,7 +27,7 @@ class FeedbackPlacement:
         self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Insert the `FeedbackAgreement` layers (regularisers) that follow a given layer.
+        """Insert the requested Sinkhorn regularisation layers after a given layer.
 
         The layer's output is recorded for later units.
 
@@ -60,7 +63,9 @@ class FeedbackPlacement:
 
 
 def attach_feedback(model, pairs, generator="conv", **options):
-    """Return a new model that adds `FeedbackAgreement` layers (regularisers) to a given functional model.
+    """Add Sinkhorn regularisation layers to a functional Keras model.
+
+    One `FeedbackAgreement` layer is added for each pair of layers.
 
     Args:
         model: a functional Keras model (any of `keras.applications`, a built Sequential, your own).
@@ -100,7 +105,9 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
 
 def strip_feedback(model):
-    """Return a new model that lacks the `FeedbackAgreement` layers (regularisers) of a given functional model.
+    """Remove all Sinkhorn regularisation layers from a functional Keras model.
+
+    They are the `FeedbackAgreement` layers.
 
     Args:
         model: a functional Keras model.
@@ -189,7 +196,10 @@ def _check_pairs(model, pairs):
 
 
 def _wrong_order(higher, lower):
-    """Create the ValueError for a pair of layers (lower, higher) whose lower layer is not computed first."""
+    """Create the ValueError for two layer names given in the wrong order.
+
+    The lower layer of a pair (higher, lower) must be computed before the higher layer.
+    """
     return ValueError(
         f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower). "
         "Swap the two names, or choose a lower layer nearer to the input."

@@ -14,7 +14,7 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 class CapsuleMapping(keras.layers.Layer):
-    """Base layer of `DynamicRouting` and `EMRouting` that computes each input capsule's vote for each output capsule.
+    """Base layer that computes the votes for the output capsules, shared by dynamic routing and EM routing.
 
     There is one matrix for each pair of an input and an output capsule. All positions of an input capsule share its
     matrices: the mapping is a 1x1 convolution grouped by capsule, with a bias, to num_input_capsules * num_capsules *

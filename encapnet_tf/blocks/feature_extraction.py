@@ -1,4 +1,7 @@
-"""Functions that extract the features compared by the regularisation layer `FeedbackAgreement`."""
+"""Extraction of the features that a Sinkhorn regularisation layer compares.
+
+The layer is `FeedbackAgreement`.
+"""
 
 import math
 
@@ -20,10 +23,10 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Run a feature extractor in training mode and flip the sign of the gradients of the extractor's weights.
+    """Run a feature extractor for adversarial training by reversing the gradients of its weights.
 
-    The gradient with respect to `x` keeps its sign, so a minimiser of the divergence trains the extractor to maximise
-    the divergence and the rest of the network to minimise it.
+    The extractor runs in training mode. The gradient with respect to `x` keeps its sign, so a minimiser of the
+    divergence trains the extractor to maximise the divergence and the rest of the network to minimise it.
 
     Args:
         extractor: a built Keras layer.

@@ -1,4 +1,7 @@
-"""Default feature extractor of the regularisation layer `FeedbackAgreement`."""
+"""Default feature extractor for Sinkhorn regularisation layers.
+
+They are `FeedbackAgreement` layers.
+"""
 
 import keras
 
@@ -12,7 +15,7 @@ _HALVED_FROM_SIZE = 8
 
 
 def feedback_extractor(shape, *, synchronized: bool, dtype):
-    """Build the default feature extractor of the regularisation layer `FeedbackAgreement`.
+    """Build the default feature extractor for a Sinkhorn regularisation layer.
 
     It is f in section 3.2 of the paper. Each convolution is 3x3 at stride 2 with batch normalisation and ReLU; the
     channels go to a quarter, then to 1. The stride is 1 if a side has fewer than 8 pixels (or tokens). On token

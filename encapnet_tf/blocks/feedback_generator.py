@@ -1,4 +1,7 @@
-"""Networks that reconstruct a lower layer's output from a higher layer's output for `FeedbackAgreement`."""
+"""Networks that reconstruct a lower layer's output from a higher layer's output.
+
+They are the generators of the regularisation layer `FeedbackAgreement`.
+"""
 
 import keras
 
@@ -10,7 +13,7 @@ GENERATORS = ("capsule", "conv")
 
 
 def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: int, synchronized: bool, dtype):
-    """Build a network that reconstructs a lower layer's output from a higher layer's output for `FeedbackAgreement`.
+    """Build a network that reconstructs a lower layer's output from a higher layer's output.
 
     It is g in section 3.2 of the paper. "capsule": 3x3 transposed convolution grouped by capsule, batch normalisation,
     ReLU, squash (a transposed capConv). "conv": dense transposed convolution, batch normalisation, ReLU, for any
@@ -53,9 +56,9 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError if no built-in generator can map a higher layer's output shape to a lower layer's output shape.
+    """Raise ValueError if no built-in network can reconstruct a lower layer's output from a higher layer's output.
 
-    Each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
+    The sizes decide: each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """
     received = f"Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}."
     if len(higher_shape) != len(lower_shape) or len(lower_shape) not in (2, 3, 4):

@@ -1,13 +1,15 @@
-"""Validation and serialisation of the arguments `generator` and `extractor` of `FeedbackAgreement`.
+"""Validation and serialisation of constructor arguments that are a name, None or a Keras layer.
 
-Each is a name, None or a Keras layer.
+They are the arguments `generator` and `extractor` of `FeedbackAgreement`.
 """
 
 import keras
 
 
 def name_or_layer(argument: str, value, names):
-    """Validate the argument `generator` or `extractor` of `FeedbackAgreement`, and deserialise a serialised layer.
+    """Validate a constructor argument that may be a name, None or a Keras layer.
+
+    A serialised layer is deserialised.
 
     Args:
         argument: name of the argument, for the error.
@@ -31,5 +33,5 @@ def name_or_layer(argument: str, value, names):
 
 
 def serialize_name_or_layer(value):
-    """Serialise the argument `generator` or `extractor` of the layer `FeedbackAgreement` for `get_config`."""
+    """Serialise a constructor argument that may be a name, None or a Keras layer."""
     return keras.saving.serialize_keras_object(value) if isinstance(value, keras.Layer) else value

@@ -1,4 +1,7 @@
-"""Keras callback that detects `FeedbackAgreement` layers whose feature extractor collapsed to a constant output."""
+"""Keras callback that detects the collapse of a feature extractor to a constant output.
+
+The extractor is that of a `FeedbackAgreement` layer.
+"""
 
 import warnings
 
@@ -10,7 +13,7 @@ COLLAPSE_RATIO = 0.01
 
 
 class CollapseWatch(keras.callbacks.Callback):
-    """Callback that warns if the feature extractor of a `FeedbackAgreement` layer collapses to a constant output.
+    """Callback that warns if a Sinkhorn regularisation layer's feature extractor collapses to a constant output.
 
     It measures each unit after every epoch. An extractor that is trained to minimise the divergence can make it vanish
     by mapping all samples to one point. The divergence then no longer measures the agreement of the two layers. An

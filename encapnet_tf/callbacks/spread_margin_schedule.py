@@ -1,4 +1,4 @@
-"""Keras callback that changes the margin of `SpreadLoss` over the epochs."""
+"""Keras callback that changes the margin of the spread loss over the epochs."""
 
 import keras
 
@@ -6,7 +6,7 @@ from encapnet_tf.losses import SpreadLoss
 
 
 class SpreadMarginSchedule(keras.callbacks.Callback):
-    """Callback that changes the margin of a model's `SpreadLoss` linearly over the epochs.
+    """Callback that changes the margin of the spread loss linearly over the epochs.
 
     Args:
         start: margin of the first epoch.

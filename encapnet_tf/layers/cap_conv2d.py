@@ -196,9 +196,10 @@ class CapConv2D(keras.layers.Layer):
         return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
 
     def _interact(self, inputs, training):
-        """Return the weighted sum of this capsule layer's two branches, master and aide (EncapNet paper, Eq. 6).
+        """Compute the weighted sum of the two convolution branches of a capsule layer (EncapNet paper, Eq. 6).
 
-        It is m1 * master + m2 * aide, with one coefficient for all components of a capsule.
+        The branches are the master and the aide. The sum is m1 * master + m2 * aide, with one coefficient for all
+        components of a capsule.
         """
         master = self.master_activation(self.master(inputs, training=training), training=training)
         aide = self.aide_activation(self.aide(inputs, training=training), training=training)
@@ -261,7 +262,7 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Return the weighted sum of two capsule feature maps, each of which contributes to both weights.
+    """Compute the weighted sum of two capsule feature maps, with weights that were computed from both maps.
 
     It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients. The shares are (batch, height,
     width, 2 * num_capsules), with m1 and m2 of a capsule side by side.

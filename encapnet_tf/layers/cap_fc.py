@@ -71,7 +71,10 @@ class CapFC(keras.layers.Layer):
         return ops.squash(K.einsum("bid,dio->bod", self._lower_capsules(inputs), self.kernel))
 
     def _lower_capsules(self, inputs):
-        """Reshape a feature map to capsules (batch, capsules, capsule_dim), and return capsules unchanged."""
+        """Convert a capsule layer's input to shape (batch, capsules, capsule_dim).
+
+        A feature map is reshaped; capsules are returned unchanged.
+        """
         if len(inputs.shape) == 3:
             return inputs
         capsules = K.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))

@@ -284,7 +284,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
 
 def units_of(model):
-    """Return all `FeedbackAgreement` layers (regularisers) of a model, including those in nested models.
+    """Return all Sinkhorn regularisation layers of a model, including those in nested models.
 
     Args:
         model: a Keras model.

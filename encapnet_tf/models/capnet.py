@@ -92,7 +92,10 @@ def CapNet(
     capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
     def regularise(capsules):
-        """Insert a `FeedbackAgreement` layer (a regulariser) after the first routing layer if the user requests one."""
+        """Insert a Sinkhorn regularisation layer, if requested, after the first capsule routing layer.
+
+        It is a `FeedbackAgreement` layer.
+        """
         if feedback is None:
             return capsules
         return placement.after_layer("routing1_map", _as_map(capsules, num_capsules, height, width))

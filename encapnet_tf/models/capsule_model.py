@@ -1,4 +1,4 @@
-"""Keras model class of the networks in this package."""
+"""Keras model class with a switch for synchronised batch normalisation."""
 
 import keras
 

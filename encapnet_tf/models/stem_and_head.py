@@ -1,4 +1,4 @@
-"""First and last layers of the networks in this package."""
+"""Input layers, first convolutions and classification heads of the image classifiers."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Communication between the replicas of distributed training."""
+"""Gathering of a batch from all replicas in distributed training."""
 
 from keras import backend
 

@@ -1,4 +1,4 @@
-"""Context manager that restricts exported models to operations that run on any machine."""
+"""Context manager that makes exported models portable to machines with other hardware."""
 
 import contextlib
 import contextvars
@@ -8,10 +8,10 @@ _RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime",
 
 @contextlib.contextmanager
 def portable(runtime: str = "tensorflow"):
-    """Restrict graphs that are traced inside this context manager to operations that run on any machine.
+    """Make graphs that are traced in a `with` block portable to machines with other hardware.
 
-    Outside of it, operations are chosen for the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
-    grouped convolution is the fastest, but XLA has to compile it.
+    They contain only operations that run on any machine. Outside of the block, operations suit the machine at hand:
+    where TensorFlow sees a GPU, for instance, Keras's grouped convolution is the fastest, but XLA has to compile it.
 
     Args:
         runtime: the runtime of the exported graph: "tensorflow", or "litert", which has a fast grouped convolution of

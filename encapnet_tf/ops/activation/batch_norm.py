@@ -4,7 +4,9 @@ from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the Python module with fused batch normalisation, or None if Keras's own operations are to be used.
+    """Return the Python module with TensorFlow's fused batch normalisation if it is applicable, else None.
+
+    None means that Keras's own operations are to be used.
 
     Args:
         x: (batch, height, width, channels).

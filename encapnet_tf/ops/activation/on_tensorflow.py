@@ -71,8 +71,8 @@ def _fused_batch_norm(x, gamma, beta, epsilon):
 
 
 def _relu_squash_gradient_of_scaled(x, scale, shift, dy, capsule_dim):
-    """Compute the gradient of ReLU followed by squash with respect to a scaled and shifted input.
+    """Compute the gradient of ReLU followed by squash with respect to the batch normalisation output.
 
-    The gradient of the output is dy.
+    The batch normalisation output is x * scale + shift. The gradient after squash is dy.
     """
     return relu_squash_gradient(x * scale + shift, dy, capsule_dim)

@@ -1,4 +1,7 @@
-"""ReLU followed by squash for capsule feature maps, with a function for the gradient."""
+"""ReLU followed by squash for capsule feature maps.
+
+A separate function computes the gradient.
+"""
 
 from keras import ops as K
 

@@ -55,7 +55,7 @@ class Convolution:
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
-        """Return the properties of the convolution of a given feature map with a given kernel."""
+        """Collect the properties of a convolution that determine the fastest implementation."""
         runtime = portable_runtime()
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
@@ -73,7 +73,10 @@ class Convolution:
 
     @property
     def matrix_entries(self) -> int:
-        """Number of convolution weights per group and kernel position."""
+        """Number of input channels times number of output channels in one convolution group.
+
+        It is the number of weights per group and kernel position.
+        """
         return self.channels_in * self.channels_out
 
     @property
@@ -89,9 +92,9 @@ class Convolution:
 
 
 def _prefers_native(runtime) -> bool:
-    """Return whether the Keras backend's own grouped convolution is the fastest implementation.
+    """Return whether Keras's own grouped convolution is the fastest on the current backend and device.
 
-    It is everywhere but on TensorFlow's CPUs.
+    It is the fastest everywhere but on TensorFlow's CPUs.
     """
     if backend.backend() != "tensorflow":
         return True

@@ -211,5 +211,5 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Split a capsule feature map into one map per capsule component, and repeat the channels of each map."""
+    """Return one feature map per capsule component, with every channel repeated a given number of times."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

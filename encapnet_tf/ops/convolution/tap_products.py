@@ -108,10 +108,10 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """Return the slices of the input and output that belong to each kernel position along one axis.
+    """Return the one-dimensional slices of a convolution's input and output for each kernel position.
 
-    Each entry of the list is (tap, slice of the input, slice of the output). Output position i meets pixel i * strides
-    + shift, where shift = tap - size // 2.
+    They lie along one axis of the image. Each entry of the list is (tap, slice of the input, slice of the output).
+    Output position i meets pixel i * strides + shift, where shift = tap - size // 2.
     """
     overlaps = []
     for tap in range(size):

@@ -103,7 +103,9 @@ def em_routing(
 
 
 def _sum_over_inputs(u, w, mu, weight):
-    """Return the weighted squared deviations of the votes from their means, summed over the input capsules.
+    """Compute the unnormalised variance of the votes for each higher capsule in the M step of EM routing.
+
+    It is summed over the input capsules, for each component.
 
     sum_i R_ij a_i (v_{j|i} - mu_j)^2    (batch, outputs, components)
     """
@@ -111,7 +113,9 @@ def _sum_over_inputs(u, w, mu, weight):
 
 
 def _sum_over_components(u, w, mu, weight):
-    """Return the weighted squared deviations of the votes from their means, summed over the capsule components.
+    """Compute the negative exponent of the Gaussian density of each vote in the E step of EM routing.
+
+    It is summed over the components, with weight = 1 / (2 sigma^2).
 
     sum_d weight_jd (v_{j|i} - mu_jd)^2    (batch, inputs, positions, outputs)
     """
@@ -129,9 +133,9 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Sum over the lower capsules' votes, for a few higher capsules at a time to save memory.
+    """Evaluate a function of the votes for a few higher capsules at a time to save memory.
 
-    The results are concatenated.
+    The function sums over input capsules or over components. The results are concatenated.
 
     Args:
         function: `_sum_over_inputs` or `_sum_over_components`.
@@ -152,7 +156,7 @@ def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
 
 
 def _count_pieces(u, w):
-    """Return the number of groups of higher capsules that EM routing processes separately to save memory.
+    """Return the number of chunks into which EM routing splits the higher capsules to save memory.
 
     An unknown number of positions counts as 1.
     """

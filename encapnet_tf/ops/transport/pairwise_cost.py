@@ -48,9 +48,10 @@ def pairwise_cost(x, y, cost: str = "cosine"):
 
 
 def self_cost(x, cost: str = "cosine", both_sides: bool = False):
-    """Return the matrix of transport costs within one set of points, exactly 0 on the diagonal.
+    """Compute the transport costs between all pairs of points in one set.
 
-    The matrix is symmetric, so the gradient of a symmetric plan's cost is twice the gradient through one side.
+    They are exactly 0 on the diagonal. The matrix is symmetric, so the gradient of a symmetric plan's cost is twice the
+    gradient through one side.
 
     Args:
         x: (n, features).
@@ -64,9 +65,9 @@ def self_cost(x, cost: str = "cosine", both_sides: bool = False):
 
 
 def prepare(x, y, cost):
-    """Validate two point sets and cast them to at least float32 before the cost matrix is computed.
+    """Preprocess two point sets for the computation of a transport cost matrix.
 
-    For the cosine cost the points are also normalised.
+    The points are validated, cast to at least float32, and normalised for the cosine cost.
 
     Raises:
         ValueError: as `pairwise_cost`.
@@ -82,14 +83,20 @@ def prepare(x, y, cost):
 
 
 def _normalise(x):
-    """Scale the rows of a matrix to length 1, except zero rows, which stay zero with zero gradient."""
+    """Scale each row of a matrix to length 1, and leave zero rows unchanged.
+
+    The gradient of a zero row is zero.
+    """
     squared = K.sum(K.square(x), axis=1, keepdims=True)
     is_zero = squared <= _SMALLEST_NORM**2
     return x * K.where(is_zero, 0.0, K.rsqrt(K.where(is_zero, 1.0, squared)))
 
 
 def cost_between(x, y, cost):
-    """Return the transport cost matrix between two sets of points preprocessed by `prepare`."""
+    """Compute the transport costs between two sets of points, without argument checks.
+
+    The points are preprocessed by `prepare`.
+    """
     if cost == "cosine":
         return K.relu(1.0 - K.matmul(x, K.transpose(y)))
     squared = _squared_distances(x, y)
@@ -97,7 +104,10 @@ def cost_between(x, y, cost):
 
 
 def cost_within(x, cost, both_sides=False):
-    """Return the transport cost matrix within one set of points preprocessed by `prepare`."""
+    """Compute the transport costs between all pairs of points in one set, without argument checks.
+
+    The points are preprocessed by `prepare`.
+    """
     matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost)
     mask = 1.0 - K.eye(K.shape(x)[0], dtype=matrix.dtype)
     if cost == "cosine":

@@ -58,7 +58,7 @@ def check_arguments(epsilon, iterations, solver):
 
 
 def absolute_epsilon(cost, epsilon, relative: bool):
-    """Convert a regularisation strength, absolute or relative, to the units and dtype of the cost matrix.
+    """Return the absolute entropic regularisation strength (epsilon) for a given cost matrix.
 
     Args:
         cost: (B, B).

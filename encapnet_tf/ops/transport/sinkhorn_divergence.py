@@ -87,9 +87,9 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Return a precomputed divergence as a tensor with prescribed gradients with respect to the cost matrices.
+    """Build a differentiable tensor from a precomputed divergence and precomputed gradients.
 
-    The gradients are `slopes`, by the envelope theorem.
+    The gradients with respect to the cost matrices are `slopes`, by the envelope theorem.
     """
     zeros = [K.sum(K.stop_gradient(slope) * (q - K.stop_gradient(q))) for slope, q in zip(slopes, costs, strict=True)]
     return K.stop_gradient(amount) + sum(zeros)

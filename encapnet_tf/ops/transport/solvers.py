@@ -90,9 +90,10 @@ def solve_fast(cost, epsilon, iterations, initial_g=None):
 
 
 def _iterate_until_converged(block, potentials, max_blocks, epsilon):
-    """Repeat a block of Sinkhorn iterations until both potentials converge, at most `max_blocks` times.
+    """Run Sinkhorn iterations until convergence, up to a maximum number.
 
-    They have converged when a block changes none of their values by more than rounding.
+    The iterations run in blocks, at most `max_blocks` of them. Both potentials have converged when a block changes none
+    of their values by more than rounding.
     """
 
     def cond(count, has_changed, *_):
