@@ -73,9 +73,9 @@ class BestModel(keras.callbacks.Callback):
         return self._state.get("accuracy")
 
     def state(self) -> dict:
-        """Return a dictionary with the number, validation accuracy and validation loss of the best epoch so far.
+        """Return the epoch number, validation accuracy and validation loss of the best model so far.
 
-        Empty before the first epoch ends.
+        They are in a dictionary, with the digest of the model's file; it is empty before the first epoch ends.
         """
         return dict(self._state)
 

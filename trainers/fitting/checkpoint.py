@@ -103,7 +103,7 @@ class Checkpoints:
         return path
 
     def newest(self, report: Callable[[str], None] = print) -> tuple[Path, Checkpoint] | None:
-        """Return the path and the content of the newest undamaged checkpoint, or None without such a checkpoint.
+        """Return the path and content of the newest undamaged checkpoint, or None if there is none.
 
         Args:
             report: function that receives a line about each damaged checkpoint, which is renamed.
@@ -119,9 +119,9 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Restore the file of the best model from the copy that was saved together with a checkpoint.
+        """Restore the best model's file from the copy that was saved with a checkpoint.
 
-        If it had none yet, the file of the best model is removed.
+        If the checkpoint has no copy, the file of the best model is removed.
 
         Args:
             path: the checkpoint file.

@@ -116,7 +116,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             )
 
     def _save(self, epoch, step, logs=None):
-        """Try to write a checkpoint, and then stop training if SIGTERM has arrived.
+        """Write a checkpoint, and stop training if SIGTERM has arrived.
 
         If the checkpoint cannot be written, the reason is printed.
         """

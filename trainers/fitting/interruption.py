@@ -47,7 +47,10 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def raise_lost_interrupt(self) -> None:
-        """Raise `KeyboardInterrupt` if Ctrl-C was pressed, in case Python dropped the original exception."""
+        """Raise `KeyboardInterrupt` if Ctrl-C has been pressed.
+
+        Python may have dropped the exception of the signal handler.
+        """
         if self.interrupted:
             raise KeyboardInterrupt
 

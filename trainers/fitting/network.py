@@ -25,7 +25,7 @@ _WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
 
 def takes(model: str, setting: str) -> bool:
-    """Return whether the function that builds a given network accepts a given setting as an argument."""
+    """Return whether a network's builder function accepts a given setting as an argument."""
     if (model, setting) == ("resnet20", "width"):  # ResNet20's width is a number of channels, the setting names a shape
         return False
     parameters = inspect.signature(_BUILDERS[model]).parameters
@@ -77,7 +77,7 @@ def _network_arguments(config) -> dict:
 
 
 def feedback_options(config: Config) -> dict:
-    """Return the arguments that a training configuration gives for the regulariser layer `FeedbackAgreement`."""
+    """Convert a training configuration to constructor arguments of the Sinkhorn feedback regularisers."""
     values = {field.metadata["unit_argument"]: getattr(config, field.name) for field in settings()}
     return {
         argument: None if value == "none" else value

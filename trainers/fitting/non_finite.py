@@ -1,4 +1,7 @@
-"""Detection of NaN or infinity in losses and weights during training, and of the tensor where it first appeared."""
+"""Detection of NaN or infinite values during training.
+
+Steps are repeated to find the tensor where they first appeared.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +17,10 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Search for the first NaN or infinity, made by training again from the newest checkpoint.
+    """Diagnosis of a NaN or infinite loss, which repeats training from the newest checkpoint.
 
-    It repeats steps in this process alone, so it is not for a model that several workers train.
+    It finds the first tensor with such a value. It repeats steps in this process alone, so it is not for a model
+    that several workers train.
 
     Attributes:
         checkpoints: the run's checkpoints.
@@ -43,7 +47,7 @@ class Diagnosis:
         return f" First non-finite number: {place}. The last good checkpoint is {path}."
 
     def _repeat_steps(self, model, checkpoint: Checkpoint, last_step: int) -> str | None:
-        """Train again from a checkpoint until a NaN or infinity appears, and return the name of that tensor."""
+        """Repeat training from a checkpoint, and return the name of the first tensor with a NaN or infinity."""
         for group in ("model", "optimizer"):
             training_state.restore(model, checkpoint.arrays, group)
         step = checkpoint.state["epoch"] * self.steps + checkpoint.state["step"]

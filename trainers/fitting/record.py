@@ -26,7 +26,10 @@ def record_start(run: RunDirectory, config: Config) -> None:
 
 
 def record_resume(run: RunDirectory) -> None:
-    """Add the time and command line of a resumed training run to config.json, and remove temporary files."""
+    """Add the time and command line of a resumed training run to config.json.
+
+    Temporary files of the interrupted process are removed.
+    """
     for folder in (run.path, run.file(RunDirectory.checkpoints_folder)):
         if folder.is_dir():
             remove_temporary_files(folder)

@@ -37,7 +37,10 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """Keras logs of the last step before the interruption, empty if training starts with a new epoch."""
+        """Loss and metrics at a checkpoint in the middle of an epoch, as a Keras `logs` dictionary.
+
+        Empty if training starts with a new epoch.
+        """
         return self.checkpoint.state["logs"] if self.checkpoint is not None and self.step else {}
 
     def restore_metrics(self, model: keras.Model) -> None:

@@ -16,7 +16,7 @@ from ..runs.run_directory import RunDirectory
 
 
 def prepare(config: Config) -> tf.distribute.Strategy | None:
-    """Set up TensorFlow devices for training, and return the `tf.distribute` strategy, or None for one device.
+    """Set up TensorFlow devices for training, and return a `tf.distribute` strategy if there are several.
 
     Call it before anything else that makes TensorFlow create its devices.
 
@@ -53,7 +53,9 @@ def prepare(config: Config) -> tf.distribute.Strategy | None:
 
 
 def check_replica_settings(config: Config, replicas: int) -> None:
-    """Raise `UserError` if a setting (such as the batch size) does not work with the number of model replicas.
+    """Raise `UserError` if a setting is incompatible with the number of model replicas.
+
+    An example is a batch size that is not a multiple of this number.
 
     Args:
         config: the run's configuration.
@@ -80,9 +82,9 @@ def check_replica_settings(config: Config, replicas: int) -> None:
 
 
 def is_chief() -> bool:
-    """Return whether this process is the chief (or the first worker, without a chief) in a TensorFlow cluster.
+    """Return whether this process is the chief of distributed TensorFlow training.
 
-    The chief alone writes the run's files.
+    In a cluster without a chief, the first worker is the chief. The chief alone writes the run's files.
     """
     task = _cluster().get("task", {})
     return task.get("type") == "chief" or (task.get("index", 0) == 0 and "chief" not in _cluster().get("cluster", {}))
@@ -97,7 +99,7 @@ def is_multi_worker(strategy: tf.distribute.Strategy | None) -> bool:
 
 
 def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
-    """Return whether a flag is true in any of the worker processes that train a model.
+    """Return the logical OR of a boolean over all worker processes of distributed training.
 
     An all-reduce: every worker must call it, and all wait for the last one.
     """
@@ -108,7 +110,10 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 @contextmanager
 def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]:
-    """Run a `with` block in the chief process before the other worker processes run it."""
+    """Make all other processes of distributed training wait until the chief has run a `with` block.
+
+    They run the block afterwards.
+    """
     if not chief:
         any_worker(strategy, False)  # waits for the chief
     yield
@@ -118,7 +123,7 @@ def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]
 
 @contextmanager
 def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirectory) -> Iterator[None]:
-    """Convert TensorFlow errors about lost worker processes into a `UserError` that tells how to resume training."""
+    """Convert TensorFlow errors about lost worker processes into a `UserError` that explains how to resume."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -144,9 +149,9 @@ def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
 def validation_batches(
     dataset: Dataset, replicas: int, one_hot: int | None = None, report: Callable[[str], None] | None = None
 ) -> tf.data.Dataset:
-    """Return a `tf.data.Dataset` of validation batches, all of equal size if there are several model replicas.
+    """Return the validation data as a `tf.data.Dataset` of batches.
 
-    Batches of equal sizes leave out the last few images.
+    Several replicas get batches of equal sizes, which leave out the last few images.
 
     Args:
         dataset: the data set with the validation split.

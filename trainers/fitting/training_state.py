@@ -1,4 +1,4 @@
-"""Saving and restoring of the state of training: variables of model, optimizer and metrics, and random generators."""
+"""Functions that collect and restore training state: weights, optimizer, metrics and random generators."""
 
 import random
 
@@ -11,7 +11,7 @@ from ..runs.errors import UserError
 
 
 def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
-    """Create a compiled model's optimizer and metric variables before the first training step.
+    """Create the optimizer and metric variables of a compiled model before the first training step.
 
     Args:
         model: a compiled functional model.
@@ -57,7 +57,10 @@ def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str)
 
 
 def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) -> str | None:
-    """Return the name of the first model or optimizer variable with a NaN or infinite value, or None."""
+    """Return the name of the first model or optimizer variable that has a NaN or infinite value.
+
+    None if all values are finite.
+    """
     groups = _variables(model)
     for group in ("model", "optimizer"):
         for variable, value in zip(groups[group], arrays[group], strict=True):

@@ -27,7 +27,7 @@ def calibration_section(record: RunRecord) -> Section:
 
 
 def draw_calibration(calibration: Calibration) -> str:
-    """Draw bar charts of accuracy and number of images as functions of a classifier's confidence.
+    """Draw a reliability diagram and a histogram of a classifier's confidence.
 
     Returns:
         PNG, base64.

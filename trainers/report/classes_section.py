@@ -39,9 +39,10 @@ def confusion_section(record: RunRecord) -> Section:
 
 
 def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
-    """Draw a confusion matrix whose colours show the share of each true class's images in each cell.
+    """Draw a confusion matrix with normalised rows.
 
-    Counts and class names are left out where there are more than 40 classes.
+    Colours show the share of each true class's images. Counts and class names are left out where there are more than
+    40 classes.
 
     Args:
         counts: (true class, predicted class).

@@ -47,7 +47,7 @@ def _losses_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _describe_run(name: str, record: RunRecord) -> str:
-    """Return the name of a training run, followed by its network, capsule routing and regulariser.
+    """Return the plot legend entry of a training run: name, network, capsule routing and regulariser.
 
     Runs usually differ in these settings.
     """
@@ -81,5 +81,8 @@ def _draw_losses(metrics: dict[str, list[dict]]) -> str:
 
 
 def _format_tick(value: float, position) -> str:
-    """Return the label of a log-axis tick, which is empty unless the value is 1, 2 or 5 times a power of 10."""
+    """Format a tick label on a logarithmic axis.
+
+    Only values that are 1, 2 or 5 times a power of 10 have a label.
+    """
     return f"{value:g}" if f"{value:e}"[0] in "125" else ""

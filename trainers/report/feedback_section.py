@@ -1,4 +1,7 @@
-"""Training report section on feedback regularisers and on the collapse of their feature extractors."""
+"""Training report section on the divergences of Sinkhorn feedback regularisers.
+
+It warns of feature extractors whose output collapsed.
+"""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,7 +17,7 @@ _SMALLEST_DIVERGENCE = 1e-12  # keeps the ratio of divergences finite
 
 
 def feedback_section(record: RunRecord) -> Section | None:
-    """Return the training report section on feedback regularisers, or None for a network without them.
+    """Return the training report section on Sinkhorn feedback regularisers, or None if the network has none.
 
     It shows the units' divergences.
     """
@@ -32,7 +35,10 @@ def feedback_section(record: RunRecord) -> Section | None:
 
 
 def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
-    """Return a warning if the feature extractor of a feedback regulariser collapsed to a nearly constant output."""
+    """Return a warning if the learned features in a Sinkhorn feedback regulariser collapsed.
+
+    The output of the feature extractor is then nearly constant.
+    """
     ratios = _divergence_ratios(metrics, unit)
     collapse_epochs = [row["epoch"] for row, ratio in zip(metrics, ratios, strict=True) if ratio < COLLAPSE_RATIO]
     if not collapse_epochs:
@@ -45,12 +51,12 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return, for each epoch, the divergence of extracted features divided by the divergence of raw features."""
+    """Divide the Sinkhorn divergence of extracted features by that of raw features, for each epoch."""
     return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
 
 
 def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
-    """Draw curves of the divergences and feature distances of feedback regularisers over the epochs.
+    """Plot the divergence and related statistics of each Sinkhorn feedback regulariser over the epochs.
 
     Returns:
         PNG, base64.

@@ -17,14 +17,14 @@ def style_axes(axes):
 
 
 def style_epoch_axes(axes):
-    """Style the axes of a plot over epochs, with whole numbers as tick labels."""
+    """Set the label, integer ticks and grid of a plot whose x axis shows epochs."""
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     style_axes(axes)
 
 
 def epoch_marker(epochs: list) -> str | None:
-    """Return a matplotlib marker for each point of a curve with few epochs, or None for many epochs."""
+    """Return a matplotlib dot marker if a curve has few epochs, otherwise None."""
     return "o" if len(epochs) < _FEW_EPOCHS else None
 
 

@@ -10,7 +10,7 @@ from .run_record import RunRecord
 
 
 def robustness_section(record: RunRecord) -> Section | None:
-    """Return the training report section on accuracy under image perturbations, or None without such measurements.
+    """Return the training report section on accuracy under image perturbations, or None if not measured.
 
     `encapnet evaluate` measures it.
     """

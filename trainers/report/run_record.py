@@ -1,4 +1,4 @@
-"""Reading of the files of a finished training run, for the HTML report."""
+"""Results of a finished training run, loaded from files for the HTML report."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from ..runs.run_directory import RunDirectory
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Data of a finished training run: configuration, metrics, summary, test predictions and more.
+    """Configuration, metrics per epoch, summary and test predictions of a finished training run.
 
     Attributes:
         config: contents of config.json: the configuration and the circumstances of the run.
@@ -29,9 +29,9 @@ class RunRecord:
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
-        """Read the files of a finished training run, except summary.json.
+        """Read the configuration, metrics and predictions of a finished training run from files.
 
-        summary.json is written last.
+        The summary is an argument, because summary.json is written last.
 
         Raises:
             UserError: one is missing or damaged.

@@ -30,7 +30,10 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a table row with the top-5 accuracy, or no row for a data set with at most five classes."""
+    """Return a table row with the top-5 accuracy if there are more than five classes.
+
+    The row is in a list, which is empty otherwise.
+    """
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
 

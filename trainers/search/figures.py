@@ -1,4 +1,4 @@
-"""Plots of the objective of a hyper-parameter search, over hyper-parameter values and over trials."""
+"""Plots of the objective in a hyper-parameter search, against hyper-parameters or trial numbers."""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from .space import DEFAULT, Space
 
 
 class EncapNetHyperModel(keras_tuner.HyperModel):
-    """KerasTuner `HyperModel` that builds capsule networks, for a hyper-parameter search on any image arrays.
+    """KerasTuner `HyperModel` that trains capsule networks on arrays of images.
 
     Any KerasTuner tuner can search its settings.
 
@@ -80,7 +80,10 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         return self._build_and_compile(self.configured(hp))
 
     def _build_and_compile(self, config):
-        """Build and compile a network, and store the Keras callbacks that training needs."""
+        """Build and compile the network for a training configuration.
+
+        The Keras callbacks that training needs are stored for `fit`.
+        """
         model = network.build(config, self.input_shape, self.classes)
         self._callbacks = network.compile_model(model, config, self.steps_per_epoch or 1, self.mixed_labels)
         return model

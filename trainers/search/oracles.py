@@ -1,4 +1,4 @@
-"""KerasTuner oracles that write crash-safe files, so that a hyper-parameter search can resume.
+"""Crash-safe versions of KerasTuner's oracles, which let an interrupted hyper-parameter search resume.
 
 This is the only file that uses private names of KerasTuner; tests check each of them.
 """
@@ -22,7 +22,9 @@ _UNLIMITED_FAILURES = 1 << 31
 
 
 class _CrashSafeOracle(keras_tuner.Oracle):
-    """Mixin that makes a KerasTuner oracle write files atomically and resume even if some files are lost.
+    """Mixin that makes a KerasTuner oracle crash-safe.
+
+    It writes files atomically and resumes even if some files are lost.
 
     KerasTuner itself writes files in place, so a killed search can leave half a file. It names a new trial by the
     number of trials, so that a lost trial makes it overwrite another. It loses a trial that was started and not yet
@@ -56,9 +58,9 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return {**super().get_state(), "values": values}
 
     def reload(self):
-        """Resume an interrupted hyper-parameter search, keeping ended trials and queueing all others again.
+        """Resume an interrupted hyper-parameter search from saved files.
 
-        A queued trial keeps its name.
+        Ended trials are kept. All others are queued again and keep their names.
         """
         folder = AtomicFolder(self._project_dir)
         load_trial = keras_tuner.engine.trial.Trial.load
@@ -77,20 +79,20 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         self._rebuild_queues()
 
     def _fill_gaps(self):
-        """Add a replacement for each lost KerasTuner trial, so that trial numbers have no gaps."""
+        """Replace each missing trial of a KerasTuner search, so that trial numbers have no gaps."""
         for number in range(max(map(int, self.trials), default=-1)):
             if not any(int(trial_id) == number for trial_id in self.trials):
                 trial_id = str(number).zfill(len(next(iter(self.trials))))
                 self.trials[trial_id] = self._replacement_trial(trial_id, None)
 
     def _replacement_trial(self, trial_id, values):
-        """Return a replacement for a KerasTuner trial whose file is lost."""
+        """Create a new KerasTuner trial in place of one whose file is lost."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = values or self._random_values() or {}
         return keras_tuner.engine.trial.Trial(hyperparameters, trial_id)
 
     def _rebuild_queues(self):
-        """Rebuild the queues of a KerasTuner oracle from the status of each trial."""
+        """Queue all unfinished trials of a hyper-parameter search when the search resumes."""
         order = sorted(self.trials, key=int)
         unfinished = [trial_id for trial_id in order if self.trials[trial_id].status not in ("COMPLETED", "FAILED")]
         for trial_id in unfinished:
@@ -106,9 +108,10 @@ class _CrashSafeOracle(keras_tuner.Oracle):
             self._record_values(self.trials[trial_id])
 
     def create_trial(self, tuner_id):
-        """Return the next trial for a worker process, or a request to wait while other workers run the last trials.
+        """Return the next trial for a worker process of a hyper-parameter search.
 
-        Should the worker of that trial die, another worker must be left to run it again.
+        While other workers run the last trials, the trial has the status IDLE, which asks the worker to wait: should
+        one of the others die, a worker must be left to run its trial again.
         """
         trial = super().create_trial(tuner_id)
         if trial.status == "STOPPED" and self.ongoing_trials:
@@ -118,9 +121,9 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return trial
 
     def end_trial(self, trial):
-        """Mark a KerasTuner trial as ended, without changing the hyper-parameter values stored for the trial.
+        """Mark a KerasTuner trial as ended.
 
-        The worker's copy may have lost digits when it was sent.
+        The hyper-parameter values stored for the trial stay: the worker's copy may have lost digits when it was sent.
         """
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
         super().end_trial(trial)
@@ -130,11 +133,11 @@ class _CrashSafeOracle(keras_tuner.Oracle):
 
 
 class _Random(_CrashSafeOracle, keras_tuner.oracles.RandomSearchOracle):
-    """KerasTuner oracle for random search with crash-safe files."""
+    """Crash-safe version of KerasTuner's oracle for random search."""
 
 
 class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle):
-    """KerasTuner oracle for Bayesian optimisation with crash-safe files."""
+    """Crash-safe version of KerasTuner's oracle for Bayesian optimisation."""
 
     def populate_space(self, trial_id):
         """Choose hyper-parameters by Bayesian optimisation, or at random if the Gaussian process cannot be fitted.
@@ -148,20 +151,19 @@ class _Bayesian(_CrashSafeOracle, keras_tuner.oracles.BayesianOptimizationOracle
 
 
 class _Hyperband(_CrashSafeOracle, keras_tuner.oracles.HyperbandOracle):
-    """KerasTuner oracle for Hyperband with crash-safe files."""
+    """Crash-safe version of KerasTuner's Hyperband oracle."""
 
 
 class _Grid(_CrashSafeOracle, keras_tuner.oracles.GridSearchOracle):
-    """KerasTuner oracle for grid search with crash-safe files."""
+    """Crash-safe version of KerasTuner's oracle for grid search."""
 
     _ordered_ids: Any  # KerasTuner's linked list of trials in the order of their combinations
 
     def _rebuild_queues(self):
-        """Rebuild the trial queues of a grid search and the order of hyper-parameter combinations.
+        """Queue the unfinished trials of a resumed grid search.
 
-        KerasTuner does not save this order.
-
-        Without that order, a resumed grid search stops at once.
+        All trials are also sorted by hyper-parameter values. KerasTuner does not save this order, without which a
+        resumed grid search stops at once.
         """
         super()._rebuild_queues()
         self._ordered_ids = type(self._ordered_ids)()

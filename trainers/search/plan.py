@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def points(self) -> int | None:
-        """Number of values per hyper-parameter range in a grid search, or None for another kind of search."""
+        """Number of grid points per hyper-parameter, or None if the search is not a grid search."""
         return self.grid_points if self.tuner == "grid" else None
 
     def to_json(self) -> dict:
@@ -81,7 +81,7 @@ class Plan:
 
     @classmethod
     def wait_for(cls, folder: AtomicFolder, seconds: float) -> "Plan":
-        """Wait for the settings file of a hyper-parameter search, which another process writes, and read the file.
+        """Wait until another process has written the settings of a hyper-parameter search, and read them.
 
         Raises:
             UserError: no plan appeared within `seconds`, or it is damaged.
@@ -146,9 +146,9 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Return the training configuration for hyper-parameter search trials, which are shorter than full training.
+    """Return a training configuration shortened for the trials of a hyper-parameter search.
 
-    Units are added only where the recipe has none.
+    Feedback units are added where the recipe has none.
 
     Args:
         config: the recipe's configuration.

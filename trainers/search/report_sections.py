@@ -49,7 +49,7 @@ def _result(plan, completed, failed, unfinished) -> Section:
 
 
 def _objective_over_settings(plan, completed, failed) -> Section | None:
-    """Return the report section that plots the search objective over one or two numeric hyper-parameters.
+    """Return the HTML report section that plots the search objective against one or two hyper-parameters.
 
     These are the first numeric ones of the search.
     """
@@ -131,7 +131,10 @@ def _seeds(retrained) -> Section | None:
 
 
 def _settings(plan) -> Section:
-    """Return the report section that lists the searched hyper-parameter ranges and all fixed settings."""
+    """Return the settings section of the HTML report on a hyper-parameter search.
+
+    It lists the searched ranges and all fixed settings.
+    """
     ranges = {axis.name: _describe_range(axis) for axis in plan.space.axes}
     fixed = {name: value for name, value in plan.config.to_json().items() if name not in ranges and value is not None}
     rows = [(f"{name} (searched)", text) for name, text in ranges.items()]

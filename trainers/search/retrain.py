@@ -39,7 +39,9 @@ def retrain(config: Config, folder: AtomicFolder, *, seeds: int, epochs: int) ->
 
 
 def read_summaries(folder: AtomicFolder) -> list[dict]:
-    """Read the results of training with the best configuration of a hyper-parameter search and several seeds.
+    """Read the results of retraining with the best configuration of a hyper-parameter search.
+
+    There is one result for each random seed.
 
     Args:
         folder: the search's folder.

@@ -1,6 +1,6 @@
-"""Roles of the processes in a hyper-parameter search (chief or worker), and heartbeat files.
+"""Role of a process in a hyper-parameter search, such as chief or worker.
 
-KerasTuner's environment variables give the role of a process.
+KerasTuner's environment variables give the role of a process. Workers show by heartbeat files that they make progress.
 """
 
 import os
@@ -49,7 +49,9 @@ def heartbeat_file(out: Path, name: str | None = None) -> Path:
 
 
 def seconds_since_heartbeat(file: Path, start: float) -> float:
-    """Return the seconds since the last heartbeat of a worker process, or since a start time if that is later.
+    """Return the seconds since the last heartbeat of a worker process.
+
+    They count from `start` if that is later.
 
     Args:
         file: the worker's heartbeat file, which may not exist yet.

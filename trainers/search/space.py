@@ -122,7 +122,10 @@ class Space:
 
     @classmethod
     def from_json(cls, ranges: dict) -> "Space":
-        """Create a search space from the dictionary that `Space.to_json` returns."""
+        """Create a search space from a dictionary of JSON values.
+
+        `to_json` returns such a dictionary.
+        """
         return cls(
             tuple(
                 Axis(name, low, high, None if values is None else tuple(values))
@@ -136,9 +139,9 @@ class Space:
         return tuple(axis.name for axis in self.axes)
 
     def declare(self, hp, points: int | None = None) -> dict:
-        """Register all hyper-parameters with KerasTuner, and return a dictionary of the values for the current trial.
+        """Register all searched hyper-parameters with KerasTuner, and return their values for the current trial.
 
-        Numbers are rounded to four digits.
+        The values are in a dictionary, with numbers rounded to four digits.
         """
         values = {axis.name: axis.declare(hp, points) for axis in self.axes}
         return {name: _four_digits(value) if isinstance(value, float) else value for name, value in values.items()}
@@ -182,7 +185,10 @@ class Space:
             raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
-        """Return the reason and a remedy if a hyper-parameter would have no effect in some trials, otherwise None."""
+        """Return an explanation if a hyper-parameter would have no effect in some trials, otherwise None.
+
+        The explanation is a pair of cause and remedy.
+        """
         setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):

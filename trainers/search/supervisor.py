@@ -128,7 +128,9 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Queue the trial of a dead worker process again, or mark the trial as failed if a worker died before.
+    """Retry the hyper-parameter search trial of a dead worker process, at most once.
+
+    A trial whose worker dies a second time is marked as failed.
 
     Args:
         oracle: the search's oracle.

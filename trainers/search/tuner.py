@@ -1,6 +1,6 @@
-"""KerasTuner `HyperModel` and `Tuner` that train like the command `encapnet train`.
+"""KerasTuner `HyperModel` and `Tuner` that train capsule networks on an image data set.
 
-The folder of each trial keeps settings, log and result.
+Networks train as by the command `encapnet train`. The folder of each trial keeps settings, log and result.
 """
 
 import math
@@ -34,9 +34,9 @@ _IDLE_SECONDS = 0.5  # between two requests of an idle worker; KerasTuner would 
 
 
 class TrialModel(EncapNetHyperModel):
-    """KerasTuner `HyperModel` that trains networks like the command `encapnet train`.
+    """KerasTuner `HyperModel` that trains capsule networks on an image data set.
 
-    They train on one of that command's data sets.
+    They train as by the command `encapnet train`.
 
     Args:
         dataset: the `Dataset`; its test images stay unused.
@@ -58,7 +58,9 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Provide a `with` block in which `build` and `fit` use the training configuration of a given trial.
+        """Use the training configuration of one KerasTuner trial inside a `with` block.
+
+        `build` and `fit` take this configuration.
 
         Args:
             hp: the trial's `HyperParameters`.
@@ -70,7 +72,10 @@ class TrialModel(EncapNetHyperModel):
             self._trial_config = None
 
     def _config_for(self, hp) -> Config:
-        """Return the training configuration of the current trial, or one made from given hyper-parameter values."""
+        """Return the training configuration of the current KerasTuner trial.
+
+        Outside of a trial, it is made from the values in `hp`.
+        """
         return self._trial_config or self.configured(hp)  # KerasTuner builds a network before the first trial, too
 
     def configured(self, hp) -> Config:
@@ -88,7 +93,10 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set, loaded again if a different augmentation needs larger or smaller images."""
+        """Return the data set for a training configuration.
+
+        It is loaded again if the augmentation needs larger or smaller images than those in memory.
+        """
         enlarged_alike = ENLARGE[config.augment[0]] == self.dataset.views.enlarge
         return self.dataset if enlarged_alike else data.load(config)
 
@@ -149,7 +157,7 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(**options)
 
     def save(self):
-        """Save the state of the KerasTuner oracle, unless the oracle belongs to another process."""
+        """Save the state of the KerasTuner oracle, if the oracle runs in this process."""
         # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
@@ -216,9 +224,9 @@ class SearchTuner(keras_tuner.Tuner):
 
 
 def _best_epoch(history, objective) -> dict:
-    """Return the number, validation accuracy and validation loss of the best epoch of a training history.
+    """Find the best epoch in a Keras training history, by validation accuracy or validation loss.
 
-    Accuracy and loss break each other's ties.
+    Accuracy and loss break each other's ties. The result has the epoch's number, accuracy and loss.
     """
     epochs = list(zip(history["val_accuracy"], history["val_loss"], strict=True))
     for number, (accuracy, loss) in enumerate(epochs, start=1):
