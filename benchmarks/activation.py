@@ -88,7 +88,7 @@ def main(arguments=None):
 
 
 def add_claim(report, size, results):
-    """Report whether the fused activation takes at most half the time of separate operations.
+    """Report whether the fused capsule activation takes at most half the time of separate operations.
 
     A note on the floor is added too.
     """

@@ -46,12 +46,12 @@ class Shape:
         return asdict(self)
 
     def values(self, groups, batch):
-        """Return the numbers of values in the convolution's input and output for one batch."""
+        """Return the element counts of this convolution's input and output for one batch."""
         x = batch * self.size**2 * groups * self.dim_in
         return x, batch * self.output_size**2 * groups * self.dim_out
 
     def flops(self, groups, batch):
-        """Return the number of floating-point operations in the convolution's forward pass for one batch.
+        """Return the number of floating-point operations in this convolution's forward pass for one batch.
 
         A multiply-add is two.
 

@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return a training step to benchmark for each value of a varied setting, such as the batch size.
+    """Return benchmarks of a training step at several values of one setting, such as the batch size.
 
     They are value -> `Contestant`, one process each.
     """
@@ -68,7 +68,9 @@ def measure_series(contestants, rounds):
 
 
 def panels(series):
-    """Return plots of training time and memory against each varied setting, such as the batch size.
+    """Return plots of training time and memory against settings such as the batch size.
+
+    There is one column for each varied setting.
 
     Args:
         series: name -> list of (value, seconds, bytes or None) of the contestants that ran.

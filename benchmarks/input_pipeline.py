@@ -64,7 +64,7 @@ def jpeg_split(folder: Path, size: int, enlarge: float, n: int = 1024, classes: 
 
 
 def pipeline_rate(split, size: int, names, seconds: float) -> float:
-    """Measure the input pipeline's speed in images per second.
+    """Measure the speed of a training input pipeline in images per second.
 
     The first batch is not counted.
     """
@@ -116,7 +116,7 @@ def conditions() -> dict:
 
 
 def measure(seconds: float) -> dict:
-    """Measure the input pipeline's speed for every image source and augmentation.
+    """Measure the speed of training input pipelines for several image sources and augmentations.
 
     Args:
         seconds: how long each pipeline runs.

@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return all Sinkhorn solvers to benchmark on one test problem.
+    """Return all Sinkhorn solvers to benchmark on point sets of one size.
 
     Two lower bounds on their time are added.
 
@@ -79,7 +79,7 @@ def compare(results, ours, floor):
 
 
 def time_row(problem, results):
-    """Return a table row with the run time of each Sinkhorn solver on one test problem.
+    """Return a table row with the run time of every Sinkhorn solver for point sets of one size.
 
     It also has this package's time relative to others: the best other library and the floor.
     """
@@ -92,7 +92,7 @@ def time_row(problem, results):
 
 
 def error_row(problem, results):
-    """Return a table row with the relative errors of all Sinkhorn solvers on one problem.
+    """Return a table row with the error of every Sinkhorn solver for point sets of one size.
 
     The errors are of the value, and of the gradient where it was computed.
     """
@@ -107,9 +107,9 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a copy of a benchmarked Sinkhorn solver that runs only as many iterations as a fixed accuracy needs.
+    """Limit a Sinkhorn benchmark to the fewest iterations that reach a fixed accuracy.
 
-    The gradient error is at most `ACCURACY`.
+    Return a copy of `entry` whose gradient error is at most `ACCURACY`.
     """
     arguments = {name: value for name, value in entry.arguments.items() if name != "iterations"}
     arguments |= {"factory": entry.factory, "target": ACCURACY, "steps": list(STEPS)}

@@ -39,7 +39,7 @@ def parse_flags(arguments):
 
 
 def name_of(flags, backend):
-    """Return the base name of the benchmark's output files: "step" and the non-default flags."""
+    """Derive the base name of benchmark result files from the command-line flags."""
     parts = [backend] if backend != "tensorflow" else []
     parts += [flags.dtype] if flags.dtype != "float32" else []
     parts += [f"batch{flags.batch}"] if flags.batch != 32 else []
@@ -47,7 +47,7 @@ def name_of(flags, backend):
 
 
 def contestant(network, step, batch, dtype):
-    """Return a description of how to benchmark a training or inference step of one network.
+    """Return the settings for benchmarking a training or inference step of one network.
 
     Args:
         network: a `Network`.
@@ -106,7 +106,7 @@ class Group:
             report.case({"peak memory of": network.name}, {network.name: peak} if _failed(peak) else {})
 
     def rows(self):
-        """Return the measured times and memory as table rows, one for each network."""
+        """Return one table row with run times and peak memory for each benchmarked network."""
         rows = [self._row(network.name, min(self.batch, network.most_images or self.batch)) for network in self._group]
         return rows + ([self._row(DENSE, self.batch)] if DENSE in self.training else [])
 

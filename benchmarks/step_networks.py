@@ -1,4 +1,4 @@
-"""The networks whose training and inference steps are benchmarked, in groups.
+"""Groups of networks whose training and inference steps are benchmarked together.
 
 `benchmarks.step` times those of a group in interleaved rounds.
 """

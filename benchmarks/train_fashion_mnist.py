@@ -130,7 +130,10 @@ def train(flags, seed, train_set, test_set):
 
 
 def write(flags, runs):
-    """Write the results and learning curves of all training runs so far, one run for each random seed."""
+    """Write a report with the accuracies and learning curves of training runs with different random seeds.
+
+    Those of all runs so far are included.
+    """
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     report = Report("fashion_mnist", f"Fashion-MNIST on {backend}, {flags.dtype}", ABOUT, flags.quick)
     report.table(

@@ -16,7 +16,10 @@ import encapnet_tf as en
 
 
 def stem(inputs):
-    """Apply the first layers, which both compared networks share: convolution, batch normalisation and ReLU."""
+    """Apply convolution, batch normalisation and ReLU: the first layers of a small CNN.
+
+    Both networks that are compared begin with them.
+    """
     x = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(inputs)
     x = keras.layers.BatchNormalization()(x)
     return keras.layers.ReLU()(x)

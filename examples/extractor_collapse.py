@@ -1,4 +1,4 @@
-"""Experiment that shows when the feature extractor of `FeedbackAgreement` collapses to a constant output.
+"""Experiment that shows when a Sinkhorn regulariser's feature extractor collapses to a constant output.
 
 Trains a small EncapNet with two units in each module on scikit-learn's digits, once for each `extractor_objective`.
 Plots two measurements of `CollapseWatch` on held-out images, each relative to the raw features: the divergence of the
@@ -23,9 +23,10 @@ HELD_OUT = 128  # images for CollapseWatch
 
 
 def train(objective, epochs, seed=0):
-    """Train an EncapNet, and return the history and the regularisers whose feature extractor became constant.
+    """Train a small EncapNet and detect Sinkhorn regularisers whose feature extractor becomes constant.
 
-    The units are a dictionary, name -> epoch.
+    Returns:
+        The training history, and the regularisers that collapsed, as a dictionary from name to epoch.
     """
     keras.utils.set_random_seed(seed)
     digits = load_digits()

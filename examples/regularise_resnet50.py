@@ -1,6 +1,6 @@
-"""Example of training ResNet50 with the regularisation layer `FeedbackAgreement`.
+"""Example of training ResNet50 with Sinkhorn regularisers on its intermediate features.
 
-The units are attached by layer names.
+The regularisers, `FeedbackAgreement` layers, are attached by layer names.
 
     python examples/regularise_resnet50.py --weights=imagenet --images=FOLDER
 

@@ -1,8 +1,9 @@
-"""Example of a KerasTuner hyper-parameter search for two arguments of `FeedbackAgreement`.
+"""Example of tuning a Sinkhorn regulariser's loss weight and entropic regularisation with KerasTuner.
 
     python examples/search_lambda_and_epsilon.py
 
-Needs the extra `tune`. `encapnet tune` searches from the command line, with several workers, resuming and a report.
+The two settings are arguments of `FeedbackAgreement`. Needs the extra `tune`. `encapnet tune` searches from the
+command line, with several workers, resuming and a report.
 """
 
 import argparse

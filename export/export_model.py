@@ -173,9 +173,9 @@ def _write_lite(inference, variant, calibration, *, path, parity):
 
 
 def _saved_model_contents(model, inference, path):
-    """Return the variables and operations of a SavedModel, or raise UserError if variables are missing or surplus.
+    """Read a SavedModel's variables and operations, and check them against the inference model.
 
-    The expected variables are the inference model's.
+    Raise UserError if variables are missing or surplus.
     """
     contents = Contents.of_saved_model(path)
     contents.require_inference_only("The SavedModel", unit_names(model))

@@ -20,7 +20,7 @@ from .serving.clients import RequestRefused
 
 
 def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] | None]:
-    """Load a model from disk, and return a function that classifies encoded images and the class names.
+    """Load a model from disk as a function that classifies encoded images.
 
     Args:
         path: folder of a run or of an export (its newest version is taken), or a `.keras` file.

@@ -1,4 +1,4 @@
-"""Alternative implementations of grouped convolution and transposed convolution, to be benchmarked.
+"""Implementations of grouped convolution and transposed convolution that are compared in benchmarks.
 
 The groups are capsules. The library's own implementation is one of them.
 
@@ -176,9 +176,9 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield the shifted copies of a convolution's input, one for each kernel position.
+    """Yield a shifted copy of a convolution's input for each position in the kernel.
 
-    Its shape is (batch, out height, out width, groups, dim_in).
+    The shape of a copy is (batch, out height, out width, groups, dim_in).
     """
     _, height, width, channels = x.shape
     padded = _padded(x, kernel)

@@ -1,7 +1,6 @@
-"""Benchmark functions whose run times serve as lower bounds on those of other functions.
+"""Memory-copy and matrix-product benchmarks, which serve as lower bounds on run times.
 
-They are a memory copy and a matrix product. The copy, by every core, is of as many bytes, and the product of as many
-operations.
+The copy, by every core, is of as many bytes as the work to compare with, and the product of as many operations.
 """
 
 import os
@@ -16,7 +15,7 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Return a memory-copy benchmark, whose run time is a lower bound on that of memory-bound work.
+    """Return a memory-copy benchmark that gives a lower bound on the run time of memory-bound code.
 
     Arrays are copied one after another, each shared out among the cores.
 
@@ -43,7 +42,7 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Return a matrix-product benchmark, whose run time is a lower bound on that of compute-bound work.
+    """Return a matrix-product benchmark that gives a lower bound on the run time of compute-bound code.
 
     A matrix is multiplied by a SIDE x SIDE one in Keras's backend.
 

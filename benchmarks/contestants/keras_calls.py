@@ -9,9 +9,9 @@ from benchmarks.contestants.arrays import output_gradient
 
 
 def compiled(function, inputs, gradient, *, jit=False, variables=()):
-    """Compile a function of tensors with fixed inputs, and optionally its gradients, into a function without arguments.
+    """Return a compiled function without arguments that calls a tensor function on fixed inputs.
 
-    The compiled function runs `function(*inputs)` and waits for the end.
+    The compiled function runs `function(*inputs)`, optionally computes its gradients, and waits for the end.
 
     The gradient is that of the output times fixed random numbers, summed (of a scalar output itself), with respect to
     every input and to `variables`. Inputs and random numbers are arguments of the compiled function, so that nothing

@@ -1,4 +1,4 @@
-"""Benchmark functions for grouped convolution in Keras, in several alternative implementations."""
+"""Benchmarks of several implementations of grouped convolution in Keras."""
 
 from benchmarks.contestants import convolution_lowerings as lowerings
 from benchmarks.contestants.arrays import convolution_arrays, normal
@@ -30,9 +30,9 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
 
 
 def _transposed(lowering, shape, groups, *, training):
-    """Return the chosen implementation of a grouped transposed convolution, which doubles the image size.
+    """Look up the implementation of a grouped transposed convolution by name.
 
-    It is a function of (x, kernel, bias).
+    It is a function of (x, kernel, bias) that doubles the image size.
     """
     size = 2 * shape["size"]
     if lowering == "ours":

@@ -25,7 +25,7 @@ class Convolution(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """The number of floating-point operations in the convolution's forward pass for one image.
+        """The number of floating-point operations in this convolution's forward pass for one image.
 
         A multiply-add is two.
         """
@@ -34,9 +34,9 @@ class Convolution(NamedTuple):
 
 
 def convolutions(model):
-    """Return all convolutions of a functional Keras model, except those in training-only regularisers.
+    """Return all convolutions that a functional Keras model computes at inference.
 
-    They are a list of `Convolution`.
+    They are a list of `Convolution`. Layers of training-only regularisers are left out.
     """
     result = []
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""Benchmark functions for the training and inference steps of whole networks.
+"""Training and inference steps of whole networks, compiled for benchmarks.
 
 They are compiled as `model.fit` and `model.predict` do by default.
 """
@@ -113,7 +113,10 @@ def facts(model, forward_passes):
 
 
 def _step_of_fit(model, images, labels):
-    """Return a function that runs one step of `model.fit`'s compiled training function."""
+    """Return a function that runs one training step as `model.fit` compiles it.
+
+    It calls the training function that `fit` compiled.
+    """
     import tensorflow as tf
 
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat()

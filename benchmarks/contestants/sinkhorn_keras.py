@@ -1,4 +1,4 @@
-"""Benchmark functions for this package's Sinkhorn divergence and for a lower bound on its run time.
+"""Benchmarks of this package's Sinkhorn divergence and of a lower bound on its run time.
 
 Both run in Keras's backend, compiled by XLA. The lower bound is what any solver computes.
 """
@@ -32,9 +32,10 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Return a Sinkhorn benchmark without iterations, whose run time is a lower bound on that of any solver.
+    """Return a benchmark of a Sinkhorn divergence's costs and gradients, without solver iterations.
 
-    It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time.
+    It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time. Its run time is a
+    lower bound on that of any solver.
     """
 
     def value(x, y):

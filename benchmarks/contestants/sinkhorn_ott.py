@@ -1,4 +1,7 @@
-"""Benchmark function for OTT-JAX's Sinkhorn divergence, jitted, with a fixed number of iterations."""
+"""Benchmark of OTT-JAX's Sinkhorn divergence.
+
+It is jitted and has a fixed number of iterations.
+"""
 
 import jax
 from ott.geometry import costs, pointcloud

@@ -1,6 +1,6 @@
-"""Test problem of the Sinkhorn benchmark, and the errors of solvers relative to a float64 solution.
+"""Test data of the Sinkhorn benchmark, and errors relative to a float64 reference solution.
 
-All solvers are timed on this problem.
+All solvers are timed on these point sets.
 """
 
 import functools
@@ -33,9 +33,10 @@ def points(size, dim):
 
 @functools.cache
 def solution(size, dim):
-    """Return the converged Sinkhorn divergence of the test problem and its gradients, in float64.
+    """Compute a converged float64 Sinkhorn divergence and its gradients as a reference for solvers.
 
-    The divergence is the dual value 2 W(x, y) - W(x, x) - W(y, y). Its gradients, x's and y's, are concatenated.
+    The point sets are those of `points`. The divergence is the dual value 2 W(x, y) - W(x, x) - W(y, y). Its
+    gradients, x's and y's, are concatenated.
     """
     x, y = (a.astype("float64") for a in points(size, dim))
     (between, plan), (of_x, plan_x), (of_y, plan_y) = (_solve(*pair) for pair in ((x, y), (x, x), (y, y)))
@@ -64,7 +65,7 @@ def errors(size, dim, value, gradients=None, *, share=1.0):
 
 
 def fewest_iterations(*, factory, target, steps, **arguments):
-    """Return a Sinkhorn solver's benchmark function, with the fewest iterations that reach a target gradient error.
+    """Find the fewest iterations with which a Sinkhorn solver reaches a given gradient error.
 
     Args:
         factory: "package.module:function", of a contestant that takes `iterations`.
@@ -92,9 +93,10 @@ def _costs(x, y):
 
 
 def _solve(x, y):
-    """Return the dual value and transport plan of entropic optimal transport between two point sets.
+    """Solve entropic optimal transport between two point sets.
 
-    The dual value is W = mean(f) + mean(g).
+    Returns:
+        The dual value W = mean(f) + mean(g), and the transport plan.
     """
     size = len(x)
     kernel = np.exp(-_costs(x, y) / EPSILON)
@@ -111,8 +113,8 @@ def _solve(x, y):
 
 
 def _cost_gradient(plan, x, y):
-    """Return the gradient of the total transport cost with respect to the first point set.
+    """Return the gradient of a transport plan's total cost with respect to the source points.
 
-    The cost is <plan, cost>, and y is fixed.
+    The cost is <plan, cost>; the plan and y are fixed.
     """
     return 2 * (plan.sum(axis=1)[:, None] * x - plan @ y)

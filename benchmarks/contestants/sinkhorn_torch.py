@@ -1,4 +1,7 @@
-"""Benchmark functions for GeomLoss's and POT's Sinkhorn divergences in PyTorch, with a fixed number of iterations."""
+"""Benchmarks of the Sinkhorn divergences in GeomLoss and POT, run in PyTorch.
+
+The number of iterations is fixed.
+"""
 
 import math
 
@@ -67,7 +70,7 @@ def pot(*, size, dim, iterations, gradient, log_domain):
 
 
 def _costs(x, y):
-    """Return all pairwise squared distances between two batches of point sets.
+    """Return batched matrices of squared distances between two point sets.
 
     Their shape is (batch, B, B).
     """

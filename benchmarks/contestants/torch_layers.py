@@ -1,4 +1,4 @@
-"""Benchmark functions in PyTorch for grouped convolution and for BatchNorm, ReLU and squash.
+"""Benchmarks of grouped convolution and of BatchNorm, ReLU and squash in PyTorch.
 
 Gradients are included.
 """
@@ -70,9 +70,10 @@ def _tensor(array, memory_format):
 
 
 def _call(function, inputs, gradient):
-    """Wrap a PyTorch function and its inputs as a function without arguments, optionally with gradients.
+    """Return a function without arguments that calls a PyTorch function on fixed inputs.
 
-    The gradient is that of the output times fixed random numbers, summed, with respect to every input.
+    If `gradient`, it returns the gradients too: those of the output times fixed random numbers, summed, with respect
+    to every input.
     """
     if not gradient:
 

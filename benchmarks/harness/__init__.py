@@ -1,1 +1,1 @@
-"""Shared code of all benchmarks: worker processes, timing, reports and plots."""
+"""Code that all benchmarks share for timing, memory measurement, reports and plots."""

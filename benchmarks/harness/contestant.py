@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function to benchmark, and additional facts about it, such as its number of parameters.
+    """A function to benchmark, and a dictionary of its properties, such as the number of parameters.
 
     The factory of a contestant returns it.
 
@@ -25,7 +25,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Contestant:
-    """An implementation to benchmark: the location of its code and the worker process that runs it.
+    """Settings of a benchmarked implementation: name, Python function, arguments and process.
 
     Attributes:
         name: column of the report.
@@ -94,5 +94,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return a dictionary with the reason why a benchmarked implementation was not timed."""
+        """Return the reason why an implementation was not benchmarked, as a dictionary."""
         return {"reason": self.reason}

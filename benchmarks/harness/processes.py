@@ -20,7 +20,7 @@ MEMORY_SHARE = 0.8  # of the memory that is free at the start, for one worker
 
 
 class WorkerFailed(Exception):
-    """An error for a request that a benchmark's worker process could not carry out.
+    """An exception for a benchmark process that failed, died or exceeded a limit.
 
     The message is one line.
     """
@@ -48,12 +48,12 @@ class Processes:
         self.close()
 
     def close(self):
-        """End all worker processes of the benchmark."""
+        """Stop all processes that were started for benchmarking."""
         while self._workers:
             _end(*self._workers.popitem()[1])
 
     def request(self, contestant, **fields):
-        """Send a request to the worker process of one implementation and return the answer.
+        """Send a request to the process that runs a benchmarked implementation, and return the answer.
 
         The process is started if necessary.
 

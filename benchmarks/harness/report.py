@@ -60,7 +60,7 @@ class Report:
         self._extra = {}
 
     def case(self, description, results):
-        """Add the measured run times of one test problem to this benchmark report.
+        """Add one configuration's measured run times to this benchmark report.
 
         They are the results of one `measure`.
 
@@ -71,7 +71,7 @@ class Report:
         self._cases.append((description, results))
 
     def table(self, rows, title=None):
-        """Add a table to the benchmark's report.
+        """Add a table to this benchmark report.
 
         Args:
             rows: dictionaries, column -> text or number; a missing column is left empty.
@@ -93,7 +93,7 @@ class Report:
         self._notes.append(text)
 
     def extra(self, name, value):
-        """Add further data to this benchmark report's JSON file, under a given name."""
+        """Add a value under a given name to this benchmark report's JSON file."""
         self._extra[name] = value
 
     def write(self, folder):
@@ -158,7 +158,7 @@ def markdown_table(rows):
 
 
 def json_text(value, level=0):
-    """Format data as JSON with indented outer levels and one line for each inner entry.
+    """Format data as compact JSON, with one table row or benchmark result on each line.
 
     The top two levels are indented. One result, table row or claim takes one line.
     """

@@ -17,9 +17,9 @@ MAX_REPETITIONS = 100
 
 
 def measure(contestants, rounds=ROUNDS, processes=None):
-    """Time several implementations in turn, round by round, so that other load affects all of them alike.
+    """Time several implementations in interleaved rounds.
 
-    The order is A B C A B C ...
+    The order is A B C A B C ..., so that other load on the machine affects all of them alike.
 
     Each is compiled and run before the first round. One that fails, at any time, is left out from then on and its
     result is the reason.
@@ -56,7 +56,9 @@ def measure(contestants, rounds=ROUNDS, processes=None):
 
 
 def peak_memory(contestant, repetitions=3):
-    """Return the peak memory of a fresh process that runs one implementation a few times.
+    """Measure a benchmarked implementation's peak memory in a new process.
+
+    The process runs it a few times.
 
     Args:
         contestant: a `Contestant`.
@@ -81,9 +83,9 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return the ratio of two implementations' median times, and the median of their per-round ratios.
+    """Return two estimates of the ratio between two implementations' run times.
 
-    Return None if one did not run.
+    They are the ratio of the medians, and the median of the ratios in each round; None if one did not run.
     """
     if not (isinstance(timing, Timing) and isinstance(other, Timing)):
         return None
@@ -107,9 +109,9 @@ def _repetitions(seconds):
 
 
 def _request(failures, contestant, processes, **fields):
-    """Send a request to a worker process and return its answer, or record the failure and return None.
+    """Send a request to a benchmark process and return the answer, or None if the process failed.
 
-    The failure is a `NotRun`.
+    The failure is recorded as a `NotRun`.
     """
     try:
         return processes.request(contestant, **fields)

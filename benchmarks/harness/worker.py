@@ -1,4 +1,4 @@
-"""Worker process of a benchmark, which prepares and times implementations on request.
+"""A benchmark's subprocess, which compiles and times implementations for the main process.
 
 Run by `python -m benchmarks.harness.worker`, one for each framework's thread pool.
 
@@ -24,9 +24,9 @@ HIDDEN = "BENCHMARKS_HIDDEN_PACKAGES"  # environment variable: packages that the
 
 
 def answer(request, runs):
-    """Carry out one request of the main process, such as to time an implementation, and return the answer.
+    """Carry out one benchmark request: compile or time an implementation, or measure memory.
 
-    Other requests are to prepare or forget contestants, or to measure memory.
+    Another request is to forget all contestants. Return the answer.
 
     Args:
         request: one of the requests in the module's docstring.
@@ -89,7 +89,10 @@ class ImportBlocker:
 
 
 def serve():
-    """Answer JSON requests from standard input, one on each line, until end of file."""
+    """Carry out the JSON requests that arrive on standard input, and print the answers as JSON.
+
+    Each takes one line. The function returns at the end of file.
+    """
     sys.meta_path.insert(0, ImportBlocker(os.environ.get(HIDDEN, "").split(",")))
     # Libraries that print to standard output must not write between the answers: they get standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

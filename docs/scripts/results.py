@@ -53,7 +53,7 @@ def _fashion_mnist():
 
 
 def _rows(table, names):
-    """Yield table rows that compare an ablation study's test errors in the EncapNet paper and in this package.
+    """Yield table rows with an ablation study's test errors from the EncapNet paper and from this package.
 
     The paper's are on CIFAR-10, this library's on the digits.
     """

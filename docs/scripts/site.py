@@ -45,7 +45,10 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Turn a page's links to repository files into website links, or into plain text if the website lacks the page."""
+    """Replace a documentation page's links to repository files by links to website pages.
+
+    A link to a file that is no page of the website becomes plain text.
+    """
     address = page.file.src_uri
     source = ROOT / outside_pages().get(address, f"docs/{address}")
     pages = {(ROOT / path).resolve(): name for name, path in outside_pages().items()}

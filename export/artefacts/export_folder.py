@@ -1,6 +1,6 @@
-"""A folder for an exported model, which receives new files only after the whole export has succeeded.
+"""Atomic writing of an exported model's files: either all of them appear or none.
 
-The files are written into a draft, which is published as a whole or not at all.
+The files are written into a draft folder, and moved to their final folder only after the whole export has succeeded.
 """
 
 import os

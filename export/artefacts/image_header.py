@@ -63,7 +63,7 @@ def _integer(little_endian):
 
 
 def _magnitude(unsigned):
-    """Return the absolute value of a signed 32-bit integer that was read as unsigned.
+    """Reinterpret an unsigned 32-bit integer as signed, and return its absolute value.
 
     A BMP's height is negative if its rows begin at the top.
     """

@@ -69,9 +69,9 @@ class Preprocessing:
         )
 
     def _preprocess(self, load, elements):
-        """Load a batch of images with a given function and crop them to the network's input size.
+        """Load a batch of images and crop them to the network's input size.
 
-        `load` returns images of the stored size.
+        The function `load` returns images of the stored size.
         """
         stored = tf.TensorSpec((*self.stored, self.channels), tf.uint8)
         images = tf.map_fn(load, elements, fn_output_signature=stored)

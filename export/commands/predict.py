@@ -59,7 +59,9 @@ def main(args: argparse.Namespace):
 
 
 def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
-    """Classify a batch of image files, and raise an error that names the first file that cannot be classified.
+    """Classify a batch of image files.
+
+    If an image is refused, the error names the first such file.
 
     Args:
         predictor: function of encoded images to {output: array}: a client or a local predictor.

@@ -53,9 +53,9 @@ class Row:
     note: str = ""
 
     def to_json(self) -> dict:
-        """Return the result of one comparison as a JSON-ready dictionary, with None in place of NaN.
+        """Return the comparison result of one exported file as a JSON-ready dictionary.
 
-        It is for parity.json.
+        It is for parity.json. NaN becomes None.
         """
         return asdict(self) | {"difference": self.difference if math.isfinite(self.difference) else None}
 
@@ -135,9 +135,10 @@ class Parity:
         )
 
     def _compare(self, what, answers, *, tolerance, kilobytes, milliseconds=None, note=""):
-        """Compare an exported file's outputs with the trained model's, then record and return the result.
+        """Compare an exported file's outputs with those of the trained model.
 
-        There is one answer a batch: {output: array}, or an error's message.
+        There is one answer a batch: {output: array}, or an error's message. The result is recorded as a row and
+        returned.
         """
         if errors := [answer for answer in answers if isinstance(answer, str)]:
             row = Row(
@@ -174,7 +175,7 @@ class Parity:
         return row
 
     def to_json(self) -> dict:
-        """Return all comparison results as a JSON-ready dictionary.
+        """Return the comparison results of all exported files as a JSON-ready dictionary.
 
         It is for parity.json.
         """

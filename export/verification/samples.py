@@ -45,9 +45,10 @@ class Samples:
 
     @classmethod
     def of_data(cls, dataset, images: int | None = None) -> "Samples":
-        """Create verification images from a data set with the preprocessing of model evaluation.
+        """Select and preprocess images of a data set for the verification of an exported model.
 
-        The evaluation code of training runs is used instead of the export's.
+        They are preprocessed by the evaluation code of training runs, not by that of the export. Training images are
+        included for calibration.
 
         Args:
             dataset: the data.
@@ -66,9 +67,9 @@ class Samples:
         return len(self.pixels)
 
     def requests(self) -> list:
-        """Return prediction requests (signature, images) that send all test images to every signature.
+        """Return one prediction request for every SavedModel signature and every batch of test images.
 
-        There is one for every batch of test images and every signature.
+        A request is a pair (signature, images).
         """
         return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 

@@ -18,9 +18,9 @@ class ImportBlocker:
 
 
 def answers(path, requests):
-    """Yield a SavedModel's outputs, or an error message, for each request (signature, images).
+    """Run a SavedModel on prediction requests, and yield the outputs or an error message for each of them.
 
-    Outputs are {output: array}.
+    A request is a pair (signature, images); outputs are {output: array}.
     """
     import tensorflow as tf
 
