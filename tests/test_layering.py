@@ -45,7 +45,7 @@ ALLOWED = {
 ROOMS = {
     "trainers": (
         *("runs", "config"),
-        *("data.augmentation", "data.pipeline", "data.sources", "data"),
+        *("data.augmentation", "data.formats", "data.pipeline", "data.sources", "data"),
         *("evaluation", "report", "fitting", "ablation", "search", "commands"),
     ),
     "export": ("serving", "artefacts", "verification", "", "commands"),

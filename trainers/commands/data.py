@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..config.dataset_names import canonical_dataset_name
 from ..config.flags import add_flags
 from ..config.recipes import RECIPES, resolve
 from ..config.schema import settings
@@ -95,6 +96,7 @@ def check(args):
     dataset = data.load(config)
     for split in (dataset.train, dataset.validation, dataset.test):
         split.raise_if_corrupt()
+    print(f"data: {dataset.source}")
     print(class_table(dataset))
     if dataset.skipped:
         print(f"left out: {data.describe_skipped(dataset)}")
@@ -113,13 +115,14 @@ def prepare(args):
     """
     from ..data.sources.tfds import tfds_builder
 
-    builder = tfds_builder(args.dataset, args.data_dir)
+    name = canonical_dataset_name(args.dataset)
+    builder = tfds_builder(name, args.data_dir)
     try:
         builder.download_and_prepare()
     except Exception as error:  # anything that a network, a disk or a manual download may raise
-        raise UserError(f"Preparing {args.dataset} failed: {type(error).__name__}: {error}", status=1) from None
+        raise UserError(f"Preparing {name} failed: {type(error).__name__}: {error}", status=1) from None
     counts = ", ".join(f"{split.name} {split.num_examples:,}" for split in builder.info.splits.values())
-    print(f"{args.dataset} is prepared in {builder.data_dir}: {counts}")
+    print(f"{name} is prepared in {builder.data_dir}: {counts}")
 
 
 def h_imagenet(args):

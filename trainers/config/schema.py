@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ..runs.errors import UserError
+from .dataset_names import canonical_dataset_name
 from .setting import FEEDBACK_PLACEMENTS, Search, check, setting, values_from_json
 
 AUGMENT_BASES = ("none", "affine", "+", "++")
@@ -34,13 +35,16 @@ class Config:
 
     recipe: str = setting("Name of the recipe this configuration started from.", "digits", search=_RECIPE)
     dataset: str = setting(
-        "Data set: digits, folder (with --data_dir, a folder of images for each class), or any name of TensorFlow "
-        "Datasets, such as cifar10, svhn_cropped or imagenet2012.",
+        "Data set: digits, folder (with --data_dir, a folder of images for each class), npz (with --data_dir, a file "
+        "of "
+        "arrays), mnist, fashion_mnist, kmnist, cifar10, cifar100 or svhn_cropped (from the original files in "
+        "--data_dir, or "
+        "TensorFlow Datasets), or any other name of TensorFlow Datasets, such as imagenet2012.",
         "digits",
         search=_DATA,
     )
     data_dir: str | None = setting(
-        "Folder of the data set's files. Default: where packages and TFDS put them.", search=_DATA
+        "Folder, archive or file of the data set. Default: where packages and TFDS put it.", search=_DATA
     )
     classes_file: str | None = setting(
         "File that names the class folders to train on, one per line. Default: all class folders.", search=_DATA
@@ -262,6 +266,7 @@ class Config:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
+        object.__setattr__(self, "dataset", canonical_dataset_name(self.dataset))
         _check_augment(self.augment)
         if late := [epoch for epoch in self.routing_epochs or () if epoch > self.epochs]:
             raise UserError(f"--routing_epochs={late[0]}: expected at most --epochs={self.epochs}.")

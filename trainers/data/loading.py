@@ -12,7 +12,8 @@ from .pipeline.encoded import EncodedSplit, abbreviate
 from .pipeline.split import Split
 from .sources.digits import load_digits
 from .sources.folder import load_folder
-from .sources.mnist import load_fashion_mnist, load_mnist
+from .sources.originals import ORIGINALS, load_original
+from .sources.own_arrays import load_npz
 from .sources.tfds import load_tfds
 
 _GIB = 1 << 30
@@ -22,10 +23,10 @@ _RESIZE_BATCH = 256
 # A loader is called with the configuration and the size to decode images of differing sizes to; see `load_folder`.
 LOADERS = {
     "digits": load_digits,
-    "fashion_mnist": load_fashion_mnist,
-    "mnist": load_mnist,
     "folder": load_folder,
     "h_imagenet": load_folder,
+    "npz": load_npz,
+    **dict.fromkeys(ORIGINALS, load_original),
 }
 
 
@@ -72,7 +73,14 @@ def load(config: Config) -> Dataset:
         splits["train"], splits["validation"] = stratified_split(splits["train"], config.validation_fraction)
     skipped = {reason: tuple(names) for reason, names in skipped.items() if names}
     return Dataset(
-        config.dataset, source.class_names, splits["train"], splits["validation"], splits["test"], views, skipped
+        name=config.dataset,
+        class_names=source.class_names,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        views=views,
+        skipped=skipped,
+        source=source.source or str(config.data_dir),
     )
 
 

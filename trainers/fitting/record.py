@@ -77,6 +77,7 @@ def record_results(
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         "test_images": len(dataset.test),
+        "data_source": dataset.source,
         "stored_shape": list(dataset.train.shape),  # before the images are resized for the network
         "skipped_files": {reason: len(names) for reason, names in dataset.skipped.items()},
         "class_names": list(dataset.class_names),

@@ -218,7 +218,7 @@ def _print_start(run, model, config, dataset, steps):
         f"{describe_recipe(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
         f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
         f"{parameter_count(model):,} parameters; {config.epochs} epochs of {steps} steps"
-        f"{f' on {replicas} replicas' if replicas > 1 else ''}\nrun:     {run.path}",
+        f"{f' on {replicas} replicas' if replicas > 1 else ''}\ndata:    {dataset.source}\nrun:     {run.path}",
         flush=True,
     )
     if dataset.skipped:

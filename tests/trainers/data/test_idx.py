@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from encapnet_tf.trainers.data.sources.idx import read_idx
+from encapnet_tf.trainers.data.formats.idx import read_idx
 from encapnet_tf.trainers.runs.errors import UserError
 
 from tests.trainers.data.idx_files import idx_bytes

@@ -26,6 +26,7 @@ class SourceDataset:
         validation: likewise; None where the files have no validation split.
         mirrors: whether a mirrored image still belongs to its class, which is not so for digits.
         skipped: reason -> names of the files that were left out.
+        source: where the images were found, for the user; empty if that is `data_dir`.
     """
 
     class_names: tuple[str, ...]
@@ -34,6 +35,7 @@ class SourceDataset:
     validation: AnySplit | None = None
     mirrors: bool = True
     skipped: dict = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Dataset:
         train, validation, test: a `Split` or an `EncodedSplit` each.
         views: crops and sizes of the network's input.
         skipped: reason -> names of the files that were left out.
+        source: where the images were found, for the user.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Dataset:
     test: AnySplit
     views: Views
     skipped: dict = field(default_factory=dict)
+    source: str = ""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -20,4 +20,4 @@ def load_digits(config=None, size=None) -> SourceDataset:
     digits = datasets.load_digits()
     images = np.round(digits.images * (255 / _LARGEST_VALUE))
     train, test = stratified_split(checked_split("digits", images, digits.target, classes=10), _TEST_IMAGES)
-    return SourceDataset(tuple("0123456789"), train, test, mirrors=False)
+    return SourceDataset(tuple("0123456789"), train, test, mirrors=False, source="scikit-learn")

@@ -1,15 +1,18 @@
-"""Loaders for MNIST and Fashion-MNIST, which read IDX files or use TensorFlow Datasets."""
+"""Reader for MNIST and the data sets in its format, from four IDX files or from the `.npz` file of Keras."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...config.schema import Config
-from ...runs.errors import UserError
+from ...config.dataset_names import name_key
+from ..formats.idx import read_idx
+from ..formats.npz import read_npz
 from ..pipeline.dataset import SourceDataset
-from ..pipeline.split import checked_split
-from .idx import read_idx
-from .tfds import load_tfds
+from ..pipeline.split import Split, checked_split
+from .download_search import Download, Original
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+_DIGITS = tuple("0123456789")
 _FASHION_CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -22,63 +25,92 @@ _FASHION_CLASSES = (
     "Bag",
     "Ankle boot",
 )
+_KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+_RIVALS = ("mnist", "fashion_mnist", "kmnist")
+
+# train-images-idx3-ubyte.gz, train-images.idx3-ubyte and the like, in lower case.
+_IDX_NAME = re.compile(r"(train|t10k|test)[-_.](images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?")
+_DIMENSIONS = {"images": 3, "labels": 1}
+_FILES = tuple((part, kind) for part in ("train", "t10k") for kind in _DIMENSIONS)
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_mnist(config: Config, size) -> SourceDataset:
-    """Load MNIST from IDX files, or from TensorFlow Datasets if there are no IDX files.
+@dataclass(frozen=True)
+class _Images:
+    """Data set whose files have the names of MNIST's.
 
-    IDX files are looked for in `data_dir`.
-
-    Args:
-        config: the run's configuration; `data_dir` may be None.
-        size: not used, since all images have one size; every loader is called with it.
+    Attributes:
+        name: of the data set.
+        class_names: one per class, in the order of the labels.
+        mirrors: whether a mirrored image still belongs to its class.
     """
-    if config.data_dir is None or not list(Path(config.data_dir).glob("*-idx?-ubyte*")):
-        return load_tfds(config, size)
-    return _load_idx_files("mnist", Path(config.data_dir), tuple("0123456789"), mirrors=False)
+
+    name: str
+    class_names: tuple[str, ...]
+    mirrors: bool
+
+    def find(self, place: Path) -> list[Download]:
+        """Return the IDX files and the `.npz` file in one place, without those in folders below."""
+        if place.is_file():
+            return [self._npz(place)] if place.suffix == ".npz" else []
+        paths = _idx_files(place)
+        missing = tuple(
+            f"{part}-{kind}-idx{_DIMENSIONS[kind]}-ubyte[.gz]" for part, kind in _FILES if (part, kind) not in paths
+        )
+        named = [path for path in sorted(place.glob("*.npz")) if name_key(path.stem) == name_key(self.name)]
+        idx = [Download(place, missing, lambda: self._load_idx(place, paths))] if paths else []
+        return [*idx, *map(self._npz, named)]
+
+    def _npz(self, path: Path) -> Download:
+        return Download(path, (), lambda: self._load_npz(path))
+
+    def _load_idx(self, folder: Path, paths: dict[tuple[str, str], Path]) -> SourceDataset:
+        def split(part) -> Split:
+            images, labels = (read_idx(paths[part, kind], ndim) for kind, ndim in _DIMENSIONS.items())
+            return checked_split(f"{folder} ({part} files)", images, labels, len(self.class_names))
+
+        return SourceDataset(self.class_names, split("train"), split("t10k"), mirrors=self.mirrors)
+
+    def _load_npz(self, path: Path) -> SourceDataset:
+        arrays = read_npz(path, _ARRAYS)
+
+        def split(part) -> Split:
+            return checked_split(f"{path} ({part})", arrays[f"x_{part}"], arrays[f"y_{part}"], len(self.class_names))
+
+        return SourceDataset(self.class_names, split("train"), split("test"), mirrors=self.mirrors)
 
 
-def load_fashion_mnist(config: Config, size) -> SourceDataset:
-    """Load Fashion-MNIST from IDX files or with TensorFlow Datasets, depending on the files in the data folder.
+def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
+    """Return the IDX files in a folder by part and kind, such as ("train", "images").
 
-    Without `data_dir`, Debian's package is used where it is installed, and TensorFlow Datasets elsewhere.
-
-    Args:
-        config: the run's configuration; `data_dir` may be None.
-        size: not used, since all images have one size; every loader is called with it.
+    A file may lie in a folder of its own name, as unpacking programs make it. Compressed files, which have a checksum,
+    go first.
     """
-    if config.data_dir is None and not DEBIAN_FASHION_MNIST.is_dir():
-        try:
-            return load_tfds(config, size)
-        except UserError as error:
-            raise UserError(
-                f"{_missing_file_message(DEBIAN_FASHION_MNIST)} TensorFlow Datasets has it neither: {error}"
-            ) from None
-    folder = Path(config.data_dir) if config.data_dir else DEBIAN_FASHION_MNIST
-    if (folder / "fashion_mnist").is_dir():  # a folder that TFDS prepared
-        return load_tfds(config, size)
-    return _load_idx_files("fashion_mnist", folder, _FASHION_CLASSES, mirrors=True)
+    paths: dict[tuple[str, str], Path] = {}
+    for entry in sorted(folder.iterdir(), key=lambda entry: (entry.suffix != ".gz", entry.name)):
+        file = _part_and_kind(entry)
+        inside = sorted(entry.iterdir()) if file and entry.is_dir() else [entry]
+        if file and (files := [path for path in inside if path.is_file() and _part_and_kind(path) == file]):
+            paths.setdefault(file, files[0])
+    return paths
 
 
-def _load_idx_files(name: str, folder: Path, class_names: tuple[str, ...], mirrors: bool) -> SourceDataset:
-    def read_split(part):
-        images = read_idx(_find_idx_file(folder, f"{part}-images-idx3-ubyte"), ndim=3)
-        labels = read_idx(_find_idx_file(folder, f"{part}-labels-idx1-ubyte"), ndim=1)
-        return checked_split(f"{name} ({part} files in {folder})", images, labels, len(class_names))
-
-    return SourceDataset(class_names, read_split("train"), read_split("t10k"), mirrors=mirrors)
+def _part_and_kind(path: Path) -> tuple[str, str] | None:
+    match = _IDX_NAME.fullmatch(path.name.lower())
+    return match and ("train" if match[1] == "train" else "t10k", match[2])
 
 
-def _find_idx_file(folder: Path, name: str) -> Path:
-    for candidate in (folder / f"{name}.gz", folder / name):
-        if candidate.is_file():
-            return candidate
-    raise UserError(_missing_file_message(folder, name))
+def _original(images: _Images, title: str, page: str, **options) -> Original:
+    files = f"train-images-idx3-ubyte[.gz] and the other three IDX files, or {images.name}.npz,"
+    return Original(title, files, page, images.find, rivals=_RIVALS, **options)
 
 
-def _missing_file_message(folder: Path, name: str = "train-images-idx3-ubyte") -> str:
-    return (
-        f"The file {name}[.gz] is not in {folder}. Give the folder that holds the data set's four files by "
-        "--data_dir=FOLDER. Fashion-MNIST needs no --data_dir once `apt-get install dataset-fashion-mnist` (Debian, "
-        "Ubuntu) has installed its files."
-    )
+MNIST = _original(_Images("mnist", _DIGITS, False), "MNIST", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+KMNIST = _original(_Images("kmnist", _KUZUSHIJI, False), "Kuzushiji-MNIST", "http://codh.rois.ac.jp/kmnist/")
+FASHION_MNIST = _original(
+    _Images("fashion_mnist", _FASHION_CLASSES, True),
+    "Fashion-MNIST",
+    "https://github.com/zalandoresearch/fashion-mnist",
+    default_folder=DEBIAN_FASHION_MNIST,
+    hint="The package dataset-fashion-mnist of Debian and Ubuntu installs them where no --data_dir is needed. ",
+)

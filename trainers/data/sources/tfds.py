@@ -3,6 +3,7 @@
 import difflib
 from pathlib import Path
 
+from ...config.dataset_names import KNOWN_DATASETS
 from ...config.schema import Config
 from ...runs.errors import UserError
 from ..pipeline.dataset import TEST_SHARE, SourceDataset, stratified_split
@@ -16,8 +17,15 @@ _HELD_OUT_SPLITS = ("test", "validation")
 _OTHER_DATASETS = {
     "digits": "scikit-learn brings it",
     "folder": "it reads the images in --data_dir as they are",
+    "npz": "it reads the file in --data_dir as it is",
     "h_imagenet": "`encapnet data h_imagenet` builds it from ImageNet",
 }
+
+_LISTED_ARCHIVES = 6  # of the archives that TFDS prepares a data set from; more would fill the screen
+
+
+class UnpreparedError(UserError):
+    """Error about a data set that TensorFlow Datasets has not prepared, or that needs TensorFlow Datasets installed."""
 
 
 def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
@@ -51,7 +59,13 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
         test=test,
         validation=others[0] if others else None,
         mirrors=_family(name) not in _NOT_MIRRORED,
+        source=f"a copy prepared by TensorFlow Datasets, {builder.data_dir}",
     )
+
+
+def is_prepared(name: str, data_dir: Path) -> bool:
+    """Return whether a folder holds a data set that TensorFlow Datasets (TFDS) has prepared, wholly or in part."""
+    return any((data_dir / name).glob("*/dataset_info.json"))
 
 
 def _family(name: str) -> str:
@@ -74,25 +88,37 @@ def tfds_builder(name: str, data_dir):
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise UserError(
+        raise UnpreparedError(
             f"--dataset={name} is read by TensorFlow Datasets, which is not installed ({error}): "
-            'pip install "encapnet_tf[data]". The digits, Fashion-MNIST and MNIST from IDX files, and folders of '
-            "images work without it."
+            'pip install "encapnet_tf[data]". Without it, --dataset=digits, folder and npz work, and the original '
+            "files of MNIST, "
+            f"Fashion-MNIST, CIFAR and SVHN.{_suggestion(name, KNOWN_DATASETS)}"
         ) from None
     builders = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
     family = _family(name)
-    folder = Path(data_dir) if data_dir else Path(tfds.core.constants.DATA_DIR)
-    if family not in builders and not (folder / family).is_dir():
-        matches = difflib.get_close_matches(name, [*_OTHER_DATASETS, *builders], n=3)
-        hint = f" Did you mean {', '.join(matches)}?" if matches else ""
+    if family not in builders and not (_data_folder(data_dir) / family).is_dir():
+        hint = _suggestion(name, [*KNOWN_DATASETS, *builders])
         raise UserError(
             f"--dataset={name}: TensorFlow Datasets has no data set of this name.{hint} For images of your own: "
-            "--dataset=folder --data_dir=FOLDER, with a folder for each class."
+            "--dataset=folder --data_dir=FOLDER, with a folder for each class, or --dataset=npz --data_dir=FILE.npz."
         )
     try:
         return tfds.builder(name, data_dir=data_dir)
     except (ValueError, RuntimeError, OSError, ImportError) as error:  # such as an unknown configuration or version
         raise UserError(f"--dataset={name}: {error}") from None
+
+
+def _data_folder(data_dir) -> Path:
+    """Return the folder that TensorFlow Datasets (TFDS) prepares data sets in."""
+    import tensorflow_datasets as tfds
+
+    return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+
+
+def _suggestion(name: str, names) -> str:
+    """Return a question about the data sets of similar names, or an empty text if there are none."""
+    matches = difflib.get_close_matches(name, dict.fromkeys(names), n=3)
+    return f" Did you mean {', '.join(matches)}?" if matches and name not in matches else ""
 
 
 def prepare_command(config) -> str:
@@ -108,9 +134,9 @@ def _refuse_unprepared(builder, config: Config):
     if not (path / "dataset_info.json").is_file():
         folders = sorted(str(folder) for folder in path.parent.glob(f"incomplete.*_{path.name}"))
         leftover = f" A preparation that did not finish left {', '.join(folders)}; delete it." if folders else ""
-        raise UserError(
+        raise UnpreparedError(
             f"--dataset={config.dataset} is not prepared in {path}, and this command does not download.{leftover} "
-            f"Run, with a network: {command}"
+            f"Run, with a network: {command}{_needed_archives(builder, config.data_dir)}"
         )
     for split in builder.info.splits.values():
         missing = [Path(file) for file in split.filepaths if not (Path(file).is_file() and Path(file).stat().st_size)]
@@ -119,6 +145,20 @@ def _refuse_unprepared(builder, config: Config):
                 f"--dataset={config.dataset} is half prepared: {len(missing)} of {len(split.filepaths)} files of its "
                 f"{split.name} split are missing or empty, the first {missing[0]}. Delete {path} and run: {command}"
             )
+
+
+def _needed_archives(builder, data_dir) -> str:
+    """Describe for the user from which archives TensorFlow Datasets (TFDS) prepares a data set."""
+    folder = _data_folder(data_dir) / "downloads" / "manual"
+    if instructions := builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        return f"\nTensorFlow Datasets expects archives that you download in {folder}: {' '.join(instructions.split())}"
+    files = [f"{info.filename} ({info.size})" for info in (builder.url_infos or {}).values() if info.filename]
+    if not files or len(files) > _LISTED_ARCHIVES:
+        return ""
+    return (
+        f"\nTensorFlow Datasets downloads {', '.join(sorted(files))}. Without a network, put them into {folder} "
+        "before you run it."
+    )
 
 
 def _feature_keys(name: str, features) -> tuple[str, str]:

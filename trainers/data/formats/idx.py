@@ -16,6 +16,7 @@ from ...runs.errors import UserError
 
 _UNSIGNED_BYTE = 0x08
 _DEFLATE_LIMIT = 1032  # No deflate stream expands further, so a header that promises more is wrong.
+_GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
 
@@ -25,7 +26,7 @@ def read_idx(path, ndim: int) -> np.ndarray:
     Memory is allocated only for bytes that the file really holds, whatever its header says.
 
     Args:
-        path: the file; a name that ends in `.gz` is decompressed.
+        path: the file, compressed by gzip or not, whatever its name.
         ndim: expected dimensions, 3 for images (n, height, width), 1 for labels (n,).
 
     Returns:
@@ -36,8 +37,9 @@ def read_idx(path, ndim: int) -> np.ndarray:
             bytes than the file holds.
     """
     path = Path(path)
-    compressed = path.suffix == ".gz"
     try:
+        with open(path, "rb") as file:
+            compressed = file.read(len(_GZIP)) == _GZIP
         with (gzip.open if compressed else open)(path, "rb") as file:
             shape = _read_header(path, file, ndim)
             count = math.prod(shape)

@@ -1,0 +1,38 @@
+"""Names of the data sets that this library reads itself, and other spellings of these names."""
+
+import re
+
+KNOWN_DATASETS = (
+    *("digits", "mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn_cropped", "imagenet2012"),
+    *("h_imagenet", "folder", "npz"),
+)
+_OTHER_NAMES = {
+    "svhn": "svhn_cropped",
+    "fmnist": "fashion_mnist",
+    "imagenet": "imagenet2012",
+    "ilsvrc2012": "imagenet2012",
+}
+
+
+def name_key(name: str) -> str:
+    """Return a name in lower case without blanks and punctuation, such as "cifar10" for "CIFAR-10"."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+_KEYS = {**{name_key(name): name for name in KNOWN_DATASETS}, **_OTHER_NAMES}
+
+
+def canonical_dataset_name(name: str) -> str:
+    """Return the name in use for a data set that is spelled in another way, such as "cifar10" for "CIFAR-10".
+
+    Other names, and those with a version or a configuration of TensorFlow Datasets ("cifar10:3.0.2"), only lose the
+    blanks around them.
+
+    Example:
+
+    >>> canonical_dataset_name("svhn"), canonical_dataset_name("Fashion-MNIST "),
+    canonical_dataset_name("emnist/letters")
+    ('svhn_cropped', 'fashion_mnist', 'emnist/letters')
+    """
+    name = name.strip()
+    return name if set(name) & {":", "/"} else _KEYS.get(name_key(name), name)

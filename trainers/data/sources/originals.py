@@ -1,0 +1,58 @@
+"""Table of the data sets whose original files are read, and the loader that looks for them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ...config.schema import Config
+from ...runs.errors import UserError
+from ..pipeline.dataset import SourceDataset
+from .cifar import CIFAR10, CIFAR100
+from .download_search import DEPTH, Original, find_download
+from .mnist import FASHION_MNIST, KMNIST, MNIST
+from .svhn import SVHN
+from .tfds import UnpreparedError, is_prepared, load_tfds
+
+ORIGINALS: dict[str, Original] = {
+    "cifar10": CIFAR10,
+    "cifar100": CIFAR100,
+    "fashion_mnist": FASHION_MNIST,
+    "kmnist": KMNIST,
+    "mnist": MNIST,
+    "svhn_cropped": SVHN,
+}
+
+
+def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset:
+    """Load a public data set from the copy that TensorFlow Datasets (TFDS) prepared, or from the files of its authors.
+
+    In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
+    `data_dir`, the files of a package go first, then the copy in TFDS's own folder.
+
+    Args:
+        config: the run's configuration; `data_dir` may be None.
+        size: (height, width) to crop and resize images of differing sizes to, or None.
+
+    Raises:
+        UserError: nothing was found, some files are missing, or a file is damaged; the message says where it was
+            searched and what to do.
+    """
+    name, original = config.dataset, ORIGINALS[config.dataset]
+    folder, tfds_copy = original.default_folder, "a copy prepared by TensorFlow Datasets"
+    places = [f"original files in {folder}", tfds_copy] if folder else [tfds_copy]
+    prepared = False
+    if config.data_dir is not None:
+        folder = Path(config.data_dir).expanduser()
+        places = [f"{tfds_copy} in {folder}", f"original files in {folder} and up to {DEPTH} folders below"]
+        prepared = is_prepared(name, folder)
+    order = f"searched in this order: {', '.join(places)}"
+    download = find_download(name, original, folder) if folder and not prepared else None
+    if download:
+        return replace(download.read(), source=f"original files, {download.path} ({order})")
+    try:
+        source = load_tfds(config, size)
+    except UnpreparedError as error:
+        raise UserError(
+            f"{original.title} was not found; {order}. Download {original.files} from {original.page}, and give the "
+            f"folder by --data_dir=FOLDER. {original.hint}{error}"
+        ) from None
+    return replace(source, source=f"{source.source} ({order})")
