@@ -189,6 +189,7 @@ def test_fashion_mnist_recipe_without_agreement(encapnet, tmp_path):
     assert result.status == 0, result.stderr
     (summary,) = tmp_path.glob("runs/fashion_mnist/*/summary.json")
     assert read_json(summary)["validation_images"] == 16
+    assert f"data:    original files, {tmp_path / 'files'} (searched in this order: a copy" in result.stdout
     assert not summary.with_name("agreement.jsonl").exists()
 
 

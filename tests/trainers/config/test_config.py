@@ -52,6 +52,28 @@ def test_bad_values_are_named(setting, value):
         dataclasses.replace(Config(), **{setting: value})
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("cifar-10", "cifar10"),
+        ("CIFAR10", "cifar10"),
+        ("Cifar_100", "cifar100"),
+        ("svhn", "svhn_cropped"),
+        ("SVHN", "svhn_cropped"),
+        ("fashion-mnist", "fashion_mnist"),
+        ("FashionMNIST", "fashion_mnist"),
+        ("mnist ", "mnist"),
+        ("ImageNet", "imagenet2012"),
+        ("cifar10:3.0.2", "cifar10:3.0.2"),
+        ("emnist/letters", "emnist/letters"),
+        ("Stl10", "Stl10"),
+    ],
+)
+def test_other_spellings_of_data_sets(given, name):
+    assert dataclasses.replace(Config(), dataset=given) == Config(dataset=name)
+    assert Config.from_json({"dataset": given}).to_json()["dataset"] == name
+
+
 def test_unknown_key():
     with pytest.raises(UserError, match="epoch_count"):
         Config.from_json({"epoch_count": 3})

@@ -91,5 +91,5 @@ def test_an_archive_that_expands_too_far_is_refused(tmp_path, monkeypatch, bomb)
 
 
 def test_a_missing_archive(tmp_path):
-    with pytest.raises(UserError, match="Cannot read .*No such file"):
+    with pytest.raises(UserError, match=r"Cannot read .*No such file"):
         read_archive(tmp_path / "absent.tar", FILES)

@@ -111,6 +111,7 @@ _EMPTY = _global("numpy.core.multiarray", "_reconstruct") + _global("numpy", "nd
         _global("numpy", "ndarray") + b"}U\x01aK\x01sb",  # attributes for a function
         _global("_codecs", "encode") + b"X\x01\x00\x00\x00aX\x03\x00\x00\x00rot\x86R",
         _global("_codecs", "encode") + b"N}U\x0c__defaults__)s\x86b",  # changes our function
+        b"K\x01sU\x02\xff\xfeK\x01",  # a name that is no text
         b"U\x01x",  # and the dictionary never ends
     ],
 )

@@ -65,7 +65,7 @@ def test_damaged_gzip(tmp_path):
     with pytest.raises(UserError, match="damaged or truncated"):
         read_idx(path, ndim=3)
     path.write_bytes(b"no gzip at all")
-    with pytest.raises(UserError, match="Cannot read"):
+    with pytest.raises(UserError, match="no IDX file"):
         read_idx(path, ndim=3)
 
 

@@ -80,12 +80,12 @@ def test_wrong_arrays_are_named(tmp_path, changes, message):
 def test_wrong_files(tmp_path):
     with pytest.raises(UserError, match=r"--dataset=npz needs --data_dir=FILE\.npz"):
         data.load(resolve("digits", {"dataset": "npz"}))
-    with pytest.raises(UserError, match="Cannot read .*No such file"):
+    with pytest.raises(UserError, match=r"Cannot read .*No such file"):
         _load(tmp_path / "absent.npz")
     with pytest.raises(UserError, match=r"has 0 \.npz files"):
         _load(tmp_path)
     np.save(tmp_path / "single.npy", IMAGES)
-    with pytest.raises(UserError, match="is no .npz file but a single array"):
+    with pytest.raises(UserError, match=r"is no \.npz file but a single array"):
         _load(tmp_path / "single.npy")
     np.savez(tmp_path / "own.npz", **ARRAYS)
     whole = (tmp_path / "own.npz").read_bytes()

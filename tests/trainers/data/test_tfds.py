@@ -8,6 +8,8 @@ from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.runs.errors import UserError
 
+from tests.trainers.data.original_files import cifar_files, write_archive
+
 tfds = pytest.importorskip("tensorflow_datasets")
 
 CLASSES = ("even", "odd")
@@ -218,6 +220,39 @@ def test_mocked_labels_out_of_range_are_named(tmp_path):
 def test_a_data_set_that_is_not_prepared_gives_the_command(tmp_path):
     with pytest.raises(UserError, match=r"not prepared in .*encapnet data prepare --dataset=cifar10 --data_dir="):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
+
+
+def test_a_prepared_copy_goes_before_original_files(tmp_path):
+    """Earlier runs, which the copy's order of images made, can be resumed."""
+    _info_files(tmp_path, "cifar10", {"train": 20, "test": 20})
+    write_archive(tmp_path / "cifar-10-python.tar.gz", cifar_files(10))
+    with tfds.testing.mock_data(num_examples=20, data_dir=str(tmp_path)):
+        dataset = data.load(resolve("cifar10", {"data_dir": str(tmp_path), "validation_fraction": 0.5}))
+    assert (len(dataset.train), len(dataset.test)) == (10, 20)
+    assert dataset.source.startswith(f"a copy prepared by TensorFlow Datasets, {tmp_path / 'cifar10'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "cifar10",
+            r"Download cifar-10-python\.tar\.gz from .*TensorFlow Datasets downloads cifar-10-binary\.tar\.gz \(162",
+        ),
+        (
+            "stl10",
+            r"TensorFlow Datasets downloads stl10_binary\.tar\.gz \(2\.46 GiB\)\. Without a network, put them into ",
+        ),
+        (
+            "imagenet2012",
+            r"archives that you download in .*manual: manual_dir should contain two files: ILSVRC2012_img",
+        ),
+    ],
+)
+def test_the_archives_that_are_needed_are_named(tmp_path, name, message):
+    with pytest.raises(UserError, match=rf"(?s){message}") as caught:
+        data.load(resolve("digits", {"dataset": name, "data_dir": str(tmp_path)}))
+    assert str(tmp_path / "downloads" / "manual") in str(caught.value)
 
 
 def test_an_unfinished_preparation_is_reported(tmp_path):

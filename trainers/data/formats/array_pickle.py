@@ -40,13 +40,13 @@ def read_array_pickle(name: str, data: bytes) -> dict[str, Any]:
     """
     try:
         content = _ArrayUnpickler(name, data).load()
+        if not isinstance(content, dict):
+            raise UserError(f"{name}: expected a pickled dictionary. Found {type(content).__name__}.")
+        return {_text(key): value.array if isinstance(value, _Array) else value for key, value in content.items()}
     except UserError:
         raise
     except Exception as error:  # a damaged pickle can raise nearly any
         raise UserError(f"{name} is no pickle file of arrays, or is damaged or truncated: {reason(error)}.") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{name}: expected a pickled dictionary. Found {type(content).__name__}.")
-    return {_text(key): value.array if isinstance(value, _Array) else value for key, value in content.items()}
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -61,8 +61,8 @@ class _ArrayUnpickler(pickle.Unpickler):
         if constructor is None:
             raise UserError(
                 f"{self._file_name} was refused, and nothing in it was run: it is a pickle file that asks for "
-                f"{module}.{name}, which a file of "
-                "arrays does not need. Download the file again, from the data set's own page."
+                f"{module}.{name}, which a file of arrays does not need. Download the file again, from the data set's "
+                "own page."
             )
         return constructor
 

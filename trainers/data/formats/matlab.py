@@ -29,7 +29,10 @@ def read_matlab(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         with open(path, "rb") as file:
             shapes = {name: shape for name, shape, _ in io.whosmat(file)}
             if missing := [name for name in names if name not in shapes]:
-                raise UserError(f"{path} has no variable {', '.join(missing)}. Found {', '.join(shapes) or 'none'}.")
+                raise UserError(
+                    f"{path} has no variable {', '.join(missing)}: it is another file or truncated. Found "
+                    f"{', '.join(shapes) or 'none'}. Download it again."
+                )
             if any(np.prod(shapes[name], dtype=float) > path.stat().st_size * _DEFLATE_LIMIT for name in names):
                 raise UserError(f"{path} is truncated: its variables are larger than a file of its size can hold.")
             file.seek(0)

@@ -25,15 +25,16 @@ def read_npz(path: Path, required: Collection[str], optional: Collection[str] = 
             which NumPy could load only by running code from the file.
     """
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with open(path, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise UserError(
                     f"{path} is no .npz file but a single array. Write it by numpy.savez(path, {_keywords(required)})."
                 )
             if missing := [name for name in required if name not in file.files]:
                 raise UserError(
-                    f"{path} has no array named {', '.join(missing)}. Expected the arrays {', '.join(required)}. Found "
-                    f"{', '.join(file.files) or 'none'}. Write it by numpy.savez(path, {_keywords(required)})."
+                    f"{path} has no array named {', '.join(missing)}. Expected the arrays {', '.join(required)}. "
+                    f"Found {', '.join(file.files) or 'none'}. Write it by numpy.savez(path, {_keywords(required)})."
                 )
             return {name: _read_array(path, file, name) for name in (*required, *optional) if name in file.files}
     except UserError:
@@ -52,8 +53,7 @@ def _read_array(path: Path, file, name: str) -> np.ndarray:
             raise
         raise UserError(
             f"{path}: {name} is an array of Python objects, which is not read, because a file of objects can run "
-            "code. Expected an array of "
-            "numbers, such as images of one size: numpy.stack(images)."
+            "code. Expected an array of numbers, such as images of one size: numpy.stack(images)."
         ) from None
 
 

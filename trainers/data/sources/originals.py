@@ -39,11 +39,11 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
     name, original = config.dataset, ORIGINALS[config.dataset]
     folder, tfds_copy = original.default_folder, "a copy prepared by TensorFlow Datasets"
     places = [f"original files in {folder}", tfds_copy] if folder else [tfds_copy]
-    prepared = False
+    prepared = missing = False
     if config.data_dir is not None:
         folder = Path(config.data_dir).expanduser()
         places = [f"{tfds_copy} in {folder}", f"original files in {folder} and up to {DEPTH} folders below"]
-        prepared = is_prepared(name, folder)
+        prepared, missing = is_prepared(name, folder), not folder.exists()
     order = f"searched in this order: {', '.join(places)}"
     download = find_download(name, original, folder) if folder and not prepared else None
     if download:
@@ -52,7 +52,7 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
         source = load_tfds(config, size)
     except UnpreparedError as error:
         raise UserError(
-            f"{original.title} was not found; {order}. Download {original.files} from {original.page}, and give the "
-            f"folder by --data_dir=FOLDER. {original.hint}{error}"
+            f"{original.title} was not found; {f'there is no {folder}' if missing else order}. Download "
+            f"{original.files} from {original.page}, and give the folder by --data_dir=FOLDER. {original.hint}{error}"
         ) from None
     return replace(source, source=f"{source.source} ({order})")

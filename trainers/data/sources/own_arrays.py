@@ -67,8 +67,8 @@ def _file(data_dir: str | None) -> Path:
         return files[0]
     raise UserError(
         f"--dataset=npz: {path} has {len(files)} .npz "
-        f"files{f' ({abbreviate([file.name for file in files])})' if files else ''}. "
-        "Name one file by --data_dir=FILE.npz."
+        f"files{f' ({abbreviate([file.name for file in files])})' if files else ''}. Name one file by "
+        "--data_dir=FILE.npz."
     )
 
 
@@ -84,14 +84,12 @@ def _images(path: Path, name: str, images: np.ndarray) -> np.ndarray:
         hint = f" The channels seem to come first: numpy.moveaxis({name}, 1, -1) moves them." if transposed else ""
         raise UserError(
             f"{path}: {name} has the shape {images.shape}. Expected (images, height, width) or (images, height, "
-            "width, channels) with 1 or 3 "
-            f"channels.{hint}"
+            f"width, channels) with 1 or 3 channels.{hint}"
         )
     if images.dtype.kind == "f" and images.max() <= 1:
         raise UserError(
             f"{path}: {name} has pixels from {images.min():g} to {images.max():g}. Expected 0 to 255, which the "
-            "network rescales itself: save "
-            f"numpy.uint8(numpy.round(255 * {name})), if the pixels are from 0 to 1."
+            f"network rescales itself: save numpy.uint8(numpy.round(255 * {name})), if the pixels are from 0 to 1."
         )
     return images
 
@@ -130,8 +128,7 @@ def _class_names(path: Path, names: np.ndarray | None, labels: np.ndarray) -> tu
         )
         raise UserError(
             f"{path}: no image of y_train has the label {abbreviate(absent.astype(int).tolist())}. Expected labels "
-            "from 0 to classes - 1, each in "
-            f"use.{hint}"
+            f"from 0 to classes - 1, each in use.{hint}"
         )
     if len(present) < 2:
         raise UserError(f"{path}: y_train has one class only. Expected labels of at least 2 classes.")

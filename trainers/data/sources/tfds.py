@@ -91,8 +91,7 @@ def tfds_builder(name: str, data_dir):
         raise UnpreparedError(
             f"--dataset={name} is read by TensorFlow Datasets, which is not installed ({error}): "
             'pip install "encapnet_tf[data]". Without it, --dataset=digits, folder and npz work, and the original '
-            "files of MNIST, "
-            f"Fashion-MNIST, CIFAR and SVHN.{_suggestion(name, KNOWN_DATASETS)}"
+            f"files of MNIST, Fashion-MNIST, CIFAR and SVHN.{_suggestion(name, KNOWN_DATASETS)}"
         ) from None
     builders = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
     family = _family(name)
