@@ -116,7 +116,7 @@ def test_data_check_draws_what_training_sees(encapnet, tmp_path):
     (tmp_path / "images" / "red" / "link.png").symlink_to("/etc/hostname")
     result = encapnet("data", "check", "--dataset=folder", "--data_dir=images", "--augment=++", "--out=grid.png")
     assert result.status == 0, result.stderr
-    assert "folder: 3 classes, images of 16x16x3" in result.stdout
+    assert "data: images\nfolder: 3 classes, images of 16x16x3" in result.stdout
     assert "left out: 1 x symbolic link" in result.stdout
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.size[0] > 12 * 16

@@ -33,6 +33,7 @@ from encapnet_tf.trainers.commands import cli
         (["data", "chekc"], "invalid choice: 'chekc'"),
         (["data", "check", "--recipe=fashion_mnist", "--data_dir=nowhere"], "Fashion-MNIST was not found"),
         (["data", "prepare", "--dataset=digits"], "needs no preparing by TensorFlow Datasets: scikit-learn brings it"),
+        (["data", "prepare", "--dataset=NPZ"], "--dataset=npz needs no preparing by TensorFlow Datasets: it reads"),
         (["trane"], "invalid choice: 'trane'"),
         ([], "required: VERB"),
         (["evaluate", "nowhere"], "There is no run at nowhere"),

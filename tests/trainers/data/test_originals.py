@@ -125,7 +125,7 @@ def test_svhn_refusals(tmp_path):
         ({"X": images}, r"has no variable y: .* Found X"),
         ({"X": images.T, "y": [1, 2, 3, 10]}, r"expected X to be bytes of shape \(32, 32, 3, images\)"),
         ({"X": images, "y": [1, 2, 3, 11]}, "from 0 to 9. Found 11 at image 3"),
-        ({"X": images, "y": np.array([None] * 4, object)}, "its variable y is no array of numbers"),
+        ({"X": images, "y": np.array(["3"] * 4, object)}, "its variable y is no array of numbers"),
     ):
         savemat(tmp_path / "test_32x32.mat", variables)
         with pytest.raises(UserError, match=message):

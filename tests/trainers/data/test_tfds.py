@@ -226,7 +226,14 @@ def test_a_prepared_copy_goes_before_original_files(tmp_path):
     """Earlier runs, which the copy's order of images made, can be resumed."""
     _info_files(tmp_path, "cifar10", {"train": 20, "test": 20})
     write_archive(tmp_path / "cifar-10-python.tar.gz", cifar_files(10))
-    with tfds.testing.mock_data(num_examples=20, data_dir=str(tmp_path)):
+
+    def as_dataset(self, *args, **options):
+        import tensorflow as tf
+
+        images = np.zeros((20, 32, 32, 3), np.uint8)
+        return tf.data.Dataset.from_tensor_slices({"image": images, "label": np.arange(20) % 10})
+
+    with tfds.testing.mock_data(num_examples=20, as_dataset_fn=as_dataset, data_dir=str(tmp_path)):
         dataset = data.load(resolve("cifar10", {"data_dir": str(tmp_path), "validation_fraction": 0.5}))
     assert (len(dataset.train), len(dataset.test)) == (10, 20)
     assert dataset.source.startswith(f"a copy prepared by TensorFlow Datasets, {tmp_path / 'cifar10'}")

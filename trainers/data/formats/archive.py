@@ -29,8 +29,7 @@ def read_archive(path: Path, names: Collection[str]) -> dict[str, bytes]:
 
     Raises:
         UserError: the archive cannot be read, is damaged, truncated or larger than 512 MiB, lacks one of the files,
-            has one of them twice or
-            as a link.
+            has one of them twice or as a link.
     """
     contents: dict[str, bytes] = {}
     with _damage_as_user_error(path), open(path, "rb") as raw:

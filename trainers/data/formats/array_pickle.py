@@ -1,9 +1,8 @@
 """Reader for pickle files of NumPy arrays, such as the batches of CIFAR-10, that runs no code from the file.
 
 A pickle names the functions that rebuild its objects. Here, each of a short list of names stands for a function of this
-module with checked arguments, so not even NumPy's own constructors receive values from the file: those accept states
-that
-corrupt memory, such as an array of object pointers with chosen addresses.
+module with checked arguments. Not even NumPy's own constructors receive values from the file, because they accept
+states that corrupt memory, such as an array of object pointers with chosen addresses.
 """
 
 import io
@@ -30,13 +29,11 @@ def read_array_pickle(name: str, data: bytes) -> dict[str, Any]:
 
     Returns:
         Dictionary from text to a value. Arrays contain numbers or truth values; objects are refused. Texts written by
-        Python 2 are
-        `bytes`, except the keys.
+        Python 2 are `bytes`, except the keys.
 
     Raises:
         UserError: the pickle names anything else than a constructor of numeric NumPy arrays, is damaged or truncated,
-            or holds no
-            dictionary.
+            or holds no dictionary.
     """
     try:
         content = _ArrayUnpickler(name, data).load()
@@ -150,16 +147,16 @@ def _text(value) -> str:
     return value
 
 
-_ARRAY, _MARKER = _Constructor(_Array), _Constructor(lambda *_: None)
+_ARRAY, _SCALAR, _BUFFER = _Constructor(_Array), _Constructor(_scalar), _Constructor(_buffer)
 # The names in files of arrays: `numpy.core` in those of NumPy 1, `numpy._core` in those of NumPy 2.
 _CONSTRUCTORS = {
-    ("numpy", "ndarray"): _MARKER,  # an argument of _reconstruct
+    ("numpy", "ndarray"): _ARRAY,  # an argument of _reconstruct
     ("numpy", "dtype"): _Constructor(_DType),
     ("numpy.core.multiarray", "_reconstruct"): _ARRAY,
     ("numpy._core.multiarray", "_reconstruct"): _ARRAY,
-    ("numpy.core.multiarray", "scalar"): _Constructor(_scalar),
-    ("numpy._core.multiarray", "scalar"): _Constructor(_scalar),
-    ("numpy.core.numeric", "_frombuffer"): _Constructor(_buffer),
-    ("numpy._core.numeric", "_frombuffer"): _Constructor(_buffer),
+    ("numpy.core.multiarray", "scalar"): _SCALAR,
+    ("numpy._core.multiarray", "scalar"): _SCALAR,
+    ("numpy.core.numeric", "_frombuffer"): _BUFFER,
+    ("numpy._core.numeric", "_frombuffer"): _BUFFER,
     ("_codecs", "encode"): _Constructor(_encode),  # bytes in files that Python 3 wrote for Python 2
 }

@@ -21,8 +21,7 @@ def read_npz(path: Path, required: Collection[str], optional: Collection[str] = 
 
     Raises:
         UserError: the file cannot be read, is damaged, has no array of a required name, or has an array of Python
-            objects,
-            which NumPy could load only by running code from the file.
+            objects, which NumPy could load only by running code from the file.
     """
     try:
         with open(path, "rb") as stream:

@@ -21,10 +21,8 @@ def load_npz(config: Config, size=None) -> SourceDataset:
     """Load a user's own images and labels from the `.npz` file in `data_dir`.
 
     The file holds images x_train and x_test (n, height, width) or (n, height, width, channels), channels 1 or 3, with
-    pixels from 0 to 255, and
-    labels y_train and y_test (n,) or (n, 1), whole numbers from 0 to classes - 1. It may also hold validation images
-    x_val with labels y_val,
-    and texts class_names (classes,).
+    pixels from 0 to 255, and labels y_train and y_test (n,) or (n, 1), whole numbers from 0 to classes - 1. It may also
+    hold validation images x_val with labels y_val, and texts class_names (classes,).
 
     Args:
         config: the run's configuration; `data_dir` is the file, or a folder with one `.npz` file.
@@ -32,8 +30,7 @@ def load_npz(config: Config, size=None) -> SourceDataset:
 
     Raises:
         UserError: there is no such file, an array is missing, or its shape, its type or a value is wrong; the message
-            says which and
-            how to write the array.
+            says which and how to write the array.
     """
     path = _file(config.data_dir)
     arrays = read_npz(path, _REQUIRED, (*_VALIDATION, _CLASS_NAMES))
