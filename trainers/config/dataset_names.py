@@ -30,9 +30,8 @@ def canonical_dataset_name(name: str) -> str:
 
     Example:
 
-    >>> canonical_dataset_name("svhn"), canonical_dataset_name("Fashion-MNIST "),
-    canonical_dataset_name("emnist/letters")
-    ('svhn_cropped', 'fashion_mnist', 'emnist/letters')
+    >>> [canonical_dataset_name(name) for name in ("svhn", "Fashion-MNIST ", "emnist/letters")]
+    ['svhn_cropped', 'fashion_mnist', 'emnist/letters']
     """
     name = name.strip()
     return name if set(name) & {":", "/"} else _KEYS.get(name_key(name), name)

@@ -35,11 +35,9 @@ class Config:
 
     recipe: str = setting("Name of the recipe this configuration started from.", "digits", search=_RECIPE)
     dataset: str = setting(
-        "Data set: digits, folder (with --data_dir, a folder of images for each class), npz (with --data_dir, a file "
-        "of "
-        "arrays), mnist, fashion_mnist, kmnist, cifar10, cifar100 or svhn_cropped (from the original files in "
-        "--data_dir, or "
-        "TensorFlow Datasets), or any other name of TensorFlow Datasets, such as imagenet2012.",
+        "Data set: digits; folder (with --data_dir, a folder of images for each class); npz (with --data_dir, a file "
+        "of arrays); mnist, fashion_mnist, kmnist, cifar10, cifar100 or svhn_cropped (from the original files in "
+        "--data_dir, or by TensorFlow Datasets); any other name of TensorFlow Datasets, such as imagenet2012.",
         "digits",
         search=_DATA,
     )

@@ -36,7 +36,7 @@ def load_npz(config: Config, size=None) -> SourceDataset:
     arrays = read_npz(path, _REQUIRED, (*_VALIDATION, _CLASS_NAMES))
     if len(alone := [name for name in _VALIDATION if name in arrays]) == 1:
         raise UserError(f"{path} has {alone[0]} alone. Expected both of {' and '.join(_VALIDATION)}, or none.")
-    parts = [name[2:] for name in (*_REQUIRED, *_VALIDATION) if name.startswith("x_") and name in arrays]
+    parts = [part for part in ("train", "test", "val") if f"x_{part}" in arrays]
     labels = {part: _labels(path, f"y_{part}", arrays[f"y_{part}"]) for part in parts}
     class_names = _class_names(path, arrays.get(_CLASS_NAMES), labels["train"])
     splits: dict[str, Split] = {}
@@ -92,7 +92,7 @@ def _images(path: Path, name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _labels(path: Path, name: str, labels: np.ndarray) -> np.ndarray:
-    """Return labels (n,) of labels (n,) or (n, 1), or raise an error if they are texts, one-hot or of another shape."""
+    """Return labels (n,) of labels (n,) or (n, 1), or raise an error if they are no whole numbers from 0."""
     if labels.dtype.kind not in "biuf":
         raise UserError(
             f"{path}: {name} has labels of type {labels.dtype}. Expected whole numbers from 0 to classes - 1: "
@@ -104,6 +104,12 @@ def _labels(path: Path, name: str, labels: np.ndarray) -> np.ndarray:
         hint = f" If it is one-hot, save numpy.argmax({name}, axis=1)." if labels.ndim == 2 else ""
         raise UserError(
             f"{path}: {name} has the shape {labels.shape}. Expected (images,), a whole number for each image.{hint}"
+        )
+    if (wrong := ~(labels >= 0) | (labels != np.floor(labels))).any():  # NaN is neither
+        i = int(np.argmax(wrong))
+        raise UserError(
+            f"{path}: {name} has the label {labels[i]} at image {i} ({int(wrong.sum())} such labels). Expected whole "
+            "numbers from 0 to classes - 1."
         )
     return labels
 
@@ -117,15 +123,13 @@ def _class_names(path: Path, names: np.ndarray | None, labels: np.ndarray) -> tu
                 "one per class."
             )
         return tuple(names.tolist())
-    present = np.unique(labels[np.isfinite(labels)])
-    absent = np.setdiff1d(np.arange(min(present.max(initial=0), 10 * len(present))), present)
-    if len(absent):
-        hint = (
-            " Save y_train - 1 and y_test - 1, if the first class is 1." if absent[0] == 0 and len(absent) == 1 else ""
-        )
+    present = np.unique(labels)
+    numbers = np.arange(min(int(present[-1]), 2 * len(present)))  # enough to find some that are absent
+    if absent := np.setdiff1d(numbers, present).tolist():
+        hint = " Save y_train - 1 and y_test - 1, if the first class is 1." if absent == [0] else ""
         raise UserError(
-            f"{path}: no image of y_train has the label {abbreviate(absent.astype(int).tolist())}. Expected labels "
-            f"from 0 to classes - 1, each in use.{hint}"
+            f"{path}: no image of y_train has the label {abbreviate(absent)}. Expected labels from 0 to classes - 1, "
+            f"each in use.{hint}"
         )
     if len(present) < 2:
         raise UserError(f"{path}: y_train has one class only. Expected labels of at least 2 classes.")
