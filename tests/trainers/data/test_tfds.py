@@ -248,7 +248,7 @@ def test_a_prepared_copy_goes_before_original_files(tmp_path):
         ),
         (
             "stl10",
-            r"TensorFlow Datasets downloads stl10_binary\.tar\.gz \(2\.46 GiB\)\. Without a network, put them into ",
+            r"TensorFlow Datasets downloads stl10_binary\.tar\.gz \(2\.46 GiB\)\. Without a network, put this into ",
         ),
         (
             "imagenet2012",

@@ -150,13 +150,15 @@ def _needed_archives(builder, data_dir) -> str:
     """Describe for the user from which archives TensorFlow Datasets (TFDS) prepares a data set."""
     folder = _data_folder(data_dir) / "downloads" / "manual"
     if instructions := builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
-        return f". TensorFlow Datasets expects archives that you download in {folder}: {' '.join(instructions.split())}"
+        return (
+            f" (TensorFlow Datasets expects archives that you download in {folder}: {' '.join(instructions.split())})"
+        )
     files = [f"{info.filename} ({info.size})" for info in (builder.url_infos or {}).values() if info.filename]
     if not files or len(files) > _LISTED_ARCHIVES:
         return ""
     return (
-        f". TensorFlow Datasets downloads {', '.join(sorted(files))}. Without a network, put them into {folder} "
-        "before you run it."
+        f" (TensorFlow Datasets downloads {', '.join(sorted(files))}. Without a network, put this into {folder} before "
+        "you run it.)"
     )
 
 
