@@ -1,4 +1,4 @@
-"""Benchmark of several implementations of the grouped convolutions in the network EncapNet-18.
+"""Benchmark of several implementations of the grouped convolutions in EncapNet-18.
 
 python -m benchmarks.grouped_conv [--quick] [--out FOLDER]
 
@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternative implementations to benchmark for a grouped convolution of a given shape.
+    """Return the alternative ways to compute a grouped convolution that are benchmarked for one layer shape.
 
     They are name -> (function of `convolution_lowerings`, whether XLA compiles it).
     """
@@ -46,7 +46,7 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return all implementations to benchmark for one grouped convolution.
+    """Return the implementations that a benchmark of grouped convolution compares.
 
     Keras's convolution is timed once.
     """
@@ -55,7 +55,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return all implementations to benchmark for one grouped or dense convolution.
+    """Return the implementations that a benchmark of grouped or dense convolution compares.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -109,7 +109,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report this package's worst convolution time relative to the fastest alternative implementation.
+    """Report the largest ratio of this package's convolution time to that of the fastest alternative.
 
     It is a claim on the largest ratio over all shapes.
     """

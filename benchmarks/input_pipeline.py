@@ -95,7 +95,7 @@ def training_rate(size: int) -> float:
 
 
 def conditions() -> dict:
-    """Return the command, hardware, package versions and load of this benchmark run.
+    """Return the command, hardware, package versions and system load of this benchmark run.
 
     They have the form of this benchmark's JSON.
     """
@@ -150,7 +150,7 @@ def measure(seconds: float) -> dict:
 
 
 def markdown(result: dict) -> str:
-    """Format the results of the input pipeline's benchmark as a Markdown page.
+    """Format the results of the input-pipeline benchmark as a Markdown page.
 
     The page is input_pipeline.md, the results the content of input_pipeline.json.
     """

@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return all Sinkhorn solvers to benchmark on point sets of one size.
+    """Return the Sinkhorn solvers that are benchmarked on point sets of one size.
 
     Two lower bounds on their time are added.
 
@@ -66,7 +66,7 @@ def contestants(*, size, dim, iterations, gradient, dtype):
 
 
 def compare(results, ours, floor):
-    """Compare the run time of this package's Sinkhorn divergence with that of the fastest other library.
+    """Return the speed-up of this package's Sinkhorn divergence over the fastest other library.
 
     Return (name of the best other library, ratio best / ours, ratio ours / floor), None where not computable.
 
@@ -150,7 +150,7 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
 
 
 def add_claims(report, problem, results):
-    """Report how much faster this package's Sinkhorn divergence is than the fastest other library's.
+    """Add the speed-up of this package's Sinkhorn divergence over the fastest other library to a report.
 
     The claims are on the ratios to the best other library and to the floor.
     """

@@ -9,7 +9,7 @@ LEFT_OUT = NotRun("left out of this run")
 
 
 def add_claims(report, groups):
-    """Compare the training time and memory of networks with fixed limits, and add the results to a report.
+    """Report whether networks stay within fixed limits on training time and memory.
 
     Args:
         report: a `Report`.

@@ -1,4 +1,4 @@
-"""Example of training ResNet50 with Sinkhorn regularisers on its intermediate features.
+"""Example of training ResNet50 with Sinkhorn-divergence regularisers on intermediate features.
 
 The regularisers, `FeedbackAgreement` layers, are attached by layer names.
 

@@ -39,7 +39,7 @@ def export_model(
     calibration_images=None,
     tflite=tuple(VARIANTS),
 ) -> Path:
-    """Export a Keras image classifier to SavedModel and TFLite files, and verify them on the given images.
+    """Export a Keras image classifier to SavedModel and TFLite files, and verify the files on sample images.
 
     Writes `<folder>/<name>/`: a new version of the SavedModel, TFLite files, parity.json, a model card and
     serving files. Feedback units are left out.
@@ -173,7 +173,7 @@ def _write_lite(inference, variant, calibration, *, path, parity):
 
 
 def _saved_model_contents(model, inference, path):
-    """Read a SavedModel's variables and operations, and check them against the inference model.
+    """Read a SavedModel's contents and check that exactly the network's variables are stored.
 
     Raise UserError if variables are missing or surplus.
     """

@@ -1,4 +1,4 @@
-"""Implementations that the benchmarks time: those of this package, of PyTorch and of other libraries.
+"""Implementations from this package, PyTorch and other libraries that are timed in benchmarks.
 
 Each is a factory of a timed function, called by name in a worker process. There is one file a subject and framework.
 """

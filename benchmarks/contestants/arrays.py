@@ -17,7 +17,7 @@ def output_gradient(*shape):
 
 
 def convolution_arrays(shape, groups, batch):
-    """Return a random input and kernel for a convolution of the given shape.
+    """Return random arrays for the input and kernel of a convolution.
 
     The shape is a `grouped_conv_shapes.Shape`, given as a dictionary.
 

@@ -1,6 +1,6 @@
-"""Benchmarks of this package's Sinkhorn divergence and of a lower bound on its run time.
+"""Benchmarks of this package's Sinkhorn divergence and of the same computation without solver iterations.
 
-Both run in Keras's backend, compiled by XLA. The lower bound is what any solver computes.
+Both run in Keras's backend, compiled by XLA. The time of the second is a lower bound on that of any solver.
 """
 
 from keras import ops as K
@@ -32,7 +32,7 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Return a benchmark of a Sinkhorn divergence's costs and gradients, without solver iterations.
+    """Return a benchmark function that computes the cost matrices and gradients of a Sinkhorn divergence.
 
     It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time. Its run time is a
     lower bound on that of any solver.

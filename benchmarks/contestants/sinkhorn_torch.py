@@ -70,7 +70,7 @@ def pot(*, size, dim, iterations, gradient, log_domain):
 
 
 def _costs(x, y):
-    """Return batched matrices of squared distances between two point sets.
+    """Compute pairwise squared Euclidean distances for a batch of point-set pairs.
 
     Their shape is (batch, B, B).
     """

@@ -25,7 +25,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Contestant:
-    """Settings of a benchmarked implementation: name, Python function, arguments and process.
+    """Specification of an implementation to benchmark: name, Python function, arguments and subprocess.
 
     Attributes:
         name: column of the report.
@@ -85,7 +85,9 @@ class Timing:
 
 @dataclass(frozen=True)
 class NotRun:
-    """The result of a benchmarked implementation that failed or is not installed.
+    """Benchmark result of an implementation that could not be run.
+
+    The implementation failed or is not installed.
 
     Attributes:
         reason: one line.
@@ -94,5 +96,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return the reason why an implementation was not benchmarked, as a dictionary."""
+        """Return a JSON-ready dictionary with the reason why an implementation did not run."""
         return {"reason": self.reason}

@@ -112,7 +112,7 @@ class Processes:
 
 
 def _kibibytes(path, name):
-    """Return a field of a file like /proc/meminfo in KiB, or 0 if the field is missing."""
+    """Return a memory size in KiB from a file such as /proc/meminfo, or 0 if the size is not listed."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 

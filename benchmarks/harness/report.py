@@ -60,7 +60,7 @@ class Report:
         self._extra = {}
 
     def case(self, description, results):
-        """Add one configuration's measured run times to this benchmark report.
+        """Add the run times of all implementations on one benchmark problem to this report.
 
         They are the results of one `measure`.
 
@@ -93,7 +93,7 @@ class Report:
         self._notes.append(text)
 
     def extra(self, name, value):
-        """Add a value under a given name to this benchmark report's JSON file."""
+        """Add a named value to the JSON file of this benchmark report."""
         self._extra[name] = value
 
     def write(self, folder):

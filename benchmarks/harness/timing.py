@@ -83,9 +83,9 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return two estimates of the ratio between two implementations' run times.
+    """Return the ratio of two implementations' median run times, and the median ratio over all rounds.
 
-    They are the ratio of the medians, and the median of the ratios in each round; None if one did not run.
+    Return None if one of them did not run.
     """
     if not (isinstance(timing, Timing) and isinstance(other, Timing)):
         return None

@@ -1,4 +1,4 @@
-"""Command that draws the README's figure of a capsule convolution layer and of measured training times.
+"""Command that draws the README's figure: a capsule convolution diagram and a training-time bar chart.
 
 python -m docs.scripts.capconv_figure [FILE]
 """

@@ -71,7 +71,7 @@ def _lower(layer) -> int:
 
 
 def _coefficients(layer) -> int:
-    """Return how many routing coefficients a capsule convolution layer computes per image.
+    """Return the number of routing coefficients that a capsule convolution layer computes for one image.
 
     There are one m1 and one m2 for every capsule and position.
     """

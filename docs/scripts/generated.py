@@ -1,4 +1,4 @@
-"""Command that updates the computed tables in the documentation's Markdown pages.
+"""Command that regenerates the computed tables in the Markdown documentation.
 
 python -m docs.scripts.generated
 
@@ -17,7 +17,7 @@ _TABLE = re.compile(r"(<!-- generated: (\w+) -->).*?(<!-- end -->)", re.S)
 
 
 def update_tables(text: str) -> str:
-    """Return a Markdown page's text with all its generated tables recomputed."""
+    """Recompute all generated tables in the text of a Markdown page."""
     return _TABLE.sub(lambda match: f"{match[1]}\n\n{TABLES[match[2]]()}\n\n{match[3]}", text)
 
 

@@ -53,9 +53,9 @@ def _fashion_mnist():
 
 
 def _rows(table, names):
-    """Yield table rows with an ablation study's test errors from the EncapNet paper and from this package.
+    """Yield table rows that compare an ablation study's test errors with those of the EncapNet paper.
 
-    The paper's are on CIFAR-10, this library's on the digits.
+    The paper's errors are on CIFAR-10, those of this package on scikit-learn's digits.
     """
     ours = {row["row"]: row for row in markdown.read((RESULTS / f"{table}_digits.md").read_text("utf-8"), "row")}
     for row in TABLES[table]:

@@ -45,7 +45,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Replace a documentation page's links to repository files by links to website pages.
+    """Replace links to repository files in a documentation page with links to website pages.
 
     A link to a file that is no page of the website becomes plain text.
     """

@@ -63,7 +63,7 @@ def _integer(little_endian):
 
 
 def _magnitude(unsigned):
-    """Reinterpret an unsigned 32-bit integer as signed, and return its absolute value.
+    """Return the absolute value of a signed 32-bit integer that is stored as unsigned.
 
     A BMP's height is negative if its rows begin at the top.
     """
@@ -76,11 +76,9 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return 1 for a still PNG image, or 2 for an animated one.
+    """Return the frame count of a PNG image, where 2 stands for any animation.
 
-    That stands for the number of frames.
-
-    An animated PNG has the chunk acTL before its pixels.
+    A still image has 1. An animated PNG has the chunk acTL before its pixels.
     """
     before = tf.strings.split(data, "IDAT")[0]
     return tf.size(tf.strings.split(before, "acTL"), tf.int64)

@@ -152,7 +152,7 @@ def _default_name(path):
 
 
 def _about_run(run):
-    """Return facts about a training run for a model card, such as data set, accuracy and configuration."""
+    """Return model-card facts about a training run, such as data set, accuracy and configuration."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {

@@ -59,7 +59,7 @@ def main(args: argparse.Namespace):
 
 
 def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
-    """Classify a batch of image files.
+    """Classify a batch of image files, or raise an error that names a refused file.
 
     If an image is refused, the error names the first such file.
 

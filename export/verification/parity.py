@@ -26,7 +26,7 @@ _TIMED_CALLS, _WARM_UP_CALLS = 30, 3
 
 @dataclass(frozen=True)
 class Row:
-    """The result of comparing an exported file's outputs on one runtime with the trained model's.
+    """Result of comparing the outputs of an exported file on one runtime with those of the trained model.
 
     It is a row of parity.json.
 
@@ -88,7 +88,7 @@ class Parity:
         return all(row.holds for row in self.rows)
 
     def compare_saved_model(self, path: Path):
-        """Run a SavedModel on all available runtimes and compare its outputs with the trained model's.
+        """Run a SavedModel on all available runtimes and compare the outputs with those of the trained model.
 
         Every signature is run in a fresh process and in the C API, and serving_default in OpenVINO if installed.
         """
@@ -107,7 +107,7 @@ class Parity:
             self._compare("SavedModel, OpenVINO", answers, tolerance=TOLERANCES["openvino"], kilobytes=size)
 
     def compare_lite(self, variant: str, path: Path, note: str = "") -> Row:
-        """Compare a TFLite file's outputs with the trained model's and return the result.
+        """Compare the outputs of a TFLite file with those of the trained model.
 
         LiteRT runs the file.
 
@@ -185,7 +185,10 @@ class Parity:
 
 
 def _difference(outputs, reference):
-    """Return the largest absolute difference of two arrays, or NaN if their shapes differ or a value is NaN."""
+    """Return the largest absolute difference between two arrays, or NaN if they cannot be compared.
+
+    They cannot if their shapes differ or a value is NaN.
+    """
     if outputs.shape != reference.shape:
         return float("nan")
     return float(np.abs(outputs - reference).max())
