@@ -27,7 +27,7 @@ def odd_int(name: str, value) -> int:
 
 
 def one_of(name: str, value, choices) -> str:
-    """Return an argument if it is one of the allowed choices, else raise a ValueError that lists them."""
+    """Return an argument if it is one of the allowed choices, else raise ValueError."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}.")
     return value

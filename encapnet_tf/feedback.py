@@ -1,4 +1,4 @@
-"""Addition and removal of Sinkhorn regularisation layers in functional Keras models.
+"""Addition and removal of Sinkhorn-divergence regularisers in functional Keras models.
 
 They are `FeedbackAgreement` layers.
 """
@@ -11,7 +11,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackPlacement:
-    """Helper that inserts Sinkhorn regularisation layers while a functional Keras model is built.
+    """Helper that inserts Sinkhorn-divergence regularisers during the construction of a functional Keras model.
 
     The layers are `FeedbackAgreement` units. The model builders (argument `feedback`) and `attach_feedback` place their
     units with it: they pass the output of each layer through `after_layer`.
@@ -27,9 +27,9 @@ class FeedbackPlacement:
         self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Insert the requested Sinkhorn regularisation layers after a given layer.
+        """Insert Sinkhorn-divergence regularisers after a layer of the model under construction.
 
-        The layer's output is recorded for later units.
+        The regularisers are those of `units` with this higher layer. The layer's output is recorded for later units.
 
         Args:
             name: the layer's name.
@@ -63,7 +63,7 @@ class FeedbackPlacement:
 
 
 def attach_feedback(model, pairs, generator="conv", **options):
-    """Add Sinkhorn regularisation layers to a functional Keras model.
+    """Add Sinkhorn-divergence regularisers to a functional Keras model.
 
     One `FeedbackAgreement` layer is added for each pair of layers.
 
@@ -105,7 +105,7 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
 
 def strip_feedback(model):
-    """Remove all Sinkhorn regularisation layers from a functional Keras model.
+    """Remove all Sinkhorn-divergence regularisers from a functional Keras model.
 
     They are the `FeedbackAgreement` layers.
 
@@ -172,7 +172,7 @@ def _functional(model):
 
 
 def _check_pairs(model, pairs):
-    """Raise ValueError unless a given list consists of distinct pairs of layer names of a model."""
+    """Raise ValueError if layer pairs are malformed, repeated or contain unknown layer names."""
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         for pair in pairs
@@ -196,7 +196,7 @@ def _check_pairs(model, pairs):
 
 
 def _wrong_order(higher, lower):
-    """Create the ValueError for two layer names given in the wrong order.
+    """Create the ValueError for a layer pair in which the lower layer is not computed first.
 
     The lower layer of a pair (higher, lower) must be computed before the higher layer.
     """

@@ -37,7 +37,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return outputs
 
     def fused_kernels(self, inputs, training):
-        """Return the Python module with TensorFlow's fused batch normalisation if this layer can use it, else None."""
+        """Return a Python module of fused batch normalisation functions if the layer options permit, else None."""
         is_supported = (
             len(inputs.shape) == 4
             and self.axis in (-1, 3)

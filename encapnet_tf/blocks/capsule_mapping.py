@@ -79,7 +79,7 @@ class CapsuleMapping(keras.layers.Layer):
         )
 
     def _initial_stddev(self) -> float:
-        """Return the default standard deviation for the random initial kernel of a routing layer."""
+        """Return the default standard deviation of the initial kernel values of a routing layer."""
         raise NotImplementedError
 
     def lower_capsules(self, inputs):

@@ -1,6 +1,6 @@
-"""Extraction of the features that a Sinkhorn regularisation layer compares.
+"""Extraction of feature vectors for Sinkhorn-divergence regularisers.
 
-The layer is `FeedbackAgreement`.
+The regularisers are `FeedbackAgreement` layers.
 """
 
 import math
@@ -23,7 +23,7 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Run a feature extractor for adversarial training by reversing the gradients of its weights.
+    """Apply a feature extractor, and reverse the sign of the weight gradients for adversarial training.
 
     The extractor runs in training mode. The gradient with respect to `x` keeps its sign, so a minimiser of the
     divergence trains the extractor to maximise the divergence and the rest of the network to minimise it.

@@ -13,7 +13,7 @@ COLLAPSE_RATIO = 0.01
 
 
 class CollapseWatch(keras.callbacks.Callback):
-    """Callback that warns if a Sinkhorn regularisation layer's feature extractor collapses to a constant output.
+    """Callback that warns if the feature extractor of a Sinkhorn-divergence regulariser collapses to a constant output.
 
     It measures each unit after every epoch. An extractor that is trained to minimise the divergence can make it vanish
     by mapping all samples to one point. The divergence then no longer measures the agreement of the two layers. An

@@ -1,4 +1,4 @@
-"""Regularisation layer that makes a lower layer's features recoverable from a higher layer's output."""
+"""Keras layer that adds a Sinkhorn divergence between the features of two layers to the loss."""
 
 import keras
 from keras import ops as K
@@ -21,9 +21,10 @@ OBJECTIVES = ("minimize", "adversarial", "frozen")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
-    """Regularisation layer that makes a lower layer's features recoverable from a higher layer's output.
+    """Keras layer that adds a Sinkhorn divergence between the features of two layers to the loss.
 
-    It is the feedback agreement unit of section 3.2 of the paper.
+    It is the feedback agreement unit of section 3.2 of the paper, which makes the features of a lower layer recoverable
+    from the output of a higher layer.
 
         loss term = weight * divergence(f(g(z)), f(u))        (Eqs. 7 to 11)
 
@@ -126,7 +127,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Weight of this regularisation layer's loss term (lambda in the EncapNet paper).
+        """Weight of the Sinkhorn divergence in the loss (lambda in the EncapNet paper).
 
         It can be changed while a compiled model trains.
         """
@@ -190,7 +191,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return higher
 
     def agreement(self, higher, lower, training=False):
-        """Compute the divergence between a lower layer's features and those reconstructed from a higher layer.
+        """Compute the divergence between a lower layer's features and the features reconstructed from a higher layer.
 
         Args:
             higher, lower: the layers' outputs, as in `call`.
@@ -208,7 +209,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower):
-        """Return metrics that show whether this layer's feature extractor collapsed to a constant output.
+        """Return metrics that show whether a feature extractor has collapsed to a constant output.
 
         A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
         Batch normalisations use the batch's statistics, as in training. No weight or moving statistic changes.
@@ -284,7 +285,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
 
 def units_of(model):
-    """Return all Sinkhorn regularisation layers of a model, including those in nested models.
+    """Return all Sinkhorn-divergence regularisers of a model, including those in nested models.
 
     Args:
         model: a Keras model.

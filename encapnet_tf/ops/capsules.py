@@ -1,4 +1,4 @@
-"""Conversion of tensors between one channel axis and two axes (capsules and their components)."""
+"""Reshaping of a channel axis into a capsule axis and a component axis, and the inverse."""
 
 from keras import ops as K
 

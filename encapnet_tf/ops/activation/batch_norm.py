@@ -4,9 +4,9 @@ from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the Python module with TensorFlow's fused batch normalisation if it is applicable, else None.
+    """Return a Python module of fused batch normalisation functions if TensorFlow trains on a CPU, else None.
 
-    None means that Keras's own operations are to be used.
+    The map must also have a known size and be in float32. None means that Keras's own operations are to be used.
 
     Args:
         x: (batch, height, width, channels).

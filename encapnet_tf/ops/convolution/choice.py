@@ -81,7 +81,7 @@ class Convolution:
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """True for a convolution with a large kernel, many channels and a small output feature map.
+        """Condition that a convolution has a large kernel, many channels and a small output feature map.
 
         The output map has up to 36 positions, and the kernel many taps and at least 128 channels. One matrix product
         per tap is then the fastest. TensorFlow's convolution parallelises over positions, which are too few here, and
@@ -92,9 +92,9 @@ class Convolution:
 
 
 def _prefers_native(runtime) -> bool:
-    """Return whether Keras's own grouped convolution is the fastest on the current backend and device.
+    """Return whether the grouped convolution of Keras is faster than the implementations in this package.
 
-    It is the fastest everywhere but on TensorFlow's CPUs.
+    It is, except on TensorFlow without a GPU, and in models that are exported from TensorFlow.
     """
     if backend.backend() != "tensorflow":
         return True
@@ -104,7 +104,7 @@ def _prefers_native(runtime) -> bool:
 
 
 class Row(NamedTuple):
-    """Rule that selects a convolution implementation if a condition holds.
+    """Rule that selects a convolution implementation if the convolution meets a condition.
 
     The lowering is called with (x, kernel, convolution), in `TRANSPOSED` with the output size after that.
     """

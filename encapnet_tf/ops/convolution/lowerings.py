@@ -114,7 +114,7 @@ def doubling_tap_convolution(x, kernel, groups, output_size, contract):
 
 
 def multiply_add(taps, groups):
-    """Sum the products of input and kernel over all kernel positions by elementwise multiplication.
+    """Compute a grouped convolution by elementwise multiplication and summation over all kernel positions.
 
     It is for small capsules. XLA fuses it into one pass.
 
@@ -158,9 +158,9 @@ def matmul_per_group(taps, groups):
 
 
 def transposed_kernel(kernel, groups):
-    """Return the kernel of the convolution that computes the input gradient from the output gradient.
+    """Convert a forward convolution kernel to the kernel that maps the output gradient to the input gradient.
 
-    It is flipped, with inputs and outputs exchanged.
+    The kernel is flipped, with inputs and outputs exchanged.
     """
     height, width, group_in, filters = kernel.shape
     blocks = K.reshape(K.flip(kernel, axis=(0, 1)), (height, width, group_in, groups, filters // groups))
@@ -168,7 +168,7 @@ def transposed_kernel(kernel, groups):
 
 
 def insert_zeros(x, axis, size):
-    """Insert a zero after each element of a tensor along one axis, and cut that axis to a given size."""
+    """Interleave a tensor with zeros along one axis, and crop the axis to a given size."""
     pairs = K.stack([x, K.zeros_like(x)], axis=axis + 1)
     shape = list(K.shape(x))
     shape[axis] = 2 * x.shape[axis]
@@ -177,7 +177,7 @@ def insert_zeros(x, axis, size):
 
 
 def _shift(padded, row, column, strides, output_size):
-    """Return the pixels of a padded feature map that a convolution multiplies by a given kernel position."""
+    """Return the pixels of a padded feature map that are multiplied by the weights at one kernel position."""
     rows, columns = output_size
     part = padded[:, row : row + rows * strides : strides, column : column + columns * strides : strides]
     return part[:, :rows, :columns]

@@ -46,9 +46,9 @@ def strided_convolution(x, kernel, strides):
 
 
 def tap_convolution(x, kernel, strides):
-    """Apply a convolution by one matrix product per kernel position, and recompute input patches for the gradient.
+    """Apply a convolution by matrix products, and recompute input patches in the backward pass to save memory.
 
-    Arguments as in `tap_products.tap_convolution`.
+    There is one matrix product per kernel position. Arguments as in `tap_products.tap_convolution`.
     """
     size, map_size = kernel.shape[0], tuple(x.shape[1:3])
     taps = tap_products.taps(map_size, size, strides)
@@ -211,5 +211,5 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Return one feature map per capsule component, with every channel repeated a given number of times."""
+    """Split a capsule feature map into one map per capsule component, and repeat every channel."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

@@ -103,9 +103,9 @@ def em_routing(
 
 
 def _sum_over_inputs(u, w, mu, weight):
-    """Compute the unnormalised variance of the votes for each higher capsule in the M step of EM routing.
+    """Sum the weighted squared deviations of the votes from each higher capsule (EM routing, M step).
 
-    It is summed over the input capsules, for each component.
+    The sum is over the input capsules, separately for each component.
 
     sum_i R_ij a_i (v_{j|i} - mu_j)^2    (batch, outputs, components)
     """
@@ -113,9 +113,9 @@ def _sum_over_inputs(u, w, mu, weight):
 
 
 def _sum_over_components(u, w, mu, weight):
-    """Compute the negative exponent of the Gaussian density of each vote in the E step of EM routing.
+    """Compute half the squared Mahalanobis distance of each vote to each higher capsule (EM routing, E step).
 
-    It is summed over the components, with weight = 1 / (2 sigma^2).
+    It is the negative exponent of the Gaussian density, summed over the components, with weight = 1 / (2 sigma^2).
 
     sum_d weight_jd (v_{j|i} - mu_jd)^2    (batch, inputs, positions, outputs)
     """
@@ -133,9 +133,10 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Evaluate a function of the votes for a few higher capsules at a time to save memory.
+    """Apply a function to the capsule votes chunk by chunk to save memory.
 
-    The function sums over input capsules or over components. The results are concatenated.
+    A chunk is the votes for a few higher capsules. The function sums over input capsules or over components. The
+    results are concatenated.
 
     Args:
         function: `_sum_over_inputs` or `_sum_over_components`.

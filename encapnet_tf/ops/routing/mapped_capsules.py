@@ -36,7 +36,7 @@ def mapped_capsules(capsules, kernel, bias):
 
 
 def fold_bias(capsules, kernel, bias):
-    """Append a constant 1 to each capsule and the bias to the kernel, so that one product includes the bias.
+    """Fold the bias of a capsule routing layer into the kernel by appending a constant 1 to each capsule.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).
@@ -53,7 +53,7 @@ def fold_bias(capsules, kernel, bias):
 
 
 def votes(capsules, kernel):
-    """Compute the lower capsules' votes for the higher capsules with a kernel that already contains the bias.
+    """Compute the votes of lower capsules for higher capsules from a kernel that includes the bias.
 
     Capsules and kernel are those that `fold_bias` has returned. There is one matrix product per capsule.
     """

@@ -65,7 +65,7 @@ def self_cost(x, cost: str = "cosine", both_sides: bool = False):
 
 
 def prepare(x, y, cost):
-    """Preprocess two point sets for the computation of a transport cost matrix.
+    """Validate and normalise two point sets for the computation of transport costs.
 
     The points are validated, cast to at least float32, and normalised for the cosine cost.
 
@@ -126,6 +126,6 @@ def _squared_distances(x, y):
 
 
 def _sqrt_with_finite_gradient(x):
-    """Compute the square root of a tensor, and define the gradient at 0 as 0."""
+    """Compute a square root whose gradient at 0 is 0 instead of infinite."""
     is_positive = x > 0
     return K.where(is_positive, K.sqrt(K.where(is_positive, x, 1.0)), 0.0)

@@ -87,7 +87,7 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Build a differentiable tensor from a precomputed divergence and precomputed gradients.
+    """Build a differentiable tensor from the value and the gradients of a Sinkhorn divergence.
 
     The gradients with respect to the cost matrices are `slopes`, by the envelope theorem.
     """

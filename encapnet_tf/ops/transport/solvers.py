@@ -167,7 +167,9 @@ def _relaxed_steps(cost, epsilon, f, g, steps, relaxation):
 
 
 def solve_symmetric(cost, epsilon):
-    """Solve entropic optimal transport of a set onto itself, where both potentials are equal.
+    """Solve entropic optimal transport of a point set onto itself.
+
+    Both potentials are equal, so one is iterated:
 
         u <- u^(1 - w) (B / (K u))^w
 
@@ -197,7 +199,7 @@ def solve_symmetric(cost, epsilon):
 
 
 def _stable_kernel(cost, epsilon, f, g):
-    """Return the Sinkhorn kernel for given potentials, with exponents limited to prevent overflow.
+    """Compute the Sinkhorn kernel from two dual potentials, and limit the exponents to prevent overflow.
 
     It is exp((f_i + g_j - Q_ij) / epsilon).
     """
