@@ -123,7 +123,7 @@ def _table4():
 
 
 def _labels():
-    """Return ablation configurations that vary the number of training images and the regularisation."""
+    """Return ablation configurations that vary the size of the training set and the regularisation strength."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),

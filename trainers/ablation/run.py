@@ -113,7 +113,7 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Reuse the results of an earlier training run with an equal configuration.
+    """Save a reference to an earlier training run with the same configuration, instead of training again.
 
     A file in `folder` names the earlier run. The result is the outcome of that run, completed or failed.
     """

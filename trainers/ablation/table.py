@@ -33,7 +33,7 @@ def write(rows: list[Row], out: Path) -> Path:
 
 
 def _entry(row, out) -> dict:
-    """Return a dictionary with the ablation results of one configuration, such as the test errors of all seeds.
+    """Return a dictionary with the ablation results of one configuration, such as the test error for each seed.
 
     The mean error, the spread and the time are None where no run has finished.
     """
@@ -58,7 +58,7 @@ def _entry(row, out) -> dict:
 
 
 def _runs(row, out) -> list[Path]:
-    """List the folders of the training runs that repeat one ablation configuration with different seeds.
+    """List the training run folders for one ablation configuration, one folder per random seed.
 
     Folders are in the order of the seeds. A folder that refers to another row's run is replaced by the folder of that
     run.
@@ -70,9 +70,9 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the folder of the original training run, given the folder of a duplicate run.
+    """Follow a reference from the folder of a training run to an earlier run with the same configuration.
 
-    None means that the run in `folder` is no duplicate.
+    Returns the folder of the earlier run, or None if there is no reference in `folder`.
     """
     if not (folder / SHARED_RUN_FILE).exists():
         return None

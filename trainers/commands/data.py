@@ -76,7 +76,7 @@ def _add_data_flags(parser):
 
 
 def main(args):
-    """Raise an error because the command line names no subcommand of `encapnet data`."""
+    """Raise `UserError` for a command line without a subcommand of `encapnet data`."""
     raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 

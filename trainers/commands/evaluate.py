@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet evaluate`: print the test accuracy of trained models and, on request, measure their robustness.
+    """Run `encapnet evaluate`: print the accuracy of trained models on clean and, optionally, perturbed test images.
 
     The accuracy is compared with the one in the run's summary.
     """

@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
-    """Write and print the results of a hyper-parameter search, and retrain the best configuration if requested.
+    """Write and print the results of a hyper-parameter search, and with `--retrain` train the best configuration.
 
     Args:
         plan: the search's plan.
@@ -157,7 +157,7 @@ def _full_epochs(config: Config) -> int:
 
 
 def _print_results(plan, folder, records):
-    """Print the best trials of a hyper-parameter search and the command that trains the best configuration."""
+    """Print the best trials of a hyper-parameter search, and the command for training with the best configuration."""
     from ..search.leaderboard import BEST, LEADERBOARD, REPORT
 
     completed = with_status(records, "completed")

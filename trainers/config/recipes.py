@@ -1,4 +1,4 @@
-"""Recipes, which are predefined training configurations, and functions that change some of the settings."""
+"""Predefined training configurations (recipes), and functions that replace settings in a configuration."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ DEFAULT_RECIPE = "digits"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Predefined training configuration with a text about the expected training time and accuracy.
+    """Predefined training configuration, and a description of the expected training time and accuracy.
 
     Attributes:
         config: the configuration.
@@ -136,7 +136,7 @@ RECIPES = {
 
 
 def resolve(recipe: str, overrides: dict) -> Config:
-    """Look up a predefined training configuration by name, and replace given settings.
+    """Return a predefined training configuration, looked up by name, with some settings replaced.
 
     Args:
         recipe: name of a recipe.

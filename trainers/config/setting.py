@@ -128,7 +128,7 @@ def kind_of(field: dataclasses.Field) -> Kind:
 
 
 def check(field: dataclasses.Field, value) -> None:
-    """Raise `UserError` if a given value is not allowed for a given training setting.
+    """Raise `UserError` if a value is not allowed for a training setting.
 
     Raises:
         UserError: the value is of another kind, none of the choices, or out of bounds.

@@ -77,7 +77,7 @@ def load(config: Config) -> Dataset:
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
-    """Return a data set without the images that cannot be decoded, and the names of the removed images."""
+    """Remove corrupt images from a data set, and list the names of the removed images."""
     remaining: dict[str, AnySplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():

@@ -82,7 +82,7 @@ def _portions(capsule_layers, images, labels):
 
 
 def _mapped_numbers(layer) -> int:
-    """Count the elements of a capsule layer's vote tensor for one image."""
+    """Return the number of elements per image in a capsule layer's vote tensor."""
     lower, higher = _first(layer.input).shape[1:], _first(layer.output).shape[1:]
     if isinstance(layer, layers.CapConv2D):
         return int(np.prod(higher))

@@ -44,7 +44,7 @@ def _shift(model, images, labels, index, share):
 
 
 def _attack(model, images, labels, index, step):
-    """Attack images by the fast gradient sign method, towards the highest-scoring wrong class.
+    """Perturb images by the fast gradient sign method, towards the highest-scoring wrong class.
 
     Each pixel changes by `step` grey levels.
 
@@ -164,7 +164,10 @@ def table(name: str, curves: dict[str, list[float]]) -> str:
 
 
 def _titles(runs: list[RunDirectory]) -> dict:
-    """Return a display name for each training run: the network's name, and the folder if names would clash."""
+    """Return a unique display name for each training run, such as the network's name.
+
+    The run's folder is appended if several runs have the same network.
+    """
     models = {run.path: run.read_json(RunDirectory.config_file, "config")["config"]["model"] for run in runs}
     names = list(models.values())
     return {path: name if names.count(name) == 1 else f"{name} ({path})" for path, name in models.items()}

@@ -77,7 +77,7 @@ def _network_arguments(config) -> dict:
 
 
 def feedback_options(config: Config) -> dict:
-    """Convert a training configuration to constructor arguments of the Sinkhorn feedback regularisers."""
+    """Convert a training configuration to constructor arguments of the Sinkhorn-divergence regularisers."""
     values = {field.metadata["unit_argument"]: getattr(config, field.name) for field in settings()}
     return {
         argument: None if value == "none" else value

@@ -26,7 +26,7 @@ def record_start(run: RunDirectory, config: Config) -> None:
 
 
 def record_resume(run: RunDirectory) -> None:
-    """Add the time and command line of a resumed training run to config.json.
+    """Add the current time and command line to config.json when a training run resumes.
 
     Temporary files of the interrupted process are removed.
     """
@@ -101,7 +101,7 @@ def parameter_count(model: keras.Model) -> int:
 
 
 def _environment() -> dict:
-    """Return the command line, package versions, devices and machine of this process, and the current time."""
+    """Describe the running process: command line, current time, package versions, devices and machine type."""
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

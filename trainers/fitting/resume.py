@@ -53,7 +53,7 @@ class Start:
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Read the configuration of an interrupted training run, and check that command-line flags agree with it.
+    """Read the configuration of an interrupted training run, and reject contradicting command-line flags.
 
     Args:
         run: the run's folder.
@@ -119,7 +119,7 @@ def _reset_files(run, checkpoints, path, epoch):
 
 
 def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
-    """Make the next call of `model.fit` skip some steps, so that training resumes in the middle of an epoch.
+    """Skip the first steps of the next call of `model.fit`, so that training resumes in the middle of an epoch.
 
     `fit` counts these steps and calls callbacks for them. The data must begin after them.
 
@@ -144,7 +144,7 @@ def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
 
 
 def _check_same_settings(values: dict, config: Config, place: str) -> None:
-    """Raise `UserError` if given settings differ from the configuration of an interrupted training run.
+    """Raise `UserError` if requested settings differ from the configuration of an interrupted training run.
 
     Args:
         values: setting -> value.

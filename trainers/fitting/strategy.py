@@ -53,7 +53,7 @@ def prepare(config: Config) -> tf.distribute.Strategy | None:
 
 
 def check_replica_settings(config: Config, replicas: int) -> None:
-    """Raise `UserError` if a setting is incompatible with the number of model replicas.
+    """Raise `UserError` if a setting, such as the batch size, is incompatible with the number of model replicas.
 
     An example is a batch size that is not a multiple of this number.
 
@@ -110,9 +110,9 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 @contextmanager
 def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]:
-    """Make all other processes of distributed training wait until the chief has run a `with` block.
+    """Run a `with` block first on the chief process of distributed training, then on all other processes.
 
-    They run the block afterwards.
+    The other processes wait for the chief.
     """
     if not chief:
         any_worker(strategy, False)  # waits for the chief
@@ -137,7 +137,7 @@ def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirec
 
 
 def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Return a `tf.data.Dataset` whose batches are distributed among worker processes.
+    """Configure a `tf.data.Dataset` so that each worker process of distributed training gets different examples.
 
     Each worker reads the whole data set and skips the elements of the others.
     """
@@ -204,7 +204,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
 
 
 def _devices(replicas: int | None) -> list[str]:
-    """Return the names of the GPUs to train on, or of logical CPU devices on a machine without GPUs."""
+    """Return the names of the devices to train on: GPUs, or logical CPU devices if there is no GPU."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus:
         if (replicas or gpus) > gpus:

@@ -12,7 +12,7 @@ _HEADROOM = 1.05  # of an axis above its largest value
 
 
 def agreement_section(record: RunRecord) -> Section | None:
-    """Return the training report section on similarity between capsules, or None if the network has no capsules."""
+    """Return the report section on similarity between capsules and votes, or None if the network has no capsules."""
     if not record.agreement:
         return None
     texts = [
@@ -60,7 +60,7 @@ def _draw_agreement(rows: list[dict]) -> str:
 
 
 def _draw_histogram(axes, row: dict):
-    """Draw a histogram of cosine similarities between capsules, and the mean capsule length in each bin."""
+    """Draw a histogram of cosine similarities between capsules and votes, and the mean vote length in each bin."""
     share, length = np.array(row["share"]), np.array(row["length"])
     edges = np.linspace(-1, 1, len(share) + 1)
     centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]

@@ -1,4 +1,4 @@
-"""Training report sections on accuracy per class, the confusion matrix, and the worst mistakes."""
+"""Training report sections on accuracy per class, the confusion matrix, and misclassified images."""
 
 import base64
 import io
@@ -77,7 +77,7 @@ def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
 
 
 def mistakes_section(record: RunRecord) -> Section:
-    """Return the training report section that shows the test images with the worst classification mistakes.
+    """Return the training report section that shows the most clearly misclassified test images.
 
     These are the mistakes whose predicted class leads the true class most in score.
     """

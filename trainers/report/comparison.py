@@ -17,7 +17,7 @@ def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
 
 
 def _results_section(records: dict[str, RunRecord]) -> Section:
-    """Return an HTML page section with a table that has the results of one training run per row."""
+    """Return an HTML page section with a table of results, one row for each training run."""
     header = ("run", "test accuracy", "validation accuracy", "parameters", "training")
     rows = [
         (

@@ -11,7 +11,7 @@ _FEW_EPOCHS = 10  # below this number each epoch is marked by a dot
 
 
 def style_axes(axes):
-    """Draw a light grid in a plot and remove its upper and right borders."""
+    """Draw a light grid in a plot, and hide the upper and right borders of the plot."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -24,7 +24,7 @@ def style_epoch_axes(axes):
 
 
 def epoch_marker(epochs: list) -> str | None:
-    """Return a matplotlib dot marker if a curve has few epochs, otherwise None."""
+    """Return a matplotlib dot marker if a curve covers few epochs, otherwise None."""
     return "o" if len(epochs) < _FEW_EPOCHS else None
 
 

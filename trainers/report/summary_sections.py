@@ -30,9 +30,9 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a table row with the top-5 accuracy if there are more than five classes.
+    """Return the table row with the top-5 accuracy, or no row for five or fewer classes.
 
-    The row is in a list, which is empty otherwise.
+    The row is in a list, which is empty for five or fewer classes.
     """
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []

@@ -33,7 +33,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def create(cls, recipe: str, path: str | Path | None = None) -> "RunDirectory":
-        """Create a new folder for a training run, at a given path or one derived from the current time.
+        """Create a new folder for a training run, named after the current time unless a path is given.
 
         Raises:
             UserError: the folder exists already, its name is not allowed, or it cannot be created.
@@ -83,7 +83,7 @@ class RunDirectory(AtomicFolder):
 
     @property
     def is_complete(self) -> bool:
-        """True if the training run in this folder is complete.
+        """True if the training run has been completed.
 
         The summary file is written last, so its existence shows that the run is complete.
         """

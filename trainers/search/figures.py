@@ -173,7 +173,7 @@ def _with_settings(records, *axes) -> list[dict]:
 
 
 def _set_scale(axes, axis, direction):
-    """Set the label and scale of a plot's x or y axis for one hyper-parameter.
+    """Label a plot axis with the name of a hyper-parameter, and choose a linear or logarithmic scale.
 
     Use a logarithmic scale if the search does.
     """

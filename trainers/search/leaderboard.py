@@ -56,7 +56,7 @@ def _csv(records, names) -> str:
 
 
 def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: int) -> None:
-    """Raise `UserError` if any trial or final training run of a hyper-parameter search failed.
+    """Raise `UserError` if any trial of a hyper-parameter search or any retraining of the best configuration failed.
 
     Args:
         records: the records of all trials.

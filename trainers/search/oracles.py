@@ -121,7 +121,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return trial
 
     def end_trial(self, trial):
-        """Mark a KerasTuner trial as ended.
+        """Register the end of a KerasTuner trial in the oracle.
 
         The hyper-parameter values stored for the trial stay: the worker's copy may have lost digits when it was sent.
         """

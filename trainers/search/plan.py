@@ -20,7 +20,7 @@ _EPOCHS_DIVISOR = 8  # a trial trains an eighth of the recipe's epochs
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings of a hyper-parameter search: base configuration, search space, tuner, objective, number of trials.
+    """Settings of a hyper-parameter search, such as the search space, the objective and the number of trials.
 
     Attributes:
         config: the settings that are not searched; `config.epochs` is the length of a trial.
@@ -146,7 +146,7 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Return a training configuration shortened for the trials of a hyper-parameter search.
+    """Adapt a training configuration, such as the number of epochs, to the trials of a hyper-parameter search.
 
     Feedback units are added where the recipe has none.
 

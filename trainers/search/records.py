@@ -71,7 +71,10 @@ def _log_damage(path, record) -> str | None:
 
 
 def _json_damage(path, keys) -> str | None:
-    """Return an error message if a JSON file is missing, is unreadable or lacks required keys, otherwise None."""
+    """Return an error message if a JSON file is unreadable or lacks required keys, otherwise None.
+
+    A missing file is reported, too.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -131,7 +131,7 @@ def _seeds(retrained) -> Section | None:
 
 
 def _settings(plan) -> Section:
-    """Return the settings section of the HTML report on a hyper-parameter search.
+    """Return the HTML report section that lists the settings of a hyper-parameter search.
 
     It lists the searched ranges and all fixed settings.
     """

@@ -40,7 +40,7 @@ class Axis:
         return self.high / self.low >= _LOGARITHMIC_FROM
 
     def grid(self, points: int) -> tuple:
-        """Return the values of one hyper-parameter that a grid search tries.
+        """Return the grid points of one hyper-parameter for a grid search.
 
         Both ends are included, and duplicates are left out.
         """
@@ -139,7 +139,7 @@ class Space:
         return tuple(axis.name for axis in self.axes)
 
     def declare(self, hp, points: int | None = None) -> dict:
-        """Register all searched hyper-parameters with KerasTuner, and return their values for the current trial.
+        """Register all searched hyper-parameters with KerasTuner, and return the values for the current trial.
 
         The values are in a dictionary, with numbers rounded to four digits.
         """
@@ -167,7 +167,7 @@ class Space:
         return override(base, overrides)
 
     def check(self, base: Config) -> None:
-        """Raise `UserError` if a searched value is invalid, or if a hyper-parameter would have no effect.
+        """Raise `UserError` if a search space contains an invalid value or a hyper-parameter without effect.
 
         Args:
             base: the settings that are not searched.
@@ -202,7 +202,7 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return all values that a given setting takes in a hyper-parameter search."""
+        """Return all values of a training setting that occur in the trials of a hyper-parameter search."""
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 
@@ -215,7 +215,7 @@ def _four_digits(value: float) -> float:
 
 
 def _setting_of_axis(name: str) -> dataclasses.Field:
-    """Return the field of the training configuration that a hyper-parameter sets.
+    """Return the training configuration field for a hyper-parameter, or raise `UserError` for an unknown name.
 
     The file of a plan may name a setting that this version does not know.
     """
@@ -291,7 +291,7 @@ def _number(text, part):
 
 
 def _value(text):
-    """Parse text as an integer, float or boolean, or return it unchanged."""
+    """Parse text as an integer, float or boolean, or return the text unchanged."""
     for kind in (int, float):
         try:
             return kind(text)

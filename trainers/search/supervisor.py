@@ -128,7 +128,7 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Retry the hyper-parameter search trial of a dead worker process, at most once.
+    """Retry a hyper-parameter search trial after its worker process died, but only once.
 
     A trial whose worker dies a second time is marked as failed.
 

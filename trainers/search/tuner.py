@@ -58,7 +58,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Use the training configuration of one KerasTuner trial inside a `with` block.
+        """Set the current KerasTuner trial inside a `with` block, and yield the training configuration of the trial.
 
         `build` and `fit` take this configuration.
 
@@ -93,7 +93,7 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set for a training configuration.
+        """Return the data set with the image size that a training configuration requires.
 
         It is loaded again if the augmentation needs larger or smaller images than those in memory.
         """

@@ -63,7 +63,7 @@ def sharpness(images, factor):
 
 
 def solarize(images, threshold):
-    """Solarize images by inverting all pixel values at or above a threshold given for each image."""
+    """Solarize images by inverting all pixel values at or above a threshold, with a separate threshold per image."""
     return tf.where(images >= threshold[:, None, None, None], 255 - images, images)
 
 

@@ -18,7 +18,7 @@ ERASING_UNIFORMS, CUTMIX_UNIFORMS, MIXUP_UNIFORMS = 5, 3, 1  # random numbers fo
 
 
 def erasing(images, uniforms):
-    """Apply random erasing, which fills a random rectangle with the mean colour of the image in 25 % of the images.
+    """Apply random erasing: fill a random rectangle in 25 % of the images with the mean colour of each image.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -84,7 +84,7 @@ def _beta_quantiles():
 
 
 def _rectangle_masks(size, y, x, height, width):
-    """Return boolean masks of shape (batch, height, width) that are true inside a given rectangle in each image.
+    """Return boolean masks of shape (batch, height, width) that are true inside one rectangle per image.
 
     Args:
         size: (height, width) of the images, in pixels.

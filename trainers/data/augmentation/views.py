@@ -78,7 +78,9 @@ class Views:
         return len(_POSITIONS) * (2 if self.mirrors else 1)
 
     def ten_crops(self, images) -> list:
-        """Return the central crop and the four corner crops of each image, and mirrored copies if these are allowed.
+        """Return the central crop, the four corner crops and, optionally, the mirrored crops of each image.
+
+        Mirrored copies are made if `mirrors` is true.
 
         Returns:
             List of (batch, *size, channels) float32.

@@ -49,7 +49,7 @@ class EncodedSplit:
         return EncodedSplit(self.read, self.rows[indices], self.labels[indices], self.size, self.channels, self.name_of)
 
     def reader(self) -> Callable:
-        """Return a function for `tf.data` that reads and decodes the images at given indices.
+        """Return a function that reads and decodes the images at given indices, for use inside `tf.data` pipelines.
 
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
@@ -66,7 +66,7 @@ class EncodedSplit:
         return [self.name_of(int(row)) for row in self.rows[indices]]
 
     def pixels(self, indices) -> np.ndarray:
-        """Decode the images at the given indices into one uint8 array (images, height, width, channels).
+        """Decode the images at the given indices to a uint8 array of shape (images, height, width, channels).
 
         Raises:
             UserError: one of them is corrupt; the message names it.

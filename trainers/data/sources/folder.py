@@ -169,7 +169,7 @@ def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedS
 
 
 def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
-    """List the image files and the skipped files in the folder of one class.
+    """Divide the files in the folder of one class into image files and files to skip.
 
     No file is opened.
 

@@ -39,7 +39,7 @@ def load_mnist(config: Config, size) -> SourceDataset:
 
 
 def load_fashion_mnist(config: Config, size) -> SourceDataset:
-    """Load Fashion-MNIST from IDX files or with TensorFlow Datasets, depending on the files in the data folder.
+    """Load Fashion-MNIST from IDX files or from TensorFlow Datasets.
 
     Without `data_dir`, Debian's package is used where it is installed, and TensorFlow Datasets elsewhere.
 

@@ -61,7 +61,7 @@ class RecordFiles:
         return len(self.offset)
 
     def read(self, index):
-        """Read the serialized example at a given index, as a TensorFlow operation.
+        """Read a serialized example from TFRecord files by index, and return a scalar string tensor.
 
         Args:
             index: scalar integer tensor.

@@ -55,7 +55,10 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def _family(name: str) -> str:
-    """Return the name of a TensorFlow Datasets data set without the version, such as "mnist" for "mnist:3.0.1"."""
+    """Strip the version from a data set name of TensorFlow Datasets: "mnist:3.0.1" becomes "mnist".
+
+    The builder configuration after a slash is removed, too.
+    """
     return name.split("/")[0].split(":")[0]
 
 

@@ -40,7 +40,7 @@ class TfdsSplitReader:
         self.skip_decoding = {image_key: tfds.decode.SkipDecoding()}
 
     def read(self, split: str) -> AnySplit:
-        """Read the images and labels of one split of a TensorFlow Datasets (TFDS) data set, such as "train".
+        """Read the images and labels of one TensorFlow Datasets (TFDS) data split, such as "train".
 
         Raises:
             UserError: its files are damaged, or its images differ in size and no size is given.
