@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternative ways to compute a grouped convolution that are benchmarked for one layer shape.
+    """Return the alternatives to this package's grouped convolution that are benchmarked for one layer shape.
 
     They are name -> (function of `convolution_lowerings`, whether XLA compiles it).
     """
@@ -46,7 +46,7 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return the implementations that a benchmark of grouped convolution compares.
+    """Return the implementations of a grouped convolution to compare in a benchmark.
 
     Keras's convolution is timed once.
     """
@@ -55,7 +55,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return the implementations that a benchmark of grouped or dense convolution compares.
+    """Return the implementations of a grouped or dense convolution to compare in a benchmark.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -109,9 +109,9 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report the largest ratio of this package's convolution time to that of the fastest alternative.
+    """Report this package's convolution time relative to that of the fastest alternative, at the worst layer shape.
 
-    It is a claim on the largest ratio over all shapes.
+    The worst shape is that with the largest ratio, which is a claim.
     """
     worst, shape_and_rival = None, ""
     for shape, results in measurements:
@@ -124,7 +124,7 @@ def add_alternatives_claim(report, title, measurements):
 
 
 def add_sum_claims(report, title, measurements):
-    """Report this package's total convolution time relative to that of PyTorch.
+    """Report this package's convolution time, summed over layer shapes, relative to that of PyTorch.
 
     The ratios are claims. Times are summed over shapes. PyTorch's is that of its faster memory layout.
     """

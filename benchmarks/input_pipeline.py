@@ -42,7 +42,7 @@ def pixel_split(n: int = 50_000, size: int = 32, classes: int = 10) -> Split:
 
 
 def jpeg_split(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int = 10) -> EncodedSplit:
-    """Write random photo-sized JPEG files and return a data set that reads them.
+    """Write random photo-sized JPEG files and return a data set that reads these files.
 
     They have 500x375 pixels and are smooth as photographs are.
     """

@@ -57,7 +57,7 @@ def parse_flags(arguments):
 
 
 def images_and_labels(folder, part, limit):
-    """Load Fashion-MNIST's training or test images, scaled to 0 to 1 and padded to 32x32, with their labels.
+    """Load Fashion-MNIST's training or test images, scaled to 0 to 1 and padded to 32x32, and the labels.
 
     Images are (n, 32, 32, 1) float32, padded with 0, and labels (n,) int32.
     """
@@ -67,7 +67,7 @@ def images_and_labels(folder, part, limit):
 
 
 def augment(images, rng):
-    """Shift each image by a few random pixels, and mirror it with probability 1/2.
+    """Shift each image by a few random pixels, and mirror each image with probability 1/2.
 
     The shift is by up to SHIFT pixels, with 0 beyond the edges.
     """
@@ -81,7 +81,7 @@ def augment(images, rng):
 
 
 def train(flags, seed, train_set, test_set):
-    """Train one EncapNet-18 from scratch and test it after every epoch.
+    """Train one EncapNet-18 from scratch and measure the test accuracy after every epoch.
 
     Returns:
         {"seed", "device", "parameters", "seconds", "loss": one number an epoch, "accuracy": on test images, likewise}.
@@ -174,7 +174,7 @@ def main(arguments=None):
 
 
 def _idx(folder, name, header):
-    """Read an IDX data file, gzipped or not, and return its bytes after the header."""
+    """Read an IDX data file, gzipped or not, and return the bytes after the header."""
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

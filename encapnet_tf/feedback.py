@@ -196,7 +196,7 @@ def _check_pairs(model, pairs):
 
 
 def _wrong_order(higher, lower):
-    """Create the ValueError for a layer pair in which the lower layer is not computed first.
+    """Create the ValueError for a layer pair if the lower layer is not computed before the higher layer.
 
     The lower layer of a pair (higher, lower) must be computed before the higher layer.
     """

@@ -14,7 +14,7 @@ _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread
 
 
 class PerReplicaLosses:
-    """Mixin for Keras layers that keeps `add_loss` losses separate for each replica of distributed training.
+    """Keras layer mixin that keeps losses of `add_loss` separate for each replica in distributed training.
 
     Put it before `keras.Layer`.
 

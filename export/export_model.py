@@ -159,7 +159,7 @@ def export_samples(
 
 
 def _write_lite(inference, variant, calibration, *, path, parity):
-    """Convert a Keras model to a TFLite file and compare the outputs of both.
+    """Convert a Keras model to a TFLite file, and compare the outputs of the file with those of the model.
 
     Int8 is repeated with float arithmetic if integers cost too much accuracy.
     """
@@ -191,7 +191,7 @@ def _saved_model_contents(model, inference, path):
 
 
 def _refuse(draft: Draft, report):
-    """Keep the files of a failed export for inspection and raise an error that says what failed."""
+    """Keep the files of a failed export for inspection, and raise a UserError that lists the failed comparisons."""
     misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
@@ -241,7 +241,7 @@ def _check_arguments(model, class_names, preprocessing, tflite):
 
 
 def _uint8_images(argument, images, channels):
-    """Return images as a NumPy array, or raise UserError if their type or shape is wrong."""
+    """Return images as a NumPy array, or raise UserError if the type or shape is wrong."""
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or images.dtype != np.uint8 or images.shape[3] != channels:
         raise UserError(

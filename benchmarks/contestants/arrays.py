@@ -9,7 +9,7 @@ def normal(*shape, seed=0):
 
 
 def output_gradient(*shape):
-    """Return a random upstream gradient for an output of the given shape, or 1 for a scalar output.
+    """Return a random gradient with respect to an output of the given shape, or 1 for a scalar output.
 
     The output is multiplied by it before its gradient is taken.
     """

@@ -16,12 +16,12 @@ from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """Compute a grouped convolution with this package's `ops.grouped_conv2d` in training mode."""
+    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d`, called with training=True."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 
 def ours_inference(x, kernel, groups, strides):
-    """Compute a grouped convolution with this package's `ops.grouped_conv2d` in inference mode."""
+    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d`, called with training=False."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=False)
 
 
@@ -176,7 +176,7 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield a shifted copy of a convolution's input for each position in the kernel.
+    """Yield one shifted copy of the input for each kernel position of a convolution.
 
     The shape of a copy is (batch, out height, out width, groups, dim_in).
     """

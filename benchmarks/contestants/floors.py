@@ -16,7 +16,7 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Return a memory-copy benchmark, which shows the shortest run time that memory bandwidth allows.
+    """Return a memory-copy benchmark that measures the minimum time for moving a given amount of data.
 
     Arrays are copied one after another, each shared out among the cores.
 
@@ -43,7 +43,7 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Return a matrix-product benchmark, which shows the shortest run time that arithmetic speed allows.
+    """Return a matrix-product benchmark that measures the minimum time for a given number of FLOPs.
 
     A matrix is multiplied by a SIDE x SIDE one in Keras's backend.
 

@@ -76,7 +76,7 @@ def dense_convolutions(builder, options, batch, dtype="float32"):
 
 @functools.cache
 def network(builder, options, dtype):
-    """Build a network from `encapnet_tf.models` by name, and cache it for this process.
+    """Build a network from `encapnet_tf.models` by name, and cache the network for this process.
 
     Args:
         builder: name in `encapnet_tf.models`.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function to benchmark, and a dictionary of its properties, such as the number of parameters.
+    """A function to benchmark, together with other figures for the report, such as the number of parameters.
 
     The factory of a contestant returns it.
 
@@ -25,7 +25,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Contestant:
-    """Specification of an implementation to benchmark: name, Python function, arguments and subprocess.
+    """Description of an implementation to benchmark: name, import path, arguments and worker process.
 
     Attributes:
         name: column of the report.

@@ -78,12 +78,12 @@ def peak_memory(contestant, repetitions=3):
 
 
 def median(timing):
-    """Return the median of an implementation's measured run times in seconds, or None if it did not run."""
+    """Return the median run time of an implementation in seconds, or None if the implementation did not run."""
     return statistics.median(timing.seconds) if isinstance(timing, Timing) else None
 
 
 def ratio(timing, other):
-    """Return the ratio of two implementations' median run times, and the median ratio over all rounds.
+    """Return the ratio of two implementations' median run times, and the median of the per-round ratios.
 
     Return None if one of them did not run.
     """

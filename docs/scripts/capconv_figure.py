@@ -39,7 +39,7 @@ def main(path):
 
 
 def _structure(axes):
-    """Draw a diagram of a capsule convolution layer: its two parallel convolutions and their kernel shapes."""
+    """Draw a diagram of a capsule convolution layer, with two parallel convolutions and the kernel shapes."""
     inputs = keras.Input((8, 8, 256))
     layer = CapConv2D(16, kernel_size=3, strides=2)
     output = layer(inputs)

@@ -65,7 +65,7 @@ def layer() -> str:
 
 
 def _lower(layer) -> int:
-    """Return the total number of input capsules of a layer with iterative routing."""
+    """Count the input capsules, over all spatial positions, of a layer with iterative routing."""
     shape = layer.input[0].shape if isinstance(layer.input, (list, tuple)) else layer.input.shape
     return math.prod(shape[1:]) // layer.kernel.shape[1]
 

@@ -37,7 +37,10 @@ class BatchNorm(keras.layers.BatchNormalization):
         return outputs
 
     def fused_kernels(self, inputs, training):
-        """Return a Python module of fused batch normalisation functions if the layer options permit, else None."""
+        """Return the module of fused batch normalisation functions, or None if this layer needs Keras's operations.
+
+        None also results for inputs or devices that the fused functions do not support.
+        """
         is_supported = (
             len(inputs.shape) == 4
             and self.axis in (-1, 3)

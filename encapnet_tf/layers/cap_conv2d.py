@@ -190,7 +190,10 @@ class CapConv2D(keras.layers.Layer):
         return outputs
 
     def _master_and_shortcut(self, inputs, training):
-        """Compute the sum of a grouped convolution and a dense shortcut convolution as one dense convolution."""
+        """Compute the sum of a grouped and a dense convolution of the same input by a single dense convolution.
+
+        The shortcut is the dense convolution.
+        """
         kernel = self.shortcut.kernel + block_diagonal_kernel(self.master.kernel, self.num_capsules)
         bias = self.shortcut.bias + self.master.bias
         return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
@@ -262,7 +265,7 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Compute a weighted sum of two capsule feature maps from partial sums of the weights.
+    """Compute the weighted sum of two capsule feature maps, where each weight is the sum of two tensors and a bias.
 
     It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients, which are sums of the shares
     and a bias. The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by side.

@@ -1,4 +1,4 @@
-"""Functions that squash capsules and compute their lengths."""
+"""Functions that squash capsules or compute capsule lengths."""
 
 from keras import ops as K
 

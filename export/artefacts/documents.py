@@ -47,7 +47,7 @@ def model_card(metadata: dict, parity: dict) -> str:
 
 
 def parity_table(parity: dict) -> list[list[str]]:
-    """Return a table of how closely the outputs of each exported file match those of the trained model.
+    """Return table rows that compare each exported file's outputs with those of the trained model.
 
     Its rows are lists of text. The columns are: artefact, KiB, accuracy, same label, difference, limit, ms, note.
     """

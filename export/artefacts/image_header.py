@@ -14,7 +14,7 @@ _PNG, _JPEG, _GIF, _BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"
 
 
 def require_still_image(data, index):
-    """Return an encoded image unchanged, or fail if it is animated, too large or of an unknown format.
+    """Return an encoded image unchanged, or fail if the image is animated, too large or of an unknown format.
 
     Args:
         data: scalar string, the file's bytes.
@@ -63,7 +63,7 @@ def _integer(little_endian):
 
 
 def _magnitude(unsigned):
-    """Return the absolute value of a signed 32-bit integer that is stored as unsigned.
+    """Return the absolute value of a signed 32-bit integer, given as an unsigned integer with the same bits.
 
     A BMP's height is negative if its rows begin at the top.
     """
@@ -76,16 +76,16 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return the frame count of a PNG image, where 2 stands for any animation.
+    """Return the frame count of a PNG image as 1 for a still image and 2 for an animated image.
 
-    A still image has 1. An animated PNG has the chunk acTL before its pixels.
+    An animated PNG has the chunk acTL before its pixels.
     """
     before = tf.strings.split(data, "IDAT")[0]
     return tf.size(tf.strings.split(before, "acTL"), tf.int64)
 
 
 def _gif_size_and_frames(data, header):
-    """Return the width, height and number of frames of a GIF image, without decoding it.
+    """Return the width, height and number of frames of a GIF image, without decoding the pixels.
 
     A number of 2 means more than one frame.
 

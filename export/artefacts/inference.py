@@ -50,7 +50,7 @@ def inference_model(model) -> keras.Model:
 
 
 def unit_names(model) -> list[str]:
-    """Return the names of a model's layers that only act as regularisers during training."""
+    """Return the names of a model's Sinkhorn-divergence regularisers."""
     return [unit.name for unit in units_of(model)]
 
 

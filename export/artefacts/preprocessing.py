@@ -69,7 +69,7 @@ class Preprocessing:
         )
 
     def _preprocess(self, load, elements):
-        """Load a batch of images and crop them to the network's input size.
+        """Load a batch of images and crop the images to the network's input size.
 
         The function `load` returns images of the stored size.
         """

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def main(args: argparse.Namespace):
-    """Run the command `encapnet export` and print how closely the exported files match the trained model."""
+    """Run the command `encapnet export`, and print a table that compares exported files with the trained model."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     _log_errors_only()

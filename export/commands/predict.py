@@ -59,9 +59,7 @@ def main(args: argparse.Namespace):
 
 
 def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
-    """Classify a batch of image files, or raise an error that names a refused file.
-
-    If an image is refused, the error names the first such file.
+    """Classify a batch of image files, or raise an error that names the first file that cannot be classified.
 
     Args:
         predictor: function of encoded images to {output: array}: a client or a local predictor.

@@ -185,7 +185,7 @@ class Parity:
 
 
 def _difference(outputs, reference):
-    """Return the largest absolute difference between two arrays, or NaN if they cannot be compared.
+    """Return the largest absolute difference between two arrays, or NaN if the arrays cannot be compared.
 
     They cannot if their shapes differ or a value is NaN.
     """

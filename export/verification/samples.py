@@ -74,7 +74,7 @@ class Samples:
         return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 
     def accuracy(self, scores) -> float | None:
-        """Return the accuracy of predicted class scores, or None if the images have no labels.
+        """Return the classification accuracy of predicted scores, or None if the images have no labels.
 
         It is the share of images whose largest score is that of their label.
         """

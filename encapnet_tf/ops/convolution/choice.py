@@ -121,7 +121,7 @@ def convolve(x, kernel, groups, strides, training):
 
 
 def convolve_transposed(x, kernel, groups, output_size, training):
-    """Apply a transposed 3x3 convolution of stride 2 with the implementation that is fastest for the given shapes.
+    """Apply a transposed 3x3 convolution of stride 2 with the fastest implementation for the given tensor shapes.
 
     It convolves the map with zeros inserted between its pixels.
 

@@ -1,4 +1,4 @@
-"""Alternative implementations of grouped convolution and grouped transposed convolution in `keras.ops`.
+"""Alternative implementations of grouped and grouped transposed convolution, written with `keras.ops`.
 
 All take x (batch, height, width, groups * group_in), unpadded, and a kernel (kernel_height, kernel_width, group_in,
 groups * group_out), and pad `kernel // 2` zeros on each side. Some work tap by tap, where a tap is one kernel position;
@@ -74,7 +74,7 @@ def narrow_convolution(x, kernel, strides):
 
 
 def grouped_tap_convolution(x, kernel, groups, strides, contract):
-    """Compute a grouped convolution as a sum of products, one for each kernel position."""
+    """Compute a grouped convolution as a sum, over kernel positions, of products of pixels and weights."""
     output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
@@ -140,7 +140,7 @@ def multiply_add(taps, groups):
 
 
 def matmul_per_group(taps, groups):
-    """Compute a grouped convolution with one matrix product per group, summed over all kernel positions.
+    """Compute a grouped convolution by matrix products, one for each group and kernel position.
 
     It is for large capsules.
 

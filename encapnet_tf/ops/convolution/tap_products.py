@@ -32,7 +32,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of the kernel positions whose weights are multiplied by at least one pixel.
+    """Return the indices of the kernel positions that a convolution applies to at least one pixel, not only to padding.
 
     The weights at other positions are multiplied only by the zeros of the padding.
     """
@@ -48,7 +48,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """List the output pixels of a convolution to which the weights at each kernel position contribute.
+    """List the output pixels to which the weights at each kernel position of a convolution contribute.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -91,7 +91,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input slice and output slice that one kernel position of a convolution connects."""
+    """Region of input pixels and matching region of output pixels for one kernel position of a convolution."""
 
     tap: int
     input_rows: slice
@@ -101,7 +101,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """List the input slice and the output slice that each kernel position of a convolution connects."""
+    """List the regions of input pixels and matching output pixels for each kernel position of a convolution."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -111,9 +111,10 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """List the 1-D input slice and output slice that each kernel position of a convolution connects.
+    """List the slice of input pixels and the matching slice of output pixels for each position in a 1-D kernel.
 
-    The slices lie along one image axis. Each entry of the list is (tap, slice of the input, slice of the output).
+    The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
+    axis. Each entry of the list is (tap, slice of the input, slice of the output).
     Output position i meets pixel i * strides + shift, where shift = tap - size // 2.
     """
     overlaps = []

@@ -123,7 +123,7 @@ def _sum_over_components(u, w, mu, weight):
 
 
 def _rescale(x):
-    """Rescale a tensor linearly to the range -5 to 5 along its last axis.
+    """Rescale a tensor linearly along the last axis, to the range from -5 to 5.
 
     That axis is over the higher capsules. The paper's released code calls this normalisation N.
     """
@@ -133,7 +133,7 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Apply a function to the capsule votes chunk by chunk to save memory.
+    """Apply a summation function to the votes for a few higher capsules at a time to save memory.
 
     A chunk is the votes for a few higher capsules. The function sums over input capsules or over components. The
     results are concatenated.

@@ -36,7 +36,7 @@ def mapped_capsules(capsules, kernel, bias):
 
 
 def fold_bias(capsules, kernel, bias):
-    """Fold the bias of a capsule routing layer into the kernel by appending a constant 1 to each capsule.
+    """Replace the bias of a capsule routing layer by kernel weights for a constant 1 in each input capsule.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).

@@ -1,4 +1,4 @@
-"""Transport cost matrices between two sets of points, or within one set.
+"""Matrices of transport costs between two point sets, or between all pairs of points in one set.
 
 They are Q in Eqs. 7 to 9 of the paper.
 """
@@ -65,9 +65,9 @@ def self_cost(x, cost: str = "cosine", both_sides: bool = False):
 
 
 def prepare(x, y, cost):
-    """Validate and normalise two point sets for the computation of transport costs.
+    """Validate two point sets, and scale each point to length 1 if the transport cost is the cosine distance.
 
-    The points are validated, cast to at least float32, and normalised for the cosine cost.
+    Both are also cast to at least float32.
 
     Raises:
         ValueError: as `pairwise_cost`.

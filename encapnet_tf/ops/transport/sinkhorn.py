@@ -58,7 +58,7 @@ def check_arguments(epsilon, iterations, solver):
 
 
 def absolute_epsilon(cost, epsilon, relative: bool):
-    """Return the absolute entropic regularisation strength (epsilon) for a given cost matrix.
+    """Return a Sinkhorn epsilon, multiplied by the mean of the cost matrix if epsilon is relative to that mean.
 
     Args:
         cost: (B, B).

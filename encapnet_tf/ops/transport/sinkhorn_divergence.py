@@ -87,7 +87,7 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Build a differentiable tensor from the value and the gradients of a Sinkhorn divergence.
+    """Return the value of a Sinkhorn divergence as a tensor with precomputed gradients.
 
     The gradients with respect to the cost matrices are `slopes`, by the envelope theorem.
     """

@@ -90,7 +90,7 @@ def solve_fast(cost, epsilon, iterations, initial_g=None):
 
 
 def _iterate_until_converged(block, potentials, max_blocks, epsilon):
-    """Run Sinkhorn iterations until convergence, up to a maximum number.
+    """Run Sinkhorn iterations until convergence or until a maximum number of iterations is reached.
 
     The iterations run in blocks, at most `max_blocks` of them. Both potentials have converged when a block changes none
     of their values by more than rounding.
