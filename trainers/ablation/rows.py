@@ -35,7 +35,7 @@ class Row:
 
 
 def _table1():
-    """Return the configurations of Table 1 in the EncapNet paper: capsule routing methods and plain CNNs."""
+    """Return the model configurations in Table 1 of the EncapNet paper: capsule networks and plain CNNs."""
 
     def capnet(routing):
         # The spread loss is that of EM routing's paper; with the margin loss EM capsules learn the digits far slower.
@@ -56,7 +56,7 @@ def _table1():
 
 
 def _table3():
-    """Return the configurations of Table 3 in the EncapNet paper: routing, skip connections and regularisers."""
+    """Return the model configurations in Table 3 of the EncapNet paper: variants of routing and regularisation."""
 
     def layer(coefficients, skip):
         return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
@@ -95,7 +95,7 @@ def _table3():
 
 
 def _table4():
-    """Return the configurations of Table 4 in the EncapNet paper: several data sets and augmentations."""
+    """Return the training configurations in Table 4 of the EncapNet paper: EncapNets on several data sets."""
 
     def row(name, about, paper, recipe, augment, **settings):
         network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
@@ -148,7 +148,7 @@ TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels
 
 
 def select_rows(table: str, patterns: list[str]) -> list[Row]:
-    """Return the configurations of an ablation study whose names match any of the given wildcard patterns.
+    """Return the ablation configurations that match wildcard patterns such as "table3/d*".
 
     Args:
         table: name of a table.

@@ -98,10 +98,9 @@ def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], obje
 
 
 def _previous_outcome(out, folder, config) -> str | None:
-    """Return the outcome (completed or failed) of an earlier training run in a folder.
+    """Return the outcome (completed or failed) of the training run in a folder, or None if no run has ended there.
 
-    None means that no run in the folder has ended. A folder that refers to another row's run has the outcome of that
-    run.
+    A folder that refers to another row's run has the outcome of that run.
     """
     if not (folder / SHARED_RUN_FILE).exists():
         return previous_outcome(folder, config)
@@ -113,9 +112,9 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Save a reference to an earlier training run with the same configuration, instead of training again.
+    """Write a reference to an earlier training run with the same configuration, and return the outcome of that run.
 
-    A file in `folder` names the earlier run. The result is the outcome of that run, completed or failed.
+    The reference is a file in `folder`. The outcome is completed or failed.
     """
     folder.mkdir(parents=True)
     AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})

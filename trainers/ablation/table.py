@@ -58,7 +58,7 @@ def _entry(row, out) -> dict:
 
 
 def _runs(row, out) -> list[Path]:
-    """List the training run folders for one ablation configuration, one folder per random seed.
+    """Return the training run folders for one ablation configuration, one folder per random seed.
 
     Folders are in the order of the seeds. A folder that refers to another row's run is replaced by the folder of that
     run.
@@ -70,9 +70,9 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Follow a reference from the folder of a training run to an earlier run with the same configuration.
+    """Return the folder path stored in a file that refers to an earlier training run, or None without such a file.
 
-    Returns the folder of the earlier run, or None if there is no reference in `folder`.
+    The reference file is in `folder`. The earlier run has the same configuration.
     """
     if not (folder / SHARED_RUN_FILE).exists():
         return None

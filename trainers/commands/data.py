@@ -76,12 +76,12 @@ def _add_data_flags(parser):
 
 
 def main(args):
-    """Raise `UserError` for a command line without a subcommand of `encapnet data`."""
+    """Raise `UserError` because the command `encapnet data` was called without a subcommand."""
     raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 
 def data_settings(args) -> dict:
-    """Return the data loading and augmentation settings given by command-line flags, as a dictionary."""
+    """Return the data loading and augmentation settings from parsed command-line flags, as a dictionary."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -17,7 +17,7 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Run `encapnet report`: write an HTML report of each given training run, and a page that compares several runs."""
+    """Run `encapnet report`: write an HTML report for each training run, and one page that compares all the runs."""
     runs = [RunDirectory.open(path) for path in dict.fromkeys(args.run)]
     if args.out and len(runs) == 1:
         raise UserError(

@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
-    """Write and print the results of a hyper-parameter search, and with `--retrain` train the best configuration.
+    """Write and print hyper-parameter search results, and retrain the best configuration if `--retrain` is set.
 
     Args:
         plan: the search's plan.
@@ -126,7 +126,7 @@ def plan_from_flags(args: argparse.Namespace) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Return the settings for resuming an interrupted hyper-parameter search.
+    """Return the saved settings of an interrupted hyper-parameter search, after checking the command-line flags.
 
     The flag `--trials` replaces the number of trials. Other flags that contradict the saved settings raise an error.
     """

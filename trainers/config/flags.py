@@ -51,7 +51,7 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the preset name and the training settings given by command-line flags.
+    """Return the preset name and the training settings from command-line flags or a configuration file.
 
     The preset name is None if no flag gives one. A configuration file names the preset and all settings.
     """

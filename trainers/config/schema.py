@@ -286,7 +286,7 @@ def settings() -> tuple[dataclasses.Field, ...]:
 
 
 def network_settings() -> tuple[str, ...]:
-    """Return the names of the training settings that serve as arguments of network-building functions."""
+    """Return the names of the training settings that are passed to the function that builds the network."""
     return tuple(field.name for field in settings() if field.metadata["network"])
 
 

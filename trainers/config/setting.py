@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with w
 
 @dataclass(frozen=True)
 class Search:
-    """Range and other options for varying one training setting in a hyper-parameter search.
+    """Default range, alias and other metadata for hyper-parameter search over one training setting.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices

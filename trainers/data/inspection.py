@@ -1,4 +1,4 @@
-"""Summary of a data set for the user, as a table of class counts and a picture of augmented images."""
+"""Table of class counts and a picture of augmented images, for checking a data set before training."""
 
 import io
 

@@ -30,7 +30,7 @@ LOADERS = {
 
 
 def load(config: Config) -> Dataset:
-    """Load the data set that a training configuration names, as training, validation and test images.
+    """Load the training, validation and test images of the data set named in a training configuration.
 
     A data set without a validation split gets one: a fixed share of its training images, every class in proportion.
 
@@ -77,7 +77,7 @@ def load(config: Config) -> Dataset:
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
-    """Remove corrupt images from a data set, and list the names of the removed images."""
+    """Return the data splits without corrupt images, and the names of the corrupt images."""
     remaining: dict[str, AnySplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():

@@ -60,9 +60,9 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first tensor of a list of tensors, or the argument unchanged if it is a single tensor.
+    """Return the first tensor of a list of tensors, or a single tensor unchanged.
 
-    The others are its shortcut or activations.
+    The other tensors of a list are a shortcut or activations.
     """
     return tensors[0] if isinstance(tensors, (list, tuple)) else tensors
 

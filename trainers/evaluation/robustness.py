@@ -164,7 +164,7 @@ def table(name: str, curves: dict[str, list[float]]) -> str:
 
 
 def _titles(runs: list[RunDirectory]) -> dict:
-    """Return a unique display name for each training run, such as the network's name.
+    """Return display names for training runs, such as "encapnet18", with the folder appended to repeated names.
 
     The run's folder is appended if several runs have the same network.
     """

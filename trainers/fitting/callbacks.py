@@ -1,4 +1,4 @@
-"""Keras callbacks that save metrics, the best model, capsule similarity and TensorBoard data during training."""
+"""Keras callbacks that save the best model, metrics and TensorBoard data during training."""
 
 import time
 from collections.abc import Iterable

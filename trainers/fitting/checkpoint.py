@@ -25,7 +25,7 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint file: arrays such as weights, and other training state as JSON values.
+    """Content of a checkpoint file: arrays, such as model weights, and JSON values, such as the epoch number.
 
     The arrays of a group are in a fixed order.
     """

@@ -1,4 +1,4 @@
-"""Building and compiling of the Keras model for a training configuration."""
+"""Functions that build and compile the Keras model for a training configuration."""
 
 import inspect
 from collections.abc import Callable, Sequence

@@ -87,9 +87,9 @@ def record_results(
 
 
 def describe_recipe(config: Config) -> str:
-    """Return a display name for a training configuration, such as "digits" or "digits on mnist".
+    """Return a display name for a training configuration: preset name and, if changed, data set name.
 
-    It is the recipe's name, with the name of the data set if that is not the recipe's.
+    Examples are "digits", and "digits on mnist" if the data set is not that of the preset.
     """
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe

@@ -16,7 +16,7 @@ from ..runs.run_directory import RunDirectory
 
 
 def prepare(config: Config) -> tf.distribute.Strategy | None:
-    """Set up TensorFlow devices for training, and return a `tf.distribute` strategy if there are several.
+    """Set up TensorFlow devices for training, and return a `tf.distribute` strategy, or None for a single device.
 
     Call it before anything else that makes TensorFlow create its devices.
 

@@ -203,7 +203,7 @@ def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.c
 
 
 def _agreement_epochs(config: Config) -> tuple[int, ...]:
-    """Return the epochs after which the similarity between capsules and votes is logged.
+    """Return the epochs after which the similarity between capsules and the votes of lower capsules is logged.
 
     The default is those of the paper's Fig. 2: the first, those at 10 % and 40 %, and the last.
     """

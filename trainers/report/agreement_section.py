@@ -12,7 +12,7 @@ _HEADROOM = 1.05  # of an axis above its largest value
 
 
 def agreement_section(record: RunRecord) -> Section | None:
-    """Return the report section on similarity between capsules and votes, or None if the network has no capsules."""
+    """Return the report section on similarity between capsules and votes, or None for a network without capsules."""
     if not record.agreement:
         return None
     texts = [

@@ -1,4 +1,4 @@
-"""Sections of an HTML page that compares several training runs by their results and loss curves."""
+"""Sections of an HTML page that compares several training runs: a table of results and loss curves."""
 
 from matplotlib.figure import Figure
 
@@ -8,7 +8,7 @@ from .run_record import RunRecord
 
 
 def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
-    """Return the HTML page sections that compare several training runs by their results and loss curves.
+    """Return the HTML page sections that compare several training runs: a table of results and loss curves.
 
     Args:
         records: name of a run -> its record.

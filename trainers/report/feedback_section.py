@@ -35,7 +35,7 @@ def feedback_section(record: RunRecord) -> Section | None:
 
 
 def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
-    """Return a warning if the learned features in a Sinkhorn-divergence regulariser collapsed to a constant.
+    """Return a warning if the learned features of a Sinkhorn-divergence regulariser became constant, otherwise None.
 
     The output of the feature extractor is then nearly constant.
     """
@@ -51,7 +51,7 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return the factor by which feature extraction changes the Sinkhorn divergence between two layers, per epoch.
+    """Return, for each epoch, the factor by which feature extraction changes a Sinkhorn divergence between two layers.
 
     The factor is the divergence of the extracted features divided by that of the raw features.
     """

@@ -17,7 +17,7 @@ def style_axes(axes):
 
 
 def style_epoch_axes(axes):
-    """Set the label, integer ticks and grid of a plot whose x axis shows epochs."""
+    """Format a plot over training epochs, with integer ticks and a light grid."""
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     style_axes(axes)

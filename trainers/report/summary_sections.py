@@ -30,7 +30,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return the table row with the top-5 accuracy, or no row for five or fewer classes.
+    """Return a list with one table row for the top-5 accuracy, or an empty list for five or fewer classes.
 
     The row is in a list, which is empty for five or fewer classes.
     """

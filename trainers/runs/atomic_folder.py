@@ -27,9 +27,9 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Convert a file name to the path of the file.
+        """Append a file name to the folder path, and return the full path of the file.
 
-        The file is in this folder and need not exist.
+        The file need not exist.
         """
         return self.path / name
 

@@ -1,4 +1,4 @@
-"""Crash-safe versions of KerasTuner's oracles, which let an interrupted hyper-parameter search resume.
+"""Crash-safe versions of KerasTuner's oracles, so that interrupted hyper-parameter searches can resume.
 
 This is the only file that uses private names of KerasTuner; tests check each of them.
 """

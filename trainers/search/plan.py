@@ -146,7 +146,7 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Adapt a training configuration, such as the number of epochs, to the trials of a hyper-parameter search.
+    """Adjust the number of epochs and the regulariser in a training configuration for hyper-parameter search trials.
 
     Feedback units are added where the recipe has none.
 

@@ -38,7 +38,7 @@ def set_aside_damaged(out: Path) -> list[str]:
 
 
 def _trial_damage(folder) -> str | None:
-    """Check the files of a hyper-parameter search trial, and return a description of any damage."""
+    """Return a description of the damage in the files of a hyper-parameter search trial, or None for intact files."""
     if damage := _json_damage(folder / TRIAL_FILE, _TRIAL_KEYS):
         return damage
     trial = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def _trial_damage(folder) -> str | None:
 
 
 def _log_damage(path, record) -> str | None:
-    """Check a log file of training metrics, and return a description of any damage."""
+    """Return a description of the damage in a log file of training metrics, or None for an intact file."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         complete = len(rows) == record["epochs"]

@@ -228,7 +228,7 @@ def _setting_of_axis(name: str) -> dataclasses.Field:
 
 
 def _find_setting(name: str) -> dataclasses.Field | None:
-    """Return the field of the training configuration with a given name or alias, or None for an unknown name."""
+    """Find a training setting by name or alias, and return the dataclass field, or None for an unknown name."""
     for setting in settings():
         search = setting.metadata["search"]
         if name in (setting.name, search.alias, search.per_module):

@@ -1,4 +1,4 @@
-"""Chief process of a hyper-parameter search, which starts workers and replaces those that die.
+"""Chief process of a hyper-parameter search, with functions that start, monitor and replace worker processes.
 
 Instead of starting workers, it can serve workers on other machines.
 
@@ -128,9 +128,7 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Retry a hyper-parameter search trial after its worker process died, but only once.
-
-    A trial whose worker dies a second time is marked as failed.
+    """Retry a hyper-parameter search trial whose worker process died, or mark the trial as failed after a second death.
 
     Args:
         oracle: the search's oracle.

@@ -93,9 +93,9 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set with the image size that a training configuration requires.
+        """Return the data set in memory, or load the data set again if a trial needs another image size.
 
-        It is loaded again if the augmentation needs larger or smaller images than those in memory.
+        The size depends on the augmentation, which may enlarge images before cropping.
         """
         enlarged_alike = ENLARGE[config.augment[0]] == self.dataset.views.enlarge
         return self.dataset if enlarged_alike else data.load(config)

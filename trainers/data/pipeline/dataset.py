@@ -18,7 +18,7 @@ TEST_SHARE = 0.2  # of the training images; the test split of a data set without
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """Labelled training and test images, and optionally validation images, as read from the files of a data set.
+    """Image data set as loaded from disk: labelled training and test images, and optionally validation images.
 
     Attributes:
         class_names: one per class, in the order of the labels.

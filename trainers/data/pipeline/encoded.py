@@ -1,4 +1,4 @@
-"""Container for labelled images that stay encoded, such as JPEG files, until they are needed."""
+"""Container for labelled images in encoded form, such as JPEG, with decoding on demand."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _DECODE_BATCH = 64
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Labelled images that stay encoded, such as JPEG files, and are read and decoded when needed.
+    """Labelled images in encoded form, such as JPEG, with methods to read and decode images on demand.
 
     Has the properties and methods of `Split`, its counterpart for decoded images.
 

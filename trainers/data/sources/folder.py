@@ -57,7 +57,7 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Find the training, validation and test folders inside the folder of a data set.
+    """Return the paths of the training, validation and test folders inside the folder of a data set.
 
     A folder without a folder named train is itself the training split.
     """
@@ -169,7 +169,7 @@ def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedS
 
 
 def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
-    """Divide the files in the folder of one class into image files and files to skip.
+    """Return the image files in the folder of one image class, and the skipped files grouped by reason.
 
     No file is opened.
 
@@ -198,7 +198,7 @@ def _list_entries(path) -> list[os.DirEntry]:
 
 
 def _common_size(files: list[str]) -> tuple[int, int]:
-    """Return the common size (height, width) of all given image files, or raise an error if sizes differ.
+    """Return the size (height, width) that all image files share, or raise `UserError` if the sizes differ.
 
     Raises:
         UserError: two images differ in size, or none can be decoded.

@@ -63,7 +63,7 @@ def _family(name: str) -> str:
 
 
 def tfds_builder(name: str, data_dir):
-    """Return the TensorFlow Datasets (TFDS) builder object of the data set with a given name.
+    """Return the TensorFlow Datasets (TFDS) builder for a data set name such as "mnist" or "mnist:3.0.1".
 
     Args:
         name: of the data set, with a configuration and a version where they are given.
