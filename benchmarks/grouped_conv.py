@@ -26,7 +26,9 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternatives to this package's grouped convolution that are benchmarked for one layer shape.
+    """Select implementations of grouped convolution to compare with this package's implementation in a benchmark.
+
+    The selection depends on the layer's shape.
 
     They are name -> (function of `convolution_lowerings`, whether XLA compiles it).
     """
@@ -109,9 +111,9 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report this package's convolution time relative to that of the fastest alternative, at the worst layer shape.
+    """Report this package's convolution time relative to the fastest alternative, for the least favourable layer shape.
 
-    The worst shape is that with the largest ratio, which is a claim.
+    That is the shape with the largest ratio. The ratio is a claim.
     """
     worst, shape_and_rival = None, ""
     for shape, results in measurements:

@@ -47,7 +47,7 @@ def name_of(flags, backend):
 
 
 def contestant(network, step, batch, dtype):
-    """Return the settings for benchmarking a training or inference step of one network.
+    """Define a benchmark that times the training or inference step of one network.
 
     Args:
         network: a `Network`.

@@ -27,7 +27,7 @@ class FeedbackPlacement:
         self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Insert Sinkhorn-divergence regularisers after a layer of the model under construction.
+        """Insert Sinkhorn-divergence regularisers after a newly called layer of a functional model.
 
         The regularisers are those of `units` with this higher layer. The layer's output is recorded for later units.
 
@@ -196,7 +196,7 @@ def _check_pairs(model, pairs):
 
 
 def _wrong_order(higher, lower):
-    """Create the ValueError for a layer pair if the lower layer is not computed before the higher layer.
+    """Return a ValueError which says that the lower layer of a pair is not computed before the higher layer.
 
     The lower layer of a pair (higher, lower) must be computed before the higher layer.
     """

@@ -14,7 +14,7 @@ _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread
 
 
 class PerReplicaLosses:
-    """Keras layer mixin that keeps losses of `add_loss` separate for each replica in distributed training.
+    """Keras layer mixin that stores losses passed to `add_loss` separately for each replica in distributed training.
 
     Put it before `keras.Layer`.
 

@@ -1,4 +1,4 @@
-"""Implementations from this package, PyTorch and other libraries that are timed in benchmarks.
+"""Functions that prepare benchmarks of this package, PyTorch and other libraries.
 
 Each is a factory of a timed function, called by name in a worker process. There is one file a subject and framework.
 """

@@ -4,12 +4,12 @@ import numpy as np
 
 
 def normal(*shape, seed=0):
-    """Return a float32 array of standard normal random numbers."""
+    """Return a float32 array with a given shape, filled with standard normal random numbers."""
     return np.random.default_rng([seed, *shape]).normal(size=shape).astype("float32")
 
 
 def output_gradient(*shape):
-    """Return a random gradient with respect to an output of the given shape, or 1 for a scalar output.
+    """Return a random upstream gradient for an output of the given shape, or 1 for a scalar output.
 
     The output is multiplied by it before its gradient is taken.
     """

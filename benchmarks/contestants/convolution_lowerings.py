@@ -1,4 +1,4 @@
-"""Implementations of grouped convolution and transposed convolution that are compared in benchmarks.
+"""Benchmarked implementations of grouped convolution and grouped transposed convolution in Keras.
 
 The groups are capsules. The library's own implementation is one of them.
 
@@ -138,7 +138,7 @@ def ours_transposed(size, groups, dim_in, dim_out, *, training):
 
 
 def zeros_between(lowering, size, groups):
-    """Return a function that computes a transposed convolution as a convolution of a zero-interleaved input.
+    """Return a function that computes a transposed convolution by inserting zeros and applying a convolution.
 
     The convolution is a forward lowering.
     """

@@ -70,7 +70,7 @@ def pot(*, size, dim, iterations, gradient, log_domain):
 
 
 def _costs(x, y):
-    """Compute pairwise squared Euclidean distances for a batch of point-set pairs.
+    """Compute a batch of matrices of squared Euclidean distances between two point sets.
 
     Their shape is (batch, B, B).
     """

@@ -1,4 +1,4 @@
-"""Classes for benchmarked implementations and their measured run times.
+"""Classes for benchmarked implementations and measured run times.
 
 A result is times, or the reason why there are none.
 """
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function to benchmark, together with other figures for the report, such as the number of parameters.
+    """A function to time in a benchmark, and other figures for the report, such as the number of parameters.
 
     The factory of a contestant returns it.
 

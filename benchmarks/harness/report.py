@@ -13,7 +13,7 @@ from benchmarks.harness.timing import median
 
 @dataclass(frozen=True)
 class Claim:
-    """A measured benchmark value and the limit on this value.
+    """A measured benchmark value with the required minimum or maximum.
 
     Attributes:
         text: description of the figure.
@@ -81,7 +81,7 @@ class Report:
             self._tables.append((title, rows))
 
     def claim(self, text, value, limit, *, at_least=False, reason=""):
-        """Add a measured value and the limit on this value to this benchmark report, and print both.
+        """Add a measured value and the required minimum or maximum to this benchmark report, and print both.
 
         They are a `Claim`.
         """

@@ -1,4 +1,4 @@
-"""Timing of several implementations in interleaved rounds, and comparison of their times.
+"""Timing of several implementations in interleaved rounds, and comparison of the measured times.
 
 Peak memory is measured too.
 """

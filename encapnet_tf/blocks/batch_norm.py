@@ -37,7 +37,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return outputs
 
     def fused_kernels(self, inputs, training):
-        """Return the module of fused batch normalisation functions, or None if this layer needs Keras's operations.
+        """Return the module of fused functions for this batch normalisation layer, or None if fusion is not supported.
 
         None also results for inputs or devices that the fused functions do not support.
         """

@@ -1,6 +1,6 @@
-"""Base class that computes the votes of input capsules for output capsules in capsule routing layers.
+"""Base class of the layers for dynamic routing and EM routing.
 
-See section 2.1 of the paper.
+It computes the votes of input capsules for output capsules, see section 2.1 of the paper.
 """
 
 import math
@@ -14,7 +14,7 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 class CapsuleMapping(keras.layers.Layer):
-    """Keras layer that computes votes for output capsules, the base class of dynamic and EM routing layers.
+    """Keras layer that computes capsule votes, and base class of the layers for dynamic and EM routing.
 
     There is one matrix for each pair of an input and an output capsule. All positions of an input capsule share its
     matrices: the mapping is a 1x1 convolution grouped by capsule, with a bias, to num_input_capsules * num_capsules *

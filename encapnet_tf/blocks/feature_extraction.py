@@ -1,4 +1,4 @@
-"""Extraction of feature vectors for Sinkhorn-divergence regularisers.
+"""Extraction of features from layer outputs for Sinkhorn-divergence regularisers.
 
 The regularisers are `FeedbackAgreement` layers.
 """

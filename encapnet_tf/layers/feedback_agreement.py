@@ -191,7 +191,9 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return higher
 
     def agreement(self, higher, lower, training=False):
-        """Compute the divergence between a lower layer's features and the features reconstructed from a higher layer.
+        """Compute the Sinkhorn or KL divergence between a layer's output and a reconstruction of this output.
+
+        The reconstruction is computed from a higher layer. Both are first reduced to feature vectors.
 
         Args:
             higher, lower: the layers' outputs, as in `call`.

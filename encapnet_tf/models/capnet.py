@@ -92,7 +92,7 @@ def CapNet(
     capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
     def regularise(capsules):
-        """Insert a Sinkhorn-divergence regulariser after the first capsule routing layer.
+        """Insert a Sinkhorn-divergence regulariser after the first capsule routing layer of a network.
 
         It is a `FeedbackAgreement` layer. Return `capsules` unchanged if `feedback` is None.
         """

@@ -81,7 +81,7 @@ class Convolution:
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """Condition that a convolution has a large kernel, many channels and a small output feature map.
+        """Flag that is true for a convolution with a large kernel, many channels and a small output feature map.
 
         The output map has up to 36 positions, and the kernel many taps and at least 128 channels. One matrix product
         per tap is then the fastest. TensorFlow's convolution parallelises over positions, which are too few here, and
@@ -92,7 +92,7 @@ class Convolution:
 
 
 def _prefers_native(runtime) -> bool:
-    """Return whether the grouped convolution of Keras is faster than the implementations in this package.
+    """Return whether Keras's own convolution operation is the fastest implementation on this backend and device.
 
     It is, except on TensorFlow without a GPU, and in models that are exported from TensorFlow.
     """
@@ -104,7 +104,7 @@ def _prefers_native(runtime) -> bool:
 
 
 class Row(NamedTuple):
-    """Rule that selects a convolution implementation if the convolution meets a condition.
+    """Rule that assigns one convolution implementation to all convolutions that meet a condition.
 
     The lowering is called with (x, kernel, convolution), in `TRANSPOSED` with the output size after that.
     """

@@ -158,7 +158,7 @@ def matmul_per_group(taps, groups):
 
 
 def transposed_kernel(kernel, groups):
-    """Convert a forward convolution kernel to the kernel that maps the output gradient to the input gradient.
+    """Convert a convolution kernel to the kernel that maps the output gradient to the input gradient.
 
     The kernel is flipped, with inputs and outputs exchanged.
     """

@@ -211,5 +211,5 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Return one feature map per capsule component, in which each channel is repeated `times` times."""
+    """Split a capsule feature map into one map per capsule component, and repeat each channel `times` times."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

@@ -32,7 +32,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of the kernel positions that a convolution applies to at least one pixel, not only to padding.
+    """Return the indices of all kernel positions at which a convolution reads pixels, not only zero padding.
 
     The weights at other positions are multiplied only by the zeros of the padding.
     """
@@ -40,7 +40,7 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """List the input pixels that a convolution multiplies by the weights at each kernel position.
+    """List, for each position in a convolution kernel, the input pixels that are multiplied by the weights there.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -48,7 +48,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """List the output pixels to which the weights at each kernel position of a convolution contribute.
+    """List, for each position in a convolution kernel, the output pixels to which the weights there contribute.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -91,7 +91,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Region of input pixels and matching region of output pixels for one kernel position of a convolution."""
+    """Region of input pixels and region of affected output pixels for one position in a convolution kernel."""
 
     tap: int
     input_rows: slice
@@ -101,7 +101,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """List the regions of input pixels and matching output pixels for each kernel position of a convolution."""
+    """List, for each position in a convolution kernel, the regions of input pixels and affected output pixels."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -111,7 +111,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """List the slice of input pixels and the matching slice of output pixels for each position in a 1-D kernel.
+    """List, for each position in a 1-D convolution kernel, the slices of input pixels and affected output pixels.
 
     The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
     axis. Each entry of the list is (tap, slice of the input, slice of the output).

@@ -103,7 +103,7 @@ def em_routing(
 
 
 def _sum_over_inputs(u, w, mu, weight):
-    """Sum the weighted squared deviations of the votes from each higher capsule (EM routing, M step).
+    """Sum the weighted squared deviations of the votes from the mean of each higher capsule (EM routing, M step).
 
     The sum is over the input capsules, separately for each component.
 
@@ -133,10 +133,9 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Apply a summation function to the votes for a few higher capsules at a time to save memory.
+    """Compute a sum over votes in EM routing for a few higher capsules at a time, to save memory.
 
-    A chunk is the votes for a few higher capsules. The function sums over input capsules or over components. The
-    results are concatenated.
+    The function sums over input capsules or over components. The sums are concatenated.
 
     Args:
         function: `_sum_over_inputs` or `_sum_over_components`.

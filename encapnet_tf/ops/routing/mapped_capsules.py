@@ -36,7 +36,7 @@ def mapped_capsules(capsules, kernel, bias):
 
 
 def fold_bias(capsules, kernel, bias):
-    """Replace the bias of a capsule routing layer by kernel weights for a constant 1 in each input capsule.
+    """Append the bias of a capsule routing layer to the kernel, and append a constant 1 to every input capsule.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).
@@ -53,7 +53,7 @@ def fold_bias(capsules, kernel, bias):
 
 
 def votes(capsules, kernel):
-    """Compute the votes of lower capsules for higher capsules from a kernel that includes the bias.
+    """Multiply lower capsules by the weight matrices of a routing layer to compute votes for higher capsules.
 
     Capsules and kernel are those that `fold_bias` has returned. There is one matrix product per capsule.
     """

@@ -58,7 +58,9 @@ def check_arguments(epsilon, iterations, solver):
 
 
 def absolute_epsilon(cost, epsilon, relative: bool):
-    """Return a Sinkhorn epsilon, multiplied by the mean of the cost matrix if epsilon is relative to that mean.
+    """Return the entropic regularisation strength epsilon in units of the transport cost.
+
+    A relative epsilon is multiplied by the mean of the cost matrix.
 
     Args:
         cost: (B, B).

@@ -87,7 +87,7 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Return the value of a Sinkhorn divergence as a tensor with precomputed gradients.
+    """Attach precomputed gradients to the value of a Sinkhorn divergence.
 
     The gradients with respect to the cost matrices are `slopes`, by the envelope theorem.
     """
@@ -96,7 +96,7 @@ def _attach_gradients(amount, slopes, costs):
 
 
 def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value, relative_epsilon):
-    """Compute the entropic transport cost for a cost matrix, and its gradient with respect to that matrix.
+    """Compute the entropic transport cost for a cost matrix, and the gradient with respect to that matrix.
 
     The gradient is in a list.
     """
@@ -110,7 +110,7 @@ def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value
 def _debiased_value_and_slopes(
     between, within_x, within_y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon
 ):
-    """Compute the Sinkhorn divergence from three cost matrices, and its gradients with respect to these matrices.
+    """Compute the Sinkhorn divergence from three cost matrices, and the gradients with respect to these matrices.
 
     The gradients are in a list. The gradient with respect to a set's cost with itself is taken through one side of the
     symmetric matrix, and counted twice.

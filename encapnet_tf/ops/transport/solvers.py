@@ -199,7 +199,7 @@ def solve_symmetric(cost, epsilon):
 
 
 def _stable_kernel(cost, epsilon, f, g):
-    """Compute the Sinkhorn kernel from two dual potentials, and limit the exponents to prevent overflow.
+    """Compute the Sinkhorn kernel from costs and dual potentials, and limit the exponents to prevent overflow.
 
     It is exp((f_i + g_j - Q_ij) / epsilon).
     """
