@@ -7,7 +7,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
-    """Return a benchmark function that computes a grouped convolution in Keras with a chosen implementation.
+    """Return a function, to be timed, that computes a grouped convolution in Keras with a chosen implementation.
 
     It is compiled for one shape.
 

@@ -17,7 +17,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def training_step(builder, options, batch, dtype="float32"):
-    """Return a benchmark function that runs a network's training step, with Adam and the margin loss.
+    """Return a function, to be timed, that runs a network's training step, with Adam and the margin loss.
 
     It is compiled as `model.compile` does by default.
 
@@ -36,7 +36,7 @@ def training_step(builder, options, batch, dtype="float32"):
 
 
 def inference_step(builder, options, batch, dtype="float32"):
-    """Return a benchmark function that computes a network's class scores for one batch of images.
+    """Return a function, to be timed, that computes a network's class scores for one batch of images.
 
     It is compiled as `model.predict` does by default.
 
@@ -52,7 +52,7 @@ def inference_step(builder, options, batch, dtype="float32"):
 
 
 def dense_convolutions(builder, options, batch, dtype="float32"):
-    """Return a benchmark function that runs a network's dense (ungrouped) convolutions, forward and backward.
+    """Return a function, to be timed, that runs a network's dense (ungrouped) convolutions, forward and backward.
 
     They are the backend's own, on the shapes of the network's.
 

@@ -12,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ours(*, size, dim, iterations, gradient, dtype="float32"):
-    """Return a benchmark function that computes this package's Sinkhorn divergence, optionally with gradients.
+    """Return a function, to be timed, that computes this package's Sinkhorn divergence, optionally with gradients.
 
     Args:
         size, dim: of the problem.
@@ -32,7 +32,7 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Return a benchmark function for a Sinkhorn divergence's cost matrices and gradients, without Sinkhorn iterations.
+    """Return a function, to be timed, that computes a Sinkhorn divergence's cost matrices and gradients, without Sinkhorn iterations.
 
     It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time. Its run time is a
     lower bound on that of any solver.

@@ -12,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def geomloss_annealed(*, size, dim, iterations, gradient):
-    """Return a benchmark function for GeomLoss's Sinkhorn divergence with annealed entropic regularisation.
+    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with annealed entropic regularisation.
 
     Epsilon falls from the squared diameter in `iterations` steps.
     """
@@ -27,7 +27,7 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
-    """Return a benchmark function for GeomLoss's Sinkhorn divergence with constant entropic regularisation.
+    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with constant entropic regularisation.
 
     It is built from GeomLoss's internal functions.
     """
@@ -49,7 +49,7 @@ def geomloss_loop(*, size, dim, iterations, gradient):
 
 
 def pot(*, size, dim, iterations, gradient, log_domain):
-    """Return a benchmark function that computes a Sinkhorn divergence with POT, optionally with gradients.
+    """Return a function, to be timed, that computes a Sinkhorn divergence with POT, optionally with gradients.
 
     It uses POT's batched solver. The gradient is by the envelope theorem.
 

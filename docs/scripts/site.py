@@ -14,7 +14,7 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Map the website address of every page outside of docs/ to the page's path in the repository."""
+    """Return {website address: source file} for the documentation pages whose source is not in the docs/ folder."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
     paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
     paths += [path.relative_to(ROOT).as_posix() for path in results]
@@ -38,7 +38,7 @@ def mathml(source, language, css_class, options, md, **kwargs):
 
 
 def on_files(files, config):
-    """Add the pages outside of docs/ to the website that MkDocs builds."""
+    """Add the pages whose source is not in the docs/ folder to the website that MkDocs builds."""
     for address, path in outside_pages().items():
         files.append(File.generated(config, address, abs_src_path=str(ROOT / path)))
     return files

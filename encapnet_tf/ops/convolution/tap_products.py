@@ -48,7 +48,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """List, for each position in a convolution kernel, the output pixels to which the weights there contribute.
+    """List, for each kernel position of a padded convolution, the output pixels whose input pixel is not padding.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
