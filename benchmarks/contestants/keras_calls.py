@@ -34,7 +34,7 @@ def compiled(function, inputs, gradient, *, jit=False, variables=()):
 
 
 def device():
-    """Return the name of the Keras backend's first device, such as "cpu:0" or the model of a GPU.
+    """Return the name of the Keras backend's first device, such as "cpu:0" or "NVIDIA H100".
 
     The model is given with JAX only.
     """

@@ -32,7 +32,7 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Return a function, to be timed, that computes a Sinkhorn divergence's cost matrices and gradients, without Sinkhorn iterations.
+    """Return a function, to be timed, that computes only the cost matrices of a Sinkhorn divergence.
 
     It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time. Its run time is a
     lower bound on that of any solver.

@@ -12,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def geomloss_annealed(*, size, dim, iterations, gradient):
-    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with annealed entropic regularisation.
+    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with annealed epsilon.
 
     Epsilon falls from the squared diameter in `iterations` steps.
     """
@@ -27,7 +27,7 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
-    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with constant entropic regularisation.
+    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with constant epsilon.
 
     It is built from GeomLoss's internal functions.
     """

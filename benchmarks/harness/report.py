@@ -13,7 +13,7 @@ from benchmarks.harness.timing import median
 
 @dataclass(frozen=True)
 class Claim:
-    """A measured benchmark value with the required minimum or maximum.
+    """A measured benchmark value, and the minimum or maximum that the value must meet.
 
     Attributes:
         text: description of the figure.
@@ -81,7 +81,7 @@ class Report:
             self._tables.append((title, rows))
 
     def claim(self, text, value, limit, *, at_least=False, reason=""):
-        """Add a measured value and the required minimum or maximum to this benchmark report, and print both.
+        """Add a measured value, and the minimum or maximum that it must meet, to this benchmark report, and print both.
 
         They are a `Claim`.
         """
