@@ -24,7 +24,7 @@ _MAX_MESSAGE_BYTES = 1 << 28  # of a gRPC message
 
 
 class RequestRefused(Exception):
-    """An exception for a request that a local model or a server refused.
+    """Error raised if a local model or a model server rejects a prediction request.
 
     The message is the model's.
     """
