@@ -14,7 +14,7 @@ SHARED_RUN_FILE = "same.json"  # in the folder of a row's run: the run of anothe
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration of an ablation study: training settings and the error that the EncapNet paper reports.
+    """One configuration of an ablation study: training settings, and the test error reported in the EncapNet paper.
 
     Attributes:
         name: table and row, such as "table1/a".
@@ -123,7 +123,7 @@ def _table4():
 
 
 def _labels():
-    """Return ablation configurations that vary the size of the training set and the regularisation strength."""
+    """Return ablation configurations with different training set sizes and regularisation strengths."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),
@@ -148,7 +148,7 @@ TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels
 
 
 def select_rows(table: str, patterns: list[str]) -> list[Row]:
-    """Return the ablation configurations that match wildcard patterns such as "table3/d*".
+    """Return the ablation configurations whose names match wildcard patterns such as "table3/d*".
 
     Args:
         table: name of a table.

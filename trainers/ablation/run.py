@@ -112,9 +112,9 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Write a reference to an earlier training run with the same configuration, and return the outcome of that run.
+    """Write the path of an earlier training run to a file, and return whether that run completed or failed.
 
-    The reference is a file in `folder`. The outcome is completed or failed.
+    The file is in `folder`. The earlier run has the same configuration.
     """
     folder.mkdir(parents=True)
     AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})

@@ -70,9 +70,9 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the folder path stored in a file that refers to an earlier training run, or None without such a file.
+    """Read the path of an earlier training run from a file, or return None if the file does not exist.
 
-    The reference file is in `folder`. The earlier run has the same configuration.
+    The file is in `folder`. The earlier run has the same configuration.
     """
     if not (folder / SHARED_RUN_FILE).exists():
         return None
@@ -80,7 +80,7 @@ def _shared_run(folder, out) -> Path | None:
 
 
 def _result(run) -> dict:
-    """Return the test error, seconds per step, epochs and parameter count of a finished training run."""
+    """Return the test error, seconds per step, number of epochs and parameter count of a finished training run."""
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)

@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _write_table(name, out, copy) -> Path:
-    """Write the results table of an ablation study to files.
+    """Write the results table of an ablation study, and return the path of the Markdown file.
 
     The Markdown file is also copied to the path `copy`, unless it is None.
     """

@@ -81,7 +81,7 @@ def main(args):
 
 
 def data_settings(args) -> dict:
-    """Return the data loading and augmentation settings from parsed command-line flags, as a dictionary."""
+    """Return a dictionary of the data loading and augmentation settings given by command-line flags."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 

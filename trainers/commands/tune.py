@@ -126,7 +126,7 @@ def plan_from_flags(args: argparse.Namespace) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Return the saved settings of an interrupted hyper-parameter search, after checking the command-line flags.
+    """Read the saved settings of an interrupted search, and reject command-line flags that contradict the settings.
 
     The flag `--trials` replaces the number of trials. Other flags that contradict the saved settings raise an error.
     """

@@ -11,7 +11,7 @@ from .setting import Kind, kind_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags `--recipe` and `--config`, which choose the initial training settings, to an argument parser."""
+    """Add flags for a training preset (`--recipe`) and a configuration file (`--config`) to an argument parser."""
     parser.add_argument(
         "--recipe", choices=tuple(RECIPES), help=f"Starting point that the other flags override [{DEFAULT_RECIPE}]."
     )
@@ -51,7 +51,7 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the preset name and the training settings from command-line flags or a configuration file.
+    """Return the name of the preset (recipe) and the training settings, read from flags or a configuration file.
 
     The preset name is None if no flag gives one. A configuration file names the preset and all settings.
     """

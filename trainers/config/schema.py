@@ -286,7 +286,10 @@ def settings() -> tuple[dataclasses.Field, ...]:
 
 
 def network_settings() -> tuple[str, ...]:
-    """Return the names of the training settings that are passed to the function that builds the network."""
+    """Return the names of the training settings that define the network architecture.
+
+    They are passed to the function that builds the network.
+    """
     return tuple(field.name for field in settings() if field.metadata["network"])
 
 

@@ -77,7 +77,7 @@ def load(config: Config) -> Dataset:
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
-    """Return the data splits without corrupt images, and the names of the corrupt images."""
+    """Remove corrupt images from data splits, and return the reduced splits and the names of the removed images."""
     remaining: dict[str, AnySplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():

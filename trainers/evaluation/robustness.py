@@ -63,7 +63,7 @@ def _attack(model, images, labels, index, step):
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Kind of image perturbation (such as rotation), and the strengths (such as angles) to test.
+    """Image perturbation, such as rotation, with a list of strengths to test, such as angles.
 
     Attributes:
         title: name for tables and plots.

@@ -119,9 +119,9 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Restore the best model from the copy that was saved with a checkpoint.
+        """Reset the file of the best model to the state at the time of a checkpoint.
 
-        If the checkpoint has no copy, the file of the best model is removed.
+        It becomes the copy that was saved with the checkpoint, or is removed if there was none.
 
         Args:
             path: the checkpoint file.

@@ -116,7 +116,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             )
 
     def _save(self, epoch, step, logs=None):
-        """Write a checkpoint, and then stop training if the process has received SIGTERM.
+        """Write a checkpoint and, if the process has received SIGTERM, stop training.
 
         If the checkpoint cannot be written, the reason is printed.
         """

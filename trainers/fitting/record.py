@@ -26,7 +26,7 @@ def record_start(run: RunDirectory, config: Config) -> None:
 
 
 def record_resume(run: RunDirectory) -> None:
-    """Add the current time and command line to config.json when a training run resumes.
+    """Add the time and command line of a resumption to the config.json file of a training run.
 
     Temporary files of the interrupted process are removed.
     """

@@ -1,4 +1,4 @@
-"""Resumption of an interrupted training run from its newest undamaged checkpoint."""
+"""Resumption of an interrupted training run from the newest undamaged checkpoint."""
 
 from dataclasses import dataclass
 

@@ -51,9 +51,9 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return, for each epoch, the factor by which feature extraction changes a Sinkhorn divergence between two layers.
+    """Divide the Sinkhorn divergence between two layers' extracted features by the divergence of the raw features.
 
-    The factor is the divergence of the extracted features divided by that of the raw features.
+    Returns one quotient per epoch.
     """
     return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
 

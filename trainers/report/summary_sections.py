@@ -30,10 +30,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a list with one table row for the top-5 accuracy, or an empty list for five or fewer classes.
-
-    The row is in a list, which is empty for five or fewer classes.
-    """
+    """Return the top-5 accuracy as a list of one table row, or an empty list if there are at most five classes."""
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
 

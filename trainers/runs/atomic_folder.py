@@ -27,7 +27,7 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Append a file name to the folder path, and return the full path of the file.
+        """Return the path of a file in a folder, given the name of the file.
 
         The file need not exist.
         """

@@ -57,7 +57,7 @@ def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obje
 
 
 def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str, points: int) -> str:
-    """Draw a heat map of the search objective, such as accuracy, as a function of two hyper-parameters.
+    """Draw a heat map of the validation accuracy or loss of search trials over two hyper-parameters.
 
     Args:
         x: the setting on the horizontal axis.

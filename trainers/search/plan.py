@@ -146,9 +146,9 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Adjust the number of epochs and the regulariser in a training configuration for hyper-parameter search trials.
+    """Return a training configuration for search trials, with fewer epochs and Sinkhorn-divergence regularisers.
 
-    Feedback units are added where the recipe has none.
+    Epochs and feedback units that the user chose stay. Units are added only where the recipe has none.
 
     Args:
         config: the recipe's configuration.

@@ -49,7 +49,7 @@ def _result(plan, completed, failed, unfinished) -> Section:
 
 
 def _objective_over_settings(plan, completed, failed) -> Section | None:
-    """Return the HTML report section that plots the search objective against one or two hyper-parameters.
+    """Return the HTML report section that plots the objective of search trials against one or two hyper-parameters.
 
     These are the first numeric ones of the search.
     """

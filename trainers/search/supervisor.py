@@ -128,7 +128,9 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Retry a hyper-parameter search trial whose worker process died, or mark the trial as failed after a second death.
+    """Repeat a hyper-parameter search trial whose worker process died, unless a worker died in that trial before.
+
+    A trial that lost a worker twice counts as failed.
 
     Args:
         oracle: the search's oracle.

@@ -93,7 +93,7 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set in memory, or load the data set again if a trial needs another image size.
+        """Return the data set for a search trial, loaded again if the trial needs another image size.
 
         The size depends on the augmentation, which may enlarge images before cropping.
         """
@@ -157,7 +157,7 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(**options)
 
     def save(self):
-        """Save the state of the KerasTuner oracle, if the oracle runs in this process."""
+        """Save the state of the KerasTuner oracle, unless the oracle runs in another process."""
         # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()

@@ -68,7 +68,7 @@ def solarize(images, threshold):
 
 
 def posterize(images, bits):
-    """Posterize images by keeping only a given number of the highest bits of each pixel value.
+    """Posterize images by keeping only the highest bits of each pixel value.
 
     The numbers of bits, from 1 to 8, have the shape (batch,), one per image.
     """

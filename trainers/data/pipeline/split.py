@@ -36,7 +36,7 @@ class Split:
         return self.images[indices]
 
     def raise_if_corrupt(self):
-        """Accept all images without a check, because decoded pixels cannot be corrupt."""
+        """Skip the check for corrupt image files, because the images are already decoded."""
 
     def reader(self) -> Callable:
         """Return a function that looks up the images at given indices, for use inside `tf.data` pipelines.
