@@ -96,5 +96,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return a JSON-ready dictionary with the reason why an implementation did not run."""
+        """Return a JSON-ready benchmark result that says why an implementation was not timed."""
         return {"reason": self.reason}

@@ -76,7 +76,7 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return the frame count of a PNG image as 1 for a still image and 2 for an animated image.
+    """Return the number of frames in a PNG image, capped at 2.
 
     An animated PNG has the chunk acTL before its pixels.
     """
