@@ -101,7 +101,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """List, for each element of a convolution kernel, the input pixels it multiplies and the output pixels it changes."""
+    """List, for each element of a kernel, the input pixels it multiplies and the output pixels it changes."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
