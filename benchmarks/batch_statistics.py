@@ -32,8 +32,8 @@ ABOUT = (
     "Accuracy in % after a short training, in inference. `moving`: by the moving statistics of the training, as every "
     "saved model and export has them. `fresh`: the same weights, with the mean statistics of one further pass over the "
     "training batches. `constant`: every step keeps the share `momentum` of the moving statistics, as the paper's "
-    "release and Keras do (`BatchNorm(momentum_warmup=False)`). `warm-up`: step t keeps min(momentum, t / (t + 1)), the "
-    "default."
+    "release and Keras do (`BatchNorm(momentum_warmup=False)`). `warm-up`: step t keeps min(momentum, t / (t + 1)), "
+    "the default."
 )
 
 
