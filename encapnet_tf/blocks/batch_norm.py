@@ -102,10 +102,10 @@ class BatchNorm(keras.layers.BatchNormalization):
         share = 1.0 - self.momentum
         if not self.momentum_warmup:
             return share
-        steps = self.step_counter.state
-        is_initial = K.all(K.logical_and(K.equal(self.moving_mean, 0), K.equal(self.moving_variance, 1)))
+        mean, variance, steps = (v.value for v in (self.moving_mean, self.moving_variance, self.step_counter.state))
+        is_initial = K.all(K.logical_and(K.equal(mean, 0), K.equal(variance, 1)))
         count = K.where(is_initial, 0, K.where(K.equal(steps, 0), _LONG_PAST, steps)) + 1
-        steps.assign(count)
+        self.step_counter.state.assign(count)
         return K.maximum(share, 1.0 / K.cast(count, dtype))
 
     def _batch_statistics(self, x, mask):
