@@ -2,8 +2,8 @@
 
 python -m benchmarks.batch_statistics [--recipe digits] [--epochs 1] [--seeds 0,1,2] [--out FOLDER]
 
-Both trainings of a seed have the same data and, as inference alone reads the moving statistics, the same weights. They
-differ in these statistics only, which the benchmark also computes afresh from the final weights. Writes
+Both trainings of a seed have the same data and, because only inference reads the moving statistics, the same weights.
+They differ in these statistics only, which the benchmark also computes afresh from the final weights. Writes
 batch_statistics.json and batch_statistics.md.
 """
 
