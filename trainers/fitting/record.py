@@ -8,7 +8,8 @@ from datetime import datetime
 import keras
 import tensorflow as tf
 
-from ..config.recipes import RECIPES
+from ..config.naming import series_name
+from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..data import Dataset
 from ..evaluation.predictions import PREDICT_BATCH, Predictions
@@ -86,8 +87,11 @@ def record_results(
 def describe_recipe(config: Config) -> str:
     """Return a display name for a training configuration, such as "digits" or "digits on mnist".
 
-    It is the recipe's name, with the name of the data set if that is not the recipe's.
+    It is the recipe's name, with the name of the data set if that is not the recipe's; of the recipe `images`, the
+    data's name.
     """
+    if config.recipe == IMAGES_RECIPE:
+        return series_name(config)
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe
 
