@@ -142,7 +142,8 @@ def export_run(
 def _default_name(path):
     """Derive an exported model's default name from the path of a training run or model file.
 
-    That is NAME of a run in runs/NAME/TIME, the recipe or the data's name, else the name of the run's folder or of the file.
+    That is the recipe (or the name of the user's own data) of a run in runs/NAME/TIME, else the name of the run's
+    folder or of the file.
     """
     path = path.resolve()
     if not path.is_dir():

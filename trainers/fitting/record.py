@@ -63,6 +63,7 @@ def record_results(
         predictions.save(path)
     summary = {
         "recipe": config.recipe,
+        "series": series_name(config),
         "seed": config.seed,
         "test_accuracy": predictions.accuracy,
         "test_errors": predictions.errors,

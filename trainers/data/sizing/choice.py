@@ -15,7 +15,7 @@ _SMALLEST_SIDE, _LARGEST_KEPT_SIDE = 8, 64  # pixels; images of one size between
 _SIZES = (32, 48, 64, 96)  # for all other images: the largest that does not enlarge most images
 _LARGE_STEM_SIDE = 96  # from here on the network's stem shrinks images to a quarter (models.EncapNet)
 _FINAL_SIDE = 8  # pixels; the modules halve the image until it is no larger
-_PER_MODULE = ("depths", "capsule_dims", "strides", "routing", "coefficients")
+_PER_MODULE = ("depths", "capsule_dims", "strides")  # settings with one value for each module
 
 # (images from which on, batch size)
 _BATCHES = ((20_000, 128), (2_000, 64), (300, 32), (0, 16))
@@ -110,7 +110,7 @@ def _image_size(summary: DataSummary) -> tuple[int | None, str]:
     common, short = summary.common_size, summary.short_side
     if short is None:
         return _SIZES[-1], "the sizes of the images are not known"
-    if common is not None and _SMALLEST_SIDE <= short and max(common) <= _LARGEST_KEPT_SIDE:
+    if common is not None and short >= _SMALLEST_SIDE and max(common) <= _LARGEST_KEPT_SIDE:
         height, width = common
         return (height if height == width else None), "all images have this size"
     size = max([size for size in _SIZES if size <= short], default=_SIZES[0])
@@ -147,7 +147,7 @@ def _network(side: float, classes: int, config: Config, given: Collection[str]) 
     """
     halvings = max(1, math.ceil(math.log2(side / _FINAL_SIDE)))
     lengths = [len(getattr(config, name)) for name in _PER_MODULE if name in given]
-    modules = next((length for length in lengths if length > 1), 2 if side <= 2 * _FINAL_SIDE else max(3, halvings))
+    modules = lengths[0] if lengths else 2 if side <= 2 * _FINAL_SIDE else max(3, halvings)
     halvings = min(halvings, modules)
     if side <= 2 * _FINAL_SIDE:  # small maps are kept through the first module
         strides = (1,) * (modules - halvings) + (2,) * halvings

@@ -38,7 +38,7 @@ class DataSummary:
 
     @property
     def common_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of all images of the sample; None if they differ or are unknown."""
+        """Size (height, width) of all images of the sample, or None if they differ or are unknown."""
         sizes = {(header.height, header.width) for header in self.headers}
         return sizes.pop() if len(sizes) == 1 else None
 
@@ -50,13 +50,13 @@ class DataSummary:
 
     @property
     def aspect_ratio(self) -> float:
-        """Median of long side divided by short side; 1 for square images, and if no size is known."""
+        """Median of long side divided by short side, or 1 if no size is known."""
         ratios = [max(header.height, header.width) / min(header.height, header.width) for header in self.headers]
         return median(ratios) if ratios else 1.0
 
     @property
     def is_grey(self) -> bool:
-        """Whether all images of the sample are stored as grey images."""
+        """True if all images of the sample are stored as grey images."""
         return bool(self.headers) and all(header.is_grey for header in self.headers)
 
 
@@ -76,7 +76,7 @@ def summarise(config: Config) -> DataSummary:
         source = loader(config, None)  # pixels of one size in memory
         height, width, channels = source.train.shape
         counts = np.bincount(source.train.labels, minlength=len(source.class_names))
-        return _summary(config, counts, ImageHeader(height, width, channels == 1))
+        return _summary(config, counts, 1.0, (ImageHeader(height, width, channels == 1),))
     return _of_tfds(config)
 
 
@@ -88,9 +88,8 @@ def _of_folder(config) -> DataSummary:
     if not headers:
         raise UserError(f"None of {len(sample):,} images of {config.data_dir} can be read, such as {sample[0]}.")
     counts = np.bincount(labels, minlength=len(listing.class_names))
-    if "test" not in listing.files:
-        counts = counts - np.ceil(TEST_SHARE * counts).astype(int)
-    return _summary(config, counts, *headers, has_validation="validation" in listing.files)
+    share = 1.0 if "test" in listing.files else 1 - TEST_SHARE
+    return _summary(config, counts, share, headers, has_validation="validation" in listing.files)
 
 
 def _of_tfds(config) -> DataSummary:
@@ -104,16 +103,23 @@ def _of_tfds(config) -> DataSummary:
     else:
         headers = (ImageHeader(height, width, channels == 1),)
     held_out = [name for name in HELD_OUT_SPLITS if name in splits]
-    images = splits["train"].num_examples * (1 if held_out else 1 - TEST_SHARE)
+    share = 1.0 if held_out else 1 - TEST_SHARE
     # The metadata does not count the images of a class.
-    counts = np.full(classes, int(images) // classes)
-    return _summary(config, counts, *headers, has_validation=len(held_out) > 1)
+    counts = np.full(classes, splits["train"].num_examples / classes)
+    return _summary(config, counts, share, headers, has_validation=len(held_out) > 1)
 
 
-def _summary(config, counts, *headers, has_validation=False) -> DataSummary:
-    """Return the description of a data set, given the number of training images of every class."""
-    images, smallest = int(counts.sum()), int(counts.min())
-    if config.train_limit is not None and config.train_limit < images:
-        smallest = math.floor(smallest * config.train_limit / images)
-        images = config.train_limit
-    return DataSummary(images, len(counts), smallest, has_validation, tuple(headers))
+def _summary(config, counts, share: float, headers, has_validation: bool = False) -> DataSummary:
+    """Return the description of a data set.
+
+    Args:
+        config: the configuration, for `train_limit`.
+        counts: number of images of every class, before test images are split off.
+        share: of these images that remains for training and validation.
+        headers: of a sample.
+        has_validation: whether there is a validation split besides these images.
+    """
+    total = float(counts.sum())
+    images = min(math.floor(share * total), config.train_limit or math.inf)
+    smallest = math.floor(images / total * float(counts.min()))
+    return DataSummary(int(images), len(counts), smallest, has_validation, tuple(headers))
