@@ -26,9 +26,9 @@ class BatchNorm(keras.layers.BatchNormalization):
     an epoch of 20 steps a network with a training accuracy of 90 % guesses in inference. `momentum_warmup=False` trains
     as the release does; after some hundred steps the two cannot be told apart.
 
-    The step count is no weight. It is part of `variables` but not of `weights`, and inference does not read it. Weights
-    that come from elsewhere (a file, `set_weights`, another framework) count as trained for long: a layer whose count
-    is 0 and whose statistics are not all 0 and 1 takes the configured momentum, and loading a file sets the count to 0.
+    The step count is no weight. It is part of `variables` but not of `weights`, and inference does not read it. A mean
+    of 0 and a variance of 1 in all channels restart it. Other statistics with a count of 0 come from elsewhere (a file,
+    `set_weights`, another framework) and take the configured momentum; loading a file sets the count to 0.
 
     Args:
         epsilon: small constant added to the variance.
@@ -103,8 +103,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         if not self.momentum_warmup:
             return share
         steps = self.step_counter.state
-        is_trained = K.any(K.logical_or(K.not_equal(self.moving_mean, 0), K.not_equal(self.moving_variance, 1)))
-        count = K.where(K.logical_and(K.equal(steps, 0), is_trained), _LONG_PAST, steps) + 1
+        is_initial = K.all(K.logical_and(K.equal(self.moving_mean, 0), K.equal(self.moving_variance, 1)))
+        count = K.where(is_initial, 0, K.where(K.equal(steps, 0), _LONG_PAST, steps)) + 1
         steps.assign(count)
         return K.maximum(share, 1.0 / K.cast(count, dtype))
 

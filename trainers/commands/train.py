@@ -25,6 +25,7 @@ def main(args: argparse.Namespace) -> None:
     from ..fitting import resume
     from ..fitting.strategy import is_chief
     from ..fitting.train import train
+    from ..report.summary_sections import guessing_warning
 
     if args.resume is None:
         result = train(configuration(args, quiet=not is_chief()), args.run_dir)
@@ -37,10 +38,12 @@ def main(args: argparse.Namespace) -> None:
     if result is None:  # another worker is the chief, which prints
         return
     run, summary = result
+    warning = guessing_warning(summary)
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
         f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
         f"trained in {summary['train_seconds']:.0f} s\n"
+        f"{warning + chr(10) if warning else ''}"
         f"report:  {run.file(RunDirectory.report_file)}\n"
         f"next:    encapnet evaluate {shlex.quote(str(run.path))}"
     )

@@ -13,7 +13,7 @@ from ..config.schema import Config
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.errors import UserError
 from ..search.plan import DEFAULT_GRID_POINTS, DEFAULT_TRIALS, TUNERS, Plan, new_plan, trial_config
-from ..search.records import describe_settings, with_status
+from ..search.records import describe_settings, ranking_warning, with_status
 from ..search.space import DEFAULT
 from .configuration import configuration
 
@@ -166,6 +166,8 @@ def _print_results(plan, folder, records):
             f"{rank}.  trial {record['trial']}  validation accuracy {record['validation_accuracy']:.2%}  "
             f"loss {record['validation_loss']:.4f}  {describe_settings(record['settings'])}"
         )
+    if warning := ranking_warning(completed):
+        print(warning)
     print(f"leaderboard: {folder.file(LEADERBOARD)}\nreport:      {folder.file(REPORT)}")
     if completed:
         epochs = _full_epochs(plan, plan.config)

@@ -12,6 +12,7 @@ from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..data import Dataset
+from ..evaluation.chance import guessing_limit
 from ..evaluation.predictions import PREDICT_BATCH, Predictions
 from ..report.run_report import write_report
 from ..runs.atomic_files import remove_temporary_files
@@ -68,6 +69,8 @@ def record_results(
         "test_accuracy": predictions.accuracy,
         "test_errors": predictions.errors,
         "validation_accuracy": best.accuracy,
+        "validation_guessing_limit": guessing_limit(dataset.validation.labels),
+        "test_guessing_limit": guessing_limit(dataset.test.labels),
         "best_epoch": best.epoch,
         "epochs": config.epochs,
         "train_seconds": round(seconds, 2),
