@@ -24,13 +24,13 @@ from benchmarks.harness.report import Report
 from benchmarks.train_fashion_mnist import DEBIAN, read_idx
 
 ABOUT = (
-    "`encapnet train --dataset=folder --data_dir=FOLDER` with no other setting: the recipe `images` chooses image size, "
-    "batch, epochs, learning rate, network and augmentation. A fifth of the images is the test set. Training: seconds "
-    "of training, compiling included. Command: seconds of the whole command. CPU: seconds of both cores together over "
-    "the whole command, which other work on the machine lengthens less."
+    "`encapnet train --dataset=folder --data_dir=FOLDER` with no other setting: the recipe `images` chooses image "
+    "size, batch, epochs, learning rate, network and augmentation. A fifth of the images is the test set. Training: "
+    "seconds of training, compiling included. Command: seconds of the whole command. CPU: seconds of both cores "
+    "together over the whole command, which other work on the machine lengthens less."
 )
 _CHOSEN = ("image_size", "validation_fraction", "batch_size", "epochs", "learning_rate", "num_capsules", "depths",
-           "capsule_dims", "strides", "augment", "flip")  # fmt: skip
+           "capsule_dims", "strides", "routing", "augment", "flip")  # fmt: skip
 
 
 def write_sets(folder, data_dir, quick):

@@ -14,18 +14,20 @@ from .summary import DataSummary
 _SMALLEST_SIDE, _LARGEST_KEPT_SIDE = 8, 64  # pixels; images of one size between them are not resized
 _SIZES = (32, 48, 64, 96)  # for all other images: the largest that does not enlarge most images
 _LARGE_STEM_SIDE = 96  # from here on the network's stem shrinks images to a quarter (models.EncapNet)
-_FINAL_SIDE = 8  # pixels; the modules halve the image until it is no larger
+_FINAL_SIDE = 4  # pixels; the modules halve the image until it is no larger
+_FULL_SIZE_SIDE = 40  # pixels, up to which the first module works at the size of its input
+_MOST_DIM = 16  # of a capsule; the dimension doubles from module to module, from 2
 _PER_MODULE = ("depths", "capsule_dims", "strides")  # settings with one value for each module
 
 # (images from which on, batch size)
-_BATCHES = ((20_000, 128), (2_000, 64), (300, 32), (0, 16))
+_BATCHES = ((20_000, 128), (2_000, 64), (300, 32), (0, 8))
 _PIXELS_PER_BATCH = 64 * 64 * 64  # at the first module, which bounds the memory of a step
 _FULL_RATE, _FULL_RATE_BATCH = 3e-3, 64  # below this batch size the learning rate shrinks with its square root
-_VALIDATION_IMAGES = 30  # wanted of small sets
-_CAPSULES = ((200, 32), (20, 16), (0, 8))  # (classes from which on, capsules at every layer)
-_EPOCHS_FACTOR = 1000
-_LEAST_EPOCHS, _MOST_EPOCHS = 3, 100
+_STEPS = 1500  # wanted in all, within these numbers of epochs
+_LEAST_EPOCHS, _MOST_EPOCHS = 3, 120
 _AUGMENTED_EPOCHS = 6  # with fewer the images are hardly repeated, and need no augmentation
+_VALIDATION_IMAGES = 30  # wanted of small sets
+_CAPSULES = ((100, 32), (0, 16))  # (classes from which on, capsules at every layer)
 
 
 @dataclass(frozen=True)
@@ -68,38 +70,37 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
         share = config.validation_fraction if "validation_fraction" in given else fraction
         training_images = max(1, math.floor(summary.images * (1 - share)))
     batch = config.batch_size if "batch_size" in given else _batch_size(training_images, side)
-    epochs = config.epochs if "epochs" in given else _epochs(training_images)
-    steps = training_images // batch
+    steps = max(1, training_images // batch)
+    epochs = config.epochs if "epochs" in given else max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_STEPS / steps)))
+    is_small = summary.common_size is not None and max(summary.common_size) <= _LARGEST_KEPT_SIDE
 
     settings = {
         "image_size": image_size,
         "batch_size": batch,
         "epochs": epochs,
         "learning_rate": round(_FULL_RATE * min(1.0, math.sqrt(batch / _FULL_RATE_BATCH)), 5),
-        "augment": ("affine",) if epochs >= _AUGMENTED_EPOCHS else ("none",),
+        "augment": ("none" if epochs < _AUGMENTED_EPOCHS else "affine" if is_small else "++",),
         "flip": "no",
     }
     if not summary.has_validation:
         settings["validation_fraction"] = fraction
     if config.model == "encapnet":
-        settings |= _network(side, summary.classes, config, given)
+        settings |= _network(side, summary, config, given)
     reasons = (
         (("image_size",), size_reason),
         (("validation_fraction",), "some images of every class to choose the best epoch on"),
         (
             ("batch_size", "epochs", "learning_rate"),
-            f"{training_images:,} training images, {steps:,} steps an epoch; fewer images are repeated more often",
+            f"{training_images:,} training images, {steps:,} steps an epoch; small sets are repeated more often",
         ),
         (
             ("num_capsules", "depths", "capsule_dims", "strides"),
-            f"modules halve the image until it has at most {_FINAL_SIDE} pixels; "
-            f"{summary.classes} classes" + (" need more capsules" if summary.classes >= _CAPSULES[-2][0] else ""),
+            f"each module halves the image, down to {_FINAL_SIDE} pixels or less; {summary.classes:,} classes",
         ),
-        (("augment",), _augment_reason(settings["augment"])),
+        (("augment",), _AUGMENT_REASONS[settings["augment"][0]]),
         (
             ("flip",),
-            "no mirror images, because mirrored letters, digits, arrows or signs belong to another class; --flip=yes "
-            "with --augment=+ if left and right do not matter",
+            "mirrored letters, digits or arrows are other classes; if left and right do not matter: --flip=yes",
         ),
     )
     return Choice({name: value for name, value in settings.items() if name not in given}, reasons)
@@ -131,40 +132,32 @@ def _batch_size(images: int, side: float) -> int:
     return min(batch, images)
 
 
-def _epochs(images: int) -> int:
-    """Return the number of epochs, which shrinks with the square root of the number of training images."""
-    return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_EPOCHS_FACTOR / math.sqrt(images))))
-
-
-def _network(side: float, classes: int, config: Config, given: Collection[str]) -> dict:
+def _network(side: float, summary: DataSummary, config: Config, given: Collection[str]) -> dict:
     """Return the settings of an EncapNet with a number of modules that suits the size of its first map.
 
     Args:
         side: height or width of the map that the first module gets.
-        classes: number of classes.
+        summary: description of the images.
         config: the configuration. If one of its settings with a value for each module was given, there are so many.
         given: names of the settings that the user gave.
     """
-    halvings = max(1, math.ceil(math.log2(side / _FINAL_SIDE)))
     lengths = [len(getattr(config, name)) for name in _PER_MODULE if name in given]
-    modules = lengths[0] if lengths else 2 if side <= 2 * _FINAL_SIDE else max(3, halvings)
+    halvings = max(1, math.ceil(math.log2(side / _FINAL_SIDE)))
+    modules = lengths[0] if lengths else halvings + (side <= _FULL_SIZE_SIDE)
     halvings = min(halvings, modules)
-    if side <= 2 * _FINAL_SIDE:  # small maps are kept through the first module
-        strides = (1,) * (modules - halvings) + (2,) * halvings
-        capsule_dims = tuple(min(8, 2 ** (i + 1)) for i in range(modules))
-    else:
-        strides = (2,) * halvings + (1,) * (modules - halvings)
-        capsule_dims = (4,) + (8,) * (modules - 1)
     return {
-        "num_capsules": next(count for least, count in _CAPSULES if classes >= least),
+        "num_capsules": next(count for least, count in _CAPSULES if summary.classes >= least),
         "depths": (1,) * modules,
-        "capsule_dims": capsule_dims,
-        "strides": strides,
+        "capsule_dims": tuple(min(_MOST_DIM, 2 ** (i + 1)) for i in range(modules)),
+        "strides": (1,) * (modules - halvings) + (2,) * halvings,
     }
 
 
-def _augment_reason(augment) -> str:
-    return "small rotations, shifts and zooms" if augment == ("affine",) else "few epochs hardly repeat an image"
+_AUGMENT_REASONS = {
+    "none": "few epochs hardly repeat an image",
+    "affine": "small rotations, shifts and zooms, which leave the edges of small images in view",
+    "++": "random crops, and random changes of brightness, contrast and saturation",
+}
 
 
 def _describe(summary: DataSummary) -> str:
