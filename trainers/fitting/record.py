@@ -8,7 +8,8 @@ from datetime import datetime
 import keras
 import tensorflow as tf
 
-from ..config.recipes import RECIPES
+from ..config.naming import series_name
+from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..data import Dataset
 from ..evaluation.chance import guessing_limit
@@ -66,6 +67,7 @@ def record_results(
         predictions.save(path)
     summary = {
         "recipe": config.recipe,
+        "series": series_name(config),
         "seed": config.seed,
         "test_accuracy": predictions.accuracy,
         "test_errors": predictions.errors,
@@ -92,8 +94,11 @@ def record_results(
 def describe_recipe(config: Config) -> str:
     """Return a display name for a training configuration: preset name and, if changed, data set name.
 
-    Examples are "digits", and "digits on mnist" if the data set is not that of the preset.
+    Examples are "digits", and "digits on mnist" if the data set is not that of the preset. For the recipe `images` it is
+    the name of the data.
     """
+    if config.recipe == IMAGES_RECIPE:
+        return series_name(config)
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe
 
