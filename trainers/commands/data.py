@@ -111,9 +111,11 @@ def prepare(args):
 
     No other command downloads data.
     """
-    from ..data.sources.tfds import tfds_builder
+    from ..data.sources.connection import raise_if_offline
+    from ..data.sources.tfds import prepare_command, tfds_builder
 
     builder = tfds_builder(args.dataset, args.data_dir)
+    raise_if_offline(builder, prepare_command(args))
     try:
         builder.download_and_prepare()
     except Exception as error:  # anything that a network, a disk or a manual download may raise

@@ -19,6 +19,7 @@ from . import network, training_state
 from .callbacks import AgreementLog, BestModel, MetricsLog, TensorBoardExtras
 from .checkpoint import Checkpoints
 from .checkpoint_writer import CheckpointWriter
+from .compiling_line import CompilingLine
 from .interruption import StopSignal, interruption_as_user_error
 from .non_finite import Diagnosis, NonFiniteWatch
 from .progress import ProgressBar
@@ -173,16 +174,17 @@ def _fit(
         loggers = _logging_callbacks(run, config, dataset, best, batches_from) if chief else []
         if chief and sys.stdout.isatty():
             loggers.insert(0, ProgressBar(config.batch_size, steps, config.epochs, start))
-        model.fit(
-            batches_from(start.epoch * steps + start.step),
-            validation_data=validation,
-            initial_epoch=start.epoch,
-            epochs=config.epochs,
-            steps_per_epoch=steps,
-            shuffle=False,  # the pipeline shuffles
-            verbose=0,
-            callbacks=[watch, *schedules, *loggers, *callbacks, writer],
-        )
+        with CompilingLine(steps, start) if chief else nullcontext() as line:
+            model.fit(
+                batches_from(start.epoch * steps + start.step),
+                validation_data=validation,
+                initial_epoch=start.epoch,
+                epochs=config.epochs,
+                steps_per_epoch=steps,
+                shuffle=False,  # the pipeline shuffles
+                verbose=0,
+                callbacks=[*([line] if line else []), watch, *schedules, *loggers, *callbacks, writer],
+            )
     return best, writer.seconds
 
 
