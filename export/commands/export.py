@@ -11,6 +11,7 @@ from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_flags
 from ...trainers.config.recipes import RECIPES
 from ...trainers.config.schema import settings
+from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
 
@@ -59,7 +60,9 @@ def main(args: argparse.Namespace):
     from ..artefacts.export_folder import ExportFolder
 
     parity = RunDirectory(folder).read_json(ExportFolder.parity_file, "rows")
-    table = [[f"on {parity['images']} images", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]]
+    table = [
+        [f"on {counted(parity['images'], 'image')}", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]
+    ]
     table += parity_table(parity)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for what, *cells, note in table:
@@ -160,7 +163,8 @@ def _about_run(run):
         "command": f"`{config.get('command', '')}`",
         "images": f"{summary['train_images']:,} to train on, {summary['validation_images']:,} to choose the best epoch "
         f"on, {summary['test_images']:,} to test on",
-        "training": f"{summary['epochs']} epochs in {summary['train_seconds']:.0f} s; best {summary['best_epoch']}",
+        "training": f"{counted(summary['epochs'], 'epoch')} in {summary['train_seconds']:.0f} s; best "
+        f"{summary['best_epoch']}",
         "accuracy that the run reported": f"{summary['test_accuracy']:.2%} on test, "
         f"{summary['validation_accuracy']:.2%} on validation images",
     }

@@ -9,6 +9,7 @@ from ..ablation.run import plan_runs, run_all
 from ..config.flags import add_flags
 from ..config.recipes import RECIPES
 from ..config.schema import settings
+from ..runs.counting import counted
 from ..runs.errors import UserError
 
 _NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and --seeds decide
@@ -47,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
     file = _write_table(args.table, out, args.results)
     print(f"\n{file.read_text(encoding='utf-8')}\ntable:   {file}")
     if failures:
-        raise UserError(f"{failures} of {len(runs)} runs failed; the table says why.", status=1)
+        raise UserError(f"{failures} of {counted(len(runs), 'run')} failed; the table says why.", status=1)
 
 
 def _write_table(name, out, copy) -> Path:

@@ -144,4 +144,4 @@ def hardest(args):
         Path(args.out).write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
     except OSError as error:
         raise UserError(f"Cannot write {args.out}: {error.strerror}.") from None
-    print(f"{args.out}: the {len(rows)} hardest classes, from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")
+    print(f"{args.out}: the hardest of the classes ({len(rows)}), from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")

@@ -4,6 +4,7 @@ import argparse
 import shlex
 
 from ..config import flags
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
@@ -33,8 +34,8 @@ def main(args: argparse.Namespace) -> None:
         return
     run, summary = result
     print(
-        f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
-        f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
+        f"\ntest accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
+        f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%}, "
         f"trained in {summary['train_seconds']:.0f} s\n"
         f"report:  {run.file(RunDirectory.report_file)}\n"
         f"next:    encapnet evaluate {shlex.quote(str(run.path))}"

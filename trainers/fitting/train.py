@@ -13,6 +13,7 @@ from .. import data
 from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation
 from ..data.pipeline.batches import evaluation_batches, training_batches
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 from . import network, training_state
@@ -218,8 +219,9 @@ def _print_start(run, model, config, dataset, steps):
     replicas = model.distribute_strategy.num_replicas_in_sync
     print(
         f"{describe_recipe(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
-        f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
-        f"{parameter_count(model):,} parameters; {config.epochs} epochs of {steps} steps"
+        f"{counted(len(dataset.test), 'test image')} of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
+        f"{parameter_count(model):,} parameters; {counted(config.epochs, 'epoch')} of "
+        f"{counted(steps, 'step')}"
         f"{f' on {replicas} replicas' if replicas > 1 else ''}\nrun:     {run.path}",
         flush=True,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..runs.atomic_files import set_aside
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from ..runs.run_directory import RunDirectory
 
 DAMAGED = "damaged"
@@ -67,7 +68,7 @@ def _log_damage(path, record) -> str | None:
         complete = len(rows) == record["epochs"]
     except (OSError, ValueError, KeyError) as error:
         return f"{path} cannot be read: {error}"
-    return None if complete else f"{path} has {len(rows)} epochs of {record['epochs']}"
+    return None if complete else f"{path} has {counted(len(rows), 'epoch')} of {record['epochs']}"
 
 
 def _json_damage(path, keys) -> str | None:

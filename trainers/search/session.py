@@ -5,6 +5,7 @@ import keras_tuner
 from .. import data
 from ..fitting.strategy import prepare
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from . import roles, supervisor
 from .oracles import create_oracle
 from .plan import Plan
@@ -92,11 +93,11 @@ def _hide_gpus():
 
 
 def _headline(plan, oracle, folder) -> str:
-    count = f"{plan.trials} trials" if plan.trials else "trials"
+    count = counted(plan.trials, "trial") if plan.trials else "trials"
     progress = f", {len(oracle.end_order)} of them ended already" if oracle.end_order else ""
     return (
         f"{plan.config.recipe}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{progress}, "
-        f"{plan.config.epochs} epochs each\nsearch:  {folder.path}"
+        f"{counted(plan.config.epochs, 'epoch')} each\nsearch:  {folder.path}"
     )
 
 

@@ -262,6 +262,6 @@ def test_without_tfds_the_error_names_the_package_to_install(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(UserError, match=r"pip install \"encapnet_tf\[data\]\""):
+    with pytest.raises(UserError, match=r"pip install -e \"\.\[data\]\""):
         data.load(resolve("cifar10", {}))
     assert len(data.load(resolve("digits", {})).test) == 360

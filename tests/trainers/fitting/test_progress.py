@@ -74,10 +74,10 @@ def test_compiling_is_shown_until_the_first_step_is_done(monkeypatch):
 
 def test_compiling_ends_with_an_error_and_is_one_line_in_a_file():
     terminal, file = Terminal(), io.StringIO()
-    with pytest.raises(KeyboardInterrupt), CompilingLine(3, Start(), terminal) as line:
-        line.on_epoch_begin(0)
-        terminal.wait_for("compiling")
-        raise KeyboardInterrupt
+    line = CompilingLine(3, Start(), terminal)
+    line.on_epoch_begin(0)
+    terminal.wait_for("compiling")
+    line.__exit__(KeyboardInterrupt)
     assert terminal.getvalue().endswith(" \r")
     with CompilingLine(3, Start(), file) as line:
         for epoch in (0, 1):

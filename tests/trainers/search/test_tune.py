@@ -90,7 +90,7 @@ def test_a_failed_trial_is_reported_and_the_best_one_trains(tmp_path, monkeypatc
     )
     assert begins < epoch < ends
     assert "next:        encapnet train --config=s/best.json --epochs=40" in output
-    assert "best configuration, 1 seeds: test accuracy" in output
+    assert "best configuration, 1 seed: test accuracy" in output
     # With the same seed and epochs, training gives the trial's result: both use the same pipeline.
     summary = json.loads((out / "best/seed0/summary.json").read_text())
     assert summary["validation_accuracy"] == pytest.approx(records["0000"]["validation_accuracy"], abs=1e-9)
@@ -150,7 +150,7 @@ class TestResults:
         ("statuses", "message"),
         [
             (["COMPLETED", "FAILED"], "trial 1 failed: <b>it broke"),
-            (["FAILED", "FAILED"], "Every one of the 2 trials failed, so there is no best"),
+            (["FAILED", "FAILED"], "Every trial failed \\(2\\), so there is no best"),
             ([], "No trial ended"),
         ],
     )

@@ -1,6 +1,6 @@
 """Short test of whether the servers that a data set is downloaded from can be reached.
 
-TensorFlow Datasets (TFDS) itself repeats a failed download ten times, which takes minutes on a machine without a network.
+TensorFlow Datasets (TFDS) repeats a failed download ten times, which takes minutes on a machine without a network.
 """
 
 import json
