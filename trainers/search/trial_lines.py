@@ -13,7 +13,7 @@ from .records import RECORD_FILE, TRIALS, describe_settings
 
 
 class TrialLines:
-    """Printer of one line for the start of each trial of a search, and of one for each of its epochs.
+    """Printer of one line for the start of each trial of a hyper-parameter search, and one for each of its epochs.
 
     It reads the trials' files, so it also shows trials of worker processes, on this machine or on others.
 
@@ -30,12 +30,12 @@ class TrialLines:
         self._printed: dict[tuple, int] = {}  # attempt at a trial -> number of its epochs printed
 
     def print_running(self) -> None:
-        """Print what is new in the running trials."""
+        """Print the epochs of all running trials that have not been printed yet."""
         for trial in list(self.oracle.ongoing_trials.values()):
             self.print_trial(trial.trial_id)
 
     def print_trial(self, trial: str) -> None:
-        """Print what is new in one trial, given its name, such as "0001"."""
+        """Print the epochs of one trial, such as "0001", that have not been printed yet."""
         with self._lock:
             record = self._record(trial)
             attempt = _attempt(record)

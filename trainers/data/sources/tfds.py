@@ -77,8 +77,8 @@ def tfds_builder(name: str, data_dir):
     except ImportError as error:
         raise UserError(
             f"--dataset={name} is read by TensorFlow Datasets, which is not installed ({error}): "
-            f"{install_command('data')}. The digits, Fashion-MNIST and MNIST from IDX files, and folders of images work "
-            "without it."
+            f"{install_command('data')}. The digits, Fashion-MNIST and MNIST from IDX files, and folders of images "
+            "work without it."
         ) from None
     builders = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
     family = _family(name)
