@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(RECIPES),
         help="Recipe that the rows change. Default: digits; of labels fashion_mnist; of table4 each row's.",
     )
-    parser.add_argument("--rows", default="", help="Rows to run: c,c2,d* for example. Default: all.")
+    parser.add_argument("--rows", default="", help="Rows to run, by name or number: c,c2,d* or 1,4. Default: all.")
     parser.add_argument("--seeds", type=int, default=1, help="Runs of each row, seeds 0, 1, ... [1].")
     parser.add_argument("--out", help="Folder of the runs and the table. Default: ablations/TABLE-RECIPE.")
     parser.add_argument("--results", help="Markdown file to write the table to as well.")

@@ -270,6 +270,15 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path, monkeypatch):
         ablate.main(arguments(tmp_path / "file", rows="7"))
 
 
+def test_rows_without_numbers_are_counted():
+    names = [row.name for row in TABLES["table4"]]
+    assert [row.name for row in select_rows("table4", ["15", "table4/2"])] == [names[1], names[14]]
+    assert [row.name for row in select_rows("table3", ["2"])] == ["table3/2"]
+    for wrong in ("0", "16"):
+        with pytest.raises(UserError, match=f"no row is called table4/{wrong}"):
+            select_rows("table4", [wrong])
+
+
 def test_choosing_rows():
     assert [row.name for row in select_rows("table3", ["c*", "table3/1"])] == [
         "table3/1",
