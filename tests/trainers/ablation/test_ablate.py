@@ -235,7 +235,7 @@ def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):
 
 
 def test_a_row_that_makes_no_network_is_recorded(tmp_path):
-    with pytest.raises(UserError, match="1 of 1 runs failed"):
+    with pytest.raises(UserError, match="1 of 1 run failed"):
         ablate.main(arguments(tmp_path, table="table1", rows="e", feedback="same"))
     assert "module1 has one layer only" in lines(tmp_path)["table1/e"]["failed"][0]
 
