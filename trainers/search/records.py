@@ -118,4 +118,5 @@ def with_status(records: list[dict], status: str) -> list[dict]:
 
 def describe_settings(settings: dict) -> str:
     """Format hyper-parameter values as one line of text, such as "epsilon 0.1, cost cosine"."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in settings.items()}
+    return ", ".join(f"{name} {value}" for name, value in values.items())
