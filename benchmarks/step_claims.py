@@ -31,7 +31,10 @@ def add_claims(report, groups):
     )
     for name, limit in REFERENCE_SECONDS.items():
         timing = fourteen.training.get(name, LEFT_OUT)
-        text = f"{name}, seconds a training step at batch {fourteen.batch} (the released code's on another machine: {limit}; aim {limit / 1.5:.2f})"
+        text = (
+            f"{name}, seconds a training step at batch {fourteen.batch} (the released code's on another machine: "
+            f"{limit}; aim {limit / 1.5:.2f})"
+        )
         report.claim(text, median(timing), limit, reason=getattr(timing, "reason", ""))
 
 
