@@ -31,6 +31,7 @@ def read_json_lines(path):
 
 def test_train_writes_a_whole_run(trained_run):
     path, output = trained_run.path, trained_run.stdout
+    assert output.index("run: ") < output.index("\ncompiling ...\nepoch 1/2  loss ") < output.index("\nnext: ")
     assert {
         "config.json",
         "metrics.jsonl",

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
+from encapnet_tf.trainers.data.sources import connection
 from encapnet_tf.trainers.runs.errors import UserError
+
+from tests.trainers.commands.command import run_command
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -225,6 +228,14 @@ def test_an_unfinished_preparation_is_reported(tmp_path):
     (tmp_path / "cifar10" / f"incomplete.ABC_{version}").mkdir(parents=True)
     with pytest.raises(UserError, match=r"did not finish left .*incomplete\.ABC_.*delete it.*encapnet data prepare"):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
+
+
+def test_preparing_without_a_network_answers_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "can_reach", lambda servers: False)
+    result = run_command("data", "prepare", "--dataset=cifar10", "--data_dir=tfds", cwd=tmp_path)
+    assert result.status == 1
+    assert "cifar10 has to be downloaded, and no connection can be made to www.cs.toronto.edu." in result.stderr
+    assert not (tmp_path / "tfds").exists()
 
 
 def test_a_half_prepared_data_set_is_refused(prepared_copy):
