@@ -12,7 +12,9 @@ import encapnet_tf
 
 from ..trainers.data.augmentation.views import Views
 from ..trainers.evaluation.calibration import Calibration
+from ..trainers.runs.counting import counted
 from ..trainers.runs.errors import UserError
+from ..trainers.runs.installation import install_command
 from ..trainers.runs.run_directory import package_versions
 from .artefacts.documents import model_card, parity_table, write_serving_files
 from .artefacts.export_folder import Draft, ExportFolder
@@ -196,8 +198,8 @@ def _refuse(draft: Draft, report):
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
     raise UserError(
-        f"{len(misses)} of {len(report['rows'])} comparisons miss their limit, so nothing was published:\n{lines}\n"
-        f"All files are in {draft.refuse()}. --tflite leaves variants out.",
+        f"{len(misses)} of {counted(len(report['rows']), 'comparison')} missed the limit, so nothing was "
+        f"published:\n{lines}\nAll files are in {draft.refuse()}. --tflite leaves variants out.",
         status=1,
     )
 
@@ -230,7 +232,7 @@ def _count(weights):
 
 def _check_arguments(model, class_names, preprocessing, tflite):
     if importlib.util.find_spec("ai_edge_litert") is None:
-        raise UserError('LiteRT, which verifies TFLite files, is not installed: pip install "encapnet_tf[export]".')
+        raise UserError(f"LiteRT, which verifies TFLite files, is not installed: {install_command('export')}.")
     classes = model.output_shape[-1]
     if len(class_names) != classes or any(not name or "\n" in name for name in class_names):
         raise UserError(f"Expected {classes} class names, each a line of text. Received: {list(class_names)[:5]}.")

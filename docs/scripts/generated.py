@@ -11,7 +11,12 @@ from pathlib import Path
 from docs.scripts import complexity, results
 
 ROOT = Path(__file__).parents[2]
-TABLES = {"networks": complexity.networks, "layer": complexity.layer, "results": results.table}
+TABLES = {
+    "networks": complexity.networks,
+    "layer": complexity.layer,
+    "results": results.table,
+    "released_code": results.released_code,
+}
 PAGES = ("README.md", "docs/theory.md")
 _TABLE = re.compile(r"(<!-- generated: (\w+) -->).*?(<!-- end -->)", re.S)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_flags
-from ...trainers.config.naming import series_name
 from ...trainers.config.recipes import RECIPES
-from ...trainers.config.schema import Config, settings
+from ...trainers.config.schema import settings
+from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
 
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser):
         help="Folder of a finished run, such as runs/digits/20261122-182440; or a .keras file of any classifier.",
     )
     parser.add_argument(
-        "--name", help="Name of the model, also at the server. Default: the recipe, or the model's file."
+        "--name",
+        help="Name of the model, also at the server. Default: NAME of a run in runs/NAME/TIME or runs/NAME; of a file "
+        "its own name.",
     )
     parser.add_argument("--out", default="exports", help="Folder of all exports; the export is OUT/NAME.")
     parser.add_argument(
@@ -60,7 +62,9 @@ def main(args: argparse.Namespace):
     from ..artefacts.export_folder import ExportFolder
 
     parity = RunDirectory(folder).read_json(ExportFolder.parity_file, "rows")
-    table = [[f"on {parity['images']} images", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]]
+    table = [
+        [f"on {counted(parity['images'], 'image')}", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]
+    ]
     table += parity_table(parity)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for what, *cells, note in table:
@@ -102,7 +106,7 @@ def export_run(
 
     Args:
         path: the run's folder or the model's file.
-        name: of the export; None takes that of the recipe or of the file.
+        name: of the export; None takes that of the run's folder, or of the one around it, or of the file.
         out: folder of all exports.
         tflite: TFLite variants.
         images: number of test images to compare on; None takes all.
@@ -142,15 +146,17 @@ def export_run(
 def _default_name(path):
     """Derive an exported model's default name from the path of a training run or model file.
 
-    That is the recipe (or the name of the user's own data) of a run in runs/NAME/TIME, else the name of the run's
-    folder or of the file.
+    That is NAME of a run in runs/NAME/TIME, and of runs/NAME; of a model's file it is the file's name. The models in a
+    run's folder, which have the same file names in every run, are named after the run.
     """
     path = path.resolve()
+    is_model_of_run = path.name in (RunDirectory.best_model_file, RunDirectory.final_model_file)
+    if is_model_of_run and RunDirectory(path.parent).file(RunDirectory.config_file).is_file():
+        path = path.parent
     if not path.is_dir():
         return path.stem
-    config = RunDirectory(path).file(RunDirectory.config_file)
-    name = series_name(Config.from_json(RunDirectory.open(path).read_json(config.name, "config")["config"]))
-    return name if path.parent.name == name else path.name
+    in_named_folder = path.parent.parent.name == "runs" or RunDirectory.is_named_after_time(path)
+    return path.parent.name if in_named_folder else path.name
 
 
 def _about_run(run):
@@ -162,7 +168,8 @@ def _about_run(run):
         "command": f"`{config.get('command', '')}`",
         "images": f"{summary['train_images']:,} to train on, {summary['validation_images']:,} to choose the best epoch "
         f"on, {summary['test_images']:,} to test on",
-        "training": f"{summary['epochs']} epochs in {summary['train_seconds']:.0f} s; best {summary['best_epoch']}",
+        "training": f"{counted(summary['epochs'], 'epoch')} in {summary['train_seconds']:.0f} s; best "
+        f"{summary['best_epoch']}",
         "accuracy that the run reported": f"{summary['test_accuracy']:.2%} on test, "
         f"{summary['validation_accuracy']:.2%} on validation images",
     }

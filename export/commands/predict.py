@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 
 _BATCH = 64
@@ -97,7 +98,8 @@ def _best_classes(scores, names):
     order = scores.argsort()[::-1][:_PRINTED_CLASSES]
     if names is not None and len(names) != len(scores):
         raise UserError(
-            f"There are {len(names)} class names for {len(scores)} scores. --labels needs one line for each class."
+            f"Received {counted(len(names), 'class name')} for {counted(len(scores), 'score')}. --labels needs "
+            "one line for each class."
         )
     return "  ".join(f"{i if names is None else names[i]} {scores[i]:.3f}" for i in order)
 

@@ -152,7 +152,8 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
     Args:
         table: name of a table.
-        patterns: names with or without the table's ("c2", "table3/d*"); an empty list selects every row.
+        patterns: names with or without the table's ("c2", "table3/d*"), or numbers that count the rows from 1 where the
+            table has names only ("2" is cifar10_plus in table4); an empty list selects every row.
 
     Raises:
         UserError: a pattern matches no row.
@@ -160,10 +161,18 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
     rows = TABLES[table]
     names = [row.name for row in rows]
     patterns = [pattern if "/" in pattern else f"{table}/{pattern}" for pattern in patterns]
+    if not any(_number(name) for name in names):
+        patterns = [names[n - 1] if 0 < (n := _number(pattern)) <= len(names) else pattern for pattern in patterns]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UserError(f"--rows: no row is called {pattern}. {table} has {', '.join(names)}.")
     return [row for row in rows if not patterns or any(fnmatchcase(row.name, pattern) for pattern in patterns)]
+
+
+def _number(name: str) -> int:
+    """Return the number of a row that is named by one, such as 3 for "table3/3"; 0 for any other name."""
+    last = name.split("/")[1]
+    return int(last) if last.isdecimal() else 0
 
 
 def run_folder(out: Path, row: Row, seed: int | str) -> Path:

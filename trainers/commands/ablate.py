@@ -10,6 +10,7 @@ from ..config.flags import add_flags
 from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
 from ..config.schema import settings
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from .configuration import fit_and_print
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Recipe that the rows change. Default: digits; of labels fashion_mnist; of table4 each row's; "
         "images for data of your own.",
     )
-    parser.add_argument("--rows", default="", help="Rows to run: c,c2,d* for example. Default: all.")
+    parser.add_argument("--rows", default="", help="Rows to run, by name or number: c,c2,d* or 1,4. Default: all.")
     parser.add_argument("--seeds", type=int, default=1, help="Runs of each row, seeds 0, 1, ... [1].")
     parser.add_argument("--out", help="Folder of the runs and the table. Default: ablations/TABLE-RECIPE.")
     parser.add_argument("--results", help="Markdown file to write the table to as well.")
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
     file = _write_table(args.table, out, args.results)
     print(f"\n{file.read_text(encoding='utf-8')}\ntable:   {file}")
     if failures:
-        raise UserError(f"{failures} of {len(runs)} runs failed; the table says why.", status=1)
+        raise UserError(f"{failures} of {counted(len(runs), 'run')} failed; the table says why.", status=1)
 
 
 def _write_table(name, out, copy) -> Path:

@@ -1,5 +1,6 @@
 """Command `encapnet data`: check, download or build data sets, or list the classes that a model finds hardest."""
 
+import re
 from pathlib import Path
 
 from ..config.flags import add_flags
@@ -21,7 +22,8 @@ DATA_SETTINGS = (
     "flip",
     "seed",
 )
-_GRID_ROWS, _GRID_COLUMNS = 8, 12  # of the picture of augmented samples
+_GRID_ROWS, _GRID_COLUMNS = 6, 12  # of the picture of augmented samples
+_CHECKS = "data_checks"  # folder of the pictures
 
 
 def add_arguments(parser):
@@ -41,7 +43,7 @@ def add_arguments(parser):
         choices=tuple(RECIPES),
         help="Recipe whose data and augmentation to show. Default: as for training.",
     )
-    checking.add_argument("--out", default="data_check.png", help="Picture of augmented samples to write.")
+    checking.add_argument("--out", help=f"Picture of augmented samples to write. Default: {_CHECKS}/DATASET.png.")
     _add_data_flags(checking)
 
     preparing = add_action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
@@ -70,7 +72,9 @@ def add_arguments(parser):
         "--recipe", choices=tuple(RECIPES), default=None, help="Recipe whose data to judge on. Default: the run's."
     )
     ranking.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
-    ranking.add_argument("--out", default="hardest.txt", help="File to write, one class a line, hardest first.")
+    ranking.add_argument(
+        "--out", help="File to write, one class a line, hardest first. Default: hardest.txt beside the model's files."
+    )
     _add_data_flags(ranking)
 
 
@@ -102,12 +106,18 @@ def check(args):
     print(class_table(dataset))
     if dataset.skipped:
         print(f"left out: {data.describe_skipped(dataset)}")
-    path = Path(args.out)
+    path = Path(args.out or f"{_CHECKS}/{_file_name(dataset.name)}.png")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sample_grid(dataset, config, _GRID_ROWS, _GRID_COLUMNS))
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None
     print(f"{path}: images as the network sees them in training (--augment={','.join(config.augment)})")
+
+
+def _file_name(dataset: str) -> str:
+    """Return a file name for the name of a data set, which may have slashes, such as "plant_village/small:1.0.0"."""
+    return re.sub(r"[^\w.-]+", "_", dataset)
 
 
 def prepare(args):
@@ -115,9 +125,11 @@ def prepare(args):
 
     No other command downloads data.
     """
-    from ..data.sources.tfds import tfds_builder
+    from ..data.sources.connection import raise_if_offline
+    from ..data.sources.tfds import prepare_command, tfds_builder
 
     builder = tfds_builder(args.dataset, args.data_dir)
+    raise_if_offline(builder, prepare_command(args))
     try:
         builder.download_and_prepare()
     except Exception as error:  # anything that a network, a disk or a manual download may raise
@@ -142,8 +154,10 @@ def hardest(args):
     from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
+    model = Path(args.model)
+    path = Path(args.out) if args.out else (model if model.is_dir() else model.parent) / "hardest.txt"
     try:
-        Path(args.out).write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
+        path.write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"Cannot write {args.out}: {error.strerror}.") from None
-    print(f"{args.out}: the {len(rows)} hardest classes, from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")
+        raise UserError(f"Cannot write {path}: {error.strerror}.") from None
+    print(f"{path}: the hardest of the classes ({len(rows)}), from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")

@@ -7,6 +7,7 @@ from ..evaluation.calibration import Calibration
 from ..evaluation.evaluate import evaluate, many_crop_accuracy
 from ..evaluation.predictions import Predictions
 from ..report.run_report import write_report
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
@@ -56,21 +57,24 @@ def main(args: argparse.Namespace) -> None:
 def _evaluate(run: RunDirectory, args: argparse.Namespace) -> None:
     summary = run.read_json(RunDirectory.summary_file, "test_errors", "test_accuracy", "class_names")
     test, validation = evaluate(run)
-    print(f"test accuracy        {test.accuracy:.2%} ({test.errors} errors in {len(test.labels)} images)")
+    print(
+        f"test accuracy        {test.accuracy:.2%} ({counted(test.errors, 'error')} in "
+        f"{counted(len(test.labels), 'image')})"
+    )
     if test.lengths.shape[1] > 5:
         print(f"top-5 accuracy       {test.top(5):.2%}")
     if args.crops > 1:
         accuracy, count = many_crop_accuracy(run)
         print(f"{count:>2} crops             {accuracy:.2%}")
-    print(f"validation accuracy  {validation.accuracy:.2%} ({len(validation.labels)} images)")
+    print(f"validation accuracy  {validation.accuracy:.2%} ({counted(len(validation.labels), 'image')})")
     print(f"calibration error    {Calibration.from_scores(test.lengths, test.labels).expected_error:.2%}")
     names = summary["class_names"]
     if args.per_class or len(names) <= _FEW_CLASSES:
         _print_classes(test, names)
     if test.errors != summary["test_errors"]:
         raise UserError(
-            f"The run reported {summary['test_accuracy']:.2%} ({summary['test_errors']} errors): the saved model, the "
-            "data or the machine's arithmetic is not what it was.",
+            f"The run reported {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')}): the saved "
+            "model, the data or the machine's arithmetic is not what it was.",
             status=1,
         )
     print(f"the run reported     {summary['test_accuracy']:.2%}: the same")
@@ -89,7 +93,7 @@ def _compare(runs: list[RunDirectory], names: list[str], images: int | None) -> 
     curves, count = robustness.compare_runs(runs, names, images)
     for name in names:
         print(f"\n{robustness.table(name, curves[name])}")
-    print(f"\n{count:,} test images; the plot is in")
+    print(f"\n{counted(count, 'test image')}; the plot is in")
     for run in runs:
         file = RunDirectory.robustness_file
         earlier = run.read_json(file) if run.file(file).exists() else {}

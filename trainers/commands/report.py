@@ -1,5 +1,6 @@
 """Command `encapnet report`: rewrite the HTML reports of training runs, and compare several runs on one page."""
 
+import os
 from pathlib import Path
 
 from ..report.comparison import comparison_sections
@@ -13,7 +14,10 @@ from ..runs.run_directory import RunDirectory
 def add_arguments(parser):
     """Add the arguments of `encapnet report` to an argument parser."""
     parser.add_argument("run", nargs="+", help="Folder of a finished run, such as runs/digits/20261122-182440.")
-    parser.add_argument("--out", help="With several runs: file of the page that compares them [comparison.html].")
+    parser.add_argument(
+        "--out",
+        help="With several runs: file of the page that compares them. Default: comparison.html in their common folder.",
+    )
 
 
 def main(args):
@@ -29,7 +33,8 @@ def main(args):
         print(run.file(RunDirectory.report_file))
     if len(runs) > 1:
         records = {str(run.path): RunRecord.read(run, summary) for run, summary in zip(runs, summaries, strict=True)}
-        path = Path(args.out or "comparison.html")
+        folder = os.path.commonpath([os.path.abspath(run.path.parent) for run in runs])
+        path = Path(args.out or os.path.relpath(Path(folder) / "comparison.html"))
         try:
             path.write_text(render_page("Comparison", comparison_sections(records)), encoding="utf-8")
         except OSError as error:

@@ -4,6 +4,7 @@ import argparse
 import shlex
 
 from ..config import flags
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 from .configuration import configuration
@@ -40,8 +41,8 @@ def main(args: argparse.Namespace) -> None:
     run, summary = result
     warning = guessing_warning(summary)
     print(
-        f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
-        f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
+        f"\ntest accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
+        f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%}, "
         f"trained in {summary['train_seconds']:.0f} s\n"
         f"{warning + chr(10) if warning else ''}"
         f"report:  {run.file(RunDirectory.report_file)}\n"

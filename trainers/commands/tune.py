@@ -11,7 +11,9 @@ from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from ..runs.errors import UserError
+from ..runs.installation import install_command
 from ..search.plan import DEFAULT_GRID_POINTS, DEFAULT_TRIALS, TUNERS, Plan, new_plan, trial_config
 from ..search.records import describe_settings, ranking_warning, with_status
 from ..search.space import DEFAULT
@@ -68,7 +70,7 @@ def main(args: argparse.Namespace) -> None:
     try:
         from ..search import roles, session
     except ModuleNotFoundError as error:
-        raise UserError(f'The search needs {error.name}: pip install "encapnet_tf[tune]".') from None
+        raise UserError(f"The search needs {error.name}: {install_command('tune')}.") from None
     role = roles.role()
     if role != roles.ALONE and args.workers > 1:
         raise UserError("--workers starts workers on this machine; KerasTuner's environment variables replace it.")
@@ -163,7 +165,7 @@ def _print_results(plan, folder, records):
     from ..search.leaderboard import BEST, LEADERBOARD, REPORT
 
     completed = with_status(records, "completed")
-    print(f"\n{len(completed)} trials completed, {len(records) - len(completed)} did not")
+    print(f"\n{counted(len(completed), 'trial')} completed, {len(records) - len(completed)} did not")
     for rank, record in enumerate(completed[:_TRIALS_TO_PRINT], start=1):
         print(
             f"{rank}.  trial {record['trial']}  validation accuracy {record['validation_accuracy']:.2%}  "
@@ -188,7 +190,7 @@ def _retrain(plan, folder, args) -> int:
     leaderboard.write(plan, folder)
     if summaries := read_summaries(folder):
         print(
-            f"\nbest configuration, {len(summaries)} seeds: "
+            f"\nbest configuration, {counted(len(summaries), 'seed')}: "
             f"test accuracy {mean_and_deviation(summaries, 'test_accuracy')}, "
             f"validation accuracy {mean_and_deviation(summaries, 'validation_accuracy')}"
         )

@@ -257,7 +257,13 @@ class Config:
         "Steps between checkpoints, besides those at the end of every epoch; 0: none.", 0, least=0, search=_CHECKPOINTS
     )
     keep_checkpoints: int = setting("Number of newest checkpoints to keep.", 3, least=1, search=_CHECKPOINTS)
-    seed: int = setting("Seed of weights, order and augmentation.", 0, least=0, most=2**31 - 1, search=_SEED)
+    seed: int = setting(
+        "Seed of weights, order and augmentation; repeats a run on the same machine only.",
+        0,
+        least=0,
+        most=2**31 - 1,
+        search=_SEED,
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -94,8 +94,8 @@ def record_results(
 def describe_recipe(config: Config) -> str:
     """Return a display name for a training configuration: preset name and, if changed, data set name.
 
-    Examples are "digits", and "digits on mnist" if the data set is not that of the preset. For the recipe `images` it is
-    the name of the data.
+    Examples are "digits", and "digits on mnist" if the data set is not that of the preset. For the recipe `images`
+    it is the name of the data.
     """
     if config.recipe == IMAGES_RECIPE:
         return series_name(config)

@@ -11,6 +11,7 @@ from ..config.schema import Config
 from ..data import Dataset
 from ..data.pipeline.batches import evaluation_batches
 from ..evaluation.predictions import PREDICT_BATCH
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
@@ -167,13 +168,13 @@ def validation_batches(
         share = len(split) // replicas
         if not share:
             raise UserError(
-                f"{len(split)} validation images cannot be divided among {replicas} replicas. Use fewer replicas, or "
-                "a larger --validation_fraction."
+                f"{counted(len(split), 'validation image')} cannot be divided among {replicas} replicas. Use fewer "
+                "replicas, or a larger --validation_fraction."
             )
         batches = -(-share * replicas // PREDICT_BATCH)
         size = share // batches * replicas
         if report is not None and (left_out := len(split) - batches * size):
-            report(f"validation leaves out {left_out} images: {replicas} replicas take {batches} x {size}")
+            report(f"validation leaves out {counted(left_out, 'image')}: {replicas} replicas take {batches} x {size}")
         split = split.take(range(batches * size))
     return shard_for_workers(evaluation_batches(split, size, dataset.views.test, one_hot))
 

@@ -14,12 +14,14 @@ from ..config.naming import series_name
 from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation
 from ..data.pipeline.batches import evaluation_batches, training_batches
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 from . import network, training_state
 from .callbacks import AgreementLog, BestModel, MetricsLog, TensorBoardExtras
 from .checkpoint import Checkpoints
 from .checkpoint_writer import CheckpointWriter
+from .compiling_line import CompilingLine
 from .interruption import StopSignal, interruption_as_user_error
 from .non_finite import Diagnosis, NonFiniteWatch
 from .progress import ProgressBar
@@ -174,16 +176,17 @@ def _fit(
         loggers = _logging_callbacks(run, config, dataset, best, batches_from) if chief else []
         if chief and sys.stdout.isatty():
             loggers.insert(0, ProgressBar(config.batch_size, steps, config.epochs, start))
-        model.fit(
-            batches_from(start.epoch * steps + start.step),
-            validation_data=validation,
-            initial_epoch=start.epoch,
-            epochs=config.epochs,
-            steps_per_epoch=steps,
-            shuffle=False,  # the pipeline shuffles
-            verbose=0,
-            callbacks=[watch, *schedules, *loggers, *callbacks, writer],
-        )
+        with CompilingLine(steps, start) if chief else nullcontext() as line:
+            model.fit(
+                batches_from(start.epoch * steps + start.step),
+                validation_data=validation,
+                initial_epoch=start.epoch,
+                epochs=config.epochs,
+                steps_per_epoch=steps,
+                shuffle=False,  # the pipeline shuffles
+                verbose=0,
+                callbacks=[*([line] if line else []), watch, *schedules, *loggers, *callbacks, writer],
+            )
     return best, writer.seconds
 
 
@@ -217,8 +220,9 @@ def _print_start(run, model, config, dataset, steps):
     replicas = model.distribute_strategy.num_replicas_in_sync
     print(
         f"{describe_recipe(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
-        f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
-        f"{parameter_count(model):,} parameters; {config.epochs} epochs of {steps} steps"
+        f"{counted(len(dataset.test), 'test image')} of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
+        f"{parameter_count(model):,} parameters; {counted(config.epochs, 'epoch')} of "
+        f"{counted(steps, 'step')}"
         f"{f' on {replicas} replicas' if replicas > 1 else ''}\nrun:     {run.path}",
         flush=True,
     )

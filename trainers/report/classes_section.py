@@ -9,6 +9,7 @@ from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from ..runs.counting import counted
 from .figures import DARK, png
 from .page import Picture, Section
 from .run_record import RunRecord
@@ -21,7 +22,11 @@ def class_accuracy_section(record: RunRecord) -> Section:
     counts, accuracy = record.predictions.confusion(), record.predictions.per_class()
     order = np.argsort(np.nan_to_num(accuracy, nan=2.0), kind="stable")[:_MAX_CLASSES]  # classes without images last
     rows = [
-        (record.class_names[i], f"{accuracy[i]:.2%} of {counts[i].sum():,}", f"predicted {counts[:, i].sum():,} times")
+        (
+            record.class_names[i],
+            f"{accuracy[i]:.2%} of {counts[i].sum():,}",
+            f"predicted {counted(counts[:, i].sum(), 'time')}",
+        )
         for i in order
         if counts[i].sum()
     ]
@@ -93,8 +98,8 @@ def mistakes_section(record: RunRecord) -> Section:
     return Section(
         "Worst mistakes",
         texts=[
-            f"{len(pictures)} of {predictions.errors} mistakes, most mistaken first: the predicted class, the true one "
-            "and their scores (lengths of their capsules; of networks without capsules probabilities)."
+            f"{len(pictures)} of {counted(predictions.errors, 'mistake')}, most mistaken first: the predicted class, "
+            "the true one and their scores (lengths of their capsules; of networks without capsules probabilities)."
         ],
         pictures=pictures,
         layout="gallery",

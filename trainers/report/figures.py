@@ -4,6 +4,7 @@ import base64
 import io
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREY, DARK = "#3b6fb6", "#d1622b", "#8a97a6", "#1d2733"
 TRAINING_COLOUR, VALIDATION_COLOUR = BLUE, ORANGE
@@ -19,7 +20,7 @@ def style_axes(axes):
 def style_epoch_axes(axes):
     """Format a plot over training epochs, with integer ticks and a light grid."""
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # a run of one epoch has one tick
     style_axes(axes)
 
 

@@ -1,6 +1,7 @@
 """Training report sections with tables of results and settings."""
 
 from ..evaluation.chance import is_guessing
+from ..runs.counting import counted
 from .page import Section
 from .run_record import RunRecord
 
@@ -11,20 +12,21 @@ def result_section(record: RunRecord) -> Section:
     rows = [
         (
             "Test accuracy",
-            f"{summary['test_accuracy']:.2%} ({summary['test_errors']} errors in {summary['test_images']:,} images)",
+            f"{summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
+            f"{counted(summary['test_images'], 'image')})",
         ),
         *_top_5_row(record),
         (
             "Validation accuracy",
-            f"{summary['validation_accuracy']:.2%} ({summary['validation_images']:,} images set aside from the "
-            "training images)",
+            f"{summary['validation_accuracy']:.2%} ({counted(summary['validation_images'], 'image')} set aside from "
+            "the training images)",
         ),
         ("Best epoch", f"{summary['best_epoch']} of {summary['epochs']}, chosen by validation accuracy"),
         ("Trainable parameters", f"{summary['parameters']:,}"),
         (
             "Training",
             f"{summary['train_seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s, "
-            f"{summary['train_images']:,} images",
+            f"{counted(summary['train_images'], 'image')}",
         ),
     ]
     warning = guessing_warning(summary)

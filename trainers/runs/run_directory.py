@@ -9,6 +9,7 @@ from .atomic_folder import AtomicFolder
 from .errors import UserError
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_TIME, _TIME_NAME = "%Y%m%d-%H%M%S", re.compile(r"\d{8}-\d{6}(-\d+)?")  # of a run without --run_dir
 
 
 class RunDirectory(AtomicFolder):
@@ -48,7 +49,7 @@ class RunDirectory(AtomicFolder):
             _make(path)
             return cls(path)
         parent = Path("runs") / series
-        now = datetime.now().strftime("%Y%m%d-%H%M%S")
+        now = datetime.now().strftime(_TIME)
         for name in (now, *(f"{now}-{n}" for n in range(2, 100))):
             if not (parent / name).exists():
                 try:
@@ -57,6 +58,11 @@ class RunDirectory(AtomicFolder):
                 except _ExistsError:
                     continue
         raise UserError(f"{parent} already has 99 runs of this second, {now}. Name a folder with --run_dir.")
+
+    @staticmethod
+    def is_named_after_time(path: Path) -> bool:
+        """Return whether the name of a run's folder is the time at which the run began, as it is by default."""
+        return bool(_TIME_NAME.fullmatch(path.name))
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..report.figures import png
 from .space import Axis
@@ -142,7 +143,7 @@ def objective_over_trials(completed: list[dict], objective: str) -> str:
     axes.plot(numbers, values, "o", color=_POINT, label="trial")
     axes.step(numbers, best, where="post", color=_BEST_SO_FAR, label="best so far")
     axes.set(xlabel="trial", ylabel=_LABELS[objective])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return png(figure)

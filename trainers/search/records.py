@@ -7,6 +7,7 @@ from pathlib import Path
 from ..evaluation.chance import is_guessing
 from ..runs.atomic_files import set_aside
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from ..runs.run_directory import RunDirectory
 
 DAMAGED = "damaged"
@@ -68,7 +69,7 @@ def _log_damage(path, record) -> str | None:
         complete = len(rows) == record["epochs"]
     except (OSError, ValueError, KeyError) as error:
         return f"{path} cannot be read: {error}"
-    return None if complete else f"{path} has {len(rows)} epochs of {record['epochs']}"
+    return None if complete else f"{path} has {counted(len(rows), 'epoch')} of {record['epochs']}"
 
 
 def _json_damage(path, keys) -> str | None:
@@ -146,4 +147,5 @@ def ranking_warning(completed: list[dict]) -> str | None:
 
 def describe_settings(settings: dict) -> str:
     """Format hyper-parameter values as one line of text, such as "epsilon 0.1, cost cosine"."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in settings.items()}
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -202,16 +202,17 @@ class SearchTuner(keras_tuner.Tuner):
             "status": "running",
             "seed": model.config.seed,
             "settings": {name: hp.values.get(name) for name in model.space.names},
+            "epochs": hp.values.get(_HYPERBAND_EPOCHS, model.config.epochs),
             "worker": self.tuner_id,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
+        run.file(RunDirectory.metrics_file).unlink(missing_ok=True)  # of an interrupted attempt
         run.write_json(RECORD_FILE, record)
         start = time.perf_counter()
         try:
             with model.trial(hp) as config:
                 record |= {"settings": model.space.declare(hp, model.grid_points), "epochs": config.epochs}
                 run.write_json(RunDirectory.config_file, {"config": config.to_json()})
-                run.file(RunDirectory.metrics_file).unlink(missing_ok=True)  # of an interrupted attempt
                 (history,) = super().run_trial(trial, run=run)
             record |= {
                 "status": "completed",

@@ -7,7 +7,10 @@ import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.data.sizing.summary import summarise
+from encapnet_tf.trainers.data.sources import connection
 from encapnet_tf.trainers.runs.errors import UserError
+
+from tests.trainers.commands.command import run_command
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -240,6 +243,14 @@ def test_an_unfinished_preparation_is_reported(tmp_path):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
 
 
+def test_preparing_without_a_network_answers_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "can_reach", lambda servers: False)
+    result = run_command("data", "prepare", "--dataset=cifar10", "--data_dir=tfds", cwd=tmp_path)
+    assert result.status == 1
+    assert "cifar10 has to be downloaded, and no connection can be made to www.cs.toronto.edu." in result.stderr
+    assert not (tmp_path / "tfds").exists()
+
+
 def test_a_half_prepared_data_set_is_refused(prepared_copy):
     (records,) = prepared_copy.glob("tiny_shapes/1.0.0/*test.tfrecord*")
     whole = records.read_bytes()
@@ -275,6 +286,6 @@ def test_without_tfds_the_error_names_the_package_to_install(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(UserError, match=r"pip install \"encapnet_tf\[data\]\""):
+    with pytest.raises(UserError, match=r"pip install -e \"\.\[data\]\""):
         data.load(resolve("cifar10", {}))
     assert len(data.load(resolve("digits", {})).test) == 360

@@ -85,8 +85,12 @@ def test_a_failed_trial_is_reported_and_the_best_one_trains(tmp_path, monkeypatc
     assert [row["status"] for row in csv.DictReader((out / "leaderboard.csv").open())] == ["completed", "failed"]
     assert "Failed trials" in (out / "report.html").read_text()
     output = capsys.readouterr().out
+    begins, epoch, ends = (
+        output.index(text) for text in ("trial 0000 begins: learn", "trial 0000: epoch 1/1  loss", "[1] trial 0000:")
+    )
+    assert begins < epoch < ends
     assert "next:        encapnet train --config=s/best.json --epochs=40" in output
-    assert "best configuration, 1 seeds: test accuracy" in output
+    assert "best configuration, 1 seed: test accuracy" in output
     # With the same seed and epochs, training gives the trial's result: both use the same pipeline.
     summary = json.loads((out / "best/seed0/summary.json").read_text())
     assert summary["validation_accuracy"] == pytest.approx(records["0000"]["validation_accuracy"], abs=1e-9)
@@ -146,7 +150,7 @@ class TestResults:
         ("statuses", "message"),
         [
             (["COMPLETED", "FAILED"], "trial 1 failed: <b>it broke"),
-            (["FAILED", "FAILED"], "Every one of the 2 trials failed, so there is no best"),
+            (["FAILED", "FAILED"], "Every trial failed \\(2\\), so there is no best"),
             ([], "No trial ended"),
         ],
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from ...runs.counting import counted
 from ...runs.errors import UserError
 from .decoding import crop_and_resize, decode_image
 from .split import Split
@@ -103,8 +104,8 @@ class EncodedSplit:
         """
         if names := self.image_names(np.setdiff1d(np.arange(len(self)), self.readable_indices())):
             raise UserError(
-                f"{len(names)} of {len(self):,} images cannot be decoded: {abbreviate(names)}. Repair or remove them, "
-                "or leave them out by --corrupt_images=skip."
+                f"{len(names):,} of {counted(len(self), 'image')} cannot be decoded: {abbreviate(names)}. Repair or "
+                "remove them, or leave them out by --corrupt_images=skip."
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from ...runs.counting import counted
 from ...runs.errors import UserError
 
 
@@ -74,7 +75,7 @@ def checked_split(name: str, images, labels, classes: int) -> Split:
         i = int(np.argmax(wrong))
         raise UserError(
             f"{name}: labels must be integers from 0 to {classes - 1}. "
-            f"Found {labels[i]} at image {i} ({int(wrong.sum())} such labels)."
+            f"Found {labels[i]} at image {i} ({counted(int(wrong.sum()), 'such label')})."
         )
     return Split(images, labels.astype(np.int32))
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...config.schema import Config
+from ...runs.counting import counted
 from ...runs.errors import UserError
 from ..pipeline.dataset import TEST_SHARE, AnySplit, SourceDataset, stratified_split
 from ..pipeline.decoding import decode_image
@@ -156,8 +157,8 @@ def _class_folders(path: Path, skipped: dict) -> list[str]:
     if len(names) < 2:
         links = len(skipped["symbolic link"])
         raise UserError(
-            f"{path} holds {len(names)} folders; expected one for each class, at least 2, with its images in it."
-            + (f" {links} symbolic links were left out." if links else "")
+            f"{path} holds {counted(len(names), 'folder')}; expected one for each class, at least 2, with "
+            "its images in it." + (f" Left out: {counted(links, 'symbolic link')}." if links else "")
         )
     return names
 

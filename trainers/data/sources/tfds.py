@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...config.schema import Config
 from ...runs.errors import UserError
+from ...runs.installation import install_command
 from ..pipeline.dataset import TEST_SHARE, SourceDataset, stratified_split
 from .tfds_splits import TfdsSplitReader
 
@@ -92,8 +93,8 @@ def tfds_builder(name: str, data_dir):
     except ImportError as error:
         raise UserError(
             f"--dataset={name} is read by TensorFlow Datasets, which is not installed ({error}): "
-            'pip install "encapnet_tf[data]". The digits, Fashion-MNIST and MNIST from IDX files, and folders of '
-            "images work without it."
+            f"{install_command('data')}. The digits, Fashion-MNIST and MNIST from IDX files, and folders of images "
+            "work without it."
         ) from None
     builders = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
     family = _family(name)
