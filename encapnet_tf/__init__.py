@@ -3,9 +3,6 @@
 Importing this package registers every class with Keras, so that saved models that use them can be loaded.
 """
 
-import encapnet_tf.command_start  # noqa: F401 (sets the environment before Keras is imported)
-
-# isort: split
 from encapnet_tf import callbacks, interop, layers, losses, models, ops, optimizers
 from encapnet_tf.feedback import attach_feedback, strip_feedback
 from encapnet_tf.saving import load_model

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..config.flags import add_flags
+from ..config.flags import add_choice, add_flags
 from ..config.recipes import RECIPES, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
@@ -35,9 +35,7 @@ def add_arguments(parser):
     checking = add_action(
         "check", check, "Show a data set's shapes, class counts and augmented samples; decode every image."
     )
-    checking.add_argument(
-        "--recipe", choices=tuple(RECIPES), default="digits", help="Recipe whose data and augmentation to show."
-    )
+    add_choice(checking, "--recipe", RECIPES, default="digits", help="Recipe whose data and augmentation to show.")
     checking.add_argument("--out", default="data_check.png", help="Picture of augmented samples to write.")
     _add_data_flags(checking)
 
@@ -63,9 +61,7 @@ def add_arguments(parser):
 
     ranking = add_action("hardest", hardest, "List the classes that a model gets wrong most often on test images.")
     ranking.add_argument("--model", required=True, help="A run's folder, or a .keras file of any classifier.")
-    ranking.add_argument(
-        "--recipe", choices=tuple(RECIPES), default=None, help="Recipe whose data to judge on. Default: the run's."
-    )
+    add_choice(ranking, "--recipe", RECIPES, help="Recipe whose data to judge on. Default: the run's.")
     ranking.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
     ranking.add_argument("--out", default="hardest.txt", help="File to write, one class a line, hardest first.")
     _add_data_flags(ranking)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ..runs.errors import UserError
 from .schema import AUGMENT_BASES, Config, network_settings
+from .suggestions import did_you_mean
 
 DEFAULT_RECIPE = "digits"
 
@@ -146,7 +147,9 @@ def resolve(recipe: str, overrides: dict) -> Config:
         UserError: the recipe is unknown or a value is refused.
     """
     if recipe not in RECIPES:
-        raise UserError(f"Unknown recipe {recipe!r}: expected one of {', '.join(RECIPES)}.")
+        raise UserError(
+            f"Unknown recipe {recipe!r}: expected one of {', '.join(RECIPES)}{did_you_mean(recipe, RECIPES)}."
+        )
     return override(RECIPES[recipe].config, overrides)
 
 

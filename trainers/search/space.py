@@ -9,7 +9,6 @@ from typing import cast
 from ..config.recipes import override
 from ..config.schema import Config, settings
 from ..config.setting import kind_of
-from ..fitting.network import takes
 from ..runs.errors import UserError
 
 DEFAULT = ("feedback_weight", "epsilon")  # what is searched if the user names no setting
@@ -183,6 +182,8 @@ class Space:
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
         """Return the reason and a remedy if a hyper-parameter would have no effect in some trials, otherwise None."""
+        from ..fitting.network import takes
+
         setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
