@@ -1,9 +1,6 @@
 """Entry point of the `encapnet` command."""
 
-import os
-
-from . import interruption, tensorflow_log
-from .deferred_package import DeferredPackage
+from . import interruption
 
 
 def main() -> None:
@@ -11,7 +8,12 @@ def main() -> None:
 
     Never returns: the process ends with the command's exit status.
     """
-    interruption.end_at_ctrl_c()
+    interruption.end_at_ctrl_c()  # before any import that takes time
+    import os
+
+    from . import tensorflow_log
+    from .deferred_package import DeferredPackage
+
     library = DeferredPackage("encapnet_tf")
     from encapnet_tf.trainers.commands import cli
 

@@ -1,8 +1,8 @@
 """Process that keeps TensorFlow's log of information and warnings from the terminal, and lets errors through.
 
-TensorFlow's C++ code writes to file descriptor 2 and cannot be told to be quiet: what it logs before its log is set up is
-written whatever `TF_CPP_MIN_LOG_LEVEL` says. So descriptor 2 becomes a pipe to a small process of its own. A thread would
-not do: the message of a process that aborts would be lost with it.
+TensorFlow's C++ code writes to file descriptor 2 and cannot be told to be quiet: what it logs before its log is set up
+is written whatever `TF_CPP_MIN_LOG_LEVEL` says. So descriptor 2 becomes a pipe to a small process of its own. A thread
+would not do: the message of a process that aborts would be lost with it.
 """
 
 import atexit
@@ -60,9 +60,8 @@ def _start_filter():
     os.dup2(write_end, 2)
     os.close(read_end)
     os.close(write_end)
-    sys.stderr = open(
-        terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors, closefd=False
-    )
+    text = {"encoding": sys.stderr.encoding, "errors": sys.stderr.errors}
+    sys.stderr = open(terminal, "w", buffering=1, **text)  # noqa: SIM115 (open to the end)
     atexit.register(_wait_for_filter, os.getpid(), child, terminal)
 
 

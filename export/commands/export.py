@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser):
     add_flags(parser, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
 
 
-def check(args: argparse.Namespace):
+def check_arguments(args: argparse.Namespace):
     """Raise `UserError` for mistakes on the command line, and for a folder that holds no finished run."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, skip=_NOT_FLAGS)
 
 
-def check(args: argparse.Namespace) -> None:
+def check_arguments(args: argparse.Namespace) -> None:
     """Raise `UserError` for mistakes on the command line that need no data and no network to be seen."""
     if args.seeds < 1:
         raise UserError(f"--seeds={args.seeds}: expected at least 1.")

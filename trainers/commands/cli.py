@@ -22,8 +22,9 @@ VERBS = {
     "export": "Export a finished run as SavedModel and TFLite files, verified against it, with serving files.",
     "predict": "Classify image files with a run, an export or a server.",
 }
-# Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`, and may
-# have `check(args)`, which raises UserError. All but `main` run before Keras is imported, and must not import it.
+# Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`, and
+# may have `check_arguments(args)`, which raises UserError. All but `main` run before Keras is imported, and do not
+# import it.
 _MODULES = {"export": "...export.commands.export", "predict": "...export.commands.predict"}
 
 
@@ -38,7 +39,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
             continue
         module = importlib.import_module(_MODULES.get(name, f".{name}"), __package__)
         # Set before the verb adds its arguments, so that a verb with actions can set another main for each of them.
-        verb_parser.set_defaults(parser=verb_parser, main=module.main, check=getattr(module, "check", None))
+        verb_parser.set_defaults(parser=verb_parser, main=module.main, check=getattr(module, "check_arguments", None))
         module.add_arguments(verb_parser)
     args, unknown = parser.parse_known_args(argv[1:])
     if unknown:  # reported by the verb's parser, which knows the verb's flags

@@ -17,6 +17,9 @@ class Parser(argparse_flags.ArgumentParser):
 
     def __init__(self, **kwargs):
         super().__init__(**{"allow_abbrev": False, "formatter_class": _HelpFormatter, **kwargs})
+        for action in self._actions:
+            if "--helpfull" in action.option_strings:  # absl's own flags, which have no effect here
+                action.help = argparse.SUPPRESS
         self.register("type", int, _reader(int, "an integer"))
         self.register("type", float, _reader(float, "a number"))
 
@@ -36,7 +39,7 @@ class Parser(argparse_flags.ArgumentParser):
         flags = [argument.split("=")[0] for argument in arguments if argument.startswith("-")]
         hint = ""
         if flags and flags[0] in self._option_string_actions:
-            hint = f" (flags follow the subcommand: {self.prog} {flags[0]})"
+            hint = f" (flags follow the subcommand: {self.prog} {arguments[0]})"
         elif flags:
             hint = did_you_mean(flags[0], (flag for flag in self._option_string_actions if flag.startswith("--")))
         self.error(f"unrecognized arguments: {' '.join(arguments)}{hint}")

@@ -12,7 +12,7 @@ def add_arguments(parser):
     parser.add_argument("--out", help="With several runs: file of the page that compares them [comparison.html].")
 
 
-def check(args):
+def check_arguments(args):
     """Raise `UserError` for mistakes on the command line, and for folders that hold no finished run."""
     runs = _runs(args)
     if args.out and len(runs) == 1:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_flags(parser, skip=("recipe",))
 
 
-def check(args: argparse.Namespace) -> None:
+def check_arguments(args: argparse.Namespace) -> None:
     """Raise `UserError` for mistakes on the command line that need no data and no network to be seen."""
     if args.resume is None:
         flags.configuration(args)

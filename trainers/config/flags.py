@@ -13,9 +13,7 @@ from .setting import check, kind_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags `--recipe` and `--config`, which choose the initial training settings, to an argument parser."""
-    add_choice(
-        parser, "--recipe", RECIPES, help=f"Starting point that the other flags override [{DEFAULT_RECIPE}]."
-    )
+    add_choice(parser, "--recipe", RECIPES, help=f"Starting point that the other flags override [{DEFAULT_RECIPE}].")
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -46,10 +44,10 @@ def add_flags(parser: argparse.ArgumentParser, skip: Collection[str] = ()) -> No
             continue
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
-        kind, help = kind_of(setting), setting.metadata["help"]
+        help, metavar = setting.metadata["help"], kind_of(setting).metavar
         if choices := setting.metadata["choices"]:
             help += f" One of: {', '.join(choices)}."
-        groups[heading].add_argument(f"--{setting.name}", type=_reader(setting), default=None, metavar=kind.metavar, help=help)
+        groups[heading].add_argument(f"--{setting.name}", type=_reader(setting), metavar=metavar, help=help)
 
 
 def configuration(args: argparse.Namespace) -> Config:

@@ -1,6 +1,5 @@
 """Suggestions for misspelt names: flags, subcommands, settings, data sets and values of settings."""
 
-import os.path
 import re
 from collections.abc import Iterable
 
@@ -48,7 +47,7 @@ def similar_names(word: str, names: Iterable[str]) -> list[str]:
         lambda name, plain: len(typed) >= _SHORTEST_PART and any(part.startswith(typed) for part in _parts(plain)),
         lambda name, plain: set(_parts(plain)) <= set(_parts(typed)),
         lambda name, plain: any(_is_shared(part, _parts(plain)) for part in _parts(typed)),
-        lambda name, plain: len(os.path.commonprefix([typed, plain])) > max(_SHORTEST_PART, _BEGINNING * len(plain)),
+        lambda name, plain: _same_beginning(typed, plain) > max(_SHORTEST_PART, _BEGINNING * len(plain)),
         lambda name, plain: is_nearest(name, _MANY_MISTAKES),
     )
     for rule in rules:
@@ -81,6 +80,11 @@ def _plain(name: str) -> str:
 
 def _parts(plain: str) -> list[str]:
     return [part for part in re.split(r"_|(?<=[a-z])(?=\d)", plain) if part] or [plain]
+
+
+def _same_beginning(word: str, name: str) -> int:
+    """Return how many letters a word and a name have in common at their beginnings."""
+    return next(length for length in range(len(word), -1, -1) if name.startswith(word[:length]))
 
 
 def _is_shared(part: str, parts: list[str]) -> bool:

@@ -32,7 +32,7 @@ from encapnet_tf.trainers.search.tuner import TrialModel
 
 from tests.trainers.search.test_records import write_trial
 
-COMMAND = [sys.executable, "-c", "from encapnet_tf.trainers.commands.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "encapnet_start"]
 TINY = ["--epochs=1", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master",
         "--train_limit=400", "--jit_compile=false"]  # fmt: skip
 SMALL = {"num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",),
