@@ -25,5 +25,6 @@ def raise_at_ctrl_c() -> None:
 
 def _end(number, frame):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one line, however often the user presses it
-    os.write(sys.stderr.fileno(), b"Interrupted.\n")
+    if sys.stderr is not None:
+        os.write(sys.stderr.fileno(), b"Interrupted.\n")
     os._exit(_STATUS)

@@ -46,7 +46,10 @@ class LogFilter:
         return b"".join(line + b"\n" for line in lines if self._shows(line, ends=True))
 
     def flush(self) -> bytes:
-        """Return what is held back, for a line whose end does not come soon, unless it is one of the log's."""
+        """Return the beginning of a line that was held back, unless the line is one of the log's.
+
+        For a line whose end does not come soon.
+        """
         text, self._held = self._held, b""
         return text if text and self._shows(text, ends=False) else b""
 

@@ -34,7 +34,7 @@ def hide() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
     if hasattr(os, "fork"):
-        with contextlib.suppress(OSError, ValueError):  # standard error is closed, or is no file
+        with contextlib.suppress(OSError):  # there are no more processes or files
             _start_filter()
 
 
@@ -46,7 +46,7 @@ def _is_wanted() -> bool:
 
 def _start_filter():
     """Start the filter process, and make file descriptor 2 a pipe to it."""
-    if sys.stderr.fileno() != 2:
+    if sys.stderr is None or sys.stderr.fileno() != 2:  # closed, or redirected in this process
         return
     sys.stderr.flush()
     terminal = os.dup(2)

@@ -1,6 +1,6 @@
-"""Program of `python -m encapnet_tf`, which runs the `encapnet` command.
+"""Program of `runpy.run_module("encapnet_tf")`, which runs the `encapnet` command.
 
-Python imports the package, and so TensorFlow, before it runs this file: `encapnet` is quicker.
+`python -m encapnet_tf` does not come here: the package hands over to `python -m encapnet_start` first.
 """
 
 import sys

@@ -66,7 +66,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 def _reader(kind: type, expected: str) -> Callable[[str], object]:
-    """Return a function that reads a number and, for other text, raises an error that says what is expected."""
+    """Return a function that reads a number, and names the expected kind of number in an error for other text."""
 
     def read(text):
         try:

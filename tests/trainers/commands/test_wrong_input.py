@@ -63,5 +63,5 @@ def test_wrong_input_exits_with_2_and_one_message(tmp_path, monkeypatch, capsys,
 
 def test_an_interruption_says_no_more_than_it_knows(capsys):
     """Earlier rows of an ablation, for one, are there."""
-    assert cli._run(SimpleNamespace(verb="ablate", main=mock.Mock(side_effect=KeyboardInterrupt))) == 130
+    assert cli._run(SimpleNamespace(verb="ablate", check=None, main=mock.Mock(side_effect=KeyboardInterrupt))) == 130
     assert capsys.readouterr().err == "encapnet ablate: interrupted.\n"
