@@ -49,7 +49,6 @@ def check_arguments(args: argparse.Namespace):
 
 def main(args: argparse.Namespace):
     """Run the command `encapnet export` and print how closely the exported files match the trained model."""
-    _log_errors_only()
     folder = export_run(
         args.model,
         name=args.name,
@@ -75,18 +74,6 @@ def main(args: argparse.Namespace):
         f"next:    encapnet predict {path} IMAGE.png\n"
         f"serve:   docker compose --file {path}/{ExportFolder.serving_folder}/compose.yaml up"
     )
-
-
-def _log_errors_only():
-    """Silence all TensorFlow log messages except errors.
-
-    Saving a model and running it in batches of different sizes give many warnings.
-    """
-    import tensorflow as tf
-    from absl import logging
-
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
 
 
 def export_run(

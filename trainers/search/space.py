@@ -9,6 +9,7 @@ from typing import cast
 from ..config.recipes import override
 from ..config.schema import Config, settings
 from ..config.setting import kind_of
+from ..config.suggestions import did_you_mean
 from ..runs.errors import UserError
 
 DEFAULT = ("feedback_weight", "epsilon")  # what is searched if the user names no setting
@@ -262,7 +263,13 @@ def _refusal(name, setting) -> str:
     searches = {field.name: field.metadata["search"] for field in settings()}
     usual = ", ".join(search.per_module or name for name, search in searches.items() if search.usual)
     if setting is None:
-        return f"--search={name}: it cannot be searched, because there is no such setting. Usual settings are {usual}."
+        known = [
+            other for name, search in searches.items() for other in (name, search.alias, search.per_module) if other
+        ]
+        return (
+            f"--search={name}: it cannot be searched, because there is no such setting{did_you_mean(name, known)}. Usual "
+            f"settings are {usual}."
+        )
     return (
         f"--search={name}: it cannot be searched, because {searches[name].refusal}. Set it once with --{name}. Usual "
         f"settings to search are {usual}."
