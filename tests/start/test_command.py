@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
+
+import encapnet_tf as en
 
 # Runs the command, presses Ctrl-C when the module of the first argument is looked for, and prints what is imported.
 PROGRAM = """
@@ -80,11 +83,15 @@ def test_the_packages_run_as_programs(module, tmp_path):
 def test_the_package_is_executed_once_and_as_a_whole(tmp_path):
     """The start module's way leads to what a plain import makes of the package.
 
-    A plain import prepares nothing for the command, even in a program of its name.
+    A plain import registers the layers with Keras, and prepares nothing for the command, even in a program of its name.
     """
+    model = keras.Sequential([keras.Input((4,)), en.layers.Squash(2)])
+    model.save(tmp_path / "model.keras")
     plain = """
-import os, sys, encapnet_tf, encapnet_tf.trainers
+import os, sys, encapnet_tf, encapnet_tf.trainers, keras
 assert not {"KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"} & set(os.environ)
+model = keras.saving.load_model(sys.argv[1])
+assert type(model.layers[-1]) is encapnet_tf.layers.Squash
 print(*vars(encapnet_tf))
 """
     deferred = """
@@ -100,7 +107,9 @@ DeferredPackage("encapnet_tf").execute()
 assert layers is encapnet_tf.layers
 assert sorted(vars(encapnet_tf)) == sorted(sys.argv[1:])
 """
-    _run_script(tmp_path / "deferred", deferred, *_run_script(tmp_path / "encapnet", plain).split())
+    _run_script(
+        tmp_path / "deferred", deferred, *_run_script(tmp_path / "encapnet", plain, tmp_path / "model.keras").split()
+    )
 
 
 def _run_script(path, program, *arguments):

@@ -263,13 +263,9 @@ def _refusal(name, setting) -> str:
     searches = {field.name: field.metadata["search"] for field in settings()}
     usual = ", ".join(search.per_module or name for name, search in searches.items() if search.usual)
     if setting is None:
-        known = [
-            other for name, search in searches.items() for other in (name, search.alias, search.per_module) if other
-        ]
-        return (
-            f"--search={name}: it cannot be searched, because there is no such setting{did_you_mean(name, known)}. Usual "
-            f"settings are {usual}."
-        )
+        known = [name for field, search in searches.items() for name in (field, search.alias, search.per_module)]
+        hint = did_you_mean(name, filter(None, known))
+        return f"--search={name}: it cannot be searched, because there is no such setting{hint}. Usual are {usual}."
     return (
         f"--search={name}: it cannot be searched, because {searches[name].refusal}. Set it once with --{name}. Usual "
         f"settings to search are {usual}."
