@@ -11,11 +11,11 @@ import time
 
 import numpy as np
 import pytest
+from encapnet_tf.trainers.commands.cli import VERBS
+from encapnet_tf.trainers.config.schema import settings
 from PIL import Image
 
 import encapnet_tf as en
-from encapnet_tf.trainers.commands.cli import VERBS
-from encapnet_tf.trainers.config.schema import settings
 from tests.trainers.commands.command import TINY
 from tests.trainers.data.idx_files import write_fashion_mnist
 from tests.trainers.data.image_files import write_folder
