@@ -53,15 +53,17 @@ def _start_filter():
     read_end, write_end = os.pipe()
     # The new process must not run this one's handlers, which print and end with a status.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED_SIGNALS)
-    child = os.fork()
-    if child == 0:
-        _run_filter(read_end, mask)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        child = os.fork()
+        if child == 0:
+            _run_filter(read_end, mask)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.dup2(write_end, 2)
     os.close(read_end)
     os.close(write_end)
-    text = {"encoding": sys.stderr.encoding, "errors": sys.stderr.errors}
-    sys.stderr = open(terminal, "w", buffering=1, **text)  # noqa: SIM115 (open to the end)
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    sys.stderr = open(terminal, "w", buffering=1, encoding=encoding, errors=errors)  # noqa: SIM115 (it stays open)
     atexit.register(_wait_for_filter, os.getpid(), child, terminal)
 
 
