@@ -41,7 +41,7 @@ def similar_names(word: str, names: Iterable[str]) -> list[str]:
 
     rules = (
         lambda name, plain: plain == typed,
-        lambda name, plain: len(typed) > 1 and typed == "".join(part[0] for part in _parts(plain)),
+        lambda name, plain: len(typed) > 1 and typed == "".join(part[:1] for part in _parts(plain)),
         lambda name, plain: is_nearest(name, _MISTAKES),
         lambda name, plain: len(typed) > 1 and plain.startswith(typed),
         lambda name, plain: len(typed) >= _SHORTEST_PART and any(part.startswith(typed) for part in _parts(plain)),
