@@ -17,7 +17,7 @@ from encapnet_tf.trainers.runs.errors import UserError
 
 import encapnet_tf as en
 
-module = importlib.import_module("encapnet_tf.export.export_model")
+module = importlib.import_module("encapnet_tf.export.exporting")
 images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
 
 

@@ -21,6 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_flags(parser, skip=("recipe",))
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for mistakes on the command line that need no data and no network to be seen."""
+    if args.resume is None:
+        flags.configuration(args)
+    elif args.run_dir is not None:
+        raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
+    else:
+        RunDirectory.unfinished(args.resume)
+
+
 def main(args: argparse.Namespace) -> None:
     """Run `encapnet train`: start or resume training one model, and print the accuracy."""
     from ..fitting import resume
@@ -30,8 +40,6 @@ def main(args: argparse.Namespace) -> None:
 
     if args.resume is None:
         result = train(configuration(args, quiet=not is_chief()), args.run_dir)
-    elif args.run_dir is not None:
-        raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
     else:
         interrupted_run = RunDirectory.unfinished(args.resume)
         config = resume.configuration(interrupted_run, *flags.recipe_and_settings(args))

@@ -10,6 +10,7 @@ import numpy as np
 
 import encapnet_tf
 
+from ..trainers.config.suggestions import did_you_mean
 from ..trainers.data.augmentation.views import Views
 from ..trainers.evaluation.calibration import Calibration
 from ..trainers.runs.counting import counted
@@ -239,7 +240,8 @@ def _check_arguments(model, class_names, preprocessing, tflite):
     if preprocessing.channels not in _CHANNELS:
         raise UserError(f"Image files have 1 or 3 channels, but the model takes {preprocessing.channels}.")
     if unknown := [variant for variant in tflite if variant not in VARIANTS]:
-        raise UserError(f"--tflite={','.join(unknown)}: expected some of {', '.join(VARIANTS)}.")
+        hint = did_you_mean(unknown[0], VARIANTS)
+        raise UserError(f"--tflite={','.join(unknown)}: expected some of {', '.join(VARIANTS)}{hint}.")
 
 
 def _uint8_images(argument, images, channels):
