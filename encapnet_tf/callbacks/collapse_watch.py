@@ -32,7 +32,8 @@ class CollapseWatch(keras.callbacks.Callback):
         collapsed: unit's name -> first epoch, from 1, after which its extractor was collapsed.
 
     Raises:
-        ValueError: `ratio` is negative or not finite, or (when training begins) the model's graph has no feedback agreement unit.
+        ValueError: `ratio` is negative or not finite, or (when training begins) the model's graph has no
+            feedback agreement unit.
 
     Example:
 

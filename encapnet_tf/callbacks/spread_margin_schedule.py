@@ -16,7 +16,8 @@ class SpreadMarginSchedule(keras.callbacks.Callback):
         epochs: number of epochs from `start` to `end`, after which the margin stays. Default: all epochs of `fit`.
 
     Raises:
-        ValueError: a margin is out of (0, 1], `epochs` is not positive, or (when training begins) the model's loss is not a `SpreadLoss`.
+        ValueError: a margin is out of (0, 1], `epochs` is not positive, or (when training begins) the model's loss
+            is not a `SpreadLoss`.
 
     Example:
 

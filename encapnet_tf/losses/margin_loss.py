@@ -31,8 +31,8 @@ class MarginLoss(keras.losses.Loss):
         y_pred: capsule lengths, (batch, classes).
 
     Raises:
-        ValueError: a margin or the weight is not finite, the margins are out of order, the weight is negative, the shapes
-            do not fit, or (eagerly) a label is out of range. In a compiled step such a label makes the loss NaN.
+        ValueError: a margin or the weight is not finite, the margins are out of order, the weight is negative, the
+            shapes do not fit, or (eagerly) a label is out of range. In a compiled step such a label makes the loss NaN.
 
     Example:
 

@@ -25,8 +25,8 @@ class SinkhornLoss(keras.losses.Loss):
 
     Call arguments:
         y_true: (batch, ...), flattened to (batch, features).
-        y_pred: tensor of the shape of `y_true`. One of the two may lack the other's last axis, if that has size 1: (batch,)
-            fits the output of `Dense(1)`.
+        y_pred: tensor of the shape of `y_true`. One of the two may lack the other's last axis if that has size 1, so
+            that targets (batch,) fit the output of `Dense(1)`.
 
     Raises:
         ValueError: the shapes differ, a choice is unknown, or sample weights are passed, which a divergence of sets

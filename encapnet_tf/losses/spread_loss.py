@@ -27,8 +27,8 @@ class SpreadLoss(keras.losses.Loss):
         y_pred: capsule lengths, (batch, classes).
 
     Raises:
-        ValueError: the margin is out of range, the shapes do not fit, or (eagerly) a label is out of range. In a compiled
-            step such a label makes the loss NaN.
+        ValueError: the margin is out of range, the shapes do not fit, or (eagerly) a label is out of range. In a
+            compiled step such a label makes the loss NaN.
 
     Example:
 

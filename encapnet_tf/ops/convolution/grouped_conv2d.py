@@ -1,7 +1,5 @@
 """Grouped 2-D convolution and grouped transposed 2-D convolution with one group per capsule."""
 
-from keras import ops as K
-
 from encapnet_tf.ops.convolution.choice import convolve, convolve_transposed
 from encapnet_tf.ops.convolution.lowerings import insert_zeros
 from encapnet_tf.ops.precision import floating_together

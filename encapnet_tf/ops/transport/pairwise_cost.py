@@ -28,8 +28,8 @@ def pairwise_cost(x, y, cost: str = "cosine"):
     - "sqeuclidean": |x_i - y_j|^2.
 
     Euclidean distances are taken from the sets' joint mean, so a common offset does no harm. Works in at least float32.
-    If an input is NaN or infinite, or so large that a squared length overflows (1e20 in float32), then every cost is NaN,
-    and so is every gradient.
+    If an input is NaN or infinite, or so large that a squared length overflows (1e20 in float32), then every cost is
+    NaN, and so is every gradient.
 
     Args:
         x: (n, features), of any dtype.

@@ -48,8 +48,8 @@ def sinkhorn_divergence(
         training: whether a gradient will be taken; changes speed and memory, never values.
 
     Returns:
-        A scalar; float32, or float64 for float64 input. It and its gradient are NaN if an input is NaN or infinite, or so
-        large that a squared length overflows (1e20 in float32).
+        A scalar; float32, or float64 for float64 input. It and its gradient are NaN if an input is NaN or infinite, or
+        so large that a squared length overflows (1e20 in float32).
 
     Raises:
         ValueError: the sets differ in size, epsilon is not positive, iterations is below 1, or a choice is unknown.
