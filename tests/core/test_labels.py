@@ -17,24 +17,17 @@ LENGTHS = np.array([[0.95, 0.05, 0.3], [0.4, 0.7, 0.1], [0.2, 0.8, 0.95]], "floa
 LOSSES = [MarginLoss, SpreadLoss]
 
 
-def trained(loss, labels, **options):
-    """Return a model of three classes after one step on `LENGTHS`, and the step's logs."""
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, kernel_initializer="identity")])
-    model.compile("sgd", loss, metrics=[ClassLoss(loss)], **options)
-    return model, model.fit(LENGTHS, labels, verbose=0).history
-
-
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_label_that_is_no_class_is_seen_in_fit(loss, jit_compile):
     """Loss, metric and weights are NaN, where a traced step cannot raise."""
-    for wrong in ([1, 2, 3], [0, -1, 2], [0.0, 1.5, 2.0], [0.0, 1.0, np.nan], [[1], [2], [3]]):
-        model, logs = trained(loss(), np.array(wrong), jit_compile=jit_compile)
-        assert np.isnan(logs["loss"][0]), wrong
-        assert np.isnan(logs["class_loss"][0]), wrong
-        assert np.isnan(model.get_weights()[0]).any(), wrong
-    model, logs = trained(loss(), np.array([0, 1, 2]), jit_compile=jit_compile)
-    assert np.isfinite(logs["loss"] + logs["class_loss"]).all()
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Rescaling(1.0), keras.layers.Dense(3)])
+    model.compile("sgd", loss(), weighted_metrics=[ClassLoss(loss())], jit_compile=jit_compile)
+    assert np.isfinite(model.evaluate(LENGTHS, np.array([0.0, 1.0, 2.0]), verbose=0)).all()
+    for wrong in ([1, 2, 3], [0, -1, 2], [0, 1.5, 2], [0, 1, np.nan]):
+        assert np.isnan(model.evaluate(LENGTHS, np.float64(wrong), verbose=0)).all(), wrong
+    model.fit(LENGTHS, np.float64([1, 2, 3]), verbose=0)
+    assert np.isnan(model.get_weights()[0]).any()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -85,9 +78,8 @@ def test_counts_that_differ_raise_in_fit():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_nan_in_nan_out(loss, wrong, jit_compile):
+def test_nan_in_nan_out(loss, jit_compile):
     """In each class's length, where it is the true class and where it is not: value, and gradient of NaN."""
 
     @tf.function(jit_compile=jit_compile)
@@ -97,14 +89,15 @@ def test_nan_in_nan_out(loss, wrong, jit_compile):
             value = loss()(np.array([0, 1, 2]), lengths)
         return value, tape.gradient(value, lengths)
 
-    for column in range(3):
-        lengths = LENGTHS.copy()
-        lengths[1, column] = wrong
-        value, gradient = step(lengths)
-        assert not np.isfinite(value)
-        if np.isnan(wrong):
-            assert np.isnan(gradient[1, column])
-        np.testing.assert_array_equal(np.isfinite(gradient)[[0, 2]], True)
+    for wrong in (np.nan, np.inf, -np.inf):
+        for column in range(3):
+            lengths = LENGTHS.copy()
+            lengths[1, column] = wrong
+            value, gradient = step(lengths)
+            assert not np.isfinite(value)
+            if np.isnan(wrong):
+                assert np.isnan(gradient[1, column])
+            assert np.isfinite(gradient.numpy()[[0, 2]]).all()
 
 
 @pytest.mark.parametrize("loss", LOSSES)

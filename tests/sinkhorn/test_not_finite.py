@@ -8,19 +8,18 @@ import tensorflow as tf
 import encapnet_tf as en
 from encapnet_tf.ops import pairwise_cost, sinkhorn, sinkhorn_divergence
 from encapnet_tf.ops.transport.pairwise_cost import self_cost
-from tests.sinkhorn.problems import COSTS, paired, problem, value_and_gradients
+from tests.sinkhorn.problems import COSTS, problem, value_and_gradients
 
 WRONG = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "1e20": 1e20}  # the square of 1e20 overflows
 OPTIONS = {
     "default": {},
     "one_step": {"iterations": 1, "debias": False},
-    "until_converged": {"iterations": 200, "differentiate_plan": True},
+    "until_converged": {"iterations": 60, "differentiate_plan": True},
     "dual": {"value": "dual", "relative_epsilon": True},
     "dual_biased": {"value": "dual", "debias": False, "iterations": 60},
     "plain": {"solver": "plain", "differentiate_plan": True},
     "plain_dual": {"solver": "plain", "value": "dual", "debias": False},
 }
-ROWS = [(options, cost) for options in OPTIONS for cost in COSTS]
 
 
 def with_wrong(kind, wrong, side, size=12):
@@ -35,18 +34,28 @@ def assert_visible(value, gradients):
     assert not np.isfinite(gradients).any()
 
 
-@pytest.mark.parametrize(("options", "cost"), ROWS)
-def test_divergence(options, cost):
-    """Every kind of wrong entry, in either set, among points that differ and points that coincide."""
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("cost", COSTS)
+def test_divergence(cost, options):
+    """Every kind of wrong entry, in either set in turn, among points that differ and points that coincide."""
     for i, wrong in enumerate(WRONG.values()):
-        for side in (0, 1):
-            sets = with_wrong(("gaussian", "identical")[(i + side) % 2], wrong, side)
-            assert_visible(*value_and_gradients(*sets, epsilon=0.5, cost=cost, **OPTIONS[options]))
+        side = (i + list(OPTIONS).index(options)) % 2
+        sets = with_wrong(("gaussian", "identical")[i // 2], wrong, side)
+        assert_visible(*value_and_gradients(*sets, epsilon=0.5, cost=cost, **OPTIONS[options]))
 
 
-@pytest.mark.parametrize(("options", "cost", "execution"), paired(ROWS[:9], ("step", "xla", "step")))
+@pytest.mark.parametrize(
+    ("options", "cost", "execution"),
+    [
+        ("default", "euclidean", "step"),
+        ("until_converged", "cosine", "step"),
+        ("dual_biased", "sqeuclidean", "step"),
+        ("plain", "cosine", "xla"),
+        ("default", "euclidean", "xla"),
+    ],
+)
 def test_divergence_in_a_compiled_step(options, cost, execution):
-    """In the training step's compiled parts, and under XLA as a whole; with one trace for all batch sizes."""
+    """NaN stays visible in the training step's compiled parts, and under XLA as a whole; with one trace for all batch sizes."""
 
     @tf.function(jit_compile=execution == "xla", input_signature=[tf.TensorSpec([None, 4])] * 2)
     def step(x, y):
@@ -100,7 +109,7 @@ def test_cost_matrix(solver):
     matrix = np.float32(np.random.default_rng(0).random((5, 5)))
     for wrong in (np.nan, -np.inf):
         matrix[2, 3] = wrong
-        for iterations in (2, 10, 200):
+        for iterations in (2, 60):
             result = sinkhorn(matrix, 0.5, iterations, solver)
             for part in (result.plan, result.potential_x, result.potential_y, result.marginal_error):
                 assert not np.isfinite(part).any()
