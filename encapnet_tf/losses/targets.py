@@ -5,6 +5,7 @@ import math
 import numpy as np
 from keras import ops as K
 
+from encapnet_tf.ops.counts import with_equal_counts
 from encapnet_tf.ops.precision import floating
 
 
@@ -42,9 +43,7 @@ def targets_and_lengths(y_true, y_pred):
     targets = (
         K.cast(y_true, lengths.dtype) if is_one_hot else _one_hot(K.reshape(y_true, (-1,)), classes, lengths.dtype)
     )
-    if None in (shape[0], lengths.shape[0]):
-        targets = K.reshape(targets, K.shape(lengths))  # fails where one would be broadcast to the other
-    return targets, lengths
+    return with_equal_counts(targets, lengths)
 
 
 def _one_hot(labels, classes, dtype):

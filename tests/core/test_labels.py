@@ -73,7 +73,7 @@ def test_counts_that_differ_raise_in_fit():
     model = keras.Sequential([keras.Input((2, 3)), keras.layers.Lambda(lambda x: keras.ops.reshape(x, (-1, 3)))])
     for loss, labels in ((MarginLoss(), np.array([0])), (en.losses.SinkhornLoss(), np.zeros((1, 3)))):
         model.compile("sgd", loss)
-        with pytest.raises(Exception, match=r"reshape|label for each row|as many points"):
+        with pytest.raises(Exception, match=r"ConcatOp|label for each row|as many points"):
             model.evaluate(LENGTHS[None, :2], labels, verbose=0)
 
 
@@ -82,11 +82,13 @@ def test_counts_that_differ_raise_in_fit():
 def test_nan_in_nan_out(loss, jit_compile):
     """In each class's length, where it is the true class and where it is not: value, and gradient of NaN."""
 
+    loss = loss()
+
     @tf.function(jit_compile=jit_compile)
     def step(lengths):
         with tf.GradientTape() as tape:
             tape.watch(lengths)
-            value = loss()(np.array([0, 1, 2]), lengths)
+            value = loss(np.array([0, 1, 2]), lengths)
         return value, tape.gradient(value, lengths)
 
     for wrong in (np.nan, np.inf, -np.inf):

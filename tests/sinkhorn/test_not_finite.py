@@ -55,7 +55,7 @@ def test_divergence(cost, options):
     ],
 )
 def test_divergence_in_a_compiled_step(options, cost, execution):
-    """NaN stays visible in the training step's compiled parts, and under XLA as a whole; with one trace for all batch sizes."""
+    """In the compiled parts of a training step, and under XLA as a whole, with one trace for all batch sizes."""
 
     @tf.function(jit_compile=execution == "xla", input_signature=[tf.TensorSpec([None, 4])] * 2)
     def step(x, y):

@@ -53,8 +53,7 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
         training: whether a gradient will be taken; changes speed and memory, never values.
 
     Returns:
-        (batch, *output_size, out_channels), in the common dtype of `x` and
-        `kernel`.
+        (batch, *output_size, out_channels), in the common dtype of `x` and `kernel`.
 
     Raises:
         ValueError: a size is none of these, the kernel is not 3x3, or as `grouped_conv2d`.

@@ -106,8 +106,6 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
             "cost must be a square matrix, between two sets of equally many points. "
             f"Received: shape {tuple(cost.shape)}."
         )
-    if None in cost.shape:
-        cost = K.reshape(cost, (K.shape(cost)[0], K.shape(cost)[0]))  # fails if the matrix is not square
     epsilon = absolute_epsilon(cost, epsilon, relative_epsilon)
     solve = solve_plain if solver == "plain" else solve_fast
     plan, f, g = solve(cost, epsilon, iterations)

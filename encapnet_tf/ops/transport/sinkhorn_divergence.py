@@ -4,6 +4,7 @@ from keras import ops as K
 
 from encapnet_tf.arguments import one_of
 from encapnet_tf.ops.acceleration import run_compiled
+from encapnet_tf.ops.counts import with_equal_counts
 from encapnet_tf.ops.precision import at_least_float32, floating_together
 from encapnet_tf.ops.transport.pairwise_cost import cost_between, cost_within, prepare
 from encapnet_tf.ops.transport.plan_gradient import slope_of_cost, slope_of_self_cost
@@ -66,8 +67,8 @@ def sinkhorn_divergence(
     x, y = map(at_least_float32, floating_together(x, y))
     if None not in (x.shape[0], y.shape[0]) and x.shape[0] != y.shape[0]:
         raise ValueError(f"The sets must have as many points. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")
-    if None in (x.shape[0], y.shape[0]):
-        y = K.reshape(y, (K.shape(x)[0], *y.shape[1:]))  # fails if the sets differ in size
+    if len(x.shape) == len(y.shape) == 2:
+        x, y = with_equal_counts(x, y)
     options = {
         "epsilon": epsilon,
         "iterations": iterations,
