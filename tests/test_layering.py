@@ -22,7 +22,7 @@ ALLOWED = {
     "blocks": {"arguments", "ops"},
     "layers": {"arguments", "blocks", "keras_private", "ops"},
     "losses": {"arguments", "ops"},
-    "optimizers": set(),
+    "optimizers": {"arguments"},
     "callbacks": {"arguments", "layers", "losses"},
     "models": {"arguments", "ops", "blocks", "layers", "losses", "feedback"},
     "interop": {"arguments", "ops", "blocks", "layers", "models"},

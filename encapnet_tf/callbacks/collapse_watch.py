@@ -7,6 +7,7 @@ import warnings
 
 import keras
 
+from encapnet_tf.arguments import finite_number
 from encapnet_tf.layers import FeedbackAgreement
 
 COLLAPSE_RATIO = 0.01
@@ -31,7 +32,8 @@ class CollapseWatch(keras.callbacks.Callback):
         collapsed: unit's name -> first epoch, from 1, after which its extractor was collapsed.
 
     Raises:
-        ValueError: (when training begins) the model's graph has no feedback agreement unit.
+        ValueError: `ratio` is negative or not finite, or (when training begins) the model's graph has no
+            feedback agreement unit.
 
     Example:
 
@@ -49,7 +51,7 @@ class CollapseWatch(keras.callbacks.Callback):
 
     def __init__(self, images, ratio=COLLAPSE_RATIO):
         super().__init__()
-        self.images, self.ratio, self.collapsed = images, ratio, {}
+        self.images, self.ratio, self.collapsed = images, finite_number("ratio", ratio, least=0), {}
 
     def on_train_begin(self, logs=None):
         self._units = [layer for layer in self.model.layers if isinstance(layer, FeedbackAgreement)]

@@ -4,7 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import one_of, whole_number
+from encapnet_tf.arguments import finite_number, one_of, whole_number
 from encapnet_tf.blocks.feature_extraction import adversarial_features, flatten_features, training_output
 from encapnet_tf.blocks.feedback_extractor import EXTRACTORS, feedback_extractor
 from encapnet_tf.blocks.feedback_generator import GENERATORS, feedback_generator
@@ -120,7 +120,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self._given_generator = name_or_layer("generator", generator, GENERATORS)
         self._given_extractor = name_or_layer("extractor", extractor, EXTRACTORS)
         self._weight = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(_finite("weight", weight)), trainable=False,
+            shape=(), initializer=keras.initializers.Constant(finite_number("weight", weight)), trainable=False,
             dtype="float32", autocast=False, name="weight",
         )  # fmt: skip
         self._metric = TrainingMean(name=self.name)
@@ -135,7 +135,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @weight.setter
     def weight(self, value):
-        self._weight.assign(_finite("weight", value))
+        self._weight.assign(finite_number("weight", value))
 
     @property
     def synchronized(self):
@@ -302,10 +302,3 @@ def units_of(model):
         elif isinstance(layer, keras.Model):
             units += units_of(layer)
     return units
-
-
-def _finite(name, value):
-    value = float(value)
-    if not abs(value) < float("inf"):
-        raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}.")
-    return value
