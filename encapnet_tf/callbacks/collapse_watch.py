@@ -63,7 +63,8 @@ class CollapseWatch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         outputs = self._probe(self.images, training=False)
         for unit, higher, lower in zip(self._units, outputs[::2], outputs[1::2], strict=True):
-            values = unit.diagnose(higher, lower)
+            masks = [getattr(tensor, "_keras_mask", None) for tensor in (higher, lower)]
+            values = unit.diagnose(higher, lower, mask=masks)
             if logs is not None:
                 logs.update({f"{unit.name}_{key}": value for key, value in values.items()})
             if self._has_collapsed(unit, values) and unit.name not in self.collapsed:
