@@ -117,6 +117,8 @@ def _attach(model, units, options):
         A new model.
     """
     own = [(unit, *higher, *lower) for unit, higher, lower in units if len(higher) == 1]
+    if taken := {unit for unit, *_ in own} & {layer.name for layer in model.layers}:
+        raise ValueError(f"{model.name} already has the feedback units {', '.join(sorted(taken))}.")
     nested: dict = {}  # nested model's name -> its units
     for unit, higher, lower in units:
         if len(higher) > 1:

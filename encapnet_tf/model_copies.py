@@ -53,8 +53,9 @@ def compile_like(model, compiled_model):
         arguments["optimizer"] = _copy(arguments["optimizer"])
     except Exception as error:  # whatever the user's own get_config and from_config raise
         warnings.warn(
-            f"{model.name} is not compiled, because its optimizer cannot be copied: {error} Compile it before "
-            "training it, or give the optimizer's class a get_config that returns all its arguments.",
+            f"{model.name} is returned uncompiled, because its optimizer or its own compile() cannot be repeated: "
+            f"{error} Compile it before training it, or give the optimizer's class a get_config that returns all its "
+            "arguments.",
             stacklevel=4,
         )
         return
@@ -79,19 +80,26 @@ def _copy(value):
     """Create a new object with the configuration of an optimizer, a loss or a metric, registered or not."""
     if value is None:
         return None
-    with keras.saving.custom_object_scope(_classes(value)):
+    with keras.saving.custom_object_scope(parts_by_name(value)):
         return type(value).from_config(value.get_config())
 
 
-def _classes(value):
-    """Return the classes and functions, by name, of which an object with a configuration is made up.
+def parts_by_name(value, seen=()):
+    """Return the classes and functions that an object with a configuration is made of, by name.
 
-    For instance those of an optimizer, its inner optimizer and its learning rate schedule.
+    In their `keras.saving.custom_object_scope` a copy can be created from the configuration, although nothing is
+    registered. For instance they are the classes of an optimizer, its inner optimizer and its learning rate schedule,
+    or the function of an activation.
+
+    Args:
+        value: an optimizer, a loss, a metric or a layer.
+        seen: objects that are not searched again.
     """
-    found = {}
+    found: dict = {type(value).__name__: type(value)}
     for part in vars(value).values():
         if hasattr(part, "get_config"):
-            found |= {type(part).__name__: type(part), **_classes(part)}
+            if not any(part is other for other in seen):
+                found |= parts_by_name(part, (*seen, value))
         elif callable(part) and hasattr(part, "__name__"):
             found[part.__name__] = part
     return found

@@ -55,8 +55,8 @@ class CollapseWatch(keras.callbacks.Callback):
         self._units = [layer for layer in self.model.layers if isinstance(layer, FeedbackAgreement)]
         if not self._units:
             raise ValueError(
-                "CollapseWatch found no feedback agreement unit among the model's layers. Build the model with "
-                "feedback=..., or add units with attach_feedback."
+                "CollapseWatch found no feedback agreement unit among the model's layers (those of nested models are "
+                "not watched). Build the model with feedback=..., or add units with attach_feedback."
             )
         self._probe = keras.Model(self.model.input, [tensor for unit in self._units for tensor in unit.input])
 
