@@ -194,7 +194,7 @@ def _functional(model):
     Raise ValueError for anything else.
     """
     if isinstance(model, keras.Sequential) and model.built:
-        functional = keras.Model(model.inputs, model.outputs, name=model.name)
+        functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
         functional.dtype_policy = model.dtype_policy
         compile_like(functional, model)
         return functional

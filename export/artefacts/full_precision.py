@@ -51,8 +51,10 @@ def float32_by_default():
 
 def float32_inputs(model):
     """Create symbolic float32 inputs for a copy of a model, in place of its inputs in half precision."""
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     return keras.tree.map_structure(
-        lambda x: keras.Input(batch_shape=x.shape, dtype="float32" if x.dtype in _HALF else x.dtype, name=x.name), model.input
+        lambda x: keras.Input(batch_shape=x.shape, dtype="float32" if x.dtype in _HALF else x.dtype, name=x.name),
+        inputs,
     )
 
 
