@@ -196,9 +196,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self.extractor = self._given_extractor
         if isinstance(self.extractor, str):
             self.extractor = feedback_extractor(lower_shape, **options)
-        if self.extractor is not None:
-            if not self.extractor.built:
-                self.extractor.build(lower_shape)
+        if self.extractor is not None and not self.extractor.built:
+            self.extractor.build(lower_shape)
         self._freeze_extractor()
 
     def call(self, inputs, training=None, mask=None):

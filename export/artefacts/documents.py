@@ -79,8 +79,8 @@ def precision_note(parity: dict) -> str | None:
     (row,) = [row for row in parity["rows"] if row["what"] == f"Keras in {precision}"]
     difference = "are not finite" if row["difference"] is None else f"differ by up to {row['difference']:.1e}"
     return (
-        f"The model was trained in {precision}; the network is exported in float32, and the files are compared with it. "
-        f"The outputs of the model as trained {difference}."
+        f"The model was trained in {precision}; the network is exported in float32, and the files are compared with "
+        f"that. The outputs of the model as trained {difference}."
     )
 
 

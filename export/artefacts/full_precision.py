@@ -134,9 +134,7 @@ def _in_float32(config, found=None, is_dtype=False):
     """
     if isinstance(config, dict):
         is_dtype = is_dtype or "DTypePolicy" in str(config.get("class_name"))
-        return {
-            key: _in_float32(value, found, is_dtype or str(key).endswith("dtype")) for key, value in config.items()
-        }
+        return {key: _in_float32(value, found, is_dtype or str(key).endswith("dtype")) for key, value in config.items()}
     if isinstance(config, (list, tuple)):
         return type(config)([_in_float32(value, found, is_dtype) for value in config])
     if is_dtype and isinstance(config, str) and config in _HALF:

@@ -65,8 +65,8 @@ def main(args: argparse.Namespace):
     for what, *cells, note in table:
         cells = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
         print("  ".join([what.ljust(widths[0]), *cells, note]).rstrip())
-    if note := precision_note(parity):
-        print(f"\n{note}")
+    if sentence := precision_note(parity):
+        print(f"\n{sentence}")
     path = shlex.quote(str(folder))
     print(
         f"\nexport:  {ExportFolder.newest(folder)}\ncard:    {folder / ExportFolder.card_file}\n"

@@ -173,9 +173,7 @@ class Parity:
         agreement = float((lengths.argmax(axis=1) == self.reference["label"]).mean())
         holds = bool(np.isfinite(difference)) and _is_accurate(exported, accuracy)
         what = f"Keras in {self.half_precision}"
-        self.rows.append(
-            Row(what, difference, None, accuracy, agreement, holds, kilobytes, milliseconds, "as trained")
-        )
+        self.rows.append(Row(what, difference, None, accuracy, agreement, holds, kilobytes, milliseconds, "as trained"))
 
     def _add_row(self, what, outputs, *, tolerance, kilobytes, milliseconds, note=""):
         floats = [name for name in self.reference if name != "label"]
