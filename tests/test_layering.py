@@ -26,7 +26,9 @@ ALLOWED = {
     "callbacks": {"arguments", "layers", "losses"},
     "models": {"arguments", "ops", "blocks", "layers", "losses", "feedback"},
     "interop": {"arguments", "ops", "blocks", "layers", "models"},
-    "feedback": {"arguments", "blocks", "layers"},
+    "model_copies": {"keras_private"},
+    "named_outputs": set(),
+    "feedback": {"arguments", "blocks", "layers", "model_copies", "named_outputs"},
     "saving": {"arguments"},
     "__init__": {
         "callbacks",

@@ -61,7 +61,7 @@ def main(args: argparse.Namespace):
         recipe=args.recipe,
         overrides=data_settings(args),
     )
-    from ..artefacts.documents import parity_table
+    from ..artefacts.documents import parity_table, precision_note
     from ..artefacts.export_folder import ExportFolder
 
     parity = RunDirectory(folder).read_json(ExportFolder.parity_file, "rows")
@@ -73,6 +73,8 @@ def main(args: argparse.Namespace):
     for what, *cells, note in table:
         cells = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
         print("  ".join([what.ljust(widths[0]), *cells, note]).rstrip())
+    if sentence := precision_note(parity):
+        print(f"\n{sentence}")
     path = shlex.quote(str(folder))
     print(
         f"\nexport:  {ExportFolder.newest(folder)}\ncard:    {folder / ExportFolder.card_file}\n"
