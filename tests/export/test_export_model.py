@@ -65,7 +65,7 @@ def test_wrong_arguments(wrong, message, tmp_path):
 
 def test_without_litert(monkeypatch, tmp_path):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"encapnet_tf\[export\]"):
+    with pytest.raises(UserError, match=r"\.\[export\]"):
         export_model(tiny(), images, name="tiny", folder=tmp_path)
 
 
