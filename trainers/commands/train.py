@@ -33,12 +33,14 @@ def main(args: argparse.Namespace) -> None:
     if result is None:  # another worker is the chief, which prints
         return
     run, summary = result
-    warning = guessing_warning(summary)
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
         f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
-        f"trained in {summary['train_seconds']:.0f} s\n"
-        f"{warning + chr(10) if warning else ''}"
+        f"trained in {summary['train_seconds']:.0f} s"
+    )
+    if warning := guessing_warning(summary):
+        print(warning)
+    print(
         f"report:  {run.file(RunDirectory.report_file)}\n"
         f"next:    encapnet evaluate {shlex.quote(str(run.path))}"
     )
