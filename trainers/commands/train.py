@@ -40,7 +40,4 @@ def main(args: argparse.Namespace) -> None:
     )
     if warning := guessing_warning(summary):
         print(warning)
-    print(
-        f"report:  {run.file(RunDirectory.report_file)}\n"
-        f"next:    encapnet evaluate {shlex.quote(str(run.path))}"
-    )
+    print(f"report:  {run.file(RunDirectory.report_file)}\nnext:    encapnet evaluate {shlex.quote(str(run.path))}")
