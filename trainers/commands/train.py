@@ -47,12 +47,12 @@ def main(args: argparse.Namespace) -> None:
     if result is None:  # another worker is the chief, which prints
         return
     run, summary = result
-    warning = guessing_warning(summary)
     print(
-        f"\ntest accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
+        f"\
+test accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
         f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%}, "
-        f"trained in {summary['train_seconds']:.0f} s\n"
-        f"{warning + chr(10) if warning else ''}"
-        f"report:  {run.file(RunDirectory.report_file)}\n"
-        f"next:    encapnet evaluate {shlex.quote(str(run.path))}"
+        f"trained in {summary['train_seconds']:.0f} s"
     )
+    if warning := guessing_warning(summary):
+        print(warning)
+    print(f"report:  {run.file(RunDirectory.report_file)}\nnext:    encapnet evaluate {shlex.quote(str(run.path))}")
