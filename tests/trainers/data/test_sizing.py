@@ -85,6 +85,7 @@ def test_unknown_images_are_not_mirrored():
     choice = choose(summary(), resolve(IMAGES_RECIPE, {}), ())
     assert choice.settings["flip"] == "no"
     assert "flip=no: mirrored letters" in choice.text(summary())
+    assert "--augment=+ --flip=yes" in choice.text(summary()), "small images have a base that mirrors nothing"
 
 
 def test_the_learning_rate_follows_the_batch():

@@ -86,6 +86,8 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
         settings["validation_fraction"] = fraction
     if config.model == "encapnet":
         settings |= _network(side, summary, config, given)
+    augment = config.augment if "augment" in given else settings["augment"]
+    flip = "--flip=yes" if augment[0] in ("+", "++") else "--augment=+ --flip=yes"  # no other base mirrors images
     reasons = (
         (("image_size",), size_reason),
         (("validation_fraction",), "some images of every class to choose the best epoch on"),
@@ -100,7 +102,7 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
         (("augment",), _AUGMENT_REASONS[settings["augment"][0]]),
         (
             ("flip",),
-            "mirrored letters, digits or arrows are other classes; if left and right do not matter: --flip=yes",
+            f"mirrored letters, digits or arrows are other classes; if left and right do not matter: {flip}",
         ),
     )
     return Choice({name: value for name, value in settings.items() if name not in given}, reasons)
