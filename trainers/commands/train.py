@@ -48,8 +48,7 @@ def main(args: argparse.Namespace) -> None:
         return
     run, summary = result
     print(
-        f"\
-test accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
+        f"\ntest accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
         f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%}, "
         f"trained in {summary['train_seconds']:.0f} s"
     )
