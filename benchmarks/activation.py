@@ -27,9 +27,9 @@ ABOUT = (
 
 
 def contestants(size, capsule_dim, *, gradient, batch):
-    """Return the implementations of the capsule activation to benchmark at one image size.
+    """Return the implementations that a benchmark of BatchNorm, ReLU and squash compares.
 
-    A memory copy is added as a lower bound on their time.
+    They are those for one image size, and a memory copy as a lower bound on their time.
     """
     common = {
         "size": size, "capsules": CAPSULES, "capsule_dim": capsule_dim, "batch": batch, "gradient": gradient
@@ -51,7 +51,7 @@ def contestants(size, capsule_dim, *, gradient, batch):
 
 
 def row_of(size, capsule_dim, results):
-    """Return a table row with the run time of each activation implementation at one image size.
+    """Return a table row with the run times of all BatchNorm-ReLU-squash implementations at one image size.
 
     Ratios are those of the medians (and the medians by rounds).
     """
@@ -88,9 +88,9 @@ def main(arguments=None):
 
 
 def add_claim(report, size, results):
-    """Report whether the fused capsule activation takes at most half the time of separate operations.
+    """Report the run time of fused BatchNorm, ReLU and squash relative to that of separate operations.
 
-    A note on the floor is added too.
+    The limit is 0.5: fusing should at least halve the time. A note on the floor is added too.
     """
     ratios = ratio(results["ours"], results["separate operations"])
     report.claim(

@@ -1,4 +1,4 @@
-"""Benchmark of several implementations of the dense convolutions in the network EncapNet-18.
+"""Benchmark of several implementations of the dense (ungrouped) convolutions in EncapNet-18.
 
 python -m benchmarks.dense_conv [--quick] [--out FOLDER]
 
@@ -31,7 +31,7 @@ ABOUT = (
 
 
 def dense_shapes(capsules=CAPSULES):
-    """Return the shapes of all dense convolutions in EncapNet-18.
+    """Return the shapes of all dense (ungrouped) convolutions in EncapNet-18.
 
     Every module has aides, shortcuts and the feedback units' extractors.
     """

@@ -1,4 +1,4 @@
-"""Benchmark of several implementations of the grouped convolutions in the network EncapNet-18.
+"""Benchmark of several implementations of the grouped convolutions in EncapNet-18.
 
 python -m benchmarks.grouped_conv [--quick] [--out FOLDER]
 
@@ -26,7 +26,9 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternative implementations to benchmark for a grouped convolution of a given shape.
+    """Select implementations of grouped convolution to compare with this package's implementation in a benchmark.
+
+    The selection depends on the layer's shape.
 
     They are name -> (function of `convolution_lowerings`, whether XLA compiles it).
     """
@@ -46,7 +48,7 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return all implementations to benchmark for one grouped convolution.
+    """Return the implementations of a grouped convolution to compare in a benchmark.
 
     Keras's convolution is timed once.
     """
@@ -55,7 +57,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return all implementations to benchmark for one grouped or dense convolution.
+    """Return the implementations of a grouped or dense convolution to compare in a benchmark.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -109,9 +111,9 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report this package's worst convolution time relative to the fastest alternative implementation.
+    """Report this package's convolution time relative to the fastest alternative, for the least favourable layer shape.
 
-    It is a claim on the largest ratio over all shapes.
+    That is the shape with the largest ratio. The ratio is a claim.
     """
     worst, shape_and_rival = None, ""
     for shape, results in measurements:
@@ -124,7 +126,7 @@ def add_alternatives_claim(report, title, measurements):
 
 
 def add_sum_claims(report, title, measurements):
-    """Report this package's total convolution time relative to that of PyTorch.
+    """Report this package's convolution time, summed over layer shapes, relative to that of PyTorch.
 
     The ratios are claims. Times are summed over shapes. PyTorch's is that of its faster memory layout.
     """

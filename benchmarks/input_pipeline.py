@@ -42,7 +42,7 @@ def pixel_split(n: int = 50_000, size: int = 32, classes: int = 10) -> Split:
 
 
 def jpeg_split(folder: Path, size: int, enlarge: float, n: int = 1024, classes: int = 10) -> EncodedSplit:
-    """Write random photo-sized JPEG files and return a data set that reads them.
+    """Write random photo-sized JPEG files and return a data set that reads these files.
 
     They have 500x375 pixels and are smooth as photographs are.
     """
@@ -95,7 +95,7 @@ def training_rate(size: int) -> float:
 
 
 def conditions() -> dict:
-    """Return the command, hardware, package versions and load of this benchmark run.
+    """Return the command, hardware, package versions and system load of this benchmark run.
 
     They have the form of this benchmark's JSON.
     """
@@ -150,7 +150,7 @@ def measure(seconds: float) -> dict:
 
 
 def markdown(result: dict) -> str:
-    """Format the results of the input pipeline's benchmark as a Markdown page.
+    """Format the results of the input-pipeline benchmark as a Markdown page.
 
     The page is input_pipeline.md, the results the content of input_pipeline.json.
     """

@@ -38,11 +38,11 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return all Sinkhorn solvers to benchmark on point sets of one size.
+    """Define a benchmark of each Sinkhorn solver for a given number of points, dimension and iteration count.
 
-    Two lower bounds on their time are added.
+    Two computations are added whose time is a lower bound on that of any solver.
 
-    They are `Contestant`s, in one process for each framework.
+    All are `Contestant`s, in one process for each framework.
     """
     module = "benchmarks.contestants.sinkhorn_"
     points = {"size": size, "dim": dim, "gradient": gradient}
@@ -66,7 +66,7 @@ def contestants(*, size, dim, iterations, gradient, dtype):
 
 
 def compare(results, ours, floor):
-    """Compare the run time of this package's Sinkhorn divergence with that of the fastest other library.
+    """Return the speed-up of this package's Sinkhorn divergence over the fastest other library.
 
     Return (name of the best other library, ratio best / ours, ratio ours / floor), None where not computable.
 
@@ -79,7 +79,7 @@ def compare(results, ours, floor):
 
 
 def time_row(problem, results):
-    """Return a table row with the run time of every Sinkhorn solver for point sets of one size.
+    """Return a table row with the run time of every benchmarked Sinkhorn solver on one test problem.
 
     It also has this package's time relative to others: the best other library and the floor.
     """
@@ -92,7 +92,7 @@ def time_row(problem, results):
 
 
 def error_row(problem, results):
-    """Return a table row with the error of every Sinkhorn solver for point sets of one size.
+    """Return a table row with the error of every benchmarked Sinkhorn solver on one test problem.
 
     The errors are of the value, and of the gradient where it was computed.
     """
@@ -107,9 +107,9 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Limit a Sinkhorn benchmark to the fewest iterations that reach a fixed accuracy.
+    """Return a copy of a Sinkhorn benchmark that uses the fewest iterations for a fixed gradient accuracy.
 
-    Return a copy of `entry` whose gradient error is at most `ACCURACY`.
+    The gradient error is at most `ACCURACY`, unless no number of iterations in `STEPS` reaches it.
     """
     arguments = {name: value for name, value in entry.arguments.items() if name != "iterations"}
     arguments |= {"factory": entry.factory, "target": ACCURACY, "steps": list(STEPS)}
@@ -150,7 +150,7 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
 
 
 def add_claims(report, problem, results):
-    """Report how much faster this package's Sinkhorn divergence is than the fastest other library's.
+    """Report the speed-up of this package's Sinkhorn divergence over the fastest other library.
 
     The claims are on the ratios to the best other library and to the floor.
     """

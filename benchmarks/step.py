@@ -47,7 +47,7 @@ def name_of(flags, backend):
 
 
 def contestant(network, step, batch, dtype):
-    """Return the settings for benchmarking a training or inference step of one network.
+    """Define a benchmark that times the training or inference step of one network.
 
     Args:
         network: a `Network`.
@@ -106,7 +106,7 @@ class Group:
             report.case({"peak memory of": network.name}, {network.name: peak} if _failed(peak) else {})
 
     def rows(self):
-        """Return one table row with run times and peak memory for each benchmarked network."""
+        """Return table rows with run times and peak memory, one row for each benchmarked network."""
         rows = [self._row(network.name, min(self.batch, network.most_images or self.batch)) for network in self._group]
         return rows + ([self._row(DENSE, self.batch)] if DENSE in self.training else [])
 

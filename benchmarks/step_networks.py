@@ -30,7 +30,7 @@ class Network:
     most_images: int | None = None
 
     def tiny(self):
-        """Return a smaller version of this network for quick runs.
+        """Return a smaller version of this network for quick benchmark runs.
 
         It has 4 capsules, small images and few layers, for --quick.
         """

@@ -57,17 +57,22 @@ def parse_flags(arguments):
 
 
 def images_and_labels(folder, part, limit):
-    """Load Fashion-MNIST's training or test images, scaled to 0 to 1 and padded to 32x32, with their labels.
+    """Load Fashion-MNIST's training or test images, scaled to 0 to 1 and padded to 32x32, and the labels.
 
     Images are (n, 32, 32, 1) float32, padded with 0, and labels (n,) int32.
     """
-    images = _idx(folder, f"{part}-images-idx3-ubyte", 16)[: limit * 784 if limit else None].reshape(-1, 28, 28, 1)
-    labels = _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
-    return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
+    images, labels = read_idx(folder, part, limit)
+    return np.pad(images[..., None], ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
+
+
+def read_idx(folder, part, limit=None):
+    """Read images (n, 28, 28) and labels (n,), both uint8, from Fashion-MNIST's files of "train" or "t10k"."""
+    images = _idx(folder, f"{part}-images-idx3-ubyte", 16).reshape(-1, 28, 28)[:limit]
+    return images, _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
 
 
 def augment(images, rng):
-    """Shift each image by a few random pixels, and mirror it with probability 1/2.
+    """Shift each image by a few random pixels, and mirror each image with probability 1/2.
 
     The shift is by up to SHIFT pixels, with 0 beyond the edges.
     """
@@ -81,7 +86,7 @@ def augment(images, rng):
 
 
 def train(flags, seed, train_set, test_set):
-    """Train one EncapNet-18 from scratch and test it after every epoch.
+    """Train one EncapNet-18 from scratch and measure the test accuracy after every epoch.
 
     Returns:
         {"seed", "device", "parameters", "seconds", "loss": one number an epoch, "accuracy": on test images, likewise}.
@@ -174,7 +179,7 @@ def main(arguments=None):
 
 
 def _idx(folder, name, header):
-    """Read an IDX data file, gzipped or not, and return its bytes after the header."""
+    """Read an IDX data file, gzipped or not, and return the bytes after the header."""
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -1,6 +1,7 @@
 """Loading of saved Keras models that contain layers of this package."""
 
 import os
+import re
 import zipfile
 
 import keras
@@ -22,7 +23,8 @@ def load_model(path, custom_objects=None, compile=True):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a Keras model, is damaged, or holds code that safe mode refuses.
+        ValueError: the file is not a Keras model, is damaged, holds code that safe mode refuses, or was saved with a
+            class or function that is neither registered nor in `custom_objects`.
 
     Example:
 
@@ -41,5 +43,13 @@ def load_model(path, custom_objects=None, compile=True):
         )
     try:
         return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
+    except TypeError as error:
+        if not (unknown := re.search("Could not locate [^.]*", str(error))):
+            raise
+        raise ValueError(
+            f"{os.fspath(path)!r} was saved with a class or function of your own that is not known here. Import the "
+            "module that registers it, or pass custom_objects={name: class}. If it is a loss, a metric or an "
+            f"optimizer and you do not train, pass compile=False. Keras says: {unknown[0]}."
+        ) from error
     except (OSError, KeyError) as error:
         raise ValueError(f"{os.fspath(path)!r} is not a Keras model or is damaged: {error}") from error

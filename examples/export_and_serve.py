@@ -1,4 +1,4 @@
-"""Example of exporting a trained model and predicting with its SavedModel as TF Serving does.
+"""Example of exporting a trained model and calling the SavedModel with plain TensorFlow.
 
     python examples/export_and_serve.py
 

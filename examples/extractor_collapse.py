@@ -1,4 +1,4 @@
-"""Experiment that shows when a Sinkhorn regulariser's feature extractor collapses to a constant output.
+"""Experiment with settings that make the feature extractor of a Sinkhorn-divergence regulariser output a constant.
 
 Trains a small EncapNet with two units in each module on scikit-learn's digits, once for each `extractor_objective`.
 Plots two measurements of `CollapseWatch` on held-out images, each relative to the raw features: the divergence of the
@@ -23,7 +23,7 @@ HELD_OUT = 128  # images for CollapseWatch
 
 
 def train(objective, epochs, seed=0):
-    """Train a small EncapNet and detect Sinkhorn regularisers whose feature extractor becomes constant.
+    """Train a small EncapNet and detect feature extractors that collapse to a constant output.
 
     Returns:
         The training history, and the regularisers that collapsed, as a dictionary from name to epoch.
@@ -87,7 +87,8 @@ def main():
     for axes in (share, spread):
         axes.grid(alpha=0.3)
         axes.title.set_size(9)
-        axes.legend(frameon=False)
+    # Below the plots: inside, it would cover curves.
+    figure.legend(*share.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(arguments.figure, dpi=110)
     print(arguments.figure)
 

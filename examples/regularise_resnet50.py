@@ -1,4 +1,4 @@
-"""Example of training ResNet50 with Sinkhorn regularisers on its intermediate features.
+"""Example of training ResNet50 with Sinkhorn-divergence regularisers on intermediate features.
 
 The regularisers, `FeedbackAgreement` layers, are attached by layer names.
 
@@ -23,7 +23,7 @@ PAIRS = [("conv3_block4_out", "conv2_block3_out"), ("conv4_block6_out", "conv3_b
 
 
 def enlarged_digits(size, count):
-    """Return scikit-learn's digit images, enlarged to (count, size, size, 3), and their labels.
+    """Return scikit-learn's digit images, enlarged to (count, size, size, 3), and the labels.
 
     Pixels are from 0 to 255.
     """

@@ -1,9 +1,9 @@
-"""Example of tuning a Sinkhorn regulariser's loss weight and entropic regularisation with KerasTuner.
+"""Example of tuning a Sinkhorn-divergence regulariser with KerasTuner.
 
     python examples/search_lambda_and_epsilon.py
 
-The two settings are arguments of `FeedbackAgreement`. Needs the extra `tune`. `encapnet tune` searches from the
-command line, with several workers, resuming and a report.
+The loss weight and the entropic regularisation are tuned, two arguments of `FeedbackAgreement`. Needs the extra
+`tune`. `encapnet tune` searches from the command line, with several workers, resuming and a report.
 """
 
 import argparse

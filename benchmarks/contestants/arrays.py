@@ -4,7 +4,7 @@ import numpy as np
 
 
 def normal(*shape, seed=0):
-    """Return a float32 array of standard normal random numbers."""
+    """Return a float32 array with a given shape, filled with standard normal random numbers."""
     return np.random.default_rng([seed, *shape]).normal(size=shape).astype("float32")
 
 
@@ -17,7 +17,7 @@ def output_gradient(*shape):
 
 
 def convolution_arrays(shape, groups, batch):
-    """Return a random input and kernel for a convolution of the given shape.
+    """Return random arrays for the input and kernel of a convolution.
 
     The shape is a `grouped_conv_shapes.Shape`, given as a dictionary.
 

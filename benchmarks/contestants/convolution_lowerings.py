@@ -1,4 +1,4 @@
-"""Implementations of grouped convolution and transposed convolution that are compared in benchmarks.
+"""Benchmarked implementations of grouped convolution and grouped transposed convolution in Keras.
 
 The groups are capsules. The library's own implementation is one of them.
 
@@ -16,12 +16,12 @@ from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """Compute a grouped convolution with this package's `ops.grouped_conv2d`, optimised for training."""
+    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d`, called with training=True."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 
 def ours_inference(x, kernel, groups, strides):
-    """Compute a grouped convolution with this package's `ops.grouped_conv2d`, optimised for inference."""
+    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d`, called with training=False."""
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=False)
 
 
@@ -82,7 +82,7 @@ def depthwise(x, kernel, groups, strides):
 
 
 def component_major(x, kernel, groups, strides):
-    """Compute a grouped convolution as depthwise convolutions, one for each output component of a capsule.
+    """Compute a grouped convolution as one depthwise convolution for each output channel of a group.
 
     The channels are ordered component-major.
     """
@@ -138,7 +138,7 @@ def ours_transposed(size, groups, dim_in, dim_out, *, training):
 
 
 def zeros_between(lowering, size, groups):
-    """Return a function that computes a transposed convolution by inserting zeros between pixels, then convolving.
+    """Return a function that computes a transposed convolution by inserting zeros and applying a convolution.
 
     The convolution is a forward lowering.
     """
@@ -176,7 +176,7 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield a shifted copy of a convolution's input for each position in the kernel.
+    """Yield one shifted copy of the input for each kernel position of a convolution.
 
     The shape of a copy is (batch, out height, out width, groups, dim_in).
     """

@@ -1,6 +1,7 @@
-"""Memory-copy and matrix-product benchmarks, which serve as lower bounds on run times.
+"""Memory-copy and matrix-product benchmarks that measure the limits of the hardware.
 
-The copy, by every core, is of as many bytes as the work to compare with, and the product of as many operations.
+The run times are lower bounds on those of other code. The copy, by every core, is of as many bytes as the work to
+compare with, and the product of as many operations.
 """
 
 import os
@@ -15,7 +16,7 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Return a memory-copy benchmark that gives a lower bound on the run time of memory-bound code.
+    """Return a function that copies arrays, to measure a lower bound on the time for moving a given amount of data.
 
     Arrays are copied one after another, each shared out among the cores.
 
@@ -42,7 +43,7 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Return a matrix-product benchmark that gives a lower bound on the run time of compute-bound code.
+    """Return a function that multiplies matrices, to measure a lower bound on the time for a given number of FLOPs.
 
     A matrix is multiplied by a SIDE x SIDE one in Keras's backend.
 

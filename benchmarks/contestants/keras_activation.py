@@ -40,7 +40,7 @@ LAYERS = {"library": CapsuleActivation, "separate": SeparateOperations}
 
 
 def activation(*, layer, size, capsules, capsule_dim, batch, gradient, jit=False):
-    """Return a benchmark function that applies BatchNorm, ReLU and squash in Keras, in training mode.
+    """Return a function, to be timed, that applies BatchNorm, ReLU and squash in Keras, in training mode.
 
     Args:
         layer: "library" or "separate".

@@ -1,4 +1,4 @@
-"""Compilation of tensor functions for benchmarks, on Keras's TensorFlow or JAX backend.
+"""Compilation of functions for benchmarks, on Keras's TensorFlow or JAX backend.
 
 They are compiled as a training step compiles them.
 """
@@ -9,7 +9,7 @@ from benchmarks.contestants.arrays import output_gradient
 
 
 def compiled(function, inputs, gradient, *, jit=False, variables=()):
-    """Return a compiled function without arguments that calls a tensor function on fixed inputs.
+    """Compile a function, bind it to fixed input tensors, and return it as a zero-argument callable.
 
     The compiled function runs `function(*inputs)`, optionally computes its gradients, and waits for the end.
 
@@ -34,7 +34,7 @@ def compiled(function, inputs, gradient, *, jit=False, variables=()):
 
 
 def device():
-    """Return the name of the Keras backend's first device, such as "cpu:0" or the model of a GPU.
+    """Return the name of the Keras backend's first device, such as "cpu:0" or "NVIDIA H100".
 
     The model is given with JAX only.
     """

@@ -7,7 +7,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
-    """Return a benchmark function that computes a grouped convolution in Keras with a chosen implementation.
+    """Return a function, to be timed, that computes a grouped convolution in Keras with a chosen implementation.
 
     It is compiled for one shape.
 
@@ -30,7 +30,7 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
 
 
 def _transposed(lowering, shape, groups, *, training):
-    """Look up the implementation of a grouped transposed convolution by name.
+    """Select a benchmarked implementation of grouped transposed convolution by name.
 
     It is a function of (x, kernel, bias) that doubles the image size.
     """

@@ -1,4 +1,4 @@
-"""Functions that list the convolutions of a Keras model and count its floating-point operations."""
+"""Functions that list the convolutions of a Keras model and count floating-point operations."""
 
 import math
 from typing import NamedTuple

@@ -17,7 +17,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def training_step(builder, options, batch, dtype="float32"):
-    """Return a benchmark function that runs a network's training step, with Adam and the margin loss.
+    """Return a function, to be timed, that runs a network's training step, with Adam and the margin loss.
 
     It is compiled as `model.compile` does by default.
 
@@ -36,7 +36,7 @@ def training_step(builder, options, batch, dtype="float32"):
 
 
 def inference_step(builder, options, batch, dtype="float32"):
-    """Return a benchmark function that computes a network's class scores for one batch of images.
+    """Return a function, to be timed, that computes a network's class scores for one batch of images.
 
     It is compiled as `model.predict` does by default.
 
@@ -52,7 +52,7 @@ def inference_step(builder, options, batch, dtype="float32"):
 
 
 def dense_convolutions(builder, options, batch, dtype="float32"):
-    """Return a benchmark function that runs only a network's dense convolutions, with their gradients.
+    """Return a function, to be timed, that runs a network's dense (ungrouped) convolutions, forward and backward.
 
     They are the backend's own, on the shapes of the network's.
 
@@ -76,7 +76,7 @@ def dense_convolutions(builder, options, batch, dtype="float32"):
 
 @functools.cache
 def network(builder, options, dtype):
-    """Build a network from `encapnet_tf.models` by name, and cache it for this process.
+    """Build a network from `encapnet_tf.models` by name, and cache the network for this process.
 
     Args:
         builder: name in `encapnet_tf.models`.
@@ -92,7 +92,7 @@ def network(builder, options, dtype):
 
 
 def batch_of(model, batch):
-    """Return a batch of random images and labels that fit a model."""
+    """Return random images and labels that match a model's input size and number of classes."""
     labels = np.random.default_rng(0).integers(0, model.output_shape[-1], batch).astype("int32")
     return normal(batch, *model.input_shape[1:]), labels
 
@@ -113,7 +113,7 @@ def facts(model, forward_passes):
 
 
 def _step_of_fit(model, images, labels):
-    """Return a function that runs one training step as `model.fit` compiles it.
+    """Return a function that runs one training step, compiled as in `model.fit`.
 
     It calls the training function that `fit` compiled.
     """

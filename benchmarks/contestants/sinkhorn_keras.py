@@ -1,6 +1,6 @@
-"""Benchmarks of this package's Sinkhorn divergence and of a lower bound on its run time.
+"""Benchmarks of this package's Sinkhorn divergence and of the same computation without solver iterations.
 
-Both run in Keras's backend, compiled by XLA. The lower bound is what any solver computes.
+Both run in Keras's backend, compiled by XLA. The time of the second is a lower bound on that of any solver.
 """
 
 from keras import ops as K
@@ -12,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ours(*, size, dim, iterations, gradient, dtype="float32"):
-    """Return a benchmark function that computes this package's Sinkhorn divergence, optionally with gradients.
+    """Return a function, to be timed, that computes this package's Sinkhorn divergence, optionally with gradients.
 
     Args:
         size, dim: of the problem.
@@ -32,7 +32,7 @@ def ours(*, size, dim, iterations, gradient, dtype="float32"):
 
 
 def floor(*, size, dim, gradient, dtype="float32"):
-    """Return a benchmark of a Sinkhorn divergence's costs and gradients, without solver iterations.
+    """Return a function, to be timed, that computes only the cost matrices of a Sinkhorn divergence.
 
     It has three cost matrices, one exp and the gradient, as if the Sinkhorn solver took no time. Its run time is a
     lower bound on that of any solver.

@@ -12,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def ott(*, size, dim, iterations, gradient, log_domain):
-    """Return a benchmark function that computes OTT-JAX's Sinkhorn divergence, optionally with gradients.
+    """Return a function, to be timed, that computes OTT-JAX's Sinkhorn divergence, optionally with gradients.
 
     The gradient is by Danskin's theorem.
 

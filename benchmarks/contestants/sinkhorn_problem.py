@@ -14,9 +14,9 @@ _MAX_STEPS = 10_000
 
 
 def points(size, dim):
-    """Return two random point sets, scaled to a mean squared distance of 1 between them.
+    """Return two random point sets with a mean squared distance of 1 between points of different sets.
 
-    The points are normal, and the sets half a standard deviation apart. The mean cost is 1.
+    The points are normal, and the means of the sets differ by half a standard deviation in every feature.
 
     Args:
         size: B, points of a set.
@@ -46,7 +46,7 @@ def solution(size, dim):
 
 
 def errors(size, dim, value, gradients=None, *, share=1.0):
-    """Return the relative errors of a computed Sinkhorn divergence and of its gradients.
+    """Compare a Sinkhorn divergence and its gradients with a float64 reference, and return the relative errors.
 
     They are {"value error", "gradient error"}, None where not finite.
 
@@ -65,7 +65,7 @@ def errors(size, dim, value, gradients=None, *, share=1.0):
 
 
 def fewest_iterations(*, factory, target, steps, **arguments):
-    """Find the fewest iterations with which a Sinkhorn solver reaches a given gradient error.
+    """Find the fewest iterations with which a Sinkhorn solver reaches the required gradient accuracy.
 
     Args:
         factory: "package.module:function", of a contestant that takes `iterations`.

@@ -12,7 +12,7 @@ from benchmarks.harness.contestant import Prepared
 
 
 def geomloss_annealed(*, size, dim, iterations, gradient):
-    """Return a benchmark function for GeomLoss's Sinkhorn divergence with annealed entropic regularisation.
+    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with annealed epsilon.
 
     Epsilon falls from the squared diameter in `iterations` steps.
     """
@@ -27,7 +27,7 @@ def geomloss_annealed(*, size, dim, iterations, gradient):
 
 
 def geomloss_loop(*, size, dim, iterations, gradient):
-    """Return a benchmark function for GeomLoss's Sinkhorn divergence with constant entropic regularisation.
+    """Return a function, to be timed, that computes GeomLoss's Sinkhorn divergence with constant epsilon.
 
     It is built from GeomLoss's internal functions.
     """
@@ -49,7 +49,7 @@ def geomloss_loop(*, size, dim, iterations, gradient):
 
 
 def pot(*, size, dim, iterations, gradient, log_domain):
-    """Return a benchmark function that computes a Sinkhorn divergence with POT, optionally with gradients.
+    """Return a function, to be timed, that computes a Sinkhorn divergence with POT, optionally with gradients.
 
     It uses POT's batched solver. The gradient is by the envelope theorem.
 
@@ -70,7 +70,7 @@ def pot(*, size, dim, iterations, gradient, log_domain):
 
 
 def _costs(x, y):
-    """Return batched matrices of squared distances between two point sets.
+    """Compute a batch of matrices of squared Euclidean distances between two point sets.
 
     Their shape is (batch, B, B).
     """

@@ -13,7 +13,7 @@ FORMATS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last
 
 
 def convolution(*, memory_format, shape, groups, batch, gradient):
-    """Return a benchmark function that computes a grouped convolution, ordinary or transposed, in PyTorch.
+    """Return a function, to be timed, that computes a grouped or a grouped transposed convolution in PyTorch.
 
     It is `conv2d(groups=...)`, or `conv_transpose2d` with a bias.
 
@@ -44,7 +44,7 @@ def convolution(*, memory_format, shape, groups, batch, gradient):
 
 
 def activation(*, memory_format, size, capsules, capsule_dim, batch, gradient):
-    """Return a benchmark function that applies BatchNorm, ReLU and squash in PyTorch, in training mode.
+    """Return a function, to be timed, that applies BatchNorm, ReLU and squash in PyTorch, in training mode.
 
     They are separate operations.
 

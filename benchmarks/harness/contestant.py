@@ -1,4 +1,4 @@
-"""Classes for benchmarked implementations and their measured run times.
+"""Classes for benchmarked implementations and measured run times.
 
 A result is times, or the reason why there are none.
 """
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function to benchmark, and a dictionary of its properties, such as the number of parameters.
+    """A function to time in a benchmark, and other figures for the report, such as the number of parameters.
 
     The factory of a contestant returns it.
 
@@ -25,7 +25,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Contestant:
-    """Settings of a benchmarked implementation: name, Python function, arguments and process.
+    """Description of an implementation to benchmark: name, import path, arguments and worker process.
 
     Attributes:
         name: column of the report.
@@ -85,7 +85,9 @@ class Timing:
 
 @dataclass(frozen=True)
 class NotRun:
-    """The result of a benchmarked implementation that failed or is not installed.
+    """Benchmark result of an implementation that could not be run.
+
+    The implementation failed or is not installed.
 
     Attributes:
         reason: one line.
@@ -94,5 +96,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return the reason why an implementation was not benchmarked, as a dictionary."""
+        """Return a JSON-ready benchmark result that says why an implementation was not timed."""
         return {"reason": self.reason}

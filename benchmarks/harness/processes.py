@@ -20,16 +20,14 @@ MEMORY_SHARE = 0.8  # of the memory that is free at the start, for one worker
 
 
 class WorkerFailed(Exception):
-    """An exception for a benchmark process that failed, died or exceeded a limit.
+    """An exception for a benchmark process that reported an error, died or exceeded a time or memory limit.
 
     The message is one line.
     """
 
 
 class Processes:
-    """The worker processes of a benchmark, which start on demand and end together.
-
-    A context manager that ends them.
+    """Context manager that starts a benchmark's worker processes on demand and stops all of them at the end.
 
     Args:
         time_limit: seconds a request may take before its worker is killed.
@@ -53,7 +51,7 @@ class Processes:
             _end(*self._workers.popitem()[1])
 
     def request(self, contestant, **fields):
-        """Send a request to the process that runs a benchmarked implementation, and return the answer.
+        """Send a request to the benchmark process of one implementation, and return the answer.
 
         The process is started if necessary.
 
@@ -84,7 +82,7 @@ class Processes:
         return reply
 
     def _wait_for_answer(self, process):
-        """Wait until a worker process answers, ends or exceeds its time or memory limit.
+        """Wait until a worker process answers, ends or exceeds a time or memory limit.
 
         Return the limit that it exceeded, or None.
         """
@@ -112,7 +110,7 @@ class Processes:
 
 
 def _kibibytes(path, name):
-    """Return a field of a file like /proc/meminfo in KiB, or 0 if the field is missing."""
+    """Return a memory size in KiB from a file such as /proc/meminfo, or 0 if the size is not listed."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 

@@ -13,7 +13,7 @@ from benchmarks.harness.timing import median
 
 @dataclass(frozen=True)
 class Claim:
-    """A measured benchmark result and the limit that it is compared with.
+    """A measured benchmark value, and the minimum or maximum that the value must meet.
 
     Attributes:
         text: description of the figure.
@@ -60,7 +60,7 @@ class Report:
         self._extra = {}
 
     def case(self, description, results):
-        """Add one configuration's measured run times to this benchmark report.
+        """Add a benchmark case to this report: the run times of all implementations on one problem.
 
         They are the results of one `measure`.
 
@@ -81,7 +81,7 @@ class Report:
             self._tables.append((title, rows))
 
     def claim(self, text, value, limit, *, at_least=False, reason=""):
-        """Add a measured value and its limit to this benchmark report, and print them.
+        """Add a measured value, and the minimum or maximum that it must meet, to this benchmark report, and print both.
 
         They are a `Claim`.
         """
@@ -89,15 +89,15 @@ class Report:
         print(self._claims[-1], flush=True)
 
     def note(self, text):
-        """Add a note below the tables of the benchmark's report."""
+        """Add a note below the tables of this benchmark report."""
         self._notes.append(text)
 
     def extra(self, name, value):
-        """Add a value under a given name to this benchmark report's JSON file."""
+        """Add a named value to the JSON file of this benchmark report."""
         self._extra[name] = value
 
     def write(self, folder):
-        """Save this benchmark report as a JSON and a Markdown file, and print their paths.
+        """Save this benchmark report as a JSON and a Markdown file, and print the paths of both files.
 
         The folder is made if missing.
         """
@@ -140,7 +140,7 @@ class Report:
 
 
 def milliseconds(results):
-    """Return a dictionary from each implementation's name to its median run time in milliseconds.
+    """Return a dictionary from the name of each implementation to the median run time in milliseconds.
 
     They are {name: milliseconds, or "not run"} of one `measure`.
     """

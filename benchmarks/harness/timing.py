@@ -1,4 +1,4 @@
-"""Timing of several implementations in interleaved rounds, and comparison of their times.
+"""Timing of several implementations in interleaved rounds, and comparison of the measured times.
 
 Peak memory is measured too.
 """
@@ -78,14 +78,14 @@ def peak_memory(contestant, repetitions=3):
 
 
 def median(timing):
-    """Return the median of an implementation's measured run times in seconds, or None if it did not run."""
+    """Return the median run time of an implementation in seconds, or None if the implementation did not run."""
     return statistics.median(timing.seconds) if isinstance(timing, Timing) else None
 
 
 def ratio(timing, other):
-    """Return two estimates of the ratio between two implementations' run times.
+    """Return the ratio of two implementations' median run times, and the median of the per-round ratios.
 
-    They are the ratio of the medians, and the median of the ratios in each round; None if one did not run.
+    Return None if one of them did not run.
     """
     if not (isinstance(timing, Timing) and isinstance(other, Timing)):
         return None

@@ -89,7 +89,7 @@ class ImportBlocker:
 
 
 def serve():
-    """Carry out the JSON requests that arrive on standard input, and print the answers as JSON.
+    """Execute benchmark requests from standard input, and print the answers as JSON.
 
     Each takes one line. The function returns at the end of file.
     """

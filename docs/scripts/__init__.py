@@ -1,1 +1,1 @@
-"""Scripts that build parts of the documentation: website hooks, tables and figures."""
+"""Scripts for the documentation: website hooks, generated tables and figures."""

@@ -1,4 +1,4 @@
-"""Command that draws the README's figure of a capsule convolution layer and of measured training times.
+"""Command that draws the README's figure: a capsule convolution diagram and a training-time bar chart.
 
 python -m docs.scripts.capconv_figure [FILE]
 """
@@ -18,35 +18,35 @@ from encapnet_tf.layers import CapConv2D
 ROOT = Path(__file__).parents[2]
 INK, MASTER, AIDE, GREY = "#2b3340", "#3b6fb6", "#d1622b", "#8a97a6"
 STEPS = {
-    "EncapNet-18 master": MASTER,
-    "EncapNet-18 master/aide": MASTER,
-    "ResNet18": GREY,
-    "EncapNet-6 master": MASTER,
-    "PlainCNN same_shape": GREY,
-    "CapNet dynamic (timed once)": AIDE,
+    "EncapNet-18 master": ("EncapNet-18, master", MASTER),
+    "EncapNet-18 master/aide": ("EncapNet-18, master and aide", AIDE),
+    "ResNet18": ("ResNet18, maps of the same shapes", GREY),
+    "EncapNet-6 master": ("EncapNet-6, master", MASTER),
+    "EncapNet-6 master/aide": ("EncapNet-6, master and aide", AIDE),
+    "PlainCNN same_shape": ("plain CNN, maps of the same shapes", GREY),
+    "CapNet dynamic (timed once)": ("CapNet, iterative routing", INK),
 }
 
 
 def main(path):
-    figure, (structure, times) = plt.subplots(
-        1, 2, figsize=(11, 3.6), layout="constrained", gridspec_kw={"width_ratios": [3, 2]}
-    )
+    figure = plt.figure(figsize=(8.3, 6.2), layout="constrained")
+    structure, times = (part.subplots() for part in figure.subfigures(2, 1, height_ratios=[3, 3]))
     _structure(structure)
     _times(times)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=160)
     plt.close(figure)
     print(path)
 
 
 def _structure(axes):
-    """Draw a diagram of a capsule convolution layer: its two parallel convolutions and their kernel shapes."""
+    """Draw a diagram of a capsule convolution layer, with two parallel convolutions and the kernel shapes."""
     inputs = keras.Input((8, 8, 256))
     layer = CapConv2D(16, kernel_size=3, strides=2)
     output = layer(inputs)
 
     def box(x, y, text, colour):
         style = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": colour, "linewidth": 1.6}
-        axes.text(x, y, text, ha="center", va="center", fontsize=8.5, color=INK, bbox=style, zorder=3)
+        axes.text(x, y, text, ha="center", va="center", fontsize=10, color=INK, bbox=style, zorder=3)
 
     def arrow(start, end, colour=INK, style="-"):
         properties = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "linestyle": style}
@@ -61,22 +61,22 @@ def _structure(axes):
     ):
         kernel = getattr(layer, name).kernel.shape
         box(0.37, y, f"{name}  {kernel[0]}x{kernel[1]}\n{about}\nBN, ReLU, squash", colour)
-        arrow((0.16, 0.5), (0.2, 0.71 if y > 0.5 else 0.29), colour)
+        arrow((0.14, 0.5), (0.21, 0.76 if y > 0.5 else 0.24), colour)
     box(0.66, 0.62, "$m_1$", MASTER)
     box(0.66, 0.38, "$m_2$", AIDE)
     for y, colour in ((0.83, MASTER), (0.17, AIDE)):  # coefficients="both": each from both branches
         for to in (0.62, 0.38):
-            arrow((0.57, y), (0.64, to), colour, ":")
+            arrow((0.525, y), (0.64, to), colour, ":")
     box(0.79, 0.5, "+", INK)
-    arrow((0.57, 0.83), (0.785, 0.56), MASTER)
-    arrow((0.57, 0.17), (0.785, 0.44), AIDE)
+    arrow((0.525, 0.83), (0.785, 0.56), MASTER)
+    arrow((0.525, 0.17), (0.785, 0.44), AIDE)
     for y in (0.62, 0.38):
         arrow((0.685, y), (0.765, 0.52 if y > 0.5 else 0.48), GREY, ":")
     height, width = output.shape[1:3]
     box(0.94, 0.5, f"BN, ReLU,\nsquash\n{height}x{width}\n{layer.num_capsules} capsules\nof {layer.capsule_dim}", INK)
     arrow((0.81, 0.5), (0.875, 0.5))
     axes.set(xlim=(0, 1.02), ylim=(0, 1))
-    axes.set_title("capConv: one pass in place of routing", fontsize=10, color=INK)
+    axes.set_title("A capConv layer: one pass in place of routing", fontsize=12, color=INK)
     axes.axis("off")
 
 
@@ -86,11 +86,13 @@ def _times(axes):
     rows = {row["network"]: row for table in tables for row in table["rows"]}
     names = list(STEPS)[::-1]
     values = [rows[name]["training, ms"] / rows[name]["batch"] for name in names]
-    bars = axes.barh([name.removesuffix(" (timed once)") for name in names], values, color=[STEPS[n] for n in names])
-    axes.bar_label(bars, [f"{value:.1f} ms" for value in values], padding=3, fontsize=8.5)
-    axes.set(xscale="log", xlim=(1, 4 * max(values)))
-    axes.set_title("a training step, for each image, 2 CPU cores", fontsize=10, color=INK)
-    axes.tick_params(labelsize=8.5)
+    labels, colours = zip(*(STEPS[name] for name in names), strict=True)
+    bars = axes.barh(labels, values, color=colours)
+    axes.bar_label(bars, [f"{value:.1f} ms" for value in values], padding=3, fontsize=10)
+    axes.set(xlim=(0, 1.15 * max(values)))
+    axes.set_xlabel("milliseconds for each image of a training step, on 2 CPU cores", fontsize=10)
+    axes.set_title("Time of a training step", fontsize=12, color=INK)
+    axes.tick_params(labelsize=10)
     axes.spines[["top", "right"]].set_visible(False)
 
 

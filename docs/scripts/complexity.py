@@ -65,13 +65,13 @@ def layer() -> str:
 
 
 def _lower(layer) -> int:
-    """Return the total number of input capsules of a layer with iterative routing."""
+    """Count the input capsules, over all spatial positions, of a layer with iterative routing."""
     shape = layer.input[0].shape if isinstance(layer.input, (list, tuple)) else layer.input.shape
     return math.prod(shape[1:]) // layer.kernel.shape[1]
 
 
 def _coefficients(layer) -> int:
-    """Return how many routing coefficients a capsule convolution layer computes per image.
+    """Return the number of routing coefficients that a capsule convolution layer computes for one image.
 
     There are one m1 and one m2 for every capsule and position.
     """

@@ -1,4 +1,4 @@
-"""Command that updates the computed tables in the documentation's Markdown pages.
+"""Command that regenerates the computed tables in the Markdown documentation.
 
 python -m docs.scripts.generated
 
@@ -11,13 +11,18 @@ from pathlib import Path
 from docs.scripts import complexity, results
 
 ROOT = Path(__file__).parents[2]
-TABLES = {"networks": complexity.networks, "layer": complexity.layer, "results": results.table}
+TABLES = {
+    "networks": complexity.networks,
+    "layer": complexity.layer,
+    "results": results.table,
+    "released_code": results.released_code,
+}
 PAGES = ("README.md", "docs/theory.md")
 _TABLE = re.compile(r"(<!-- generated: (\w+) -->).*?(<!-- end -->)", re.S)
 
 
 def update_tables(text: str) -> str:
-    """Return a Markdown page's text with all its generated tables recomputed."""
+    """Recompute all generated tables in the text of a Markdown page."""
     return _TABLE.sub(lambda match: f"{match[1]}\n\n{TABLES[match[2]]()}\n\n{match[3]}", text)
 
 

@@ -17,7 +17,7 @@ def _cell(value) -> str:
 
 
 def read(text: str, first_column: str) -> list[dict[str, str]]:
-    """Return the rows of one table in a Markdown text, each as a dictionary from column name to cell text.
+    """Parse a Markdown table into one dictionary for each row, from column name to cell text.
 
     Args:
         text: text of a page.

@@ -1,6 +1,6 @@
 """MkDocs hooks that add pages from outside of docs/ to the website and convert LaTeX blocks to MathML.
 
-The blocks begin with ```math.
+The blocks begin with ```math. The code of every example has a page of its own.
 """
 
 import re
@@ -9,16 +9,24 @@ from pathlib import Path
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
+from docs.scripts.example_pages import example_page
+
 ROOT = Path(__file__).parents[2]
 _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Map the website address of every page outside of docs/ to the page's path in the repository."""
+    """Return {website address: source file} for the documentation pages whose source is not in the docs/ folder."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
     paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
     paths += [path.relative_to(ROOT).as_posix() for path in results]
     return {"index.md": "README.md"} | {path: path for path in paths}
+
+
+def example_pages():
+    """Map the path of every example's script or notebook to the website address of the page that shows its code."""
+    paths = [path for suffix in ("py", "ipynb") for path in sorted((ROOT / "examples").glob(f"*.{suffix}"))]
+    return {path: f"examples/{path.stem}.md" for path in paths}
 
 
 def on_config(config):
@@ -38,20 +46,25 @@ def mathml(source, language, css_class, options, md, **kwargs):
 
 
 def on_files(files, config):
-    """Add the pages outside of docs/ to the website that MkDocs builds."""
+    """Add the pages whose source is not in the docs/ folder to the website that MkDocs builds."""
     for address, path in outside_pages().items():
         files.append(File.generated(config, address, abs_src_path=str(ROOT / path)))
+    for path, address in example_pages().items():
+        files.append(File.generated(config, address, content=example_page(path)))
+        files.append(File.generated(config, f"examples/{path.name}", abs_src_path=str(path)))  # to download
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Replace a documentation page's links to repository files by links to website pages.
+    """Replace links to repository files in a documentation page with links to website pages.
 
     A link to a file that is no page of the website becomes plain text.
     """
     address = page.file.src_uri
+    if address in example_pages().values():
+        return markdown
     source = ROOT / outside_pages().get(address, f"docs/{address}")
-    pages = {(ROOT / path).resolve(): name for name, path in outside_pages().items()}
+    pages = {(ROOT / path).resolve(): name for name, path in outside_pages().items()} | example_pages()
 
     def page_link(match):
         image, text, target, anchor = match.groups()

@@ -1,6 +1,6 @@
-"""Base class of capsule routing layers, which computes each input capsule's vote for each output capsule.
+"""Base class of the layers for dynamic routing and EM routing.
 
-See section 2.1 of the paper.
+It computes the votes of input capsules for output capsules, see section 2.1 of the paper.
 """
 
 import math
@@ -14,7 +14,7 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 class CapsuleMapping(keras.layers.Layer):
-    """Base layer that computes the votes for the output capsules, shared by dynamic routing and EM routing.
+    """Keras layer that computes capsule votes, and base class of the layers for dynamic and EM routing.
 
     There is one matrix for each pair of an input and an output capsule. All positions of an input capsule share its
     matrices: the mapping is a 1x1 convolution grouped by capsule, with a bias, to num_input_capsules * num_capsules *
@@ -63,7 +63,7 @@ class CapsuleMapping(keras.layers.Layer):
         self.bias = self.add_weight(shape=(shape[0], *shape[2:]), initializer=self.bias_initializer, name="bias")
 
     def _positions_and_input_dim(self, input_shape):
-        """Return the number of spatial positions and the capsule dimension of a given input shape.
+        """Derive the number of spatial positions and the capsule dimension from the shape of an input tensor.
 
         Raise ValueError for another kind of input.
         """
@@ -79,7 +79,7 @@ class CapsuleMapping(keras.layers.Layer):
         )
 
     def _initial_stddev(self) -> float:
-        """Return the default standard deviation for the random initial kernel of a routing layer."""
+        """Return the default standard deviation of the initial kernel values of a routing layer."""
         raise NotImplementedError
 
     def lower_capsules(self, inputs):

@@ -1,6 +1,6 @@
-"""Extraction of the features that a Sinkhorn regularisation layer compares.
+"""Extraction of features from layer outputs for Sinkhorn-divergence regularisers.
 
-The layer is `FeedbackAgreement`.
+The regularisers are `FeedbackAgreement` layers.
 """
 
 import math
@@ -23,7 +23,7 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Run a feature extractor for adversarial training by reversing the gradients of its weights.
+    """Apply a feature extractor, and reverse the sign of the weight gradients for adversarial training.
 
     The extractor runs in training mode. The gradient with respect to `x` keeps its sign, so a minimiser of the
     divergence trains the extractor to maximise the divergence and the rest of the network to minimise it.
@@ -46,6 +46,23 @@ def adversarial_features(extractor, x):
 def _reverse_gradient(x):
     """Return a tensor unchanged, but flip the sign of the gradient in the backward pass."""
     return 2 * K.stop_gradient(x) - x
+
+
+def zero_padding(x, masks):
+    """Set the padded tokens of a batch of sequences to 0.
+
+    Args:
+        x: (batch, tokens, features), or another tensor, which has no tokens.
+        masks: tensors (batch, tokens), False for a padded token, or None; those of another number of tokens are of
+            another layer and are ignored.
+
+    Returns:
+        Tensor of the shape of `x`. A token is 0 if any mask is False for it.
+    """
+    for mask in masks:
+        if mask is not None and len(mask.shape) == 2 and len(x.shape) == 3 and mask.shape[1] == x.shape[1]:
+            x = K.where(K.expand_dims(mask, -1), x, K.zeros_like(x))
+    return x
 
 
 def flatten_features(x):

@@ -1,4 +1,4 @@
-"""Default feature extractor for Sinkhorn regularisation layers.
+"""Default feature extractor of Sinkhorn-divergence regularisers.
 
 They are `FeedbackAgreement` layers.
 """
@@ -15,7 +15,7 @@ _HALVED_FROM_SIZE = 8
 
 
 def feedback_extractor(shape, *, synchronized: bool, dtype):
-    """Build the default feature extractor for a Sinkhorn regularisation layer.
+    """Build the default feature extractor of a Sinkhorn-divergence regulariser.
 
     It is f in section 3.2 of the paper. Each convolution is 3x3 at stride 2 with batch normalisation and ReLU; the
     channels go to a quarter, then to 1. The stride is 1 if a side has fewer than 8 pixels (or tokens). On token

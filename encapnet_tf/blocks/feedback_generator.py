@@ -56,7 +56,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError if no built-in network can reconstruct a lower layer's output from a higher layer's output.
+    """Raise ValueError unless two layers have the same output size, or the lower layer has twice the output size.
 
     The sizes decide: each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """

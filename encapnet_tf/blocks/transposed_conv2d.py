@@ -5,7 +5,7 @@ from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 
 
 class TransposedConv2D(GroupedConv2D):
-    """Transposed 3x3 convolution layer with a given output size, either grouped (one group per capsule) or dense.
+    """Transposed 3x3 convolution layer with a fixed output size, either grouped (one group per capsule) or dense.
 
     It is the first layer of a feedback unit's generator for feature maps.
 

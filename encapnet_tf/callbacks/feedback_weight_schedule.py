@@ -1,4 +1,4 @@
-"""Keras callback that schedules the loss weight of Sinkhorn regularisation layers."""
+"""Keras callback that schedules the loss weight of Sinkhorn-divergence regularisers."""
 
 import keras
 
@@ -6,7 +6,7 @@ from encapnet_tf.layers.feedback_agreement import units_of
 
 
 class FeedbackWeightSchedule(keras.callbacks.Callback):
-    """Callback that sets the loss weight of a model's Sinkhorn regularisation layers at the start of each epoch.
+    """Callback that sets the loss weight of Sinkhorn-divergence regularisers at the start of each epoch.
 
     They are the `layers.FeedbackAgreement` units.
 

@@ -1,4 +1,4 @@
-"""Convolutional capsule layer (capConv) that replaces iterative routing with a single pass."""
+"""Convolutional capsule layer (capConv) without iterative routing."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ COEFFICIENTS = ("own", "cross", "both")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapConv2D(keras.layers.Layer):
-    """Convolutional capsule layer (capConv) that replaces iterative routing with a single pass (EncapNet paper, Eq. 6).
+    """Convolutional capsule layer (capConv) without iterative routing (EncapNet paper, Eq. 6).
 
     It approximates routing by two branches, a master and an aide:
 
@@ -184,22 +184,25 @@ class CapConv2D(keras.layers.Layer):
             outputs = self.master(inputs, training=training)
         if shortcut is not None:
             self._check_shortcut(shortcut.shape, outputs.shape)
-            outputs = outputs + shortcut
+            outputs = outputs + K.cast(shortcut, outputs.dtype)
         if self.post_activation:
             outputs = self.activation(outputs, training=training)
         return outputs
 
     def _master_and_shortcut(self, inputs, training):
-        """Compute the sum of a grouped convolution and a dense shortcut convolution as one dense convolution."""
+        """Compute the sum of a grouped and a dense convolution of the same input by a single dense convolution.
+
+        The shortcut is the dense convolution.
+        """
         kernel = self.shortcut.kernel + block_diagonal_kernel(self.master.kernel, self.num_capsules)
         bias = self.shortcut.bias + self.master.bias
         return ops.grouped_conv2d(inputs, kernel, 1, self.strides, bool(training)) + bias
 
     def _interact(self, inputs, training):
-        """Compute the weighted sum of the two convolution branches of a capsule layer (EncapNet paper, Eq. 6).
+        """Compute the weighted sum of a grouped and a dense convolution of the input capsules (EncapNet paper, Eq. 6).
 
-        The branches are the master and the aide. The sum is m1 * master + m2 * aide, with one coefficient for all
-        components of a capsule.
+        The grouped convolution is the master, the dense one the aide. The sum is m1 * master + m2 * aide, with one
+        coefficient for all components of a capsule.
         """
         master = self.master_activation(self.master(inputs, training=training), training=training)
         aide = self.aide_activation(self.aide(inputs, training=training), training=training)
@@ -253,7 +256,7 @@ class CapConv2D(keras.layers.Layer):
 
 
 def _weighted_sum(m1, m2, master, aide, capsule_dim):
-    """Return the weighted sum of two capsule feature maps, with one weight per capsule and position.
+    """Return the sum of two capsule feature maps, each multiplied by a weight per capsule and position.
 
     It is m1 * master + m2 * aide, with m1 and m2 of shape (batch, height, width, num_capsules).
     """
@@ -262,10 +265,10 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Compute the weighted sum of two capsule feature maps, with weights that were computed from both maps.
+    """Compute the weighted sum of two capsule feature maps, with weights that are predicted from both maps.
 
-    It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients. The shares are (batch, height,
-    width, 2 * num_capsules), with m1 and m2 of a capsule side by side.
+    It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients, which are sums of the shares
+    and a bias. The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by side.
     """
     coefficients = ops.split_capsules(from_master + from_aide, 2)
     m1, m2 = coefficients[..., 0] + m1_bias, coefficients[..., 1] + m2_bias

@@ -101,7 +101,7 @@ class CapConvModule(keras.layers.Layer):
             layer.build(self.type1.compute_output_shape(input_shape))
 
     def connect(self, inputs, after_layer=lambda name, output: output):
-        """Apply all capsule layers of a stack in order, including the skip connection.
+        """Apply the capsule layers of a stack in order, and add the skip connection.
 
         `call` uses it, and so do the model builders, which lay the module's layers out flat in their own graph.
 

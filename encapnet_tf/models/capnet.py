@@ -92,9 +92,9 @@ def CapNet(
     capsule_count = num_capsules * height * width  # 2048 = 32 * 8 * 8 for 32-pixel images
 
     def regularise(capsules):
-        """Insert a Sinkhorn regularisation layer, if requested, after the first capsule routing layer.
+        """Insert a Sinkhorn-divergence regulariser after the first capsule routing layer of a network.
 
-        It is a `FeedbackAgreement` layer.
+        It is a `FeedbackAgreement` layer. Return `capsules` unchanged if `feedback` is None.
         """
         if feedback is None:
             return capsules
@@ -118,7 +118,7 @@ def CapNet(
 
 
 def _activations(x, num_capsules, name, options):
-    """Compute activations from 0 to 1 for the first capsules of the network by a convolution and a sigmoid.
+    """Compute capsule activations in the range 0 to 1 by a convolution and a sigmoid.
 
     Return (batch, height, width, num_capsules).
     """

@@ -1,6 +1,6 @@
-"""Choice of the pairs of layers that are connected by a Sinkhorn regularisation layer.
+"""Choice of the pairs of layers to connect by Sinkhorn-divergence regularisers.
 
-The layer is `layers.FeedbackAgreement`. The argument `feedback` of the model builders decides.
+The regularisers are `layers.FeedbackAgreement` layers. The argument `feedback` of the model builders decides.
 """
 
 from encapnet_tf.arguments import one_of
@@ -10,7 +10,7 @@ FEEDBACKS = {None: (), "half": ("half",), "same": ("same",), "two": ("half", "sa
 
 
 def module_placement(feedback, modules, lowest, *, num_capsules, synchronized, options):
-    """Choose the pairs of layers to connect by a Sinkhorn regularisation layer.
+    """Choose the pairs of layers to connect by Sinkhorn-divergence regularisers.
 
     A "half" unit connects the middle one of a module's layers after its first (the first itself if there is no other)
     to the module's input. A "same" unit connects a module's output to the output of its first layer; a module of one

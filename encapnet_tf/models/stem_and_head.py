@@ -9,7 +9,7 @@ from encapnet_tf.models.capsule_model import CapsuleModel
 
 
 def image_input(input_shape, include_rescaling):
-    """Create the image input of a network, and rescale pixels from 0-255 to 0-1 if requested.
+    """Create the image input layer and an optional layer that rescales pixels from 0-255 to 0-1.
 
     Args:
         input_shape: (height, width, channels).
@@ -78,7 +78,7 @@ def plain_classifier(inputs, features, classes, name):
 
 
 def full_precision_dtype():
-    """Return "float32" if Keras's global dtype policy computes in half precision, else None.
+    """Return "float32" if the global Keras dtype policy computes in float16 or bfloat16, else None.
 
     None selects the policy's dtype.
     """

@@ -1,4 +1,4 @@
-"""Conversion of tensors between one channel axis and two axes (capsules and their components)."""
+"""Reshaping of a channel axis into a capsule axis and a component axis, and the inverse."""
 
 from keras import ops as K
 
@@ -32,7 +32,7 @@ def split_capsules(x, capsule_dim: int):
 
 
 def merge_capsules(x):
-    """Merge the last two axes of a tensor (capsules and their components) into one channel axis.
+    """Merge the capsule axis and the component axis, the last two axes of a tensor, into one channel axis.
 
     Args:
         x: tensor of shape (..., num_capsules, capsule_dim).

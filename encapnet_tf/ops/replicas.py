@@ -4,7 +4,7 @@ from keras import backend
 
 
 def all_gather(x):
-    """Concatenate a batch over all replicas of distributed training, in the replicas' order.
+    """Concatenate the batches of all replicas of distributed training in replica order.
 
     The gradient of a row flows back to the replica that the row came from.
 

@@ -1,4 +1,4 @@
-"""Additional Keras optimizer: Adam with an L2 penalty in the gradient."""
+"""Public Keras optimizer of this package: Adam with an L2 penalty added to the gradient."""
 
 from encapnet_tf.optimizers.adam_l2 import AdamL2
 

@@ -1,4 +1,4 @@
-"""Atomic writing of an exported model's files: either all of them appear or none.
+"""Atomic writing of an exported model's files: either all files appear or none.
 
 The files are written into a draft folder, and moved to their final folder only after the whole export has succeeded.
 """
@@ -65,7 +65,7 @@ class ExportFolder:
 
     @contextmanager
     def draft(self):
-        """Create a temporary folder for a new export, and delete it when the `with` block ends.
+        """Create a temporary folder for a new export, and delete the folder when the `with` block ends.
 
         It is a `Draft`. Files that the block published or refused have been moved, so they are kept.
         """
@@ -82,7 +82,7 @@ class ExportFolder:
 
 
 class Draft(AtomicFolder):
-    """A temporary folder that holds an exported model's files until all of them have been verified.
+    """A temporary folder that holds an exported model's files until all files have been verified.
 
     Args:
         target: the export's folder.

@@ -14,7 +14,7 @@ _PNG, _JPEG, _GIF, _BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"
 
 
 def require_still_image(data, index):
-    """Return an encoded image unchanged, or fail if it is animated, too large or of an unknown format.
+    """Return an encoded image unchanged, or fail if the image is animated, too large or of an unknown format.
 
     Args:
         data: scalar string, the file's bytes.
@@ -63,7 +63,7 @@ def _integer(little_endian):
 
 
 def _magnitude(unsigned):
-    """Reinterpret an unsigned 32-bit integer as signed, and return its absolute value.
+    """Return the absolute value of a signed 32-bit integer, given as an unsigned integer with the same bits.
 
     A BMP's height is negative if its rows begin at the top.
     """
@@ -76,9 +76,7 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return 1 for a still PNG image, or 2 for an animated one.
-
-    That stands for the number of frames.
+    """Return the number of frames in a PNG image, capped at 2.
 
     An animated PNG has the chunk acTL before its pixels.
     """
@@ -87,7 +85,7 @@ def _png_frames(data):
 
 
 def _gif_size_and_frames(data, header):
-    """Return the width, height and number of frames of a GIF image, without decoding it.
+    """Return the width, height and number of frames of a GIF image, without decoding the pixels.
 
     A number of 2 means more than one frame.
 

@@ -1,4 +1,4 @@
-"""Image preprocessing in exported models, which converts raw pixels or image files to network inputs.
+"""Image preprocessing in exported models, from raw pixels or image files to network inputs.
 
 It is our own code, because only TensorFlow operations can be exported; a run's evaluation uses the same functions.
 """
@@ -14,7 +14,7 @@ from .image_header import is_gif_or_bmp, require_still_image
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Image preprocessing for an exported model, which accepts images of any size.
+    """Image preprocessing that an exported model applies to raw images of any size.
 
     It is the preprocessing of a run's evaluation.
 
@@ -69,7 +69,7 @@ class Preprocessing:
         )
 
     def _preprocess(self, load, elements):
-        """Load a batch of images and crop them to the network's input size.
+        """Load a batch of images and crop the images to the network's input size.
 
         The function `load` returns images of the stored size.
         """

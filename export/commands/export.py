@@ -8,9 +8,10 @@ import shlex
 from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
-from ...trainers.config.flags import add_flags
+from ...trainers.config.flags import add_choice, add_flags
 from ...trainers.config.recipes import RECIPES
 from ...trainers.config.schema import settings
+from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
 
@@ -24,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser):
         help="Folder of a finished run, such as runs/digits/20261122-182440; or a .keras file of any classifier.",
     )
     parser.add_argument(
-        "--name", help="Name of the model, also at the server. Default: the recipe, or the model's file."
+        "--name",
+        help="Name of the model, also at the server. Default: NAME of a run in runs/NAME/TIME or runs/NAME; of a file "
+        "its own name.",
     )
     parser.add_argument("--out", default="exports", help="Folder of all exports; the export is OUT/NAME.")
     parser.add_argument(
@@ -35,17 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--images", type=int, help="Number of test images to compare on, taken from the first on. Default: all."
     )
-    parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), default=None, help="Data to compare and calibrate on. Default: the run's."
-    )
+    add_choice(parser, "--recipe", RECIPES, help="Recipe of the data to compare and calibrate on. Default: the run's.")
     add_flags(parser, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
 
 
-def main(args: argparse.Namespace):
-    """Run the command `encapnet export` and print how closely the exported files match the trained model."""
+def check_arguments(args: argparse.Namespace):
+    """Raise `UserError` for mistakes on the command line, and for a folder that holds no finished run."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
-    _log_errors_only()
+    if not Path(args.model).is_file():
+        RunDirectory.open(args.model)
+
+
+def main(args: argparse.Namespace):
+    """Run the command `encapnet export`, and print a table that compares exported files with the trained model."""
     folder = export_run(
         args.model,
         name=args.name,
@@ -55,34 +61,26 @@ def main(args: argparse.Namespace):
         recipe=args.recipe,
         overrides=data_settings(args),
     )
-    from ..artefacts.documents import parity_table
+    from ..artefacts.documents import parity_table, precision_note
     from ..artefacts.export_folder import ExportFolder
 
     parity = RunDirectory(folder).read_json(ExportFolder.parity_file, "rows")
-    table = [[f"on {parity['images']} images", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]]
+    table = [
+        [f"on {counted(parity['images'], 'image')}", "KiB", "accuracy", "same label", "difference", "limit", "ms", ""]
+    ]
     table += parity_table(parity)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for what, *cells, note in table:
         cells = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
         print("  ".join([what.ljust(widths[0]), *cells, note]).rstrip())
+    if sentence := precision_note(parity):
+        print(f"\n{sentence}")
     path = shlex.quote(str(folder))
     print(
         f"\nexport:  {ExportFolder.newest(folder)}\ncard:    {folder / ExportFolder.card_file}\n"
         f"next:    encapnet predict {path} IMAGE.png\n"
         f"serve:   docker compose --file {path}/{ExportFolder.serving_folder}/compose.yaml up"
     )
-
-
-def _log_errors_only():
-    """Silence all TensorFlow log messages except errors.
-
-    Saving a model and running it in batches of different sizes give many warnings.
-    """
-    import tensorflow as tf
-    from absl import logging
-
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
 
 
 def export_run(
@@ -101,7 +99,7 @@ def export_run(
 
     Args:
         path: the run's folder or the model's file.
-        name: of the export; None takes that of the recipe or of the file.
+        name: of the export; None takes that of the run's folder, or of the one around it, or of the file.
         out: folder of all exports.
         tflite: TFLite variants.
         images: number of test images to compare on; None takes all.
@@ -117,7 +115,7 @@ def export_run(
     from ...trainers.evaluation.model_and_data import model_and_data
     from ..artefacts.export_folder import ExportFolder
     from ..artefacts.preprocessing import Preprocessing
-    from ..export_model import export_samples
+    from ..exporting import export_samples
     from ..verification.samples import Samples
 
     path = Path(path)
@@ -141,18 +139,21 @@ def export_run(
 def _default_name(path):
     """Derive an exported model's default name from the path of a training run or model file.
 
-    That is the recipe of a run in runs/RECIPE/TIME, else the name of the run's folder or of the file.
+    That is NAME of a run in runs/NAME/TIME, and of runs/NAME; of a model's file it is the file's name. The models in a
+    run's folder, which have the same file names in every run, are named after the run.
     """
     path = path.resolve()
+    is_model_of_run = path.name in (RunDirectory.best_model_file, RunDirectory.final_model_file)
+    if is_model_of_run and RunDirectory(path.parent).file(RunDirectory.config_file).is_file():
+        path = path.parent
     if not path.is_dir():
         return path.stem
-    config = RunDirectory(path).file(RunDirectory.config_file)
-    recipe = RunDirectory.open(path).read_json(config.name, "config")["config"].get("recipe")
-    return recipe if path.parent.name == recipe else path.name
+    in_named_folder = path.parent.parent.name == "runs" or RunDirectory.is_named_after_time(path)
+    return path.parent.name if in_named_folder else path.name
 
 
 def _about_run(run):
-    """Return facts about a training run for a model card, such as data set, accuracy and configuration."""
+    """Return model-card facts about a training run, such as data set, accuracy and configuration."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {
@@ -160,7 +161,8 @@ def _about_run(run):
         "command": f"`{config.get('command', '')}`",
         "images": f"{summary['train_images']:,} to train on, {summary['validation_images']:,} to choose the best epoch "
         f"on, {summary['test_images']:,} to test on",
-        "training": f"{summary['epochs']} epochs in {summary['train_seconds']:.0f} s; best {summary['best_epoch']}",
+        "training": f"{counted(summary['epochs'], 'epoch')} in {summary['train_seconds']:.0f} s; best "
+        f"{summary['best_epoch']}",
         "accuracy that the run reported": f"{summary['test_accuracy']:.2%} on test, "
         f"{summary['validation_accuracy']:.2%} on validation images",
     }

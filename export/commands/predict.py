@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 
 _BATCH = 64
@@ -30,13 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument("--timeout", type=float, default=30.0, help="Seconds to wait for a server. Default: 30.")
 
 
-def main(args: argparse.Namespace):
-    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file."""
+def check_arguments(args: argparse.Namespace):
+    """Raise `UserError` for mistakes on the command line, and for image files that cannot be read."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
-    images = args.paths if args.url else args.paths[1:]
-    if not images:
+    if not _images(args):
         raise UserError(f"Name the images to classify after the model: encapnet predict {args.paths[0]} IMAGE.png.")
+    for path in _images(args):
+        _read(path)
+
+
+def _images(args) -> list[str]:
+    return args.paths if args.url else args.paths[1:]
+
+
+def main(args: argparse.Namespace):
+    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file."""
+    images = _images(args)
     files = [_read(path) for path in images]
     predictor: Callable[[list], dict]
     names: list[str] | None
@@ -59,9 +70,7 @@ def main(args: argparse.Namespace):
 
 
 def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
-    """Classify a batch of image files.
-
-    If an image is refused, the error names the first such file.
+    """Classify a batch of image files, or raise an error that names the first file that cannot be classified.
 
     Args:
         predictor: function of encoded images to {output: array}: a client or a local predictor.
@@ -99,7 +108,8 @@ def _best_classes(scores, names):
     order = scores.argsort()[::-1][:_PRINTED_CLASSES]
     if names is not None and len(names) != len(scores):
         raise UserError(
-            f"There are {len(names)} class names for {len(scores)} scores. --labels needs one line for each class."
+            f"Received {counted(len(names), 'class name')} for {counted(len(scores), 'score')}. --labels needs "
+            "one line for each class."
         )
     return "  ".join(f"{i if names is None else names[i]} {scores[i]:.3f}" for i in order)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...trainers.runs.errors import UserError
+from ...trainers.runs.installation import install_command
 
 _SIGNATURE = "serve_bytes"
 _MAX_ERROR_CHARACTERS = 2000  # of a server's answer, quoted in our message
@@ -24,7 +25,7 @@ _MAX_MESSAGE_BYTES = 1 << 28  # of a gRPC message
 
 
 class RequestRefused(Exception):
-    """An exception for a request that a local model or a server refused.
+    """Error raised if a local model or a model server rejects a prediction request.
 
     The message is the model's.
     """
@@ -140,7 +141,7 @@ def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
             raise UserError(f"--url={url}: expected http://HOST:8501/v1/models/NAME.")
         return RestClient(url.rstrip("/"), timeout)
     if importlib.util.find_spec("grpc") is None:
-        raise UserError('--grpc needs grpcio: pip install "encapnet_tf[serving]". REST needs no package.')
+        raise UserError(f"--grpc needs grpcio: {install_command('serving')}. REST needs no package.")
     return GrpcClient(url, timeout)
 
 

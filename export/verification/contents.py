@@ -110,7 +110,7 @@ class Contents:
             )
 
     def to_json(self) -> dict:
-        """Return an exported file's variables and operation counts as a JSON-ready dictionary.
+        """Return the variable names and operation counts of an exported file as a JSON-ready dictionary.
 
         It is for parity.json.
         """

@@ -56,7 +56,7 @@ def through_c_api(path: Path, requests: list) -> list:
 
 
 def _run_standalone(script, path, requests, **options):
-    """Run a SavedModel in a separate Python process, which executes a given script.
+    """Run a SavedModel in a separate Python process with a standalone script.
 
     Requests, options and answers travel as pickle files.
     """
@@ -89,7 +89,7 @@ class LiteModel:
         self._runner = self._interpreter.get_signature_runner()
 
     def __call__(self, images) -> dict:
-        """Run the TFLite model on a batch of images and return the outputs as {name: float32 array}.
+        """Run this TFLite model on a batch of images and return the outputs as {name: float32 array}.
 
         8-bit inputs and outputs are scaled here.
 

@@ -32,7 +32,7 @@ class Samples:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, pixels, labels, calibration) -> "Samples":
-        """Preprocess raw images of any size as the exported model does, for use in checks of the export.
+        """Preprocess raw images exactly as an exported model does, for use in verifying the model.
 
         Args:
             preprocessing: of the export.
@@ -45,7 +45,7 @@ class Samples:
 
     @classmethod
     def of_data(cls, dataset, images: int | None = None) -> "Samples":
-        """Select and preprocess images of a data set for the verification of an exported model.
+        """Select and preprocess images of a data set for use in verifying an exported model.
 
         They are preprocessed by the evaluation code of training runs, not by that of the export. Training images are
         included for calibration.
@@ -67,14 +67,14 @@ class Samples:
         return len(self.pixels)
 
     def requests(self) -> list:
-        """Return one prediction request for every SavedModel signature and every batch of test images.
+        """Return prediction requests that cover every SavedModel signature and all test images.
 
         A request is a pair (signature, images).
         """
         return self._requests(slice(first, first + _BATCH) for first in range(0, len(self), _BATCH))
 
     def accuracy(self, scores) -> float | None:
-        """Return the classification accuracy of given scores, or None if the labels are unknown.
+        """Return the classification accuracy of predicted scores, or None if the images have no labels.
 
         It is the share of images whose largest score is that of their label.
         """

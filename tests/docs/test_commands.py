@@ -82,6 +82,14 @@ def test_modules_scripts_and_extras(page):
             assert set(extra[1].split(",")) <= set(extras["options.extras_require"]), line
 
 
+def test_no_page_installs_from_a_package_index():
+    """The package is on none; names of other packages, and what installs from the clone, are fine."""
+    lines = [" ".join(words) for page in PAGES if page != "CHANGELOG.md" for words, _ in commands(page)]
+    installs = [line for line in lines if line.startswith("pip install")]
+    assert len(installs) > 8
+    assert [line for line in installs if re.search(r"encapnet", line)] == []
+
+
 def test_commands_are_found():
     calls = [(words, in_block) for page in PAGES for words, in_block in commands(page)]
     assert sum(words[0] == "encapnet" and in_block for words, in_block in calls) > 20

@@ -57,6 +57,12 @@ def test_paths(page):
     assert [path for path in paths(PAGES[page]) if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_column_of_a_table_has_a_name(page):
+    headers = re.findall(r"^(\|.+\|)\n\|[ :|-]*-[ :|-]*\|$", prose(PAGES[page]), re.M)
+    assert [header for header in headers if not all(cell.strip() for cell in header.strip("|").split("|"))] == []
+
+
 def test_links_and_paths_are_found():
     assert sum(len(links(text)) for text in PAGES.values()) > 30
     assert {"trainers/data/augmentation/", "tests/data"} <= set(paths(PAGES["README.md"]))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import encapnet_tf as en
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, blocks
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,34 @@ def test_everything_public_has_its_reference(site):
         assert "<blockquote>" not in text, "an example is not a code block"
 
 
+@pytest.mark.ci
+def test_examples_reach_their_code_and_their_file(site):
+    index = (site / "examples" / "index.html").read_text(encoding="utf-8")
+    files = [path for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".ipynb")]
+    assert len(files) > 7
+    for file in files:
+        assert f'<a href="{file.stem}/">{file.name}</a>' in index
+        page = (site / "examples" / file.stem / "index.html").read_text(encoding="utf-8")
+        assert f'href="../{file.name}"' in page
+        assert 'class="nn">encapnet_tf' in page, "its code is not on the page"
+        assert (site / "examples" / file.name).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.ci
+def test_long_lines_of_code_are_shown_whole(site):
+    (style,) = site.glob("site*.css")
+    assert re.search(r"pre > code \{[^}]*white-space: pre-wrap", style.read_text(encoding="utf-8"))
+    assert 'href="site.css"' in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_citation():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == en.__version__
     paper = citation["preferred-citation"]
     assert (paper["title"], paper["year"]) == ("Neural Network Encapsulation", 2018)
     assert [author["family-names"] for author in paper["authors"]] == ["Li", "Guo", "Dai", "Ouyang", "Wang"]
+    (bibtex,) = blocks((ROOT / "README.md").read_text(encoding="utf-8"), "bibtex")
+    assert f"title     = {{{paper['title']}}}" in bibtex
+    names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
+    assert f"author    = {{{names}}}" in bibtex
+    assert f"version = {{{en.__version__}}}" in bibtex

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from encapnet_tf.export.artefacts.export_folder import ExportFolder
+from encapnet_tf.export.commands import export
 from encapnet_tf.trainers.commands import cli
 from encapnet_tf.trainers.data.sources.digits import load_digits
 
@@ -49,6 +50,29 @@ def test_export_again_and_predict(exported, encapnet, tmp_path):
     status, output, errors = encapnet("predict", "exports/digits", "a.png")
     assert status == 0, errors
     assert output.startswith("a.png  ")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("runs/photos/20261122-182440", "photos"),
+        ("elsewhere/runs_of_mine/photos/20261122-182440-2", "photos"),
+        ("runs/digits/tiny", "digits"),
+        ("runs/first", "first"),
+        ("runs/photos/20261122-182440/best.keras", "photos"),
+        ("runs/first/final.keras", "first"),
+        ("models/best.keras", "best"),
+        ("models/resnet.keras", "resnet"),
+    ],
+)
+def test_default_names_tell_models_apart(tmp_path, path, name):
+    """Whatever recipe a run had: own images are trained by the recipe of other data."""
+    path = tmp_path / path
+    folder = path.parent if path.suffix else path
+    folder.mkdir(parents=True)
+    if "runs" in path.parts:
+        (folder / "config.json").write_text("{}")
+    assert export._default_name(path) == name
 
 
 @pytest.mark.parametrize(

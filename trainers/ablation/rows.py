@@ -14,7 +14,7 @@ SHARED_RUN_FILE = "same.json"  # in the folder of a row's run: the run of anothe
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration of an ablation study: training settings and the error that the EncapNet paper reports.
+    """One configuration of an ablation study: training settings, and the test error reported in the EncapNet paper.
 
     Attributes:
         name: table and row, such as "table1/a".
@@ -35,7 +35,7 @@ class Row:
 
 
 def _table1():
-    """Return the configurations of Table 1 in the EncapNet paper: capsule routing methods and plain CNNs."""
+    """Return the model configurations in Table 1 of the EncapNet paper: capsule networks and plain CNNs."""
 
     def capnet(routing):
         # The spread loss is that of EM routing's paper; with the margin loss EM capsules learn the digits far slower.
@@ -56,7 +56,7 @@ def _table1():
 
 
 def _table3():
-    """Return the configurations of Table 3 in the EncapNet paper: routing, skip connections and regularisers."""
+    """Return the model configurations in Table 3 of the EncapNet paper: variants of routing and regularisation."""
 
     def layer(coefficients, skip):
         return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
@@ -95,7 +95,7 @@ def _table3():
 
 
 def _table4():
-    """Return the configurations of Table 4 in the EncapNet paper: several data sets and augmentations."""
+    """Return the training configurations in Table 4 of the EncapNet paper: EncapNets on several data sets."""
 
     def row(name, about, paper, recipe, augment, **settings):
         network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
@@ -123,7 +123,7 @@ def _table4():
 
 
 def _labels():
-    """Return ablation configurations that vary the number of training images and the regularisation."""
+    """Return ablation configurations with different training set sizes and regularisation strengths."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),
@@ -148,11 +148,12 @@ TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels
 
 
 def select_rows(table: str, patterns: list[str]) -> list[Row]:
-    """Return the configurations of an ablation study whose names match any of the given wildcard patterns.
+    """Return the ablation configurations whose names match wildcard patterns such as "table3/d*".
 
     Args:
         table: name of a table.
-        patterns: names with or without the table's ("c2", "table3/d*"); an empty list selects every row.
+        patterns: names with or without the table's ("c2", "table3/d*"), or numbers that count the rows from 1 where the
+            table has names only ("2" is cifar10_plus in table4); an empty list selects every row.
 
     Raises:
         UserError: a pattern matches no row.
@@ -160,10 +161,18 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
     rows = TABLES[table]
     names = [row.name for row in rows]
     patterns = [pattern if "/" in pattern else f"{table}/{pattern}" for pattern in patterns]
+    if not any(_number(name) for name in names):
+        patterns = [names[n - 1] if 0 < (n := _number(pattern)) <= len(names) else pattern for pattern in patterns]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UserError(f"--rows: no row is called {pattern}. {table} has {', '.join(names)}.")
     return [row for row in rows if not patterns or any(fnmatchcase(row.name, pattern) for pattern in patterns)]
+
+
+def _number(name: str) -> int:
+    """Return the number in the name of an ablation row, such as 3 for "table3/3", or 0 for a name without a number."""
+    last = name.split("/")[1]
+    return int(last) if last.isdecimal() else 0
 
 
 def run_folder(out: Path, row: Row, seed: int | str) -> Path:

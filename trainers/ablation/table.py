@@ -5,6 +5,7 @@ import io
 import statistics
 from pathlib import Path
 
+from ..evaluation.chance import is_guessing
 from ..fitting.unattended import FAILURE_FILE
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.run_directory import RunDirectory
@@ -33,8 +34,9 @@ def write(rows: list[Row], out: Path) -> Path:
 
 
 def _entry(row, out) -> dict:
-    """Return a dictionary with the ablation results of one configuration, such as the test errors of all seeds.
+    """Return a dictionary with the ablation results of one configuration, such as the test error for each seed.
 
+    "guessing" is the number of runs that are not better than guessing.
     The mean error, the spread and the time are None where no run has finished.
     """
     results, failures = [], []
@@ -53,12 +55,13 @@ def _entry(row, out) -> dict:
         "errors": errors,
         "seconds_per_step": statistics.median(run["seconds_per_step"] for run in results) if results else None,
         "failed": failures,
+        "guessing": sum(result["guessing"] for result in results),
         **{key: sorted({result[key] for result in results}, key=str) for key in ("recipe", "epochs", "parameters")},
     }
 
 
 def _runs(row, out) -> list[Path]:
-    """List the folders of the training runs that repeat one ablation configuration with different seeds.
+    """Return the training run folders for one ablation configuration, one folder per random seed.
 
     Folders are in the order of the seeds. A folder that refers to another row's run is replaced by the folder of that
     run.
@@ -70,9 +73,9 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the folder of the original training run, given the folder of a duplicate run.
+    """Read the path of an earlier training run from a file, or return None if the file does not exist.
 
-    None means that the run in `folder` is no duplicate.
+    The file is in `folder`. The earlier run has the same configuration.
     """
     if not (folder / SHARED_RUN_FILE).exists():
         return None
@@ -80,7 +83,7 @@ def _shared_run(folder, out) -> Path | None:
 
 
 def _result(run) -> dict:
-    """Return the test error, seconds per step, epochs and parameter count of a finished training run."""
+    """Return the test error, seconds per step, number of epochs and parameter count of a finished training run."""
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)
@@ -89,6 +92,7 @@ def _result(run) -> dict:
     return {
         **{key: summary[key] for key in ("recipe", "epochs", "parameters")},
         "error": 100 * (1 - summary["test_accuracy"]),
+        "guessing": is_guessing(summary["test_accuracy"], summary.get("test_guessing_limit")),
         "seconds_per_step": seconds_per_epoch / max(1, summary["train_images"] // config["batch_size"]),
     }
 
@@ -120,8 +124,20 @@ def _markdown(entries) -> str:
     lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(entry)) + " |" for entry in entries]
     return (
-        "\n".join(lines) + "\n\nError: test error in percent, mean and standard deviation over the runs (seeds). "
+        "\n".join(lines) + "\n\n" + _guessing_warning(entries) + "Error: test error in percent, mean and standard "
+        "deviation over the runs (seeds). "
         "Paper: its figure on its own data set and schedule. s/step: median epoch, validation included.\n"
+    )
+
+
+def _guessing_warning(entries) -> str:
+    """Return a paragraph that names the configurations whose runs are not better than guessing, or ""."""
+    rows = [f"{entry['row']} ({entry['guessing']} of {len(entry['errors'])})" for entry in entries if entry["guessing"]]
+    if not rows:
+        return ""
+    return (
+        f"Runs that are not better than guessing: {', '.join(rows)}. Their errors do not compare the networks: within "
+        "two standard errors, always answering the most frequent class gives the same. Train for more --epochs.\n\n"
     )
 
 

@@ -1,12 +1,14 @@
 """Command `encapnet data`: check, download or build data sets, or list the classes that a model finds hardest."""
 
+import re
 from pathlib import Path
 
 from ..config.dataset_names import canonical_dataset_name
-from ..config.flags import add_flags
-from ..config.recipes import RECIPES, resolve
+from ..config.flags import add_choice, add_flags
+from ..config.recipes import RECIPES, default_recipe, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
+from .configuration import fit_and_print
 
 # Settings of a configuration that decide which images there are and how they are augmented.
 DATA_SETTINGS = (
@@ -21,7 +23,8 @@ DATA_SETTINGS = (
     "flip",
     "seed",
 )
-_GRID_ROWS, _GRID_COLUMNS = 8, 12  # of the picture of augmented samples
+_GRID_ROWS, _GRID_COLUMNS = 6, 12  # of the picture of augmented samples
+_CHECKS = "data_checks"  # folder of the pictures
 
 
 def add_arguments(parser):
@@ -36,14 +39,13 @@ def add_arguments(parser):
     checking = add_action(
         "check", check, "Show a data set's shapes, class counts and augmented samples; decode every image."
     )
-    checking.add_argument(
-        "--recipe", choices=tuple(RECIPES), default="digits", help="Recipe whose data and augmentation to show."
-    )
-    checking.add_argument("--out", default="data_check.png", help="Picture of augmented samples to write.")
+    recipe_help = "Recipe whose data and augmentation to show. Default: as for training."
+    add_choice(checking, "--recipe", RECIPES, help=recipe_help)
+    checking.add_argument("--out", help=f"Picture of augmented samples to write. Default: {_CHECKS}/DATASET.png.")
     _add_data_flags(checking)
 
     preparing = add_action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
-    preparing.add_argument("--dataset", required=True, help="Its name, such as cifar10.")
+    preparing.add_argument("--dataset", required=True, type=canonical_dataset_name, help="Its name, such as cifar10.")
     preparing.add_argument("--data_dir", help="Folder to put it in. Default: TFDS's own folder.")
 
     building = add_action(
@@ -64,11 +66,11 @@ def add_arguments(parser):
 
     ranking = add_action("hardest", hardest, "List the classes that a model gets wrong most often on test images.")
     ranking.add_argument("--model", required=True, help="A run's folder, or a .keras file of any classifier.")
-    ranking.add_argument(
-        "--recipe", choices=tuple(RECIPES), default=None, help="Recipe whose data to judge on. Default: the run's."
-    )
+    add_choice(ranking, "--recipe", RECIPES, help="Recipe whose data to judge on. Default: the run's.")
     ranking.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
-    ranking.add_argument("--out", default="hardest.txt", help="File to write, one class a line, hardest first.")
+    ranking.add_argument(
+        "--out", help="File to write, one class a line, hardest first. Default: hardest.txt beside the model's files."
+    )
     _add_data_flags(ranking)
 
 
@@ -77,19 +79,20 @@ def _add_data_flags(parser):
 
 
 def main(args):
-    """Raise an error because the command line names no subcommand of `encapnet data`."""
+    """Raise `UserError` because the command `encapnet data` was called without a subcommand."""
     raise UserError("Name an action: check, prepare, h_imagenet or hardest.")
 
 
 def data_settings(args) -> dict:
-    """Return the data loading and augmentation settings given by command-line flags, as a dictionary."""
+    """Return a dictionary of the data loading and augmentation settings given by command-line flags."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def check(args):
     """Run `encapnet data check`: print the class counts of a data set and save a picture of augmented images."""
-    config = resolve(args.recipe, data_settings(args))
+    given = data_settings(args)
+    config = fit_and_print(resolve(args.recipe or default_recipe(args.dataset), given), set(given))
     from .. import data
     from ..data.inspection import class_table, sample_grid
 
@@ -100,12 +103,18 @@ def check(args):
     print(class_table(dataset))
     if dataset.skipped:
         print(f"left out: {data.describe_skipped(dataset)}")
-    path = Path(args.out)
+    path = Path(args.out or f"{_CHECKS}/{_file_name(dataset.name)}.png")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sample_grid(dataset, config, _GRID_ROWS, _GRID_COLUMNS))
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None
     print(f"{path}: images as the network sees them in training (--augment={','.join(config.augment)})")
+
+
+def _file_name(dataset: str) -> str:
+    """Return a file name for the name of a data set, which may have slashes, such as "plant_village/small:1.0.0"."""
+    return re.sub(r"[^\w.-]+", "_", dataset)
 
 
 def prepare(args):
@@ -113,16 +122,17 @@ def prepare(args):
 
     No other command downloads data.
     """
-    from ..data.sources.tfds import tfds_builder
+    from ..data.sources.connection import raise_if_offline
+    from ..data.sources.tfds import prepare_command, tfds_builder
 
-    name = canonical_dataset_name(args.dataset)
-    builder = tfds_builder(name, args.data_dir)
+    builder = tfds_builder(args.dataset, args.data_dir)
+    raise_if_offline(builder, prepare_command(args))
     try:
         builder.download_and_prepare()
     except Exception as error:  # anything that a network, a disk or a manual download may raise
-        raise UserError(f"Preparing {name} failed: {type(error).__name__}: {error}", status=1) from None
+        raise UserError(f"Preparing {args.dataset} failed: {type(error).__name__}: {error}", status=1) from None
     counts = ", ".join(f"{split.name} {split.num_examples:,}" for split in builder.info.splits.values())
-    print(f"{name} is prepared in {builder.data_dir}: {counts}")
+    print(f"{args.dataset} is prepared in {builder.data_dir}: {counts}")
 
 
 def h_imagenet(args):
@@ -141,8 +151,10 @@ def hardest(args):
     from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
+    model = Path(args.model)
+    path = Path(args.out) if args.out else (model if model.is_dir() else model.parent) / "hardest.txt"
     try:
-        Path(args.out).write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
+        path.write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"Cannot write {args.out}: {error.strerror}.") from None
-    print(f"{args.out}: the {len(rows)} hardest classes, from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")
+        raise UserError(f"Cannot write {path}: {error.strerror}.") from None
+    print(f"{path}: the hardest of the classes ({len(rows)}), from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")

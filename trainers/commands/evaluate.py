@@ -1,14 +1,16 @@
 """Command `encapnet evaluate`: measure the accuracy, calibration and robustness of trained models."""
 
-import argparse
+from __future__ import annotations
 
-from ..evaluation import robustness
-from ..evaluation.calibration import Calibration
-from ..evaluation.evaluate import evaluate, many_crop_accuracy
-from ..evaluation.predictions import Predictions
-from ..report.run_report import write_report
+import argparse
+from typing import TYPE_CHECKING
+
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from ..evaluation.predictions import Predictions
 
 _FEW_CLASSES = 20  # up to so many, the accuracy of each class is printed without --per_class
 _ROBUSTNESS = {
@@ -37,13 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, help="Number of test images to disturb, from the first on. Default: all.")
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for mistakes on the command line, and for folders that hold no finished run."""
+    if args.images is not None and args.images < 1:
+        raise UserError(f"--images={args.images}: expected at least 1.")
+    for path in args.runs:
+        RunDirectory.open(path)
+
+
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet evaluate`: print the test accuracy of trained models and, on request, measure their robustness.
+    """Run `encapnet evaluate`: print the accuracy of trained models on clean and, optionally, perturbed test images.
 
     The accuracy is compared with the one in the run's summary.
     """
-    if args.images is not None and args.images < 1:
-        raise UserError(f"--images={args.images}: expected at least 1.")
     runs = [RunDirectory.open(path) for path in args.runs]
     for run in runs:
         if len(runs) > 1:
@@ -54,23 +62,29 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _evaluate(run: RunDirectory, args: argparse.Namespace) -> None:
+    from ..evaluation.calibration import Calibration
+    from ..evaluation.evaluate import evaluate, many_crop_accuracy
+
     summary = run.read_json(RunDirectory.summary_file, "test_errors", "test_accuracy", "class_names")
     test, validation = evaluate(run)
-    print(f"test accuracy        {test.accuracy:.2%} ({test.errors} errors in {len(test.labels)} images)")
+    print(
+        f"test accuracy        {test.accuracy:.2%} ({counted(test.errors, 'error')} in "
+        f"{counted(len(test.labels), 'image')})"
+    )
     if test.lengths.shape[1] > 5:
         print(f"top-5 accuracy       {test.top(5):.2%}")
     if args.crops > 1:
         accuracy, count = many_crop_accuracy(run)
         print(f"{count:>2} crops             {accuracy:.2%}")
-    print(f"validation accuracy  {validation.accuracy:.2%} ({len(validation.labels)} images)")
+    print(f"validation accuracy  {validation.accuracy:.2%} ({counted(len(validation.labels), 'image')})")
     print(f"calibration error    {Calibration.from_scores(test.lengths, test.labels).expected_error:.2%}")
     names = summary["class_names"]
     if args.per_class or len(names) <= _FEW_CLASSES:
         _print_classes(test, names)
     if test.errors != summary["test_errors"]:
         raise UserError(
-            f"The run reported {summary['test_accuracy']:.2%} ({summary['test_errors']} errors): the saved model, the "
-            "data or the machine's arithmetic is not what it was.",
+            f"The run reported {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')}): the saved "
+            "model, the data or the machine's arithmetic is not what it was.",
             status=1,
         )
     print(f"the run reported     {summary['test_accuracy']:.2%}: the same")
@@ -86,10 +100,13 @@ def _print_classes(predictions: Predictions, names: list[str]) -> None:
 
 def _compare(runs: list[RunDirectory], names: list[str], images: int | None) -> None:
     """Print and plot the accuracy of trained models on perturbed test images, to compare their robustness."""
+    from ..evaluation import robustness
+    from ..report.run_report import write_report
+
     curves, count = robustness.compare_runs(runs, names, images)
     for name in names:
         print(f"\n{robustness.table(name, curves[name])}")
-    print(f"\n{count:,} test images; the plot is in")
+    print(f"\n{counted(count, 'test image')}; the plot is in")
     for run in runs:
         file = RunDirectory.robustness_file
         earlier = run.read_json(file) if run.file(file).exists() else {}

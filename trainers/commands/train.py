@@ -4,27 +4,42 @@ import argparse
 import shlex
 
 from ..config import flags
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
+from .configuration import configuration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `encapnet train` to an argument parser."""
     flags.add_arguments(parser)
-    parser.add_argument("--run_dir", help="Folder to create for the run. Default: runs/RECIPE/TIME.")
+    parser.add_argument(
+        "--run_dir",
+        help="Folder to create for the run. Default: runs/RECIPE/TIME; for your own images runs/FOLDER/TIME.",
+    )
     parser.add_argument("--resume", metavar="RUN", help="Folder of an interrupted run to resume.")
     flags.add_flags(parser, skip=("recipe",))
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for mistakes on the command line that need no data and no network to be seen."""
+    if args.resume is None:
+        flags.configuration(args)
+    elif args.run_dir is not None:
+        raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
+    else:
+        RunDirectory.unfinished(args.resume)
 
 
 def main(args: argparse.Namespace) -> None:
     """Run `encapnet train`: start or resume training one model, and print the accuracy."""
     from ..fitting import resume
+    from ..fitting.strategy import is_chief
     from ..fitting.train import train
+    from ..report.summary_sections import guessing_warning
 
     if args.resume is None:
-        result = train(flags.configuration(args), args.run_dir)
-    elif args.run_dir is not None:
-        raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
+        result = train(configuration(args, quiet=not is_chief()), args.run_dir)
     else:
         interrupted_run = RunDirectory.unfinished(args.resume)
         config = resume.configuration(interrupted_run, *flags.recipe_and_settings(args))
@@ -33,9 +48,10 @@ def main(args: argparse.Namespace) -> None:
         return
     run, summary = result
     print(
-        f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
-        f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
-        f"trained in {summary['train_seconds']:.0f} s\n"
-        f"report:  {run.file(RunDirectory.report_file)}\n"
-        f"next:    encapnet evaluate {shlex.quote(str(run.path))}"
+        f"\ntest accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
+        f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%}, "
+        f"trained in {summary['train_seconds']:.0f} s"
     )
+    if warning := guessing_warning(summary):
+        print(warning)
+    print(f"report:  {run.file(RunDirectory.report_file)}\nnext:    encapnet evaluate {shlex.quote(str(run.path))}")

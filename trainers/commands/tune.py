@@ -7,13 +7,17 @@ from pathlib import Path
 
 from ..config import flags as config_file
 from ..config.flags import add_flags
-from ..config.recipes import RECIPES
+from ..config.naming import series_name
+from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from ..runs.errors import UserError
+from ..runs.installation import install_command
 from ..search.plan import DEFAULT_GRID_POINTS, DEFAULT_TRIALS, TUNERS, Plan, new_plan, trial_config
-from ..search.records import describe_settings, with_status
-from ..search.space import DEFAULT
+from ..search.records import describe_settings, ranking_warning, with_status
+from ..search.space import DEFAULT, Space
+from .configuration import configuration
 
 _TRIALS_TO_PRINT = 5
 
@@ -40,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("val_accuracy", "val_loss"),
         help="What is best, on the validation images [val_accuracy].",
     )
-    parser.add_argument("--out", help="Folder of the search. Default: searches/RECIPE-TUNER.")
+    parser.add_argument(
+        "--out", help="Folder of the search. Default: searches/RECIPE-TUNER; for your own images searches/FOLDER-TUNER."
+    )
     parser.add_argument("--resume", action="store_true", help="Resume the search in --out.")
     parser.add_argument("--workers", type=int, default=1, help="Processes that run trials side by side [1].")
     parser.add_argument(
@@ -54,21 +60,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, skip=("recipe",))
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for numbers that are too small, and for settings that contradict each other."""
+    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
+    for name, least in bounds.items():
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
+    config_file.configuration(args)
+    if args.search:
+        Space.parse(args.search)
+
+
 def main(args: argparse.Namespace) -> None:
     """Run `encapnet tune`: start or resume a hyper-parameter search, and write a ranking of the trials and a report.
 
     Raises:
         UserError: a flag is refused, the search was interrupted, or trials failed.
     """
-    _check_bounds(args)
     try:
         from ..search import roles, session
     except ModuleNotFoundError as error:
-        raise UserError(f'The search needs {error.name}: pip install "encapnet_tf[tune]".') from None
+        raise UserError(f"The search needs {error.name}: {install_command('tune')}.") from None
     role = roles.role()
     if role != roles.ALONE and args.workers > 1:
         raise UserError("--workers starts workers on this machine; KerasTuner's environment variables replace it.")
-    out = Path(args.out or f"searches/{_recipe(args)}-{args.tuner or 'random'}")
+    out = Path(args.out or f"searches/{series_name(config_file.configuration(args))}-{args.tuner or 'random'}")
     folder, silent_seconds = AtomicFolder(out), 60 * args.silent_minutes
     if role == roles.WORKER:
         session.work(Plan.wait_for(folder, silent_seconds), folder)
@@ -91,7 +107,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
-    """Write and print the results of a hyper-parameter search, and retrain the best configuration if requested.
+    """Write and print hyper-parameter search results, and retrain the best configuration if `--retrain` is set.
 
     Args:
         plan: the search's plan.
@@ -110,66 +126,58 @@ def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
     leaderboard.raise_for_failures(records, folder, failed_seeds)
 
 
-def plan_from_flags(args: argparse.Namespace) -> Plan:
+def plan_from_flags(args: argparse.Namespace, *, quiet: bool = False) -> Plan:
     """Return the settings of a new hyper-parameter search, taken from parsed command-line flags.
+
+    Prints the settings that were chosen for the data, unless `quiet`.
 
     Raises:
         UserError: a flag is refused.
     """
+    full_config = configuration(args, quiet=quiet)
     config = trial_config(
-        config_file.configuration(args),
+        full_config,
         keep_epochs=args.config is not None or args.epochs is not None,
         keep_feedback=args.feedback is not None,
     )
     names = ("search", "tuner", "trials", "objective", "grid_points")
-    return new_plan(config, **{name: getattr(args, name) for name in names})
+    plan = new_plan(config, **{name: getattr(args, name) for name in names})
+    return replace(plan, full_epochs=full_config.epochs) if config.recipe == IMAGES_RECIPE else plan
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Return the settings for resuming an interrupted hyper-parameter search.
+    """Read the saved settings of an interrupted search, and reject command-line flags that contradict the settings.
 
     The flag `--trials` replaces the number of trials. Other flags that contradict the saved settings raise an error.
     """
     plan = Plan.read(folder)
     search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
     if any(value is not None for value in search_flags) or config_file.flag_values(args):
-        plan.check_same(plan_from_flags(args))
+        plan.check_same(plan_from_flags(args, quiet=True))
     return plan if args.trials is None else replace(plan, trials=args.trials)
 
 
-def _check_bounds(args):
-    """Raise `UserError` if a numeric flag of `encapnet tune` is below the allowed minimum."""
-    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
-    for name, least in bounds.items():
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
-
-
-def _recipe(args) -> str:
-    if args.config is not None:
-        return config_file.read_config(args.config).recipe
-    return args.recipe or config_file.DEFAULT_RECIPE
-
-
-def _full_epochs(config: Config) -> int:
+def _full_epochs(plan: Plan, config: Config) -> int:
     """Return the number of epochs for retraining the best configuration found by a hyper-parameter search."""
-    return max(config.epochs, RECIPES[config.recipe].config.epochs)
+    return max(config.epochs, plan.full_epochs or RECIPES[config.recipe].config.epochs)
 
 
 def _print_results(plan, folder, records):
-    """Print the best trials of a hyper-parameter search and the command that trains the best configuration."""
+    """Print the best trials of a hyper-parameter search, and the command for training with the best configuration."""
     from ..search.leaderboard import BEST, LEADERBOARD, REPORT
 
     completed = with_status(records, "completed")
-    print(f"\n{len(completed)} trials completed, {len(records) - len(completed)} did not")
+    print(f"\n{counted(len(completed), 'trial')} completed, {len(records) - len(completed)} did not")
     for rank, record in enumerate(completed[:_TRIALS_TO_PRINT], start=1):
         print(
             f"{rank}.  trial {record['trial']}  validation accuracy {record['validation_accuracy']:.2%}  "
             f"loss {record['validation_loss']:.4f}  {describe_settings(record['settings'])}"
         )
+    if warning := ranking_warning(completed):
+        print(warning)
     print(f"leaderboard: {folder.file(LEADERBOARD)}\nreport:      {folder.file(REPORT)}")
     if completed:
-        epochs = _full_epochs(plan.config)
+        epochs = _full_epochs(plan, plan.config)
         command = f"encapnet train --config={shlex.quote(str(folder.file(BEST)))}"
         print(f"next:        {command}{'' if epochs == completed[0]['epochs'] else f' --epochs={epochs}'}", flush=True)
 
@@ -180,11 +188,11 @@ def _retrain(plan, folder, args) -> int:
     from ..search.retrain import mean_and_deviation, read_summaries, retrain
 
     best = config_file.read_config(folder.file(leaderboard.BEST))
-    failures = retrain(best, folder, seeds=args.retrain, epochs=args.retrain_epochs or _full_epochs(best))
+    failures = retrain(best, folder, seeds=args.retrain, epochs=args.retrain_epochs or _full_epochs(plan, best))
     leaderboard.write(plan, folder)
     if summaries := read_summaries(folder):
         print(
-            f"\nbest configuration, {len(summaries)} seeds: "
+            f"\nbest configuration, {counted(len(summaries), 'seed')}: "
             f"test accuracy {mean_and_deviation(summaries, 'test_accuracy')}, "
             f"validation accuracy {mean_and_deviation(summaries, 'validation_accuracy')}"
         )

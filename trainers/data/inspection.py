@@ -1,9 +1,10 @@
-"""Summary of a data set for the user, as a table of class counts and a picture of augmented images."""
+"""Table of class counts and a picture of augmented images, for checking a data set before training."""
 
 import io
+import textwrap
 
 import numpy as np
-from matplotlib.image import imsave
+from matplotlib.figure import Figure
 
 from ..config.schema import Config
 from .augmentation.augment import Augmentation
@@ -13,8 +14,9 @@ from .pipeline.split import Split
 
 _MAX_CLASSES = 40  # that are listed one by one; of more, only the smallest and the largest are
 _EXTREME_CLASSES = 5  # at either end
-_GAP = 2  # pixels between samples
-_GRID_WIDTH = 800  # pixels that small samples are enlarged towards
+_TILE_INCHES, _DPI = 0.85, 120  # of a sample in the picture
+_TILE_PITCH, _LABEL_HEIGHT = 1.08, 0.44  # in widths of a sample: to the next one, and of the text below
+_LABEL_CHARACTERS = 14  # in a line below a sample
 
 
 def class_table(dataset: Dataset) -> str:
@@ -41,27 +43,52 @@ def class_table(dataset: Dataset) -> str:
 
 
 def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> bytes:
-    """Draw a grid of augmented training images and return it as the bytes of a PNG file.
+    """Draw a grid of augmented training images with their classes and return it as the bytes of a PNG file.
 
     Args:
         dataset: the data.
         config: the configuration, for augmentation and seed.
-        rows, columns: of the grid; it is smaller where the data set has fewer images.
+        rows, columns: of the grid. It is smaller where the data set has fewer images, and has two thirds of the columns
+            where names of classes are long.
 
     Returns:
         PNG file.
     """
     augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
+    zoom = 1.5 if max(map(len, dataset.class_names)) > _LABEL_CHARACTERS else 1.0
+    columns = min(round(columns / zoom), len(dataset.train))
     rows = max(1, min(rows, len(dataset.train) // columns))
-    columns = min(columns, len(dataset.train))
     batches = training_batches(dataset.train, rows * columns, 1, config.seed, augmentation)
-    images = np.round(next(iter(batches))[0].numpy()).clip(0, 255).astype(np.uint8)
-    height, width, channels = images.shape[1:]
-    grid = np.full((rows, height + _GAP, columns, width + _GAP, channels), 255, np.uint8)
-    grid[:, :height, :, :width] = images.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    grid = grid.reshape(rows * (height + _GAP), columns * (width + _GAP), channels)
-    zoom = max(1, _GRID_WIDTH // grid.shape[1])
-    grid = grid.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    images, labels = (array.numpy() for array in next(iter(batches)))
+    pixels = np.round(images).clip(0, 255).astype(np.uint8)
+    tile = pixels.shape[1] / pixels.shape[2]  # height, where the width is 1
+    row_height = tile + _LABEL_HEIGHT / zoom
+    inches = zoom * _TILE_INCHES
+    figure = Figure(figsize=(columns * inches, rows * row_height * inches + 0.5), layout="constrained")
+    axes = figure.subplots()
+    for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        row, column = divmod(number, columns)
+        left, top = column * _TILE_PITCH, row * row_height
+        rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
+        axes.imshow(rgb, extent=(left, left + 1, top + tile, top))
+        text = _describe_label(label, dataset.class_names, round(zoom * _LABEL_CHARACTERS))
+        axes.text(left + 0.5, top + tile + 0.04, text, ha="center", va="top", fontsize=7, parse_math=False)
+    axes.set(xlim=(0, columns * _TILE_PITCH), ylim=(rows * row_height, 0))
+    axes.set_axis_off()
+    title = f"{dataset.name}: images as the network sees them in training, with their classes"
+    axes.set_title(f"{title} (--augment={','.join(config.augment)})", fontsize=9, parse_math=False)
     buffer = io.BytesIO()
-    imsave(buffer, np.repeat(grid, 3, axis=-1) if channels == 1 else grid, format="png")
+    figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
+
+
+def _describe_label(label, class_names, characters: int) -> str:
+    """Return the class of an image, or the two largest classes of a mixed image, as at most two lines of text."""
+    if np.ndim(label) == 0:
+        return "\n".join(textwrap.wrap(class_names[label], characters, max_lines=2, placeholder="…"))
+    largest = [i for i in np.argsort(label)[::-1][:2] if label[i] >= 0.005]
+    return "\n".join(f"{_shorten(class_names[i], characters - len(' 100%'))} {label[i]:.0%}" for i in largest)
+
+
+def _shorten(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"

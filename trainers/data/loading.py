@@ -31,7 +31,7 @@ LOADERS = {
 
 
 def load(config: Config) -> Dataset:
-    """Load the data set that a training configuration names, as training, validation and test images.
+    """Load the training, validation and test images of the data set named in a training configuration.
 
     A data set without a validation split gets one: a fixed share of its training images, every class in proportion.
 
@@ -85,7 +85,7 @@ def load(config: Config) -> Dataset:
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
-    """Return a data set without the images that cannot be decoded, and the names of the removed images."""
+    """Remove corrupt images from data splits, and return the reduced splits and the names of the removed images."""
     remaining: dict[str, AnySplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():

@@ -1,1 +1,1 @@
-"""Evaluation of trained models: predictions, calibration, robustness, and the agreement of capsule votes."""
+"""Evaluation of trained models: predictions, calibration, robustness, and similarity between capsules and votes."""

@@ -60,9 +60,9 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first tensor of a list of tensors, or the argument unchanged if it is a single tensor.
+    """Return the first tensor of a list of tensors, or a single tensor unchanged.
 
-    The others are its shortcut or activations.
+    The other tensors of a list are a shortcut or activations.
     """
     return tensors[0] if isinstance(tensors, (list, tuple)) else tensors
 
@@ -82,7 +82,7 @@ def _portions(capsule_layers, images, labels):
 
 
 def _mapped_numbers(layer) -> int:
-    """Count the elements of a capsule layer's vote tensor for one image."""
+    """Return the number of elements per image in a capsule layer's vote tensor."""
     lower, higher = _first(layer.input).shape[1:], _first(layer.output).shape[1:]
     if isinstance(layer, layers.CapConv2D):
         return int(np.prod(higher))

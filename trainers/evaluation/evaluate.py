@@ -1,4 +1,4 @@
-"""Evaluation of saved models on a data set: predictions, ten-crop accuracy, and hardest classes."""
+"""Evaluation of saved models on a data set: predictions, ten-crop accuracy, and classes with the lowest accuracy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Loading of a saved model together with a data set for evaluation."""
+"""Loading of a saved model and of the data set on which to evaluate the model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from .predictions import saved_model
 
 
 def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Model, data.Dataset]:
-    """Load a saved model and a data set, and check that they have the same image shape and number of classes.
+    """Load a saved model and a data set, and check that the image shapes and class counts of both agree.
 
     Args:
         path: folder of a finished run, or a `.keras` file of any classifier that takes pixels from 0 to 255.

@@ -88,7 +88,7 @@ class Predictions:
         return float(((self.lengths >= true).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Return an array with the accuracy on each class, which is NaN for a class without images."""
+        """Return an array with the accuracy on each class (NaN for a class without images)."""
         counts = self.confusion()
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(axis=1)
@@ -100,7 +100,7 @@ class Predictions:
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
 
     def save(self, path: Path) -> None:
-        """Save class scores, true labels and the worst mistakes to an .npz file."""
+        """Save class scores, true labels and the most clearly misclassified images to an .npz file."""
         np.savez_compressed(path, **self.__dict__)
 
     @classmethod

@@ -44,7 +44,7 @@ def _shift(model, images, labels, index, share):
 
 
 def _attack(model, images, labels, index, step):
-    """Attack images by the fast gradient sign method, towards the highest-scoring wrong class.
+    """Perturb images by the fast gradient sign method, towards the highest-scoring wrong class.
 
     Each pixel changes by `step` grey levels.
 
@@ -63,7 +63,7 @@ def _attack(model, images, labels, index, step):
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Kind of image perturbation (such as rotation), and the strengths (such as angles) to test.
+    """Image perturbation, such as rotation, with a list of strengths to test, such as angles.
 
     Attributes:
         title: name for tables and plots.
@@ -164,7 +164,10 @@ def table(name: str, curves: dict[str, list[float]]) -> str:
 
 
 def _titles(runs: list[RunDirectory]) -> dict:
-    """Return a display name for each training run: the network's name, and the folder if names would clash."""
+    """Return display names for training runs, such as "encapnet18", with the folder appended to repeated names.
+
+    The run's folder is appended if several runs have the same network.
+    """
     models = {run.path: run.read_json(RunDirectory.config_file, "config")["config"]["model"] for run in runs}
     names = list(models.values())
     return {path: name if names.count(name) == 1 else f"{name} ({path})" for path, name in models.items()}

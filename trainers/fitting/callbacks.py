@@ -1,4 +1,4 @@
-"""Keras callbacks that save metrics, the best model, capsule similarity and TensorBoard data during training."""
+"""Keras callbacks that save the best model, metrics and TensorBoard data during training."""
 
 import time
 from collections.abc import Iterable
@@ -40,12 +40,20 @@ class MetricsLog(keras.callbacks.Callback):
         self.rows.append(row)
         self.run.write_json_lines(RunDirectory.metrics_file, self.rows)
         if not self.quiet:
-            print(
-                f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
-                f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
-                f"{seconds:.1f} s",
-                flush=True,
-            )
+            print(describe_epoch(row, self.epochs), flush=True)
+
+
+def describe_epoch(row: dict, epochs: int) -> str:
+    """Format the metrics of one training epoch as one line of text.
+
+    Args:
+        row: a row of metrics.jsonl.
+        epochs: number of epochs of the training.
+    """
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+        f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  {row['seconds']:.1f} s"
+    )
 
 
 class BestModel(keras.callbacks.Callback):

@@ -25,7 +25,7 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint file: arrays such as weights, and other training state as JSON values.
+    """Content of a checkpoint file: arrays, such as model weights, and JSON values, such as the epoch number.
 
     The arrays of a group are in a fixed order.
     """
@@ -119,9 +119,9 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Restore the best model's file from the copy that was saved with a checkpoint.
+        """Reset the file of the best model to the state at the time of a checkpoint.
 
-        If the checkpoint has no copy, the file of the best model is removed.
+        It becomes the copy that was saved with the checkpoint, or is removed if there was none.
 
         Args:
             path: the checkpoint file.

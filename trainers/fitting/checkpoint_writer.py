@@ -66,7 +66,7 @@ class CheckpointWriter(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Total training time in seconds, including the time before training was resumed."""
+        """Total training time in seconds, including the time before any interruption."""
         return self.start.seconds + time.perf_counter() - self._start_time
 
     def on_train_begin(self, logs=None):
@@ -116,7 +116,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             )
 
     def _save(self, epoch, step, logs=None):
-        """Write a checkpoint, and stop training if SIGTERM has arrived.
+        """Write a checkpoint and, if the process has received SIGTERM, stop training.
 
         If the checkpoint cannot be written, the reason is printed.
         """

@@ -1,4 +1,4 @@
-"""Building and compiling of the Keras model for a training configuration."""
+"""Functions that build and compile the Keras model for a training configuration."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
 
 def takes(model: str, setting: str) -> bool:
-    """Return whether a network's builder function accepts a given setting as an argument."""
+    """Return whether the function that builds a network accepts a training setting as an argument."""
     if (model, setting) == ("resnet20", "width"):  # ResNet20's width is a number of channels, the setting names a shape
         return False
     parameters = inspect.signature(_BUILDERS[model]).parameters
@@ -77,7 +77,7 @@ def _network_arguments(config) -> dict:
 
 
 def feedback_options(config: Config) -> dict:
-    """Convert a training configuration to constructor arguments of the Sinkhorn feedback regularisers."""
+    """Convert a training configuration to constructor arguments of the Sinkhorn-divergence regularisers."""
     values = {field.metadata["unit_argument"]: getattr(config, field.name) for field in settings()}
     return {
         argument: None if value == "none" else value

@@ -17,7 +17,7 @@ from .checkpoint import Checkpoint, Checkpoints
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Diagnosis of a NaN or infinite loss, which repeats training from the newest checkpoint.
+    """Diagnosis of a NaN or infinite loss by repeating training steps from the newest checkpoint.
 
     It finds the first tensor with such a value. It repeats steps in this process alone, so it is not for a model
     that several workers train.
@@ -33,7 +33,7 @@ class Diagnosis:
     steps: int
 
     def describe(self, model, last_step: int) -> str:
-        """Return an error message that names the first NaN or infinite tensor and the last undamaged checkpoint.
+        """Return an error message that names the first tensor with NaN or infinity and the last undamaged checkpoint.
 
         Args:
             model: the network; its weights are changed.

@@ -8,9 +8,11 @@ from datetime import datetime
 import keras
 import tensorflow as tf
 
-from ..config.recipes import RECIPES
+from ..config.naming import series_name
+from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..data import Dataset
+from ..evaluation.chance import guessing_limit
 from ..evaluation.predictions import PREDICT_BATCH, Predictions
 from ..report.run_report import write_report
 from ..runs.atomic_files import remove_temporary_files
@@ -26,7 +28,7 @@ def record_start(run: RunDirectory, config: Config) -> None:
 
 
 def record_resume(run: RunDirectory) -> None:
-    """Add the time and command line of a resumed training run to config.json.
+    """Add the time and command line of a resumption to the config.json file of a training run.
 
     Temporary files of the interrupted process are removed.
     """
@@ -65,10 +67,13 @@ def record_results(
         predictions.save(path)
     summary = {
         "recipe": config.recipe,
+        "series": series_name(config),
         "seed": config.seed,
         "test_accuracy": predictions.accuracy,
         "test_errors": predictions.errors,
         "validation_accuracy": best.accuracy,
+        "validation_guessing_limit": guessing_limit(dataset.validation.labels),
+        "test_guessing_limit": guessing_limit(dataset.test.labels),
         "best_epoch": best.epoch,
         "epochs": config.epochs,
         "train_seconds": round(seconds, 2),
@@ -88,10 +93,13 @@ def record_results(
 
 
 def describe_recipe(config: Config) -> str:
-    """Return a display name for a training configuration, such as "digits" or "digits on mnist".
+    """Return a display name for a training configuration: preset name and, if changed, data set name.
 
-    It is the recipe's name, with the name of the data set if that is not the recipe's.
+    Examples are "digits", and "digits on mnist" if the data set is not that of the preset. For the recipe `images`
+    it is the name of the data.
     """
+    if config.recipe == IMAGES_RECIPE:
+        return series_name(config)
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe
 
@@ -102,7 +110,7 @@ def parameter_count(model: keras.Model) -> int:
 
 
 def _environment() -> dict:
-    """Return the command line, package versions, devices and machine of this process, and the current time."""
+    """Describe the running process: command line, current time, package versions, devices and machine type."""
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

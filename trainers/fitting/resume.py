@@ -1,4 +1,4 @@
-"""Resumption of an interrupted training run from its newest undamaged checkpoint."""
+"""Resumption of an interrupted training run from the newest undamaged checkpoint."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ class Start:
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Read the configuration of an interrupted training run, and check that command-line flags agree with it.
+    """Read the configuration of an interrupted training run, and check that no command-line flag contradicts a setting.
 
     Args:
         run: the run's folder.
@@ -111,7 +111,7 @@ def find_start(run: RunDirectory, checkpoints: Checkpoints, config: Config, step
 
 
 def _reset_files(run, checkpoints, path, epoch):
-    """Restore the best model and the log files of a training run to their state at the time of a checkpoint."""
+    """Reset the best model and the log files of a training run to the state at the time of a checkpoint."""
     checkpoints.restore_best_model(path, run.file(RunDirectory.best_model_file))
     for file in (RunDirectory.metrics_file, RunDirectory.agreement_file):
         if run.file(file).exists():
@@ -119,7 +119,7 @@ def _reset_files(run, checkpoints, path, epoch):
 
 
 def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
-    """Make the next call of `model.fit` skip some steps, so that training resumes in the middle of an epoch.
+    """Skip the first steps of the next call to `model.fit`, so that training resumes in the middle of an epoch.
 
     `fit` counts these steps and calls callbacks for them. The data must begin after them.
 
@@ -144,7 +144,7 @@ def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
 
 
 def _check_same_settings(values: dict, config: Config, place: str) -> None:
-    """Raise `UserError` if given settings differ from the configuration of an interrupted training run.
+    """Raise `UserError` if settings for a resumed training run differ from the saved configuration.
 
     Args:
         values: setting -> value.

@@ -11,12 +11,13 @@ from ..config.schema import Config
 from ..data import Dataset
 from ..data.pipeline.batches import evaluation_batches
 from ..evaluation.predictions import PREDICT_BATCH
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
 
 def prepare(config: Config) -> tf.distribute.Strategy | None:
-    """Set up TensorFlow devices for training, and return a `tf.distribute` strategy if there are several.
+    """Set up TensorFlow devices for training, and return a `tf.distribute` strategy, or None for a single device.
 
     Call it before anything else that makes TensorFlow create its devices.
 
@@ -53,7 +54,7 @@ def prepare(config: Config) -> tf.distribute.Strategy | None:
 
 
 def check_replica_settings(config: Config, replicas: int) -> None:
-    """Raise `UserError` if a setting is incompatible with the number of model replicas.
+    """Raise `UserError` if a setting, such as the batch size, is incompatible with the number of model replicas.
 
     An example is a batch size that is not a multiple of this number.
 
@@ -110,9 +111,9 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 @contextmanager
 def chief_first(strategy: tf.distribute.Strategy, chief: bool) -> Iterator[None]:
-    """Make all other processes of distributed training wait until the chief has run a `with` block.
+    """Run a `with` block first on the chief process of distributed training, then on all other processes.
 
-    They run the block afterwards.
+    The other processes wait for the chief.
     """
     if not chief:
         any_worker(strategy, False)  # waits for the chief
@@ -137,7 +138,7 @@ def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirec
 
 
 def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Return a `tf.data.Dataset` whose batches are distributed among worker processes.
+    """Configure a `tf.data.Dataset` so that each worker process of distributed training gets different examples.
 
     Each worker reads the whole data set and skips the elements of the others.
     """
@@ -167,13 +168,13 @@ def validation_batches(
         share = len(split) // replicas
         if not share:
             raise UserError(
-                f"{len(split)} validation images cannot be divided among {replicas} replicas. Use fewer replicas, or "
-                "a larger --validation_fraction."
+                f"{counted(len(split), 'validation image')} cannot be divided among {replicas} replicas. Use fewer "
+                "replicas, or a larger --validation_fraction."
             )
         batches = -(-share * replicas // PREDICT_BATCH)
         size = share // batches * replicas
         if report is not None and (left_out := len(split) - batches * size):
-            report(f"validation leaves out {left_out} images: {replicas} replicas take {batches} x {size}")
+            report(f"validation leaves out {counted(left_out, 'image')}: {replicas} replicas take {batches} x {size}")
         split = split.take(range(batches * size))
     return shard_for_workers(evaluation_batches(split, size, dataset.views.test, one_hot))
 
@@ -204,7 +205,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
 
 
 def _devices(replicas: int | None) -> list[str]:
-    """Return the names of the GPUs to train on, or of logical CPU devices on a machine without GPUs."""
+    """Return the names of the devices to train on: GPUs, or logical CPU devices if there is no GPU."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus:
         if (replicas or gpus) > gpus:

@@ -10,15 +10,18 @@ from encapnet_tf.callbacks import CollapseWatch
 from encapnet_tf.keras_private import patch_multi_worker_training
 
 from .. import data
+from ..config.naming import series_name
 from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation
 from ..data.pipeline.batches import evaluation_batches, training_batches
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 from . import network, training_state
 from .callbacks import AgreementLog, BestModel, MetricsLog, TensorBoardExtras
 from .checkpoint import Checkpoints
 from .checkpoint_writer import CheckpointWriter
+from .compiling_line import CompilingLine
 from .interruption import StopSignal, interruption_as_user_error
 from .non_finite import Diagnosis, NonFiniteWatch
 from .progress import ProgressBar
@@ -47,7 +50,7 @@ def train(
 
     Args:
         config: the run's configuration.
-        run_dir: the run's folder, which must not exist; None creates `runs/<recipe>/<time>`.
+        run_dir: the run's folder, which must not exist; None creates `runs/<recipe, or the data's name>/<time>`.
         resume: an interrupted run to resume instead; `config` must be that run's own.
         callbacks: Keras callbacks for `model.fit`. Each is called after the library's own callbacks (progress, metrics,
             best model) and before the checkpoint is written, so that a checkpoint holds the changes that it makes to
@@ -79,7 +82,7 @@ def train(
         run = resume or RunDirectory("RUN")  # a placeholder in messages: only the chief knows the folder of a new run
         _fit(model, config, dataset, run, steps=steps, resumed=bool(resume), chief=False, callbacks=callbacks)
         return None
-    run = resume or RunDirectory.create(config.recipe, run_dir)
+    run = resume or RunDirectory.create(series_name(config), run_dir)
     with run.locked(), interruption_as_user_error(run):
         if resume is None:
             record_start(run, config)
@@ -173,16 +176,17 @@ def _fit(
         loggers = _logging_callbacks(run, config, dataset, best, batches_from) if chief else []
         if chief and sys.stdout.isatty():
             loggers.insert(0, ProgressBar(config.batch_size, steps, config.epochs, start))
-        model.fit(
-            batches_from(start.epoch * steps + start.step),
-            validation_data=validation,
-            initial_epoch=start.epoch,
-            epochs=config.epochs,
-            steps_per_epoch=steps,
-            shuffle=False,  # the pipeline shuffles
-            verbose=0,
-            callbacks=[watch, *schedules, *loggers, *callbacks, writer],
-        )
+        with CompilingLine(steps, start) if chief else nullcontext() as line:
+            model.fit(
+                batches_from(start.epoch * steps + start.step),
+                validation_data=validation,
+                initial_epoch=start.epoch,
+                epochs=config.epochs,
+                steps_per_epoch=steps,
+                shuffle=False,  # the pipeline shuffles
+                verbose=0,
+                callbacks=[*([line] if line else []), watch, *schedules, *loggers, *callbacks, writer],
+            )
     return best, writer.seconds
 
 
@@ -203,7 +207,7 @@ def _logging_callbacks(run, config, dataset, best, batches_from) -> list[keras.c
 
 
 def _agreement_epochs(config: Config) -> tuple[int, ...]:
-    """Return the epochs after which the similarity between capsules is logged.
+    """Return the epochs after which the similarity between capsules and the votes of lower capsules is logged.
 
     The default is those of the paper's Fig. 2: the first, those at 10 % and 40 %, and the last.
     """
@@ -216,8 +220,9 @@ def _print_start(run, model, config, dataset, steps):
     replicas = model.distribute_strategy.num_replicas_in_sync
     print(
         f"{describe_recipe(config)}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
-        f"{len(dataset.test):,} test images of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
-        f"{parameter_count(model):,} parameters; {config.epochs} epochs of {steps} steps"
+        f"{counted(len(dataset.test), 'test image')} of {'x'.join(map(str, dataset.image_shape))}; {config.model} with "
+        f"{parameter_count(model):,} parameters; {counted(config.epochs, 'epoch')} of "
+        f"{counted(steps, 'step')}"
         f"{f' on {replicas} replicas' if replicas > 1 else ''}\ndata:    {dataset.source}\nrun:     {run.path}",
         flush=True,
     )

@@ -15,7 +15,7 @@ _INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 
 
 def previous_outcome(folder: Path, config: Config) -> str | None:
-    """Return the outcome of an earlier training run in a folder, or None if no run has ended there.
+    """Return the outcome (completed or failed) of the training run in a folder, or None if no run has ended there.
 
     An unfinished run is renamed, to make room for a new one.
 

@@ -1,4 +1,4 @@
-"""Training report sections on accuracy per class, the confusion matrix, and the worst mistakes."""
+"""Training report sections on accuracy per class, the confusion matrix, and misclassified images."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from ..runs.counting import counted
 from .figures import DARK, png
 from .page import Picture, Section
 from .run_record import RunRecord
@@ -21,7 +22,11 @@ def class_accuracy_section(record: RunRecord) -> Section:
     counts, accuracy = record.predictions.confusion(), record.predictions.per_class()
     order = np.argsort(np.nan_to_num(accuracy, nan=2.0), kind="stable")[:_MAX_CLASSES]  # classes without images last
     rows = [
-        (record.class_names[i], f"{accuracy[i]:.2%} of {counts[i].sum():,}", f"predicted {counts[:, i].sum():,} times")
+        (
+            record.class_names[i],
+            f"{accuracy[i]:.2%} of {counts[i].sum():,}",
+            f"predicted {counted(counts[:, i].sum(), 'time')}",
+        )
         for i in order
         if counts[i].sum()
     ]
@@ -77,7 +82,7 @@ def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
 
 
 def mistakes_section(record: RunRecord) -> Section:
-    """Return the training report section that shows the test images with the worst classification mistakes.
+    """Return the training report section that shows the most clearly misclassified test images.
 
     These are the mistakes whose predicted class leads the true class most in score.
     """
@@ -93,8 +98,8 @@ def mistakes_section(record: RunRecord) -> Section:
     return Section(
         "Worst mistakes",
         texts=[
-            f"{len(pictures)} of {predictions.errors} mistakes, most mistaken first: the predicted class, the true one "
-            "and their scores (lengths of their capsules; of networks without capsules probabilities)."
+            f"{len(pictures)} of {counted(predictions.errors, 'mistake')}, most mistaken first: the predicted class, "
+            "the true one and their scores (lengths of their capsules; of networks without capsules probabilities)."
         ],
         pictures=pictures,
         layout="gallery",

@@ -1,4 +1,4 @@
-"""Sections of an HTML page that compares several training runs by their results and loss curves."""
+"""Sections of an HTML page that compares several training runs: a table of results and loss curves."""
 
 from matplotlib.figure import Figure
 
@@ -8,7 +8,7 @@ from .run_record import RunRecord
 
 
 def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
-    """Return the HTML page sections that compare several training runs by their results and loss curves.
+    """Return the HTML page sections that compare several training runs: a table of results and loss curves.
 
     Args:
         records: name of a run -> its record.
@@ -17,7 +17,7 @@ def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
 
 
 def _results_section(records: dict[str, RunRecord]) -> Section:
-    """Return an HTML page section with a table that has the results of one training run per row."""
+    """Return an HTML page section with a table of results, one row for each training run."""
     header = ("run", "test accuracy", "validation accuracy", "parameters", "training")
     rows = [
         (

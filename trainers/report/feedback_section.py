@@ -1,4 +1,4 @@
-"""Training report section on the divergences of Sinkhorn feedback regularisers.
+"""Training report section on the Sinkhorn-divergence regularisers of the trained network.
 
 It warns of feature extractors whose output collapsed.
 """
@@ -17,7 +17,7 @@ _SMALLEST_DIVERGENCE = 1e-12  # keeps the ratio of divergences finite
 
 
 def feedback_section(record: RunRecord) -> Section | None:
-    """Return the training report section on Sinkhorn feedback regularisers, or None if the network has none.
+    """Return the training report section on Sinkhorn-divergence regularisers, or None if the network has none.
 
     It shows the units' divergences.
     """
@@ -35,7 +35,7 @@ def feedback_section(record: RunRecord) -> Section | None:
 
 
 def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
-    """Return a warning if the learned features in a Sinkhorn feedback regulariser collapsed.
+    """Return a warning if the learned features of a Sinkhorn-divergence regulariser became constant, otherwise None.
 
     The output of the feature extractor is then nearly constant.
     """
@@ -51,12 +51,15 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Divide the Sinkhorn divergence of extracted features by that of raw features, for each epoch."""
+    """Divide the Sinkhorn divergence between two layers' extracted features by the divergence of the raw features.
+
+    Returns one quotient per epoch.
+    """
     return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
 
 
 def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
-    """Plot the divergence and related statistics of each Sinkhorn feedback regulariser over the epochs.
+    """Plot statistics of each Sinkhorn-divergence regulariser, such as the divergence, over the epochs.
 
     Returns:
         PNG, base64.

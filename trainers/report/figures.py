@@ -4,6 +4,7 @@ import base64
 import io
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREY, DARK = "#3b6fb6", "#d1622b", "#8a97a6", "#1d2733"
 TRAINING_COLOUR, VALIDATION_COLOUR = BLUE, ORANGE
@@ -11,20 +12,20 @@ _FEW_EPOCHS = 10  # below this number each epoch is marked by a dot
 
 
 def style_axes(axes):
-    """Draw a light grid in a plot and remove its upper and right borders."""
+    """Draw a light grid in a plot, and hide the upper and right borders of the plot."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def style_epoch_axes(axes):
-    """Set the label, integer ticks and grid of a plot whose x axis shows epochs."""
+    """Format a plot over training epochs, with integer ticks and a light grid."""
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # a run of one epoch has one tick
     style_axes(axes)
 
 
 def epoch_marker(epochs: list) -> str | None:
-    """Return a matplotlib dot marker if a curve has few epochs, otherwise None."""
+    """Return a matplotlib dot marker if a curve covers few epochs, otherwise None."""
     return "o" if len(epochs) < _FEW_EPOCHS else None
 
 

@@ -10,9 +10,9 @@ from .run_record import RunRecord
 
 
 def robustness_section(record: RunRecord) -> Section | None:
-    """Return the training report section on accuracy under image perturbations, or None if not measured.
+    """Return the report section on accuracy under image perturbations, or None if there are no measurements.
 
-    `encapnet evaluate` measures it.
+    `encapnet evaluate` measures the accuracies.
     """
     if not record.robustness:
         return None

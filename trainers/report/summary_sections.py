@@ -1,5 +1,7 @@
 """Training report sections with tables of results and settings."""
 
+from ..evaluation.chance import is_guessing
+from ..runs.counting import counted
 from .page import Section
 from .run_record import RunRecord
 
@@ -10,30 +12,45 @@ def result_section(record: RunRecord) -> Section:
     rows = [
         (
             "Test accuracy",
-            f"{summary['test_accuracy']:.2%} ({summary['test_errors']} errors in {summary['test_images']:,} images)",
+            f"{summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
+            f"{counted(summary['test_images'], 'image')})",
         ),
         *_top_5_row(record),
         (
             "Validation accuracy",
-            f"{summary['validation_accuracy']:.2%} ({summary['validation_images']:,} images set aside from the "
-            "training images)",
+            f"{summary['validation_accuracy']:.2%} ({counted(summary['validation_images'], 'image')} set aside from "
+            "the training images)",
         ),
         ("Best epoch", f"{summary['best_epoch']} of {summary['epochs']}, chosen by validation accuracy"),
         ("Trainable parameters", f"{summary['parameters']:,}"),
         (
             "Training",
             f"{summary['train_seconds']:.0f} s, {summary['images_per_second']:,.0f} images/s, "
-            f"{summary['train_images']:,} images",
+            f"{counted(summary['train_images'], 'image')}",
         ),
     ]
-    return Section("Result", table=rows)
+    warning = guessing_warning(summary)
+    return Section("Result", texts=[warning] if warning else [], table=rows)
+
+
+def guessing_warning(summary: dict) -> str | None:
+    """Return a sentence if the best validation accuracy of a training run is not better than guessing, or None.
+
+    Args:
+        summary: contents of summary.json.
+    """
+    accuracy, limit = summary["validation_accuracy"], summary.get("validation_guessing_limit")
+    if not is_guessing(accuracy, limit):
+        return None
+    return (
+        f"The network is not better than guessing: a validation accuracy of up to {limit:.2%} can be had by chance, by "
+        f"always answering the most frequent class ({summary['validation_images']:,} images, two standard errors). "
+        "Train for more epochs, or with another learning rate."
+    )
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a table row with the top-5 accuracy if there are more than five classes.
-
-    The row is in a list, which is empty otherwise.
-    """
+    """Return the top-5 accuracy as a list of one table row, or an empty list if there are at most five classes."""
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
 

@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove temporary files that killed processes left in a folder.
+    """Delete the temporary files of processes that were killed while writing to a folder.
 
     No other process may be writing there.
     """
@@ -39,7 +39,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 def set_aside(path: Path, suffix: str, folder: Path | None = None) -> Path:
-    """Rename a damaged or unfinished file or folder to an unused name, and return the new path.
+    """Rename a damaged or unfinished file or folder by adding a suffix and number, and return the new path.
 
     Args:
         path: the file or folder.

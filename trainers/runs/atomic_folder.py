@@ -27,35 +27,38 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Return the path of the file with a given name in this folder."""
+        """Return the path of a file in a folder, given the name of the file.
+
+        The file need not exist.
+        """
         return self.path / name
 
     def locked(self) -> AbstractContextManager[None]:
-        """Return a context manager that keeps other processes from writing to this folder."""
+        """Return a context manager that prevents concurrent writes to a folder by other processes."""
         return locked(self.file(self.lock_file))
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
-        """Return a context manager for atomically replacing a file in this folder.
+        """Return a context manager for replacing a file atomically.
 
         It yields the temporary path to write to.
         """
         return replacing(self.file(name))
 
     def write_text(self, name: str, text: str) -> None:
-        """Write text to a file in this folder atomically."""
+        """Write text to a file atomically, so that readers never see a partly written file."""
         with self.replacing(name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def write_json(self, name: str, value) -> None:
-        """Write a JSON-compatible value to a file in this folder atomically."""
+        """Write a JSON-compatible value to a file atomically."""
         self.write_text(name, json.dumps(value, indent=2) + "\n")
 
     def write_json_lines(self, name: str, rows: Iterable) -> None:
-        """Write JSON-compatible values to a file in this folder atomically, one value per line."""
+        """Write JSON-compatible values to a JSON Lines file (one value per line) atomically."""
         self.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
 
     def read_json(self, name: str, *keys: str) -> dict:
-        """Read a JSON object from a file in this folder, and check that the required keys are present.
+        """Read a JSON object from a file, and check that the required keys are present.
 
         Args:
             name: the file.
@@ -71,7 +74,7 @@ class AtomicFolder:
         return values
 
     def read_json_lines(self, name: str) -> list:
-        """Read a JSON Lines file (one value per line) in this folder as a list of values.
+        """Read a JSON Lines file (one value per line), and return the list of values.
 
         Raises:
             UserError: the file is missing or damaged.

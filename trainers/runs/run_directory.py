@@ -9,6 +9,7 @@ from .atomic_folder import AtomicFolder
 from .errors import UserError
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_TIME, _TIME_NAME = "%Y%m%d-%H%M%S", re.compile(r"\d{8}-\d{6}(-\d+)?")  # of a run without --run_dir
 
 
 class RunDirectory(AtomicFolder):
@@ -32,8 +33,12 @@ class RunDirectory(AtomicFolder):
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
 
     @classmethod
-    def create(cls, recipe: str, path: str | Path | None = None) -> "RunDirectory":
-        """Create a new folder for a training run, at a given path or one derived from the current time.
+    def create(cls, series: str, path: str | Path | None = None) -> "RunDirectory":
+        """Create a new folder for a training run, named after the current time unless a path is given.
+
+        Args:
+            series: name of the folder in `runs` for a path that is derived.
+            path: the folder; None derives `runs/SERIES/TIME`.
 
         Raises:
             UserError: the folder exists already, its name is not allowed, or it cannot be created.
@@ -43,8 +48,8 @@ class RunDirectory(AtomicFolder):
             _check_name(path.name)
             _make(path)
             return cls(path)
-        parent = Path("runs") / recipe
-        now = datetime.now().strftime("%Y%m%d-%H%M%S")
+        parent = Path("runs") / series
+        now = datetime.now().strftime(_TIME)
         for name in (now, *(f"{now}-{n}" for n in range(2, 100))):
             if not (parent / name).exists():
                 try:
@@ -53,6 +58,11 @@ class RunDirectory(AtomicFolder):
                 except _ExistsError:
                     continue
         raise UserError(f"{parent} already has 99 runs of this second, {now}. Name a folder with --run_dir.")
+
+    @staticmethod
+    def is_named_after_time(path: Path) -> bool:
+        """Return whether the name of a run's folder is the time at which the run began, as it is by default."""
+        return bool(_TIME_NAME.fullmatch(path.name))
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":
@@ -83,7 +93,7 @@ class RunDirectory(AtomicFolder):
 
     @property
     def is_complete(self) -> bool:
-        """True if the training run in this folder is complete.
+        """True if the training run has been completed.
 
         The summary file is written last, so its existence shows that the run is complete.
         """

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..report.figures import png
 from .space import Axis
@@ -57,7 +58,7 @@ def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obje
 
 
 def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], objective: str, points: int) -> str:
-    """Draw a heat map of the objective of a hyper-parameter search over two hyper-parameters.
+    """Draw a heat map of the validation accuracy or loss of search trials over two hyper-parameters.
 
     Args:
         x: the setting on the horizontal axis.
@@ -142,7 +143,7 @@ def objective_over_trials(completed: list[dict], objective: str) -> str:
     axes.plot(numbers, values, "o", color=_POINT, label="trial")
     axes.step(numbers, best, where="post", color=_BEST_SO_FAR, label="best so far")
     axes.set(xlabel="trial", ylabel=_LABELS[objective])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return png(figure)
@@ -173,7 +174,7 @@ def _with_settings(records, *axes) -> list[dict]:
 
 
 def _set_scale(axes, axis, direction):
-    """Set the label and scale of a plot's x or y axis for one hyper-parameter.
+    """Label a plot axis with the name of a hyper-parameter, and choose a linear or logarithmic scale.
 
     Use a logarithmic scale if the search does.
     """

@@ -5,6 +5,7 @@ import io
 
 from ..report.page import render_page
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 from .plan import Plan
@@ -56,7 +57,7 @@ def _csv(records, names) -> str:
 
 
 def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: int) -> None:
-    """Raise `UserError` if any trial or final training run of a hyper-parameter search failed.
+    """Raise `UserError` if any trial of a hyper-parameter search or any retraining of the best configuration failed.
 
     Args:
         records: the records of all trials.
@@ -68,12 +69,14 @@ def raise_for_failures(records: list[dict], folder: AtomicFolder, failed_seeds: 
         if not failed:
             raise UserError(f"No trial ended; {folder.path} has the logs of the workers.", status=1)
         raise UserError(
-            f"Every one of the {len(failed)} trials failed, so there is no best configuration. The first failure: "
+            f"Every trial failed ({len(failed)}), so there is no best configuration. The first failure: "
             f"{failed[0]['reason']} Tracebacks are in {folder.path}/trial_*/{RECORD_FILE}.",
             status=1,
         )
     messages = [f"trial {record['trial']} failed: {record['reason']}" for record in failed]
     if failed_seeds:
-        messages.append(f"{failed_seeds} runs of the best configuration failed; {folder.path}/{RETRAINED} says why")
+        messages.append(
+            f"{counted(failed_seeds, 'run')} of the best configuration failed; {folder.path}/{RETRAINED} says why"
+        )
     if messages:
         raise UserError("\n".join([*messages, f"Tracebacks are in {folder.path}."]), status=1)

@@ -1,4 +1,4 @@
-"""Crash-safe versions of KerasTuner's oracles, which let an interrupted hyper-parameter search resume.
+"""Crash-safe versions of KerasTuner's oracles, so that interrupted hyper-parameter searches can resume.
 
 This is the only file that uses private names of KerasTuner; tests check each of them.
 """
@@ -79,7 +79,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         self._rebuild_queues()
 
     def _fill_gaps(self):
-        """Replace each missing trial of a KerasTuner search, so that trial numbers have no gaps."""
+        """Add a new KerasTuner trial for each trial number whose file is missing."""
         for number in range(max(map(int, self.trials), default=-1)):
             if not any(int(trial_id) == number for trial_id in self.trials):
                 trial_id = str(number).zfill(len(next(iter(self.trials))))
@@ -121,7 +121,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return trial
 
     def end_trial(self, trial):
-        """Mark a KerasTuner trial as ended.
+        """Register the end of a KerasTuner trial in the oracle.
 
         The hyper-parameter values stored for the trial stay: the worker's copy may have lost digits when it was sent.
         """

@@ -4,8 +4,10 @@ import json
 import math
 from pathlib import Path
 
+from ..evaluation.chance import is_guessing
 from ..runs.atomic_files import set_aside
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from ..runs.run_directory import RunDirectory
 
 DAMAGED = "damaged"
@@ -38,7 +40,7 @@ def set_aside_damaged(out: Path) -> list[str]:
 
 
 def _trial_damage(folder) -> str | None:
-    """Check the files of a hyper-parameter search trial, and return a description of any damage."""
+    """Return a description of the damage in the files of a hyper-parameter search trial, or None for intact files."""
     if damage := _json_damage(folder / TRIAL_FILE, _TRIAL_KEYS):
         return damage
     trial = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))
@@ -61,17 +63,20 @@ def _trial_damage(folder) -> str | None:
 
 
 def _log_damage(path, record) -> str | None:
-    """Check a log file of training metrics, and return a description of any damage."""
+    """Return a description of the damage in a log file of training metrics, or None for an intact file."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         complete = len(rows) == record["epochs"]
     except (OSError, ValueError, KeyError) as error:
         return f"{path} cannot be read: {error}"
-    return None if complete else f"{path} has {len(rows)} epochs of {record['epochs']}"
+    return None if complete else f"{path} has {counted(len(rows), 'epoch')} of {record['epochs']}"
 
 
 def _json_damage(path, keys) -> str | None:
-    """Return an error message if a JSON file is missing, is unreadable or lacks required keys, otherwise None."""
+    """Return an error message if a JSON file is unreadable or lacks required keys, otherwise None.
+
+    A missing file is reported, too.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -115,6 +120,32 @@ def with_status(records: list[dict], status: str) -> list[dict]:
     return [record for record in records if record["status"] == status]
 
 
+def ranking_warning(completed: list[dict]) -> str | None:
+    """Return a sentence if chance decided which hyper-parameter search trial is the best one, otherwise None.
+
+    That is so if the best trial is not better than guessing, or if others have its validation accuracy.
+
+    Args:
+        completed: the records of the completed trials, the best first.
+    """
+    if not completed:
+        return None
+    accuracy, limit = completed[0]["validation_accuracy"], completed[0].get("guessing_limit")
+    if is_guessing(accuracy, limit):
+        return (
+            f"The best trial is not better than guessing (validation accuracy {accuracy:.2%}; up to {limit:.2%} can be "
+            "had by chance), so the ranking means nothing. Give the trials more --epochs, or other ranges."
+        )
+    tied = [record["trial"] for record in completed if record["validation_accuracy"] == accuracy]
+    if len(tied) == 1:
+        return None
+    return (
+        f"{len(tied)} trials have the best one's validation accuracy of {accuracy:.2%} (trials {', '.join(tied)}). "
+        "Only the loss ranks them: more --epochs or more validation images may tell them apart."
+    )
+
+
 def describe_settings(settings: dict) -> str:
     """Format hyper-parameter values as one line of text, such as "epsilon 0.1, cost cosine"."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in settings.items()}
+    return ", ".join(f"{name} {value}" for name, value in values.items())

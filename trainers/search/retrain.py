@@ -1,4 +1,4 @@
-"""Training with the best configuration of a hyper-parameter search and several random seeds."""
+"""Retraining with the best configuration of a hyper-parameter search, once for each of several random seeds."""
 
 import statistics
 from dataclasses import replace

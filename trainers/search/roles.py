@@ -39,7 +39,7 @@ def role() -> str:
 
 
 def heartbeat_file(out: Path, name: str | None = None) -> Path:
-    """Return the path of the heartbeat file that a worker process touches while training makes progress.
+    """Return the path of the heartbeat file, whose modification time shows that a search worker makes progress.
 
     Args:
         out: the search's folder.

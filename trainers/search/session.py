@@ -3,12 +3,15 @@
 import keras_tuner
 
 from .. import data
+from ..config.naming import series_name
 from ..fitting.strategy import prepare
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.counting import counted
 from . import roles, supervisor
 from .oracles import create_oracle
 from .plan import Plan
 from .records import ORACLE_FILE, RECORD_FILE, TRIALS, describe_settings, set_aside_damaged
+from .trial_lines import TrialLines
 from .tuner import SearchTuner, TrialModel
 
 
@@ -33,13 +36,16 @@ def search(plan: Plan, folder: AtomicFolder, role: str, *, workers: int, silent_
         oracle = _create_tuner(plan, folder).oracle
         if folder.file(ORACLE_FILE).exists() or list(folder.path.glob(TRIALS)):
             oracle.reload()
-        oracle.on_trial_ended = lambda trial: _print_trial(trial, oracle, folder)
+        lines = TrialLines(oracle, folder.path)
+        oracle.on_trial_ended = lambda trial: _print_result(trial, oracle, folder, lines)
         print(_headline(plan, oracle, folder), flush=True)
         oracle.save()
         if role == roles.CHIEF:
-            supervisor.serve_remote_workers(oracle, folder.path, silent_seconds)
+            supervisor.serve_remote_workers(oracle, folder.path, silent_seconds, lines.print_running)
         else:
-            supervisor.run_local_workers(oracle, folder.path, workers=workers, silent_seconds=silent_seconds)
+            supervisor.run_local_workers(
+                oracle, folder.path, workers=workers, silent_seconds=silent_seconds, on_poll=lines.print_running
+            )
 
 
 def work(plan: Plan, folder: AtomicFolder) -> None:
@@ -88,16 +94,17 @@ def _hide_gpus():
 
 
 def _headline(plan, oracle, folder) -> str:
-    count = f"{plan.trials} trials" if plan.trials else "trials"
+    count = counted(plan.trials, "trial") if plan.trials else "trials"
     progress = f", {len(oracle.end_order)} of them ended already" if oracle.end_order else ""
     return (
-        f"{plan.config.recipe}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{progress}, "
-        f"{plan.config.epochs} epochs each\nsearch:  {folder.path}"
+        f"{series_name(plan.config)}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{progress}, "
+        f"{counted(plan.config.epochs, 'epoch')} each\nsearch:  {folder.path}"
     )
 
 
-def _print_trial(trial, oracle, folder):
-    """Print the hyper-parameters and the result of a hyper-parameter search trial."""
+def _print_result(trial, oracle, folder, lines):
+    """Print the hyper-parameters and the result of a hyper-parameter search trial, after its last epoch."""
+    lines.print_trial(trial.trial_id)
     record = AtomicFolder(folder.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
     result = f"failed: {record.get('reason')}"
     if trial.status == "COMPLETED":

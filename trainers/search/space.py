@@ -9,7 +9,7 @@ from typing import cast
 from ..config.recipes import override
 from ..config.schema import Config, settings
 from ..config.setting import kind_of
-from ..fitting.network import takes
+from ..config.suggestions import did_you_mean
 from ..runs.errors import UserError
 
 DEFAULT = ("feedback_weight", "epsilon")  # what is searched if the user names no setting
@@ -40,7 +40,7 @@ class Axis:
         return self.high / self.low >= _LOGARITHMIC_FROM
 
     def grid(self, points: int) -> tuple:
-        """Return the values of one hyper-parameter that a grid search tries.
+        """Return the grid points of one hyper-parameter for a grid search.
 
         Both ends are included, and duplicates are left out.
         """
@@ -139,7 +139,7 @@ class Space:
         return tuple(axis.name for axis in self.axes)
 
     def declare(self, hp, points: int | None = None) -> dict:
-        """Register all searched hyper-parameters with KerasTuner, and return their values for the current trial.
+        """Register all searched hyper-parameters with KerasTuner, and return the values for the current trial.
 
         The values are in a dictionary, with numbers rounded to four digits.
         """
@@ -167,7 +167,7 @@ class Space:
         return override(base, overrides)
 
     def check(self, base: Config) -> None:
-        """Raise `UserError` if a searched value is invalid, or if a hyper-parameter would have no effect.
+        """Raise `UserError` if a search space contains an invalid value or a hyper-parameter without effect.
 
         Args:
             base: the settings that are not searched.
@@ -189,6 +189,8 @@ class Space:
 
         The explanation is a pair of cause and remedy.
         """
+        from ..fitting.network import takes
+
         setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
@@ -202,7 +204,7 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return all values that a given setting takes in a hyper-parameter search."""
+        """Return the values of a training setting in a search space, or the configured value if none are listed."""
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 
@@ -215,7 +217,7 @@ def _four_digits(value: float) -> float:
 
 
 def _setting_of_axis(name: str) -> dataclasses.Field:
-    """Return the field of the training configuration that a hyper-parameter sets.
+    """Return the training configuration field for a hyper-parameter, or raise `UserError` for an unknown name.
 
     The file of a plan may name a setting that this version does not know.
     """
@@ -228,7 +230,7 @@ def _setting_of_axis(name: str) -> dataclasses.Field:
 
 
 def _find_setting(name: str) -> dataclasses.Field | None:
-    """Return the field of the training configuration with a given name or alias, or None for an unknown name."""
+    """Find a training setting by name or alias, and return the dataclass field, or None for an unknown name."""
     for setting in settings():
         search = setting.metadata["search"]
         if name in (setting.name, search.alias, search.per_module):
@@ -267,7 +269,9 @@ def _refusal(name, setting) -> str:
     searches = {field.name: field.metadata["search"] for field in settings()}
     usual = ", ".join(search.per_module or name for name, search in searches.items() if search.usual)
     if setting is None:
-        return f"--search={name}: it cannot be searched, because there is no such setting. Usual settings are {usual}."
+        known = [name for field, search in searches.items() for name in (field, search.alias, search.per_module)]
+        hint = did_you_mean(name, filter(None, known))
+        return f"--search={name}: it cannot be searched, because there is no such setting{hint}. Usual are {usual}."
     return (
         f"--search={name}: it cannot be searched, because {searches[name].refusal}. Set it once with --{name}. Usual "
         f"settings to search are {usual}."
@@ -291,7 +295,7 @@ def _number(text, part):
 
 
 def _value(text):
-    """Parse text as an integer, float or boolean, or return it unchanged."""
+    """Parse text as an integer, float or boolean, or return the text unchanged."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -1,4 +1,4 @@
-"""Chief process of a hyper-parameter search, which starts workers and replaces those that die.
+"""Chief process of a hyper-parameter search, with functions that start, monitor and replace worker processes.
 
 Instead of starting workers, it can serve workers on other machines.
 
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras_tuner
@@ -28,7 +29,7 @@ from .roles import (
     seconds_since_heartbeat,
 )
 
-_COMMAND = (sys.executable, "-c", "from encapnet_tf.trainers.commands.cli import main; main()")
+_COMMAND = (sys.executable, "-m", "encapnet_start")
 _POLL_SECONDS = 0.5
 _SHUTDOWN_SECONDS = 60.0  # for remote workers to exit by themselves once the search has finished
 _MAX_DEATHS = 4  # of one worker in a row, while no trial of the search ends
@@ -71,7 +72,14 @@ class _Worker:
         self.process.wait()
 
 
-def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, silent_seconds: float) -> None:
+def run_local_workers(
+    oracle: keras_tuner.Oracle,
+    out: Path,
+    *,
+    workers: int,
+    silent_seconds: float,
+    on_poll: Callable[[], None] = lambda: None,
+) -> None:
     """Run a hyper-parameter search with worker processes on this machine until no trial is left.
 
     Args:
@@ -79,6 +87,7 @@ def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, si
         out: the search's folder, where workers read the plan.
         workers: number of worker processes.
         silent_seconds: a worker without a heartbeat for this long is killed and replaced.
+        on_poll: function to call twice a second.
 
     Raises:
         UserError: every worker kept dying.
@@ -90,6 +99,7 @@ def run_local_workers(oracle: keras_tuner.Oracle, out: Path, *, workers: int, si
             crew.append(_Worker(f"worker{number}", out, port=port, workers=workers))
         while working := [worker for worker in crew if not worker.finished]:
             time.sleep(_POLL_SECONDS)
+            on_poll()
             if len(oracle.end_order) != trials_ended:
                 trials_ended = len(oracle.end_order)
                 for worker in crew:
@@ -128,9 +138,9 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Retry the hyper-parameter search trial of a dead worker process, at most once.
+    """Repeat a hyper-parameter search trial whose worker process died, unless a worker died in that trial before.
 
-    A trial whose worker dies a second time is marked as failed.
+    A trial that lost a worker twice counts as failed.
 
     Args:
         oracle: the search's oracle.
@@ -153,13 +163,16 @@ def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
     oracle.end_trial(trial)
 
 
-def serve_remote_workers(oracle: keras_tuner.Oracle, out: Path, silent_seconds: float) -> None:
+def serve_remote_workers(
+    oracle: keras_tuner.Oracle, out: Path, silent_seconds: float, on_poll: Callable[[], None] = lambda: None
+) -> None:
     """Hand out the trials of a hyper-parameter search to workers on other machines until no trial is left.
 
     Args:
         oracle: the search's oracle.
         out: the search's folder, on a file system that all machines share.
         silent_seconds: a worker without a heartbeat for this long loses its trial to another worker.
+        on_poll: function to call twice a second.
 
     Raises:
         UserError: the address is taken, or no worker is left.
@@ -174,6 +187,7 @@ def serve_remote_workers(oracle: keras_tuner.Oracle, out: Path, silent_seconds: 
     try:
         while True:
             time.sleep(_POLL_SECONDS)
+            on_poll()
             silence = {
                 name: seconds_since_heartbeat(heartbeat_file(out, name), start) for name in set(oracle.tuner_ids)
             }

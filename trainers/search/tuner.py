@@ -20,6 +20,7 @@ from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation, mixes_labels
 from ..data.augmentation.views import ENLARGE
 from ..data.pipeline.batches import training_batches
+from ..evaluation.chance import guessing_limit
 from ..fitting.callbacks import MetricsLog
 from ..fitting.strategy import check_replica_settings, shard_for_workers, validation_batches
 from ..runs.errors import UserError, reason
@@ -58,7 +59,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Use the training configuration of one KerasTuner trial inside a `with` block.
+        """Set the current KerasTuner trial inside a `with` block, and yield the training configuration of the trial.
 
         `build` and `fit` take this configuration.
 
@@ -93,9 +94,9 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set for a training configuration.
+        """Return the data set for a search trial, loaded again if the trial needs another image size.
 
-        It is loaded again if the augmentation needs larger or smaller images than those in memory.
+        The size depends on the augmentation, which may enlarge images before cropping.
         """
         enlarged_alike = ENLARGE[config.augment[0]] == self.dataset.views.enlarge
         return self.dataset if enlarged_alike else data.load(config)
@@ -157,7 +158,7 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(**options)
 
     def save(self):
-        """Save the state of the KerasTuner oracle, if the oracle runs in this process."""
+        """Save the state of the KerasTuner oracle, unless the oracle runs in another process."""
         # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
@@ -201,18 +202,23 @@ class SearchTuner(keras_tuner.Tuner):
             "status": "running",
             "seed": model.config.seed,
             "settings": {name: hp.values.get(name) for name in model.space.names},
+            "epochs": hp.values.get(_HYPERBAND_EPOCHS, model.config.epochs),
             "worker": self.tuner_id,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
+        run.file(RunDirectory.metrics_file).unlink(missing_ok=True)  # of an interrupted attempt
         run.write_json(RECORD_FILE, record)
         start = time.perf_counter()
         try:
             with model.trial(hp) as config:
                 record |= {"settings": model.space.declare(hp, model.grid_points), "epochs": config.epochs}
                 run.write_json(RunDirectory.config_file, {"config": config.to_json()})
-                run.file(RunDirectory.metrics_file).unlink(missing_ok=True)  # of an interrupted attempt
                 (history,) = super().run_trial(trial, run=run)
-            record |= {"status": "completed", **_best_epoch(history.history, self.oracle.objective.name)}
+            record |= {
+                "status": "completed",
+                **_best_epoch(history.history, self.oracle.objective.name),
+                "guessing_limit": guessing_limit(model.dataset.validation.labels),
+            }
             return history
         except Exception as error:
             record |= {"status": "failed", "reason": reason(error), "traceback": traceback.format_exc()}

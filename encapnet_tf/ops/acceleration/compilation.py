@@ -7,10 +7,10 @@ from keras import backend
 
 
 def accelerates(training, *tensors) -> bool:
-    """Return whether to use TensorFlow-specific functions instead of plain `keras.ops`.
+    """Return whether an operation in a training step should use TensorFlow-specific code instead of plain `keras.ops`.
 
-    They are used in the graph of a training step on TensorFlow, on a CPU, in float32 and on maps of known size. They
-    are never used in inference, so no saved or exported model contains one. Other backends and GPUs compile the plain
+    It is used in the graph of a training step on TensorFlow, on a CPU, in float32 and on maps of known size. It is
+    never used in inference, so no saved or exported model contains it. Other backends and GPUs compile the plain
     operations themselves, and in an eager call compiling would cost more than it saves.
 
     Args:

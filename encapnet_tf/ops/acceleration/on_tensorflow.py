@@ -30,7 +30,7 @@ def all_gather(x):
 
 @functools.cache
 def compile_with_xla(body, **options):
-    """Return an XLA-compiled version of a given function with fixed keyword arguments.
+    """Bind keyword arguments to a function, and compile the function with XLA.
 
     The returned function takes the tensors.
 

@@ -8,10 +8,10 @@ _RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime",
 
 @contextlib.contextmanager
 def portable(runtime: str = "tensorflow"):
-    """Make graphs that are traced in a `with` block portable to machines with other hardware.
+    """Restrict TensorFlow graphs that are traced inside a `with` block to operations that run on any machine.
 
-    They contain only operations that run on any machine. Outside of the block, operations suit the machine at hand:
-    where TensorFlow sees a GPU, for instance, Keras's grouped convolution is the fastest, but XLA has to compile it.
+    Outside of the block, operations suit the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
+    grouped convolution is the fastest, but XLA has to compile it.
 
     Args:
         runtime: the runtime of the exported graph: "tensorflow", or "litert", which has a fast grouped convolution of

@@ -4,9 +4,9 @@ from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the Python module with TensorFlow's fused batch normalisation if it is applicable, else None.
+    """Return the module of fused batch normalisation functions for CPU training on TensorFlow, or None in other cases.
 
-    None means that Keras's own operations are to be used.
+    The map must also have a known size and be in float32. None means that Keras's own operations are to be used.
 
     Args:
         x: (batch, height, width, channels).

@@ -71,7 +71,7 @@ def _fused_batch_norm(x, gamma, beta, epsilon):
 
 
 def _relu_squash_gradient_of_scaled(x, scale, shift, dy, capsule_dim):
-    """Compute the gradient of ReLU followed by squash with respect to the batch normalisation output.
+    """Backpropagate a gradient through squash and ReLU to the batch normalisation output.
 
     The batch normalisation output is x * scale + shift. The gradient after squash is dy.
     """

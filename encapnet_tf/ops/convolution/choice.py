@@ -81,7 +81,7 @@ class Convolution:
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """True for a convolution with a large kernel, many channels and a small output feature map.
+        """Flag that is true for a convolution with a large kernel, many channels and a small output feature map.
 
         The output map has up to 36 positions, and the kernel many taps and at least 128 channels. One matrix product
         per tap is then the fastest. TensorFlow's convolution parallelises over positions, which are too few here, and
@@ -92,9 +92,9 @@ class Convolution:
 
 
 def _prefers_native(runtime) -> bool:
-    """Return whether Keras's own grouped convolution is the fastest on the current backend and device.
+    """Return whether Keras's own convolution operation is the fastest implementation on this backend and device.
 
-    It is the fastest everywhere but on TensorFlow's CPUs.
+    It is, except on TensorFlow without a GPU, and in models that are exported from TensorFlow.
     """
     if backend.backend() != "tensorflow":
         return True
@@ -104,7 +104,7 @@ def _prefers_native(runtime) -> bool:
 
 
 class Row(NamedTuple):
-    """Rule that selects a convolution implementation if a condition holds.
+    """Rule that assigns one convolution implementation to all convolutions that meet a condition.
 
     The lowering is called with (x, kernel, convolution), in `TRANSPOSED` with the output size after that.
     """
@@ -121,7 +121,7 @@ def convolve(x, kernel, groups, strides, training):
 
 
 def convolve_transposed(x, kernel, groups, output_size, training):
-    """Apply a transposed 3x3 convolution of stride 2 with the implementation that is fastest for the given shapes.
+    """Apply a transposed 3x3 convolution of stride 2 with the fastest implementation for the given tensor shapes.
 
     It convolves the map with zeros inserted between its pixels.
 

@@ -1,4 +1,4 @@
-"""Alternative implementations of grouped convolution and grouped transposed convolution in `keras.ops`.
+"""Alternative implementations of grouped and grouped transposed convolution, written with `keras.ops`.
 
 All take x (batch, height, width, groups * group_in), unpadded, and a kernel (kernel_height, kernel_width, group_in,
 groups * group_out), and pad `kernel // 2` zeros on each side. Some work tap by tap, where a tap is one kernel position;
@@ -74,7 +74,7 @@ def narrow_convolution(x, kernel, strides):
 
 
 def grouped_tap_convolution(x, kernel, groups, strides, contract):
-    """Compute a grouped convolution as a sum of products, one for each kernel position."""
+    """Compute a grouped convolution as a sum, over kernel positions, of products of pixels and weights."""
     output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
@@ -114,7 +114,7 @@ def doubling_tap_convolution(x, kernel, groups, output_size, contract):
 
 
 def multiply_add(taps, groups):
-    """Sum the products of input and kernel over all kernel positions by elementwise multiplication.
+    """Compute a grouped convolution by elementwise multiplication and summation over all kernel positions.
 
     It is for small capsules. XLA fuses it into one pass.
 
@@ -140,7 +140,7 @@ def multiply_add(taps, groups):
 
 
 def matmul_per_group(taps, groups):
-    """Compute a grouped convolution with one matrix product per group, summed over all kernel positions.
+    """Compute a grouped convolution by matrix products, one for each group and kernel position.
 
     It is for large capsules.
 
@@ -158,9 +158,9 @@ def matmul_per_group(taps, groups):
 
 
 def transposed_kernel(kernel, groups):
-    """Return the kernel of the convolution that computes the input gradient from the output gradient.
+    """Convert a convolution kernel to the kernel that maps the output gradient to the input gradient.
 
-    It is flipped, with inputs and outputs exchanged.
+    The kernel is flipped, with inputs and outputs exchanged.
     """
     height, width, group_in, filters = kernel.shape
     blocks = K.reshape(K.flip(kernel, axis=(0, 1)), (height, width, group_in, groups, filters // groups))
@@ -168,7 +168,7 @@ def transposed_kernel(kernel, groups):
 
 
 def insert_zeros(x, axis, size):
-    """Insert a zero after each element of a tensor along one axis, and cut that axis to a given size."""
+    """Interleave a tensor with zeros along one axis, and crop the axis to a given size."""
     pairs = K.stack([x, K.zeros_like(x)], axis=axis + 1)
     shape = list(K.shape(x))
     shape[axis] = 2 * x.shape[axis]
@@ -177,7 +177,7 @@ def insert_zeros(x, axis, size):
 
 
 def _shift(padded, row, column, strides, output_size):
-    """Return the pixels of a padded feature map that a convolution multiplies by a given kernel position."""
+    """Return the pixels of a padded feature map that are multiplied by the weights at one kernel position."""
     rows, columns = output_size
     part = padded[:, row : row + rows * strides : strides, column : column + columns * strides : strides]
     return part[:, :rows, :columns]

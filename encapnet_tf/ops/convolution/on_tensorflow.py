@@ -46,9 +46,9 @@ def strided_convolution(x, kernel, strides):
 
 
 def tap_convolution(x, kernel, strides):
-    """Apply a convolution by one matrix product per kernel position, and recompute input patches for the gradient.
+    """Apply a convolution by matrix products, and recompute input patches in the backward pass to save memory.
 
-    Arguments as in `tap_products.tap_convolution`.
+    There is one matrix product per kernel position. Arguments as in `tap_products.tap_convolution`.
     """
     size, map_size = kernel.shape[0], tuple(x.shape[1:3])
     taps = tap_products.taps(map_size, size, strides)
@@ -81,7 +81,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def multiply_add_convolution(x, kernel, groups, strides):
-    """Apply a grouped convolution by elementwise multiplication, compiled by XLA.
+    """Apply a grouped convolution by elementwise multiplication in XLA-compiled code.
 
     Forward and backward are each one compiled pass.
 
@@ -109,7 +109,7 @@ def multiply_add_convolution(x, kernel, groups, strides):
 
 
 def doubling_convolution(x, kernel, groups, output_size):
-    """Apply a grouped transposed 3x3 convolution of stride 2, compiled by XLA.
+    """Apply a grouped transposed 3x3 convolution of stride 2 in XLA-compiled code.
 
     Arguments as in `lowerings.doubling_tap_convolution`.
 
@@ -179,7 +179,7 @@ def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
 
 
 def _kernel_gradient_by_components(x, dy, *, kernel_shape, groups, strides):
-    """Compute the kernel gradient of a grouped convolution separately for each capsule component."""
+    """Compute the gradient of a grouped convolution with respect to the kernel, one capsule component at a time."""
     size, _, group_in, _ = kernel_shape
     components = compile_with_xla(_pad_components, capsule_dim=group_in, margin=size // 2)(x)
     gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in components]
@@ -205,11 +205,11 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Pad a capsule feature map, and split it into one map per capsule component."""
+    """Pad a capsule feature map, and split the map into one map per capsule component."""
     x = _pad(x, margin)
     return [x[..., i::capsule_dim] for i in range(capsule_dim)]
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Return one feature map per capsule component, with every channel repeated a given number of times."""
+    """Split a capsule feature map into one map per capsule component, and repeat each channel `times` times."""
     return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]

@@ -32,12 +32,15 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of the kernel positions that overlap at least one pixel of a given feature map."""
+    """Return the indices of all kernel positions at which a convolution reads pixels, not only zero padding.
+
+    The weights at other positions are multiplied only by the zeros of the padding.
+    """
     return [region.tap for region in _regions(map_size, size, strides)]
 
 
 def input_patches(x, size, strides):
-    """Return the input pixels that a convolution multiplies by each kernel position.
+    """List, for each position in a convolution kernel, the input pixels that are multiplied by the weights there.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -45,7 +48,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """Return the output pixels to which each kernel position of a convolution contributes.
+    """List, for each kernel position of a padded convolution, the output pixels whose input pixel is not padding.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -88,7 +91,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Slices of the input and output of a convolution that belong to one kernel position."""
+    """Input pixels that one element of a convolution kernel multiplies, and output pixels that get the products."""
 
     tap: int
     input_rows: slice
@@ -98,7 +101,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """Return the slices of the input and output of a convolution that belong to each kernel position."""
+    """List, for each element of a kernel, the input pixels it multiplies and the output pixels it changes."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -108,9 +111,10 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """Return the one-dimensional slices of a convolution's input and output for each kernel position.
+    """List, for each element of a 1-D kernel, the slices of the input it multiplies and of the output it changes.
 
-    They lie along one axis of the image. Each entry of the list is (tap, slice of the input, slice of the output).
+    The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
+    axis. Each entry of the list is (tap, slice of the input, slice of the output).
     Output position i meets pixel i * strides + shift, where shift = tap - size // 2.
     """
     overlaps = []

@@ -58,7 +58,7 @@ def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: s
 
 
 def _softmax_over_inputs(logits):
-    """Compute a softmax over input capsules and positions together.
+    """Compute the softmax of routing logits over all input capsules and positions.
 
     `K.softmax` over several axes needs their sizes known.
     """

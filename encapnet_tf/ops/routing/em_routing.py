@@ -6,8 +6,8 @@ from functools import partial
 import keras
 from keras import ops as K
 
-from encapnet_tf.arguments import whole_number
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.arguments import finite_number, whole_number
+from encapnet_tf.ops.precision import at_least_float32, floating_together
 from encapnet_tf.ops.routing.mapped_capsules import fold_bias, votes
 
 # Largest number of vote entries of one sample that are held at once. The votes of 2048 capsules for 2048 capsules of
@@ -62,7 +62,7 @@ def em_routing(
         least float32.
 
     Raises:
-        ValueError: `iterations` is not positive.
+        ValueError: `iterations` is not positive, or `inverse_temperature` is negative or not finite.
 
     Example:
 
@@ -73,9 +73,11 @@ def em_routing(
     ((2, 5, 8), (2, 5))
     """
     whole_number("iterations", iterations)
+    finite_number("inverse_temperature", inverse_temperature, least=0)
+    tensors = floating_together(capsules, kernel, bias, activations, beta_u, beta_a)
+    capsules, kernel, bias, activations, beta_u, beta_a = map(at_least_float32, tensors)
     u, w = fold_bias(capsules, kernel, bias)
     num_capsules = w.shape[2]
-    activations, beta_u, beta_a = map(at_least_float32, (activations, beta_u, beta_a))
     a = activations[..., None]  # a_i: (batch, inputs, positions, 1)
     assignment = K.full((*K.shape(u)[:-1], num_capsules), 1 / num_capsules, dtype=u.dtype)  # R
     sum_in_pieces = partial(_sum_in_pieces, u=u, w=w, recompute=recompute)
@@ -103,9 +105,9 @@ def em_routing(
 
 
 def _sum_over_inputs(u, w, mu, weight):
-    """Compute the unnormalised variance of the votes for each higher capsule in the M step of EM routing.
+    """Sum the weighted squared deviations of the votes from the mean of each higher capsule (EM routing, M step).
 
-    It is summed over the input capsules, for each component.
+    The sum is over the input capsules, separately for each component.
 
     sum_i R_ij a_i (v_{j|i} - mu_j)^2    (batch, outputs, components)
     """
@@ -113,9 +115,9 @@ def _sum_over_inputs(u, w, mu, weight):
 
 
 def _sum_over_components(u, w, mu, weight):
-    """Compute the negative exponent of the Gaussian density of each vote in the E step of EM routing.
+    """Compute half the squared Mahalanobis distance of each vote to each higher capsule (EM routing, E step).
 
-    It is summed over the components, with weight = 1 / (2 sigma^2).
+    It is the negative exponent of the Gaussian density, summed over the components, with weight = 1 / (2 sigma^2).
 
     sum_d weight_jd (v_{j|i} - mu_jd)^2    (batch, inputs, positions, outputs)
     """
@@ -123,7 +125,7 @@ def _sum_over_components(u, w, mu, weight):
 
 
 def _rescale(x):
-    """Rescale a tensor linearly to the range -5 to 5 along its last axis.
+    """Rescale a tensor linearly along the last axis, to the range from -5 to 5.
 
     That axis is over the higher capsules. The paper's released code calls this normalisation N.
     """
@@ -133,9 +135,9 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Evaluate a function of the votes for a few higher capsules at a time to save memory.
+    """Compute a sum over votes in EM routing for a few higher capsules at a time, to save memory.
 
-    The function sums over input capsules or over components. The results are concatenated.
+    The function sums over input capsules or over components. The sums are concatenated.
 
     Args:
         function: `_sum_over_inputs` or `_sum_over_components`.

@@ -5,7 +5,7 @@ They are the mapped activations of the paper.
 
 from keras import ops as K
 
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.precision import at_least_float32, floating_together
 
 
 def mapped_capsules(capsules, kernel, bias):
@@ -36,7 +36,7 @@ def mapped_capsules(capsules, kernel, bias):
 
 
 def fold_bias(capsules, kernel, bias):
-    """Append a constant 1 to each capsule and the bias to the kernel, so that one product includes the bias.
+    """Append the bias of a capsule routing layer to the kernel, and append a constant 1 to every input capsule.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).
@@ -47,13 +47,13 @@ def fold_bias(capsules, kernel, bias):
         Capsules (batch, num_input_capsules, positions, input_dim + 1) and kernel
         (num_input_capsules, input_dim + 1, num_capsules, capsule_dim), in at least float32.
     """
-    capsules, kernel, bias = map(at_least_float32, (capsules, kernel, bias))
+    capsules, kernel, bias = map(at_least_float32, floating_together(capsules, kernel, bias))
     capsules = K.concatenate([capsules, K.ones_like(capsules[..., :1])], axis=-1)
     return capsules, K.concatenate([kernel, bias[:, None]], axis=1)
 
 
 def votes(capsules, kernel):
-    """Compute the lower capsules' votes for the higher capsules with a kernel that already contains the bias.
+    """Multiply lower capsules by the weight matrices of a routing layer to compute votes for higher capsules.
 
     Capsules and kernel are those that `fold_bias` has returned. There is one matrix product per capsule.
     """

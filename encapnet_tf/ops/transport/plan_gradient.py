@@ -43,7 +43,7 @@ def slope_of_cost(plan, iterations, initial_beta=None):
 
 
 def slope_of_self_cost(plan):
-    """Return the gradient of the transport cost within one point set with respect to the cost matrix.
+    """Return the gradient of the transport cost from a point set to itself with respect to the cost matrix.
 
     Also return alpha = beta, (B, 1).
     """
@@ -57,7 +57,7 @@ def slope_of_self_cost(plan):
 
 
 def _sparsity(plan):
-    """Return the negative log-ratio of a transport plan to the uniform plan.
+    """Compute -log(P / U) elementwise for a transport plan P and the uniform transport plan U.
 
     It is D = -log(B^2 P), cut off where the plan P is next to 0.
     """

@@ -90,7 +90,7 @@ def solve_fast(cost, epsilon, iterations, initial_g=None):
 
 
 def _iterate_until_converged(block, potentials, max_blocks, epsilon):
-    """Run Sinkhorn iterations until convergence, up to a maximum number.
+    """Run Sinkhorn iterations until convergence or until a maximum number of iterations is reached.
 
     The iterations run in blocks, at most `max_blocks` of them. Both potentials have converged when a block changes none
     of their values by more than rounding.
@@ -167,7 +167,9 @@ def _relaxed_steps(cost, epsilon, f, g, steps, relaxation):
 
 
 def solve_symmetric(cost, epsilon):
-    """Solve entropic optimal transport of a set onto itself, where both potentials are equal.
+    """Solve entropic optimal transport of a point set onto itself.
+
+    Both potentials are equal, so one is iterated:
 
         u <- u^(1 - w) (B / (K u))^w
 
@@ -197,7 +199,7 @@ def solve_symmetric(cost, epsilon):
 
 
 def _stable_kernel(cost, epsilon, f, g):
-    """Return the Sinkhorn kernel for given potentials, with exponents limited to prevent overflow.
+    """Compute the Sinkhorn kernel from costs and dual potentials, and limit the exponents to prevent overflow.
 
     It is exp((f_i + g_j - Q_ij) / epsilon).
     """

@@ -50,7 +50,7 @@ class CApi:
             raise RuntimeError(self.tf.TF_Message(self.status).decode(errors="replace"))
 
     def run(self, signature, images) -> dict:
-        """Run a SavedModel signature on a batch of images and return its outputs as {name: array}."""
+        """Run a SavedModel signature on a batch of images and return the outputs as {name: array}."""
         (input_name,) = self.inputs[signature].values()
         names = list(self.outputs[signature])
         fetches = (Output * len(names))(*(self.output(self.outputs[signature][name]) for name in names))
@@ -98,7 +98,7 @@ class CApi:
 
 
 def _library(folder):
-    """Load TensorFlow's shared library with ctypes and declare the signatures of C functions."""
+    """Load TensorFlow's C library with ctypes and declare function signatures."""
     for name in ("libtensorflow_framework", "libtensorflow_cc"):
         (path,) = [path for path in sorted(Path(folder).glob(f"{name}.*")) if path.suffixes[0] in (".so", ".2")][:1]
         tf = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)

@@ -18,7 +18,7 @@ class ImportBlocker:
 
 
 def answers(path, requests):
-    """Run a SavedModel on prediction requests, and yield the outputs or an error message for each of them.
+    """Run a SavedModel on prediction requests, and yield the outputs or the error message of each request.
 
     A request is a pair (signature, images); outputs are {output: array}.
     """

@@ -235,7 +235,7 @@ def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):
 
 
 def test_a_row_that_makes_no_network_is_recorded(tmp_path):
-    with pytest.raises(UserError, match="1 of 1 runs failed"):
+    with pytest.raises(UserError, match="1 of 1 run failed"):
         ablate.main(arguments(tmp_path, table="table1", rows="e", feedback="same"))
     assert "module1 has one layer only" in lines(tmp_path)["table1/e"]["failed"][0]
 
@@ -268,6 +268,15 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"Cannot write in .*file: Not a directory"):
         ablate.main(arguments(tmp_path / "file", rows="7"))
+
+
+def test_rows_without_numbers_are_counted():
+    names = [row.name for row in TABLES["table4"]]
+    assert [row.name for row in select_rows("table4", ["15", "table4/2"])] == [names[1], names[14]]
+    assert [row.name for row in select_rows("table3", ["2"])] == ["table3/2"]
+    for wrong in ("0", "16"):
+        with pytest.raises(UserError, match=f"no row is called table4/{wrong}"):
+            select_rows("table4", [wrong])
 
 
 def test_choosing_rows():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,15 +11,14 @@ import time
 
 import numpy as np
 import pytest
+from encapnet_tf.trainers.commands.cli import VERBS
+from encapnet_tf.trainers.config.schema import settings
 from PIL import Image
 
 import encapnet_tf as en
 from tests.trainers.commands.command import TINY
 from tests.trainers.data.idx_files import write_fashion_mnist
 from tests.trainers.data.image_files import write_folder
-
-# As the console script: the name of the program makes the package choose TensorFlow, whatever the environment says.
-PROGRAM = "import sys; sys.argv[0] = 'bin/encapnet'; from encapnet_tf.trainers.commands.cli import main; main()"
 
 
 def read_json(path):
@@ -31,6 +31,7 @@ def read_json_lines(path):
 
 def test_train_writes_a_whole_run(trained_run):
     path, output = trained_run.path, trained_run.stdout
+    assert output.index("run: ") < output.index("\ncompiling ...\nepoch 1/2  loss ") < output.index("\nnext: ")
     assert {
         "config.json",
         "metrics.jsonl",
@@ -114,19 +115,22 @@ def test_evaluate_compares_runs_under_disturbance(trained_run, encapnet, tmp_pat
 def test_data_check_draws_what_training_sees(encapnet, tmp_path):
     write_folder(tmp_path / "images", per_class=10, size=(16, 16))
     (tmp_path / "images" / "red" / "link.png").symlink_to("/etc/hostname")
-    result = encapnet("data", "check", "--dataset=folder", "--data_dir=images", "--augment=++", "--out=grid.png")
+    result = encapnet("data", "check", "--dataset=folder", "--data_dir=images", "--augment=++,mixup")
     assert result.status == 0, result.stderr
+    assert "recipe images, for 24 images of 3 classes, colour, of 16x16 pixels" in result.stdout
+    assert "augment=" not in result.stdout.split("folder: ")[0], "given settings are not chosen"
     assert "data: images\nfolder: 3 classes, images of 16x16x3" in result.stdout
     assert "left out: 1 x symbolic link" in result.stdout
-    with Image.open(tmp_path / "grid.png") as grid:
-        assert grid.size[0] > 12 * 16
-    assert not list(tmp_path.glob("runs*"))
+    with Image.open(tmp_path / "data_checks" / "folder.png") as grid:
+        assert grid.size[0] > 800
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data_checks", "images"]
 
 
 def test_hardest_classes_of_a_run(trained_run, encapnet, tmp_path):
-    result = encapnet("data", "hardest", f"--model={trained_run.path}", "--classes=3", "--out=hard.txt")
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    result = encapnet("data", "hardest", "--model=run", "--classes=3")
     assert result.status == 0, result.stderr
-    lines = (tmp_path / "hard.txt").read_text().splitlines()
+    lines = (tmp_path / "run" / "hardest.txt").read_text().splitlines()
     accuracies = [float(line.split("#")[1]) for line in lines]
     assert len(lines) == 3
     assert accuracies == sorted(accuracies)
@@ -137,20 +141,23 @@ def test_hardest_classes_of_a_run(trained_run, encapnet, tmp_path):
 def test_a_run_with_units_every_augmentation_and_averaged_weights(encapnet, tmp_path):
     """Feedback units, mixed labels, averaged weights, L2 in the gradient, the step schedule, images decoded late."""
     write_folder(tmp_path / "images", per_class=20, size=(16, 16))
-    data = ["--dataset=folder", "--data_dir=images", "--image_size=16", "--cache_gib=0", "--batch_size=8",
+    data = ["--dataset=folder", "--data_dir=images", "--image_size=16", "--cache_gib=0",
             "--augment=+,randaugment,erasing,mixup,cutmix"]  # fmt: skip
     optimizer = ["--ema=0.9", "--optimizer=adam", "--l2=5e-4", "--schedule=step", "--milestones=1"]
     units = ["--feedback=two", "--feedback_weight=0.5", "--epsilon=0.1", "--extractor_objective=adversarial"]
-    result = encapnet("train", "--run_dir=run", *TINY, "--depths=1", *data, *optimizer, *units)
+    result = encapnet("train", *TINY, "--depths=1", *data, *optimizer, *units)
     assert result.status == 0, result.stderr
-    assert read_json(tmp_path / "run" / "summary.json")["skipped_files"] == {}
-    row = read_json_lines(tmp_path / "run" / "metrics.jsonl")[-1]
+    assert "batch_size=8 learning_rate=0.002: 38 training images" in result.stdout
+    (run,) = (tmp_path / "runs" / "images").iterdir()
+    assert read_json(run / "config.json")["config"]["batch_size"] == 8
+    assert read_json(run / "summary.json")["skipped_files"] == {}
+    row = read_json_lines(run / "metrics.jsonl")[-1]
     for unit in ("module1_feedback_half", "module1_feedback_same"):
         assert row[unit] > 0
         assert row[f"{unit}_raw_spread"] > 0
         assert f"val_{unit}" not in row
-    assert "Feedback agreement" in (tmp_path / "run" / "report.html").read_text()
-    result = encapnet("evaluate", "run")
+    assert "Feedback agreement" in (run / "report.html").read_text()
+    result = encapnet("evaluate", run)
     assert result.status == 0, result.stderr
     assert "the same" in result.stdout
 
@@ -164,10 +171,11 @@ def test_reports_are_written_again_and_runs_are_compared(trained_run, encapnet, 
     assert (tmp_path / "tiny" / "report.html").read_text() == (trained_run.path / "report.html").read_text()
     assert not (tmp_path / "comparison.html").exists(), "a run is not compared with itself"
 
-    result = encapnet("report", "tiny", "other", "--out=page.html")
+    result = encapnet("report", "tiny", "other")
     assert result.status == 0, result.stderr
     assert (tmp_path / "other" / "report.html").exists()
-    page = (tmp_path / "page.html").read_text()
+    assert result.stdout.splitlines()[-1] == "comparison.html", "in the folder of both"
+    page = (tmp_path / "comparison.html").read_text()
     assert page.count("data:image/png") == 1
     for run in ("tiny", "other"):
         assert f'<th scope="row">{run}</th>' in page
@@ -193,11 +201,29 @@ def test_fashion_mnist_recipe_without_agreement(encapnet, tmp_path):
     assert not summary.with_name("agreement.jsonl").exists()
 
 
-def test_help_names_every_flag(encapnet):
-    result = encapnet("train", "--help")
+@pytest.mark.parametrize("verb", ["", *VERBS, "data check", "data prepare", "data h_imagenet", "data hardest"])
+def test_help_is_readable_at_80_columns(verb, encapnet, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = encapnet(*verb.split(), "--help")
     assert result.status == 0
-    for flag in ("--recipe", "--run_dir", "--epochs", "--model", "--learning_rate", "--seed"):
-        assert flag in result.stdout
+    assert result.stdout.startswith(f"usage: encapnet {verb}".strip())
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_help_groups_flags_by_meaning(encapnet):
+    result = encapnet("train", "--help")
+    headings = re.findall(r"^(\w.*):$", result.stdout, re.MULTILINE)
+    groups = ["data", "network", "feedback agreement units", "training", "arithmetic and devices", "run folder"]
+    assert headings == ["options", *groups]
+    parts = dict(zip(headings, re.split(r"^\w.*:$", result.stdout, flags=re.MULTILINE)[1:], strict=True))
+    flags = {heading: re.findall(r"^  (?:-h, )?(--\w+)", part, re.MULTILINE) for heading, part in parts.items()}
+    assert flags["options"] == ["--help", "--recipe", "--config", "--run_dir", "--resume"]
+    for heading, flag in zip(
+        groups, ("augment", "depths", "epsilon", "seed", "replicas", "routing_epochs"), strict=True
+    ):
+        assert f"--{flag}" in flags[heading]
+    listed = [flag for group in groups for flag in flags[group]]
+    assert listed == [f"--{setting.name}" for setting in settings() if setting.name != "recipe"]
 
 
 def test_diverging_run_stops_with_a_message(encapnet, tmp_path):
@@ -211,7 +237,7 @@ def test_diverging_run_stops_with_a_message(encapnet, tmp_path):
 def test_an_interrupted_run_keeps_what_it_saved(encapnet, tmp_path, heeding_ctrl_c):
     """A process of its own: the exit status after Ctrl-C. Keras's NumPy backend, which cannot train, is not used."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "train", "--run_dir=cut", *TINY, "--epochs=100000"],
+        [sys.executable, "-m", "encapnet_start", "train", "--run_dir=cut", *TINY, "--epochs=100000"],
         cwd=tmp_path,
         env={**os.environ, "KERAS_BACKEND": "numpy"},
         stdout=subprocess.PIPE,
@@ -225,8 +251,8 @@ def test_an_interrupted_run_keeps_what_it_saved(encapnet, tmp_path, heeding_ctrl
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=90)
     assert process.returncode == 130
-    assert "Interrupted. What was saved so far is in cut" in errors
-    assert "Traceback" not in errors
+    assert errors.startswith("encapnet train: Interrupted. What was saved so far is in cut"), errors
+    assert errors.count("\n") == 1, "no line of TensorFlow's log"
     names = {p.name for p in (tmp_path / "cut").iterdir()}
     assert {"best.keras", "config.json", "metrics.jsonl"} <= names
     assert "summary.json" not in names

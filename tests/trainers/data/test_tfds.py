@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
+from encapnet_tf.trainers.data.sizing.summary import summarise
+from encapnet_tf.trainers.data.sources import connection
 from encapnet_tf.trainers.runs.errors import UserError
 
+from tests.trainers.commands.command import run_command
 from tests.trainers.data.original_files import cifar_files, write_archive
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -144,6 +147,18 @@ def test_a_corrupt_image_in_a_record_is_named(prepared_copy):
     assert len(_load(prepared_copy, dataset="one_size", corrupt_images="skip").train) == 29
 
 
+@pytest.mark.parametrize(
+    ("dataset", "images", "sizes", "has_validation"),
+    [("tiny_shapes", 40, {(10 + i, 12) for i in range(5)}, False), ("one_size", 30, {(9, 9)}, True)],
+    ids=["sizes from the records", "size from the metadata"],
+)
+def test_a_data_set_is_described_without_decoding_it(prepared, dataset, images, sizes, has_validation):
+    described = summarise(resolve("images", {"dataset": dataset, "data_dir": str(prepared)}))
+    assert (described.images, described.classes, described.smallest_class) == (images, 2, images // 2)
+    assert {(header.height, header.width) for header in described.headers} == sizes
+    assert described.has_validation == has_validation
+
+
 def test_images_of_differing_sizes_need_image_size(prepared):
     with pytest.raises(UserError, match=r"differ in size\. Set --image_size"):
         _load(prepared)
@@ -269,6 +284,14 @@ def test_an_unfinished_preparation_is_reported(tmp_path):
         data.load(resolve("cifar10", {"data_dir": str(tmp_path)}))
 
 
+def test_preparing_without_a_network_answers_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "can_reach", lambda servers: False)
+    result = run_command("data", "prepare", "--dataset=cifar10", "--data_dir=tfds", cwd=tmp_path)
+    assert result.status == 1
+    assert "cifar10 has to be downloaded, and no connection can be made to www.cs.toronto.edu." in result.stderr
+    assert not (tmp_path / "tfds").exists()
+
+
 def test_a_half_prepared_data_set_is_refused(prepared_copy):
     (records,) = prepared_copy.glob("tiny_shapes/1.0.0/*test.tfrecord*")
     whole = records.read_bytes()
@@ -290,7 +313,7 @@ def test_too_few_examples_are_refused(tmp_path):
 
 
 def test_an_unknown_name_is_answered_without_a_network(tmp_path):
-    with pytest.raises(UserError, match=r"no data set of this name\. Did you mean .*cifar10"):
+    with pytest.raises(UserError, match=r"no data set of this name \(did you mean .*cifar10"):
         data.load(resolve("digits", {"dataset": "cifar11", "data_dir": str(tmp_path)}))
 
 
@@ -304,6 +327,6 @@ def test_without_tfds_the_error_names_the_package_to_install(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(UserError, match=r"pip install \"encapnet_tf\[data\]\""):
+    with pytest.raises(UserError, match=r"pip install -e \"\.\[data\]\""):
         data.load(resolve("cifar10", {}))
     assert len(data.load(resolve("digits", {})).test) == 360

@@ -1,14 +1,17 @@
-"""The progress bar, and the TensorBoard files of capsule lengths and images."""
+"""The progress bar, the line before it, and the TensorBoard files of capsule lengths and images."""
 
 import io
 import re
+import threading
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tqdm.std
-from encapnet_tf.trainers.fitting import progress
+from encapnet_tf.trainers.fitting import compiling_line, progress
 from encapnet_tf.trainers.fitting.callbacks import TensorBoardExtras
+from encapnet_tf.trainers.fitting.compiling_line import CompilingLine
 from encapnet_tf.trainers.fitting.progress import ProgressBar
 from encapnet_tf.trainers.fitting.resume import Start
 
@@ -36,6 +39,51 @@ def test_images_per_second_and_time_left(monkeypatch, columns):
     assert texts[-1] == f"epoch 3/3 [] 3/3  {numbers}  00:00 left"
     filled, empty = re.search(r"\[(=+)( *)\] 2/3", "".join(lines)).groups()
     assert len(filled) / len(filled + empty) == pytest.approx(2 / 3, abs=0.1)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+    def wait_for(self, text):
+        deadline = time.monotonic() + 60
+        while text not in self.getvalue():
+            assert time.monotonic() < deadline, self.getvalue()
+            time.sleep(0.01)
+
+
+def test_compiling_is_shown_until_the_first_step_is_done(monkeypatch):
+    """The run begins in its second epoch, after one step, which is not trained again."""
+    now, terminal, threads = [100.0], Terminal(), threading.active_count()
+    monkeypatch.setattr(compiling_line, "_REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr(compiling_line.time, "perf_counter", lambda: now[0])
+    with CompilingLine(steps=3, start=Start(1, 1), stream=terminal) as line:
+        line.on_epoch_begin(1)
+        terminal.wait_for("\rcompiling ... 0 s")
+        line.on_train_batch_end(0)
+        now[0] = 112.3
+        terminal.wait_for("\rcompiling ... 12 s")
+        line.on_train_batch_end(1)
+        assert terminal.getvalue().endswith("\r" + " " * len("compiling ... 12 s") + "\r"), "it is cleared"
+        shown = terminal.getvalue()
+        line.on_train_batch_end(2)
+        line.on_epoch_begin(2)
+    assert terminal.getvalue() == shown
+    assert threading.active_count() == threads
+
+
+def test_compiling_ends_with_an_error_and_is_one_line_in_a_file():
+    terminal, file = Terminal(), io.StringIO()
+    line = CompilingLine(3, Start(), terminal)
+    line.on_epoch_begin(0)
+    terminal.wait_for("compiling")
+    line.__exit__(KeyboardInterrupt)
+    assert terminal.getvalue().endswith(" \r")
+    with CompilingLine(3, Start(), file) as line:
+        for epoch in (0, 1):
+            line.on_epoch_begin(epoch)
+            line.on_train_batch_end(0)
+    assert file.getvalue() == "compiling ...\n"
 
 
 class Lengths:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
@@ -29,6 +31,8 @@ def test_default_names_never_collide(tmp_path, monkeypatch):
     runs = {RunDirectory.create("digits").path for _ in range(4)}
     assert len(runs) == 4
     assert all(str(path).startswith("runs/digits/") for path in runs)
+    assert all(RunDirectory.is_named_after_time(path) for path in runs)
+    assert not RunDirectory.is_named_after_time(Path("runs/20261122"))
 
 
 def test_parent_is_a_file(tmp_path):

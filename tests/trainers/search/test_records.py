@@ -56,7 +56,7 @@ def truncate(name):
     [
         (truncate("trial.json"), "trial.json cannot be read"),
         (truncate("record.json"), "record.json cannot be read"),
-        (lambda place: (place / "metrics.jsonl").write_text('{"epoch": 1}\n'), "metrics.jsonl has 1 epochs of 2"),
+        (lambda place: (place / "metrics.jsonl").write_text('{"epoch": 1}\n'), "metrics.jsonl has 1 epoch of 2"),
         (lambda place: (place / "trial.json").unlink(), "trial.json is missing"),
         (lambda place: (place / "record.json").unlink(), "record.json is missing"),
         (lambda place: (place / "metrics.jsonl").write_text("{"), "metrics.jsonl cannot be read"),

@@ -32,7 +32,7 @@ from encapnet_tf.trainers.search.tuner import TrialModel
 
 from tests.trainers.search.test_records import write_trial
 
-COMMAND = [sys.executable, "-c", "from encapnet_tf.trainers.commands.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "encapnet_start"]
 TINY = ["--epochs=1", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master",
         "--train_limit=400", "--jit_compile=false"]  # fmt: skip
 SMALL = {"num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",),
@@ -85,8 +85,12 @@ def test_a_failed_trial_is_reported_and_the_best_one_trains(tmp_path, monkeypatc
     assert [row["status"] for row in csv.DictReader((out / "leaderboard.csv").open())] == ["completed", "failed"]
     assert "Failed trials" in (out / "report.html").read_text()
     output = capsys.readouterr().out
+    begins, epoch, ends = (
+        output.index(text) for text in ("trial 0000 begins: learn", "trial 0000: epoch 1/1  loss", "[1] trial 0000:")
+    )
+    assert begins < epoch < ends
     assert "next:        encapnet train --config=s/best.json --epochs=40" in output
-    assert "best configuration, 1 seeds: test accuracy" in output
+    assert "best configuration, 1 seed: test accuracy" in output
     # With the same seed and epochs, training gives the trial's result: both use the same pipeline.
     summary = json.loads((out / "best/seed0/summary.json").read_text())
     assert summary["validation_accuracy"] == pytest.approx(records["0000"]["validation_accuracy"], abs=1e-9)
@@ -146,7 +150,7 @@ class TestResults:
         ("statuses", "message"),
         [
             (["COMPLETED", "FAILED"], "trial 1 failed: <b>it broke"),
-            (["FAILED", "FAILED"], "Every one of the 2 trials failed, so there is no best"),
+            (["FAILED", "FAILED"], "Every trial failed \\(2\\), so there is no best"),
             ([], "No trial ended"),
         ],
     )
@@ -247,8 +251,11 @@ def _alive(pid):
         return False
 
 
-def _children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _workers(pid):
+    """Return the processes that a search has started; the one that filters its standard error has its command line."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return [int(child) for child in children if Path(f"/proc/{child}/cmdline").read_bytes() != command]
 
 
 @pytest.mark.ci
@@ -257,7 +264,7 @@ def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
     flags = ["--feedback=none", "--search=learning_rate,weight_decay=0.001:0.1", "--trials=4", "--workers=2"]
     process = subprocess.Popen([*COMMAND, "tune", "--out=s", *TINY, *flags], cwd=tmp_path, stdout=subprocess.DEVNULL)
     _wait_for(lambda: any(record["status"] == "completed" for record in read_records(out).values()))
-    workers = _children(process.pid)
+    workers = _workers(process.pid)
     assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -272,7 +279,7 @@ def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
         [*COMMAND, "tune", "--resume", "--out=s", "--workers=2"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     _wait_for(lambda: any(r.stat().st_mtime_ns > resumed for r in out.glob("trial_*/record.json")))  # a trial began
-    os.kill(_children(process.pid)[0], signal.SIGKILL)  # a dead worker neither hangs nor loses the search
+    os.kill(_workers(process.pid)[0], signal.SIGKILL)  # a dead worker neither hangs nor loses the search
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     assert "trial_9/trial.json is missing" in output

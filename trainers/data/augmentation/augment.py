@@ -150,5 +150,5 @@ class Augmentation:
 
 
 def mixes_labels(names) -> bool:
-    """Return whether any of the named augmentations mixes the labels of different images, as MixUp and CutMix do."""
+    """Return whether an augmentation pipeline has a step that mixes labels of several images, such as MixUp."""
     return any(STEPS[name].mixes for name in names)

@@ -63,12 +63,12 @@ def sharpness(images, factor):
 
 
 def solarize(images, threshold):
-    """Solarize images by inverting all pixel values at or above a threshold given for each image."""
+    """Solarize images by inverting all pixel values at or above a threshold, with a separate threshold per image."""
     return tf.where(images >= threshold[:, None, None, None], 255 - images, images)
 
 
 def posterize(images, bits):
-    """Posterize images by keeping only a given number of the highest bits of each pixel value.
+    """Posterize images by keeping only the highest bits of each pixel value.
 
     The numbers of bits, from 1 to 8, have the shape (batch,), one per image.
     """

@@ -18,7 +18,7 @@ ERASING_UNIFORMS, CUTMIX_UNIFORMS, MIXUP_UNIFORMS = 5, 3, 1  # random numbers fo
 
 
 def erasing(images, uniforms):
-    """Apply random erasing, which fills a random rectangle with the mean colour of the image in 25 % of the images.
+    """Apply random erasing: in 25 % of the images, fill a random rectangle with the mean colour of the image.
 
     Args:
         images: (batch, height, width, channels) float32.
@@ -77,14 +77,14 @@ def mixup(images, labels, uniforms):
 
 @functools.cache
 def _beta_quantiles():
-    """Return 1,025 quantiles of the Beta(0.2, 0.2) distribution, from which MixUp samples random weights."""
+    """Return 1,025 quantiles of the Beta(0.2, 0.2) distribution, as a lookup table for sampling MixUp weights."""
     from scipy.stats import beta
 
     return beta.ppf(np.linspace(0, 1, 1025), _MIXUP_ALPHA, _MIXUP_ALPHA).astype("float32")
 
 
 def _rectangle_masks(size, y, x, height, width):
-    """Return boolean masks of shape (batch, height, width) that are true inside a given rectangle in each image.
+    """Return boolean masks of shape (batch, height, width) that are true inside one rectangle per image.
 
     Args:
         size: (height, width) of the images, in pixels.

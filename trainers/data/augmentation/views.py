@@ -27,7 +27,7 @@ class Views:
     mirrors: bool = True
 
     def enlarged_size(self, enlarge: float | None = None) -> tuple[int, int]:
-        """Return the size (height, width) to which images are enlarged before they are cropped.
+        """Return the size (height, width) to which images are enlarged before cropping.
 
         Args:
             enlarge: replaces the attribute.
@@ -57,7 +57,7 @@ class Views:
         return warp(images, matrices, self.size, "NEAREST")
 
     def test(self, images):
-        """Return the central crop of each image, which is the input to the network in evaluation.
+        """Crop the centre of each image to the input size of the network, for evaluation.
 
         The images are enlarged before they are cropped.
 
@@ -78,7 +78,9 @@ class Views:
         return len(_POSITIONS) * (2 if self.mirrors else 1)
 
     def ten_crops(self, images) -> list:
-        """Return the central crop and the four corner crops of each image, and mirrored copies if these are allowed.
+        """Return the central crop, the four corner crops and, optionally, the mirrored crops of each image.
+
+        Mirrored copies are made if `mirrors` is true.
 
         Returns:
             List of (batch, *size, channels) float32.

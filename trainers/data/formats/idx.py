@@ -1,4 +1,4 @@
-"""Reader for IDX files, the format in which MNIST and Fashion-MNIST are distributed.
+"""Reader for files in the IDX format, in which MNIST and Fashion-MNIST are distributed.
 
 Ours, since Keras, TFDS and scikit-learn read these data sets only from downloads of their own; this reader takes the
 user's files, and names a damaged one.

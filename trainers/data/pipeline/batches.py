@@ -10,7 +10,7 @@ from ..augmentation.augment import Augmentation
 def training_batches(
     split, batch_size: int, epochs: int, seed: int, augmentation: Augmentation, first_step: int = 0
 ) -> tf.data.Dataset:
-    """Return a `tf.data.Dataset` with the shuffled and augmented training batches of all epochs, in order.
+    """Return a `tf.data.Dataset` that yields shuffled and augmented training batches for several epochs.
 
     An epoch has `len(split) // batch_size` batches. Each epoch is a new permutation of the images, of which those that
     do not fill a batch are left out. The random numbers that augment an image depend on (seed, epoch, index), not on

@@ -18,7 +18,7 @@ TEST_SHARE = 0.2  # of the training images; the test split of a data set without
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """Labelled training and test images as stored in files, and validation images if the files contain any.
+    """Image data set as loaded from disk: labelled training and test images, and optionally validation images.
 
     Attributes:
         class_names: one per class, in the order of the labels.
@@ -89,6 +89,7 @@ def stratified_split(split: AnySplit, share: float | int) -> tuple[AnySplit, Any
         )
     except ValueError as error:
         raise UserError(
-            f"Cannot set aside {share} of {len(split)} images, every class in proportion: {error}"
+            f"Cannot set aside {share} of {len(split)} images, every class in proportion: {str(error).rstrip('.')}. "
+            "Add images to the smallest classes, of which each should have at least five, or leave these classes out."
         ) from None
     return split.take(np.sort(first)), split.take(np.sort(second))

@@ -1,4 +1,4 @@
-"""Container for labelled images that stay encoded, such as JPEG files, until they are needed."""
+"""Container for labelled images in encoded form, such as JPEG, with decoding on demand."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from ...runs.counting import counted
 from ...runs.errors import UserError
 from .decoding import crop_and_resize, decode_image
 from .split import Split
@@ -16,7 +17,7 @@ _DECODE_BATCH = 64
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Labelled images that stay encoded, such as JPEG files, and are read and decoded when needed.
+    """Labelled images in encoded form, such as JPEG, with methods to read and decode images on demand.
 
     Has the properties and methods of `Split`, its counterpart for decoded images.
 
@@ -49,7 +50,7 @@ class EncodedSplit:
         return EncodedSplit(self.read, self.rows[indices], self.labels[indices], self.size, self.channels, self.name_of)
 
     def reader(self) -> Callable:
-        """Return a function for `tf.data` that reads and decodes the images at given indices.
+        """Return a function that reads and decodes the images at given indices, for use inside `tf.data` pipelines.
 
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
@@ -66,7 +67,7 @@ class EncodedSplit:
         return [self.name_of(int(row)) for row in self.rows[indices]]
 
     def pixels(self, indices) -> np.ndarray:
-        """Decode the images at the given indices into one uint8 array (images, height, width, channels).
+        """Decode the images at the given indices to a uint8 array of shape (images, height, width, channels).
 
         Raises:
             UserError: one of them is corrupt; the message names it.
@@ -103,8 +104,8 @@ class EncodedSplit:
         """
         if names := self.image_names(np.setdiff1d(np.arange(len(self)), self.readable_indices())):
             raise UserError(
-                f"{len(names)} of {len(self):,} images cannot be decoded: {abbreviate(names)}. Repair or remove them, "
-                "or leave them out by --corrupt_images=skip."
+                f"{len(names):,} of {counted(len(self), 'image')} cannot be decoded: {abbreviate(names)}. Repair or "
+                "remove them, or leave them out by --corrupt_images=skip."
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from ...runs.counting import counted
 from ...runs.errors import UserError
 
 
@@ -32,14 +33,14 @@ class Split:
         return Split(self.images[indices], self.labels[indices])
 
     def pixels(self, indices) -> np.ndarray:
-        """Return the images at the given indices as a uint8 array (images, height, width, channels)."""
+        """Return the images at the given indices as a uint8 array of shape (images, height, width, channels)."""
         return self.images[indices]
 
     def raise_if_corrupt(self):
-        """Do nothing, because images that are already decoded cannot be corrupt."""
+        """Skip the check for corrupt image files, because the images are already decoded."""
 
     def reader(self) -> Callable:
-        """Return a function for `tf.data` that looks up the images at given indices.
+        """Return a function that looks up the images at given indices, for use inside `tf.data` pipelines.
 
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
@@ -48,7 +49,7 @@ class Split:
 
 
 def checked_split(name: str, images, labels, classes: int) -> Split:
-    """Build a container for labelled images, after checking the pixel values and labels.
+    """Validate images and labels, and return a container that holds both.
 
     Args:
         name: of the data, for error messages.
@@ -74,7 +75,7 @@ def checked_split(name: str, images, labels, classes: int) -> Split:
         i = int(np.argmax(wrong))
         raise UserError(
             f"{name}: labels must be integers from 0 to {classes - 1}. "
-            f"Found {labels[i]} at image {i} ({int(wrong.sum())} such labels)."
+            f"Found {labels[i]} at image {i} ({counted(int(wrong.sum()), 'such label')})."
         )
     return Split(images, labels.astype(np.int32))
 

@@ -76,7 +76,7 @@ def build_h_imagenet(imagenet, classes_file, out, boxes=None, skip_corrupt: bool
 
 
 def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
-    """List the image files of chosen ImageNet classes in a folder, and count the skipped files by reason."""
+    """Return the image files of chosen ImageNet classes, and count the skipped files by reason."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}: expected train and val below --imagenet, each with a folder for each class. "
@@ -97,7 +97,7 @@ def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
 
 
 def _find_annotations(folder: Path) -> dict[str, Path]:
-    """Find all XML files with bounding boxes below a folder, and return a dictionary from image name to XML file."""
+    """Find the XML annotation files below a folder, and return a dictionary from image name to file path."""
     if not folder.is_dir():
         raise UserError(f"--boxes={folder}: there is no such folder.")
     annotations = {path.stem: path for path in sorted(folder.rglob("*.xml"))}
@@ -107,7 +107,10 @@ def _find_annotations(folder: Path) -> dict[str, Path]:
 
 
 def _crop_split(files: list[str], annotations: dict, out: Path, skip_corrupt: bool) -> Counter:
-    """Crop images to the annotated bounding boxes, save the crops in a folder, and count crops and skipped images."""
+    """Crop images to the annotated bounding boxes, and save the crops in a folder.
+
+    Returns the counts of crops and of skipped images.
+    """
     for folder in {Path(file).parent.name for file in files}:
         (out / folder).mkdir(parents=True)
     counts: Counter = Counter()

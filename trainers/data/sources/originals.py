@@ -7,10 +7,10 @@ from ...config.schema import Config
 from ...runs.errors import UserError
 from ..pipeline.dataset import SourceDataset
 from .cifar import CIFAR10, CIFAR100
-from .download_search import DEPTH, Original, find_download
+from .download_search import DEPTH, Download, Original, find_download
 from .mnist import FASHION_MNIST, KMNIST, MNIST
 from .svhn import SVHN
-from .tfds import UnpreparedError, is_prepared, load_tfds
+from .tfds import UnpreparedError, is_prepared, load_tfds, open_prepared
 
 ORIGINALS: dict[str, Original] = {
     "cifar10": CIFAR10,
@@ -25,16 +25,36 @@ ORIGINALS: dict[str, Original] = {
 def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset:
     """Load a public data set from the copy that TensorFlow Datasets (TFDS) prepared, or from the files of its authors.
 
-    In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
-    `data_dir`, the files of a package go first, then the copy in TFDS's own folder.
+    `find_original` says which of them is read.
 
     Args:
         config: the run's configuration; `data_dir` may be None.
         size: (height, width) to crop and resize images of differing sizes to, or None.
 
     Raises:
-        UserError: nothing was found, some files are missing, or a file is damaged; the message says where it was
-            searched and what to do.
+        UserError: as from `find_original`, or a file is damaged.
+    """
+    download, order = find_original(config)
+    if download is not None:
+        return replace(download.read(), source=f"original files, {download.path} ({order})")
+    source = load_tfds(config, size)
+    return replace(source, source=f"{source.source} ({order})")
+
+
+def find_original(config: Config) -> tuple[Download | None, str]:
+    """Find out whether a public data set is read from its authors' files or from a copy of TensorFlow Datasets (TFDS).
+
+    In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
+    `data_dir`, the files of a package go first, then the copy in TFDS's own folder.
+
+    Args:
+        config: the run's configuration; `data_dir` may be None.
+
+    Returns:
+        The files, or None if there is a copy of TFDS to read; and the order of the search, for the user.
+
+    Raises:
+        UserError: nothing was found, or some files are missing; the message says where it was searched and what to do.
     """
     name, original = config.dataset, ORIGINALS[config.dataset]
     folder, tfds_copy = original.default_folder, "a copy prepared by TensorFlow Datasets"
@@ -46,13 +66,13 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
         prepared, missing = is_prepared(name, folder), not folder.exists()
     order = f"searched in this order: {', '.join(places)}"
     download = find_download(name, original, folder) if folder and not prepared else None
-    if download:
-        return replace(download.read(), source=f"original files, {download.path} ({order})")
-    try:
-        source = load_tfds(config, size)
-    except UnpreparedError as error:
-        raise UserError(
-            f"{original.title} was not found; {f'there is no {folder}' if missing else order}. Download "
-            f"{original.files} from {original.page}, and give the folder by --data_dir=FOLDER. {original.hint}{error}"
-        ) from None
-    return replace(source, source=f"{source.source} ({order})")
+    if download is None:
+        try:
+            open_prepared(config)
+        except UnpreparedError as error:
+            raise UserError(
+                f"{original.title} was not found; {f'there is no {folder}' if missing else order}. Download "
+                f"{original.files} from {original.page}, and give the folder by --data_dir=FOLDER. {original.hint}"
+                f"{error}"
+            ) from None
+    return download, order

@@ -1,18 +1,19 @@
 """Loader for image classification data sets that TensorFlow Datasets (TFDS) has prepared on disk."""
 
-import difflib
 from pathlib import Path
 
 from ...config.dataset_names import KNOWN_DATASETS
 from ...config.schema import Config
+from ...config.suggestions import did_you_mean
 from ...runs.errors import UserError
+from ...runs.installation import install_command
 from ..pipeline.dataset import TEST_SHARE, SourceDataset, stratified_split
 from .tfds_splits import TfdsSplitReader
 
 # Digits, letters and house numbers, which mean something else or nothing when mirrored.
 _NOT_MIRRORED = ("mnist", "svhn_cropped", "emnist", "kmnist", "omniglot", "binarized_mnist", "mnist_corrupted")
 # The first of these with public labels is the test split; imagenet2012's test labels are not public.
-_HELD_OUT_SPLITS = ("test", "validation")
+HELD_OUT_SPLITS = ("test", "validation")
 # Data sets that are not TFDS's, with their origin.
 _OTHER_DATASETS = {
     "digits": "scikit-learn brings it",
@@ -39,16 +40,11 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
         UserError: TFDS is not installed or has no such data set, or the data set is not, or only half, prepared; the
             message says what to run. Or it is no image classification data set.
     """
-    name = config.dataset
-    builder = tfds_builder(name, config.data_dir)
-    _refuse_unprepared(builder, config)
-    image_key, label_key = _feature_keys(name, builder.info.features)
+    builder, image_key, label_key = open_prepared(config)
     splits = builder.info.splits
-    if "train" not in splits:
-        raise UserError(f"--dataset={name} has no split named train. It has {', '.join(splits)}.")
     reader = TfdsSplitReader(builder, image_key=image_key, label_key=label_key, size=size, cache_gib=config.cache_gib)
     train = reader.read("train")
-    held_out = [reader.read(split) for split in _HELD_OUT_SPLITS if split in splits and reader.has_labels(split)]
+    held_out = [reader.read(split) for split in HELD_OUT_SPLITS if split in splits and reader.has_labels(split)]
     if not held_out:
         train, test = stratified_split(train, TEST_SHARE)
         held_out = [test]
@@ -58,7 +54,7 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
         train=train,
         test=test,
         validation=others[0] if others else None,
-        mirrors=_family(name) not in _NOT_MIRRORED,
+        mirrors=_family(config.dataset) not in _NOT_MIRRORED,
         source=f"a copy prepared by TensorFlow Datasets, {builder.data_dir}",
     )
 
@@ -68,13 +64,34 @@ def is_prepared(name: str, data_dir: Path) -> bool:
     return any((data_dir / name).glob("*/dataset_info.json"))
 
 
+def open_prepared(config: Config):
+    """Open a prepared image classification data set of TensorFlow Datasets (TFDS), and read its metadata only.
+
+    Returns:
+        The builder, and the names of its image and its label feature.
+
+    Raises:
+        UserError: as from `load_tfds`.
+    """
+    name = config.dataset
+    builder = tfds_builder(name, config.data_dir)
+    _refuse_unprepared(builder, config)
+    image_key, label_key = _feature_keys(name, builder.info.features)
+    if "train" not in builder.info.splits:
+        raise UserError(f"--dataset={name} has no split named train. It has {', '.join(builder.info.splits)}.")
+    return builder, image_key, label_key
+
+
 def _family(name: str) -> str:
-    """Return the name of a TensorFlow Datasets data set without the version, such as "mnist" for "mnist:3.0.1"."""
+    """Strip the version from a data set name of TensorFlow Datasets: "mnist:3.0.1" becomes "mnist".
+
+    The builder configuration after a slash is removed, too.
+    """
     return name.split("/")[0].split(":")[0]
 
 
 def tfds_builder(name: str, data_dir):
-    """Return the TensorFlow Datasets (TFDS) builder object of the data set with a given name.
+    """Return the TensorFlow Datasets (TFDS) builder for a data set name such as "mnist" or "mnist:3.0.1".
 
     Args:
         name: of the data set, with a configuration and a version where they are given.
@@ -88,17 +105,18 @@ def tfds_builder(name: str, data_dir):
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
+        hint = "" if name in KNOWN_DATASETS else did_you_mean(name, KNOWN_DATASETS)
         raise UnpreparedError(
-            f"--dataset={name} is read by TensorFlow Datasets, which is not installed ({error}): "
-            'pip install "encapnet_tf[data]". Without it, --dataset=digits, folder and npz work, and the original '
-            f"files of MNIST, Fashion-MNIST, CIFAR and SVHN.{_suggestion(name, KNOWN_DATASETS)}"
+            f"--dataset={name}{hint} is read by TensorFlow Datasets, which is not installed ({error}): "
+            f"{install_command('data')}. Without it, --dataset=digits, folder and npz work, and the original files of "
+            "MNIST, Fashion-MNIST, Kuzushiji-MNIST, CIFAR and SVHN."
         ) from None
     builders = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
     family = _family(name)
     if family not in builders and not (_data_folder(data_dir) / family).is_dir():
-        hint = _suggestion(name, [*KNOWN_DATASETS, *builders])
+        hint = did_you_mean(name, [*KNOWN_DATASETS, *builders])
         raise UserError(
-            f"--dataset={name}: TensorFlow Datasets has no data set of this name.{hint} For images of your own: "
+            f"--dataset={name}: TensorFlow Datasets has no data set of this name{hint}. For images of your own: "
             "--dataset=folder --data_dir=FOLDER, with a folder for each class, or --dataset=npz --data_dir=FILE.npz."
         )
     try:
@@ -112,12 +130,6 @@ def _data_folder(data_dir) -> Path:
     import tensorflow_datasets as tfds
 
     return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-
-
-def _suggestion(name: str, names) -> str:
-    """Return a question about the data sets of similar names, or an empty text if there are none."""
-    matches = difflib.get_close_matches(name, dict.fromkeys(names), n=3)
-    return f" Did you mean {', '.join(matches)}?" if matches and name not in matches else ""
 
 
 def prepare_command(config) -> str:

@@ -40,7 +40,7 @@ class TfdsSplitReader:
         self.skip_decoding = {image_key: tfds.decode.SkipDecoding()}
 
     def read(self, split: str) -> AnySplit:
-        """Read the images and labels of one split of a TensorFlow Datasets (TFDS) data set, such as "train".
+        """Read the images and labels of one TensorFlow Datasets (TFDS) data split, such as "train".
 
         Raises:
             UserError: its files are damaged, or its images differ in size and no size is given.
@@ -132,7 +132,7 @@ class TfdsSplitReader:
         return EncodedSplit(read, rows, labels.astype(np.int32), self.size or self.shape[:2], channels, name_of)
 
     def _examples(self, split: str, decoders) -> tf.data.Dataset:
-        """Return the images and labels of one data split as a `tf.data.Dataset`, always in the order of the files."""
+        """Return the images and labels of one data split as a `tf.data.Dataset`, in the same order on every machine."""
         import tensorflow_datasets as tfds
 
         # Parallel reading would make the order depend on the machine, and with it the image that an index means.

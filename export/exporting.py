@@ -10,9 +10,11 @@ import numpy as np
 
 import encapnet_tf
 
+from ..trainers.config.suggestions import did_you_mean
 from ..trainers.data.augmentation.views import Views
 from ..trainers.evaluation.calibration import Calibration
 from ..trainers.runs.errors import UserError
+from ..trainers.runs.installation import install_command
 from ..trainers.runs.run_directory import package_versions
 from .artefacts.documents import model_card, parity_table, write_serving_files
 from .artefacts.export_folder import Draft, ExportFolder
@@ -39,7 +41,7 @@ def export_model(
     calibration_images=None,
     tflite=tuple(VARIANTS),
 ) -> Path:
-    """Export a Keras image classifier to SavedModel and TFLite files, and verify them on the given images.
+    """Export a Keras image classifier to SavedModel and TFLite files, and verify the files on sample images.
 
     Writes `<folder>/<name>/`: a new version of the SavedModel, TFLite files, parity.json, a model card and
     serving files. Feedback units are left out.
@@ -159,7 +161,7 @@ def export_samples(
 
 
 def _write_lite(inference, variant, calibration, *, path, parity):
-    """Convert a Keras model to a TFLite file and compare the outputs of both.
+    """Convert a Keras model to a TFLite file, and compare the outputs of the file with those of the model.
 
     Int8 is repeated with float arithmetic if integers cost too much accuracy.
     """
@@ -173,7 +175,7 @@ def _write_lite(inference, variant, calibration, *, path, parity):
 
 
 def _saved_model_contents(model, inference, path):
-    """Read a SavedModel's variables and operations, and check them against the inference model.
+    """Read a SavedModel's contents and check that exactly the network's variables are stored.
 
     Raise UserError if variables are missing or surplus.
     """
@@ -191,7 +193,7 @@ def _saved_model_contents(model, inference, path):
 
 
 def _refuse(draft: Draft, report):
-    """Keep the files of a failed export for inspection and raise an error that says what failed."""
+    """Keep the files of a failed export for inspection, and raise a UserError that lists the failed comparisons."""
     misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
@@ -230,18 +232,19 @@ def _count(weights):
 
 def _check_arguments(model, class_names, preprocessing, tflite):
     if importlib.util.find_spec("ai_edge_litert") is None:
-        raise UserError('LiteRT, which verifies TFLite files, is not installed: pip install "encapnet_tf[export]".')
+        raise UserError(f"LiteRT, which verifies TFLite files, is not installed: {install_command('export')}.")
     classes = model.output_shape[-1]
     if len(class_names) != classes or any(not name or "\n" in name for name in class_names):
         raise UserError(f"Expected {classes} class names, each a line of text. Received: {list(class_names)[:5]}.")
     if preprocessing.channels not in _CHANNELS:
         raise UserError(f"Image files have 1 or 3 channels, but the model takes {preprocessing.channels}.")
     if unknown := [variant for variant in tflite if variant not in VARIANTS]:
-        raise UserError(f"--tflite={','.join(unknown)}: expected some of {', '.join(VARIANTS)}.")
+        hint = did_you_mean(unknown[0], VARIANTS)
+        raise UserError(f"--tflite={','.join(unknown)}: expected some of {', '.join(VARIANTS)}{hint}.")
 
 
 def _uint8_images(argument, images, channels):
-    """Return images as a NumPy array, or raise UserError if their type or shape is wrong."""
+    """Return images as a NumPy array, or raise UserError if the type or shape is wrong."""
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or images.dtype != np.uint8 or images.shape[3] != channels:
         raise UserError(
