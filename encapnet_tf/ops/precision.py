@@ -25,7 +25,7 @@ def floating_together(*tensors):
 
     Integer and boolean tensors take the dtype of the floating ones, or `keras.config.floatx()` where there are none.
     """
-    tensors = [K.convert_to_tensor(x) for x in tensors]
-    dtype = backend.result_type(*(x.dtype for x in tensors))
+    converted = [K.convert_to_tensor(x) for x in tensors]
+    dtype = backend.result_type(*(x.dtype for x in converted))
     dtype = dtype if "float" in dtype else backend.floatx()
-    return [K.cast(x, dtype) for x in tensors]
+    return [K.cast(x, dtype) for x in converted]

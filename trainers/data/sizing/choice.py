@@ -7,6 +7,7 @@ long; on a GPU a larger network and larger images may be given by flags.
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from ...config.schema import Config
 from .summary import DataSummary
@@ -74,20 +75,21 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
     epochs = config.epochs if "epochs" in given else max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_STEPS / steps)))
     is_small = summary.common_size is not None and max(summary.common_size) <= _LARGEST_KEPT_SIDE
 
-    settings = {
+    augment = ("none" if epochs < _AUGMENTED_EPOCHS else "affine" if is_small else "++",)
+    settings: dict[str, Any] = {
         "image_size": image_size,
         "batch_size": batch,
         "epochs": epochs,
         "learning_rate": _learning_rate(batch),
-        "augment": ("none" if epochs < _AUGMENTED_EPOCHS else "affine" if is_small else "++",),
+        "augment": augment,
         "flip": "no",
     }
     if not summary.has_validation:
         settings["validation_fraction"] = fraction
     if config.model == "encapnet":
         settings |= _network(side, summary, config, given)
-    augment = config.augment if "augment" in given else settings["augment"]
-    flip = "--flip=yes" if augment[0] in ("+", "++") else "--augment=+ --flip=yes"  # no other base mirrors images
+    used_augment = config.augment if "augment" in given else augment
+    flip = "--flip=yes" if used_augment[0] in ("+", "++") else "--augment=+ --flip=yes"  # no other base mirrors images
     reasons = (
         (("image_size",), size_reason),
         (("validation_fraction",), "some images of every class to choose the best epoch on"),
@@ -99,7 +101,7 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
             ("num_capsules", "depths", "capsule_dims", "strides"),
             f"each module halves the image, down to {_FINAL_SIDE} pixels or less; {summary.classes:,} classes",
         ),
-        (("augment",), _AUGMENT_REASONS[settings["augment"][0]]),
+        (("augment",), _AUGMENT_REASONS[augment[0]]),
         (
             ("flip",),
             f"mirrored letters, digits or arrows are other classes; if left and right do not matter: {flip}",
