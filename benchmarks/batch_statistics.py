@@ -38,7 +38,7 @@ ABOUT = (
 
 
 class MomentumWarmup(keras.callbacks.Callback):
-    """Keras callback that switches the momentum warm-up of all batch normalisations on or off before training."""
+    """Keras callback that turns the momentum warm-up of all batch normalisation layers on or off before training."""
 
     def __init__(self, enabled: bool):
         super().__init__()
@@ -50,12 +50,12 @@ class MomentumWarmup(keras.callbacks.Callback):
 
 
 def norms_of(model) -> list[BatchNorm]:
-    """Return all batch normalisation layers of this package in a Keras model."""
+    """Return all `BatchNorm` layers of a Keras model, including those of nested layers."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, BatchNorm)]
 
 
 def recompute_statistics(model, batches):
-    """Replace the moving statistics of a Keras model by the mean statistics of given batches.
+    """Recompute the moving statistics of a Keras model's batch normalisations as averages over several batches.
 
     Args:
         model: a Keras model; its other weights do not change.
@@ -71,7 +71,7 @@ def recompute_statistics(model, batches):
 
 
 def accuracies(model, dataset) -> dict[str, float]:
-    """Return a model's accuracy in % on the training, validation and test images, without augmentation."""
+    """Return a model's accuracy in percent on training, validation and test images, without augmentation."""
     values = {}
     for name in ("train", "validation", "test"):
         batches = evaluation_batches(getattr(dataset, name), 256, dataset.views.test)
@@ -81,7 +81,7 @@ def accuracies(model, dataset) -> dict[str, float]:
 
 
 def measure(config, folder: Path, *, warmup: bool) -> list[dict]:
-    """Train a network and measure its accuracy by its moving statistics and by fresh ones.
+    """Train a network, and measure its accuracy with moving and with recomputed batch normalisation statistics.
 
     Args:
         config: the configuration of the training.
@@ -101,7 +101,7 @@ def measure(config, folder: Path, *, warmup: bool) -> list[dict]:
 
 
 def main(arguments=None):
-    """Run the benchmark and return the exit status 0."""
+    """Run the benchmark of momentum warm-up in batch normalisation, and return exit status 0."""
     flags = argument_parser(__doc__)
     flags.add_argument("--recipe", default="digits")
     flags.add_argument("--epochs", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Command that trains on folders of images with no setting given, as a user with images of their own would.
+"""Benchmark of training on folders of images with automatically chosen settings.
 
 python -m benchmarks.own_images [--sets NAME,NAME] [--data_dir FOLDER] [--out FOLDER] [--quick]
 
@@ -65,7 +65,7 @@ SETS = {  # name -> function that writes it, description
 
 
 def train(folder, name, extra):
-    """Train on one of the sets in a new process.
+    """Run `encapnet train` on one image folder in a new process, and return the benchmark results.
 
     Returns:
         {"result": row of the first table, "choice": row of the second}.
@@ -99,7 +99,7 @@ def train(folder, name, extra):
 
 
 def write(flags, trained):
-    """Write the report of all sets that were trained on, in this run or in the one that wrote the file before."""
+    """Write the benchmark report for all trained image folders, including those of an earlier benchmark run."""
     report = Report("own_images", "Training on images of one's own", ABOUT, flags.quick)
     names = [name for name in SETS if name in trained]
     report.table([trained[name]["result"] for name in names])

@@ -66,7 +66,7 @@ def images_and_labels(folder, part, limit):
 
 
 def read_idx(folder, part, limit=None):
-    """Read images (n, 28, 28) and labels (n,), both uint8, from Fashion-MNIST's files of "train" or "t10k"."""
+    """Read images (n, 28, 28) and labels (n,) as uint8 from the "train" or "t10k" files of Fashion-MNIST."""
     images = _idx(folder, f"{part}-images-idx3-ubyte", 16).reshape(-1, 28, 28)[:limit]
     return images, _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
 

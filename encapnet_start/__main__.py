@@ -1,4 +1,4 @@
-"""Program of `python -m encapnet_start`, which runs the `encapnet` command."""
+"""Module executed by `python -m encapnet_start`, to run the `encapnet` command."""
 
 import sys
 

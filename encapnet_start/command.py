@@ -1,10 +1,10 @@
-"""Entry point of the `encapnet` command."""
+"""Entry point of the `encapnet` command-line program."""
 
 from . import interruption
 
 
 def main() -> None:
-    """Run the `encapnet` command line, and import Keras and TensorFlow only if it is free of mistakes.
+    """Run the `encapnet` command, and import Keras and TensorFlow only if the command line has no mistakes.
 
     Never returns: the process ends with the command's exit status.
     """

@@ -1,11 +1,11 @@
-"""Package whose modules can be imported before its own `__init__.py` is executed."""
+"""Package whose modules can be imported before the package's `__init__.py` is executed."""
 
 import importlib.util
 import sys
 
 
 class DeferredPackage:
-    """Package that is entered into `sys.modules` without executing its `__init__.py`, which follows on request.
+    """Package that is added to `sys.modules` at once, but executes its `__init__.py` only when `execute` is called.
 
     Until then its modules can be imported, as long as they need nothing that `__init__.py` defines.
     `importlib.util.LazyLoader` does not serve: importing a module reads the package's `__path__`, and that executes it.
@@ -24,7 +24,7 @@ class DeferredPackage:
         self._module = sys.modules[name] = importlib.util.module_from_spec(self._spec)
 
     def execute(self) -> None:
-        """Execute the package's `__init__.py`, unless it was executed before."""
+        """Execute the `__init__.py` of a package whose import was deferred, if this has not happened yet."""
         spec, self._spec = self._spec, None
         if spec is not None and spec.loader is not None:
             spec.loader.exec_module(self._module)

@@ -8,7 +8,9 @@ _STATUS = 128 + signal.SIGINT  # the exit status that a shell reports after SIGI
 
 
 def end_at_ctrl_c() -> None:
-    """Let Ctrl-C end the process at once with one line, as long as there is nothing to save.
+    """Make Ctrl-C end the process immediately with a one-line message, instead of raising `KeyboardInterrupt`.
+
+    For the time in which there is nothing to save.
 
     A `KeyboardInterrupt` would not do: code in C that imports modules reports it as a failed import or drops it. A
     SIGINT that the process ignores, as a job in the background does, stays ignored.
@@ -18,7 +20,7 @@ def end_at_ctrl_c() -> None:
 
 
 def raise_at_ctrl_c() -> None:
-    """Let Ctrl-C raise `KeyboardInterrupt` again, as Python does by default."""
+    """Make Ctrl-C raise `KeyboardInterrupt` again, which is Python's default."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""Filter that recognises lines of TensorFlow's log that are no errors."""
+"""Removal of TensorFlow's log messages below the level ERROR from a stream of text."""
 
 import re
 
@@ -18,7 +18,7 @@ _CONTINUATION = re.compile(rb"To enable the following instructions:|Skipping reg
 
 
 class LogFilter:
-    """Filter for a stream of bytes that leaves out lines of TensorFlow's log below the level of errors.
+    """Filter that removes TensorFlow's log messages below the level ERROR from a stream of bytes.
 
     Attributes:
         holds_text: whether a line without an end is held back, as it may become one of the log's.
@@ -37,16 +37,19 @@ class LogFilter:
 
     @property
     def holds_text(self) -> bool:
-        """True if a line without an end is held back."""
+        """True if the stream filter keeps an incomplete line until the rest of the line arrives."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:
-        """Return the text to show now, given the bytes that come next. A line is held back until its end."""
+        """Process the next bytes of a stream, and return its complete lines without TensorFlow's log below ERROR.
+
+        An incomplete line is kept until its end arrives.
+        """
         *lines, self._held = (self._held + data).split(b"\n")
         return b"".join(line + b"\n" for line in lines if self._shows(line, ends=True))
 
     def flush(self) -> bytes:
-        """Return the beginning of a line that was held back, unless the line is one of the log's.
+        """Return the incomplete last line of a stream, or b"" if the line begins like a TensorFlow log message.
 
         For a line whose end does not come soon.
         """
@@ -54,7 +57,7 @@ class LogFilter:
         return text if text and self._shows(text, ends=False) else b""
 
     def _shows(self, text: bytes, *, ends: bool) -> bool:
-        """Return whether a line, or a part of one, is shown.
+        """Return False if a line is one of TensorFlow's log messages below the level ERROR, else True.
 
         Args:
             text: the line without its line break; the rest of a line whose beginning was flushed.

@@ -1,4 +1,4 @@
-"""Process that keeps TensorFlow's log of information and warnings from the terminal, and lets errors through.
+"""Process that hides TensorFlow's log messages below the level ERROR from the terminal.
 
 TensorFlow's C++ code writes to file descriptor 2 and cannot be told to be quiet: what it logs before its log is set up
 is written whatever `TF_CPP_MIN_LOG_LEVEL` says. So descriptor 2 becomes a pipe to a small process of its own. A thread
@@ -23,7 +23,7 @@ _FAREWELL_SECONDS = 1.0  # for the last lines to arrive at the terminal before t
 
 
 def hide() -> None:
-    """Hide TensorFlow's log of information and warnings from here on, unless the user asks for it.
+    """Hide TensorFlow's later log messages below the level ERROR, unless an environment variable enables them.
 
     Called before TensorFlow is imported, while the process has one thread. Python's `sys.stderr` keeps writing to the
     terminal, with nothing in between. Environment variables such as `TF_CPP_MIN_LOG_LEVEL=0` ask for the log.
@@ -39,13 +39,13 @@ def hide() -> None:
 
 
 def _is_wanted() -> bool:
-    """Return whether the user asks for TensorFlow's log by an environment variable."""
+    """Return whether an environment variable, such as `TF_CPP_MIN_LOG_LEVEL`, enables TensorFlow's log messages."""
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "")
     return level in ("0", "1") or any(os.environ.get(f"TF_CPP_{name}") for name in ("VMODULE", "MAX_VLOG_LEVEL"))
 
 
 def _start_filter():
-    """Start the filter process, and make file descriptor 2 a pipe to it."""
+    """Start a process that filters TensorFlow's log, and redirect file descriptor 2 to that process by a pipe."""
     if sys.stderr is None or sys.stderr.fileno() != 2:  # closed, or redirected in this process
         return
     sys.stderr.flush()
@@ -68,7 +68,7 @@ def _start_filter():
 
 
 def _run_filter(read_end: int, mask) -> NoReturn:
-    """Copy lines from a pipe to standard error until the pipe is closed, without TensorFlow's log, and end the process.
+    """Copy text from a pipe to standard error without TensorFlow's log below ERROR, then end the process.
 
     It ends with the last process that has the pipe, so Ctrl-C and other signals to the process group leave it alone.
     """
@@ -99,7 +99,7 @@ def _write(data: bytes):
 
 
 def _wait_for_filter(owner: int, child: int, terminal: int):
-    """Close the pipe at the end of the command, and wait until the filter process has written the last lines."""
+    """Close the pipe to the log filter process, and wait until that process has written its last lines."""
     if os.getpid() != owner:
         return
     os.dup2(terminal, 2)

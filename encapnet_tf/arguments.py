@@ -35,7 +35,7 @@ def one_of(name: str, value, choices) -> str:
 
 
 def finite_number(name: str, value, least: float = -math.inf) -> float:
-    """Return an argument as a float if it is a finite number of at least a given minimum, else raise ValueError.
+    """Convert an argument to float, or raise ValueError if the number is not finite or is below a minimum.
 
     Args:
         name: the argument's name, for the error.

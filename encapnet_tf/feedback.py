@@ -106,7 +106,7 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
 
 def _attach(model, units, options):
-    """Add units to a functional model or, by the paths of their layers, to the models nested in it.
+    """Insert Sinkhorn-divergence regularisers into a functional Keras model, also into the models nested in it.
 
     Args:
         model: a functional model.
@@ -214,7 +214,10 @@ def _functional(model):
 
 
 def _checked_pairs(pairs):
-    """Return a list of pairs of layer names unchanged, or raise ValueError if it is something else."""
+    """Check that an argument is a list of pairs of layer names, and return the argument unchanged.
+
+    Raises ValueError if it is something else.
+    """
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         for pair in pairs
@@ -226,7 +229,7 @@ def _checked_pairs(pairs):
 
 
 def _paths(model, higher, lower):
-    """Find the two layers of a pair in a model and in the models nested in it.
+    """Find two layers by their names in a Keras model or in one of the models nested in it.
 
     The path of a layer is a list: the names of the nested models that it lies in, from the outermost, and its own name.
 
@@ -274,7 +277,7 @@ def _path(model, name):
 
 
 def _layer_paths(model):
-    """Yield the paths of all layers of a model and of the models nested in it."""
+    """Yield the path of each layer of a model, such as ["backbone", "conv1"] for a layer in a nested model."""
     for layer in model.layers:
         yield [layer.name]
         if isinstance(layer, keras.Model):

@@ -1,4 +1,4 @@
-"""Workarounds for Keras 3.15 bugs in distributed training with TensorFlow, and for objects lost in compiled models.
+"""Workarounds for Keras 3.15 bugs in distributed training with TensorFlow, and access to the arguments of `compile`.
 
 They use private names of Keras, which no other file does. Each has a test that shows the fault without it, in
 tests/distribution/test_keras_private.py or, for `compile_arguments`, in tests/feedback/test_compiled.py.
@@ -35,7 +35,7 @@ class PerReplicaLosses:
 
 
 def compile_arguments(model) -> dict:
-    """Return the arguments of a compiled Keras model's call of `compile`, as the objects that were passed.
+    """Return the arguments that were passed to a Keras model's `compile` method, as the original objects.
 
     The public `get_compile_config` returns them serialised, and Keras restores only registered classes from that.
 

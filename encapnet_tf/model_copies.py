@@ -1,4 +1,4 @@
-"""Copies of Keras models that share layers with the original and are compiled as the original is.
+"""Functions that copy Keras models, and compile the copies with the loss, metrics and settings of the originals.
 
 Keras's own `clone_model` compiles a copy from a serialised configuration, which fails for a loss, metric or optimizer
 of the user's own that is not registered. Here the objects themselves are taken.
@@ -33,7 +33,7 @@ def clone_uncompiled(model, inputs=None, *, clone_function, call_function=None):
 
 
 def compile_like(model, compiled_model):
-    """Compile a Keras model with the loss, metrics and settings of another model.
+    """Compile a Keras model with the optimizer, loss, metrics and settings of another model.
 
     The optimizer and the metrics are new objects of the same settings. A loss or metric that cannot be copied, because
     its class has no `get_config`, is shared. If the optimizer cannot be copied, the model stays uncompiled and a
@@ -67,7 +67,7 @@ def compile_like(model, compiled_model):
 
 
 def _copy_or_share(value):
-    """Copy a loss or a metric if its class allows that, or else return the object itself."""
+    """Copy a loss or a metric, or return the original object if copying fails."""
     if not hasattr(value, "get_config"):  # a name, a function or None
         return value
     try:
@@ -77,7 +77,7 @@ def _copy_or_share(value):
 
 
 def _copy(value):
-    """Create a new object with the configuration of an optimizer, a loss or a metric, registered or not."""
+    """Copy a Keras optimizer, loss or metric through `get_config`, even if the class is not registered with Keras."""
     if value is None:
         return None
     with keras.saving.custom_object_scope(parts_by_name(value)):
@@ -85,7 +85,7 @@ def _copy(value):
 
 
 def parts_by_name(value, seen=()):
-    """Return the classes and functions that an object with a configuration is made of, by name.
+    """Map names to the classes and functions that are needed to re-create a Keras object from its configuration.
 
     In their `keras.saving.custom_object_scope` a copy can be created from the configuration, although nothing is
     registered. For instance they are the classes of an optimizer, its inner optimizer and its learning rate schedule,

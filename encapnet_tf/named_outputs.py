@@ -1,4 +1,4 @@
-"""Functional Keras models whose outputs have names of their own.
+"""Functional Keras models with output names that differ from the names of the output layers.
 
 Keras names an output after the layer that computes it. Where a `FeedbackAgreement` layer is placed at an output, the
 output must still have the name of the layer before it, so that `compile(loss={"head": ...})` fits.
@@ -9,7 +9,7 @@ import keras
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class NamedOutputs(keras.Model):
-    """Functional Keras model whose outputs' names are saved with the model instead of taken from its layers.
+    """Functional Keras model whose output names are set freely and are saved with the model.
 
     The attribute `output_names` is a list of names in the order of `outputs`.
 
@@ -35,7 +35,7 @@ class NamedOutputs(keras.Model):
 
 
 def keep_output_names(model, original):
-    """Give the outputs of a functional Keras model the names that they have in another model.
+    """Give the outputs of a functional Keras model the same names as the outputs of another model.
 
     A saved file keeps the names, unless the model is of a class of the user's own.
 

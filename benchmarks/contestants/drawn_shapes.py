@@ -1,4 +1,4 @@
-"""Folders of drawn shapes, as a user's own images would lie on a disk."""
+"""Generator of synthetic image folders with drawn shapes, as a stand-in for a user's own images."""
 
 import math
 from pathlib import Path
@@ -35,7 +35,7 @@ _LINES = 4  # across a cluttered image
 
 
 def write_shapes(folder: Path, names, per_class: int, sides: tuple[int, int], *, clutter: bool, seed: int = 0) -> None:
-    """Write a folder of drawn shapes with one subfolder per class, filled or in outline.
+    """Draw images of shapes, such as circles and stars, into a folder with one subfolder per class.
 
     Args:
         folder: to create.
@@ -55,7 +55,7 @@ def write_shapes(folder: Path, names, per_class: int, sides: tuple[int, int], *,
 
 
 def _draw(corners, width, height, clutter, rng):
-    """Draw one shape into an image of a given size."""
+    """Return an image of one shape, such as a star, at a random position, size and angle."""
     background, colour = _any_two_colours(rng) if clutter else (rng.integers(190, 256, 3), rng.integers(0, 150, 3))
     size = np.array((_ZOOM * width, _ZOOM * height))
     image = Image.new("RGB", tuple(map(int, size)), _rgb(background))

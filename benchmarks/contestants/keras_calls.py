@@ -1,4 +1,4 @@
-"""Compilation of functions for benchmarks, on Keras's TensorFlow or JAX backend.
+"""Compilation of functions to benchmark, with Keras's TensorFlow or JAX backend.
 
 They are compiled as a training step compiles them.
 """
@@ -9,7 +9,7 @@ from benchmarks.contestants.arrays import output_gradient
 
 
 def compiled(function, inputs, gradient, *, jit=False, variables=()):
-    """Compile a function, bind it to fixed input tensors, and return it as a zero-argument callable.
+    """Compile a function for fixed input tensors, and return a callable without arguments.
 
     The compiled function runs `function(*inputs)`, optionally computes its gradients, and waits for the end.
 

@@ -96,5 +96,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return a JSON-ready benchmark result that says why an implementation was not timed."""
+        """Return the reason why an implementation was not timed, as a JSON-ready benchmark result."""
         return {"reason": self.reason}

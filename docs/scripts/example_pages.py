@@ -1,4 +1,4 @@
-"""Pages of the website that show the code of the examples: scripts and notebooks as Markdown."""
+"""Conversion of example scripts and notebooks to Markdown pages of the website."""
 
 import ast
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def example_page(path: Path) -> str:
-    """Return a Markdown page with the code of an example and a link to its file, which lies beside the page.
+    """Convert an example script or notebook to a Markdown page with a download link.
 
     Args:
         path: a Python script, or a Jupyter notebook without outputs.
@@ -17,13 +17,13 @@ def example_page(path: Path) -> str:
 
 
 def _script(code: str) -> str:
-    """Return the Markdown of a Python script: its docstring's first line as the heading, and all of its code."""
+    """Convert a Python script to Markdown, with the first line of its docstring as the heading."""
     heading = (ast.get_docstring(ast.parse(code)) or "").splitlines()[0].rstrip(".")
     return f"# {heading}\n\n{_code(code)}"
 
 
 def _notebook(notebook: dict) -> str:
-    """Return the Markdown of a notebook: its texts, and the code of its cells as code blocks."""
+    """Convert a notebook to Markdown, with code cells as code blocks."""
     sources = [("".join(cell["source"]), cell["cell_type"]) for cell in notebook["cells"]]
     return "\n\n".join(_code(source) if kind == "code" else source for source, kind in sources)
 

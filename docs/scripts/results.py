@@ -1,4 +1,4 @@
-"""The README's tables of results, computed from the files in results/.
+"""Result tables of the README, computed from the files in results/.
 
 It has figures of the paper and of this library; a second table has those of the paper's released code.
 """
@@ -28,7 +28,7 @@ def table() -> str:
 
 
 def released_code() -> str:
-    """Return the Markdown table that compares step times of this package and of the EncapNet paper's released code."""
+    """Return a Markdown table that compares step times of this package and of the EncapNet paper's released code."""
     text = (RESULTS / "released_code.md").read_text(encoding="utf-8")
     rows = markdown.read(text, "14 layers, batch 64")
     return markdown.table(rows[0], [row.values() for row in rows])

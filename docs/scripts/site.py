@@ -24,7 +24,7 @@ def outside_pages():
 
 
 def example_pages():
-    """Map the path of every example's script or notebook to the website address of the page that shows its code."""
+    """Map each example script or notebook to the website address of the page that shows its code."""
     paths = [path for suffix in ("py", "ipynb") for path in sorted((ROOT / "examples").glob(f"*.{suffix}"))]
     return {path: f"examples/{path.stem}.md" for path in paths}
 

@@ -11,7 +11,7 @@ _LONG_PAST = 10**9  # a count of steps at which the configured momentum has long
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation layer whose moving statistics do not lag in the first training steps.
+    """Batch normalisation layer whose moving statistics are not biased towards their initial values.
 
     The default epsilon and momentum are those of the paper's released code. On a CPU, TensorFlow's fused kernel
     replaces Keras's separate operations in training, in half the time. Outputs are those of
@@ -91,7 +91,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         return find_fused_kernels(inputs, training) if is_supported else None
 
     def update_moving_statistics(self, mean, variance):
-        """Update this layer's moving mean and variance with the mean and variance of a batch, and count the step.
+        """Update the moving mean and variance of a batch normalisation layer with the mean and variance of one batch.
+
+        Also counts the training step, if the momentum warms up.
 
         Args:
             mean, variance: (channels,), mean and biased variance of the batch.
@@ -101,7 +103,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             moving.assign(K.cast(moving, mean.dtype) * (1.0 - share) + batch_value * share)
 
     def _share_of_batch(self, dtype):
-        """Return the share of a batch's statistics in the moving statistics, and count the step."""
+        """Return the weight of the current batch in the moving statistics, and increment the step counter."""
         share = 1.0 - self.momentum
         if not self.momentum_warmup:
             return share
@@ -112,7 +114,10 @@ class BatchNorm(keras.layers.BatchNormalization):
         return K.maximum(share, 1.0 / K.cast(count, dtype))
 
     def _batch_statistics(self, x, mask):
-        """Return the mean and the biased variance (channels,) of a batch, without the masked positions."""
+        """Return the mean and variance of each channel of a batch, ignoring masked positions.
+
+        Both have the shape (channels,). The variance is the biased one.
+        """
         axes = [axis for axis in range(len(x.shape)) if axis != self.axis % len(x.shape)]
         if mask is None:
             return K.moments(x, axes, synchronized=self.synchronized)

@@ -1,4 +1,4 @@
-"""Counter of training steps that Keras carries through training but does not save with the weights."""
+"""Counter of training steps that is part of a model's state but is not saved with the model's weights."""
 
 import keras
 
@@ -6,7 +6,7 @@ _NAME = "training_steps"
 
 
 class StepCounter(keras.random.SeedGenerator):
-    """Counter of a layer's training steps, among the layer's `variables` but not among its `weights`.
+    """Counter of training steps that is one of a layer's `variables` but not one of the layer's `weights`.
 
     Keras treats the states of seed generators in this way, and nothing else: every backend's training step carries
     them, and files of weights, `get_weights` and counts of parameters leave them out. No random number is drawn.

@@ -169,7 +169,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             self._freeze_extractor()
 
     def _freeze_extractor(self):
-        """Make the extractor's weights untrainable if the extractor objective is "frozen"."""
+        """Make the weights of a feature extractor untrainable if the layer's `extractor_objective` is "frozen"."""
         if self.extractor is not None and self.extractor_objective == "frozen":
             self.extractor.trainable = False
 

@@ -10,7 +10,7 @@ from encapnet_tf.ops.precision import floating
 
 
 def targets_and_lengths(y_true, y_pred):
-    """Convert labels to one-hot targets, and predictions to a floating tensor of the same shape.
+    """Convert class labels to one-hot targets, and predicted capsule lengths to a floating tensor.
 
     Args:
         y_true: integer labels of shape (batch,) or (batch, 1), or one-hot (or soft) rows of shape (batch, classes).
@@ -47,7 +47,7 @@ def targets_and_lengths(y_true, y_pred):
 
 
 def _one_hot(labels, classes, dtype):
-    """Return one-hot rows for integer labels, with rows of NaN for labels that are not a class."""
+    """Return one-hot vectors for integer labels, with NaN vectors for labels outside the range of classes."""
     _check_range(labels, classes)
     indices = K.cast(labels, "int32")
     is_class = (indices >= 0) & (indices < classes) & (K.cast(indices, labels.dtype) == labels)  # no fraction, no NaN

@@ -1,10 +1,10 @@
-"""Check of the numbers of rows of two tensors, where they are known only when a graph runs."""
+"""Runtime check that two tensors have the same number of rows, for graphs with an unknown batch size."""
 
 from keras import ops as K
 
 
 def with_equal_counts(x, y):
-    """Return two matrices unchanged, and fail if they differ in the number of rows.
+    """Return two matrices unchanged, but fail at run time if their numbers of rows differ.
 
     A graph for a batch of unknown size would broadcast one row to many. Joining the columns of both does not broadcast,
     and unlike an assertion or a reshape it is neither dropped by XLA nor optimised away by TensorFlow.

@@ -1,10 +1,10 @@
-"""Positive part of a tensor, which keeps NaN visible in the value and in the gradient."""
+"""ReLU function that does not hide NaN, neither in its value nor in its gradient."""
 
 from keras import ops as K
 
 
 def positive_part(x):
-    """Return max(0, x), with NaN where x is NaN, and a gradient that lets NaN through there.
+    """Return max(0, x), with NaN where x is NaN, and let the gradient pass through these elements.
 
     `keras.ops.relu` has equal values, but under XLA and on JAX its gradient is 0 where x is NaN. A loss would then be
     NaN while the weights keep moving by what the other terms say.

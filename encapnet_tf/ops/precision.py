@@ -1,4 +1,4 @@
-"""Casting of integer, boolean and half-precision tensors to the dtype that a function computes in.
+"""Conversion of integer, boolean and half-precision tensors to the dtype used for a computation.
 
 Norms, costs and transport plans are computed in at least float32.
 """
@@ -14,14 +14,20 @@ def floating(x):
 
 
 def at_least_float32(x):
-    """Cast a float16 or bfloat16 tensor to float32, an integer or boolean one to at least float32, and no other."""
+    """Cast a tensor to a floating dtype of at least 32 bits.
+
+    A float16 or bfloat16 tensor becomes float32. An integer or boolean one takes the dtype `keras.config.floatx()`,
+    but at least float32. Others are unchanged.
+    """
     x = floating(x)
     is_half = backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
     return K.cast(x, "float32") if is_half else x
 
 
 def floating_together(*tensors):
-    """Cast tensors to one floating dtype, that of the widest, so that one operation can take them all.
+    """Cast tensors to a common floating dtype, so that they can be combined in one operation.
+
+    It is the widest of their dtypes.
 
     Integer and boolean tensors take the dtype of the floating ones, or `keras.config.floatx()` where there are none.
     """

@@ -1,4 +1,4 @@
-"""Functions that rebuild a network trained in half precision in float32, for export.
+"""Conversion of networks trained in half precision to float32, for export.
 
 TFLite has no arithmetic in float16 or bfloat16, and the weights are float32 anyway under Keras's mixed policies.
 """
@@ -17,7 +17,7 @@ _HALF = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")  # dtypes and
 
 
 def half_precision(model) -> str | None:
-    """Return the half precision in which a Keras model computes, or None if it computes in float32 throughout.
+    """Return the half-precision dtype in which a Keras model computes, or None for a float32 model.
 
     Args:
         model: a functional or Sequential model.
@@ -50,7 +50,7 @@ def float32_by_default():
 
 
 def float32_inputs(model):
-    """Create symbolic float32 inputs for a copy of a model, in place of its inputs in half precision."""
+    """Create symbolic inputs for the float32 copy of a half-precision Keras model."""
     inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     return keras.tree.map_structure(
         lambda x: keras.Input(batch_shape=x.shape, dtype="float32" if x.dtype in _HALF else x.dtype, name=x.name),
@@ -59,7 +59,7 @@ def float32_inputs(model):
 
 
 def float32_layer(layer):
-    """Create a new layer with the configuration of a given layer, but in float32 and without its weights.
+    """Create a float32 version of a Keras layer, with the same configuration but new weights.
 
     Args:
         layer: a Keras layer or operation of a functional model, or a nested functional model.
@@ -112,7 +112,7 @@ def copy_weights(model, original):
 
 
 def _is_network(layer):
-    """Return whether a layer is a functional or Sequential model."""
+    """Return whether a Keras layer is itself a functional or Sequential model."""
     return isinstance(layer, keras.Sequential) or (isinstance(layer, keras.Model) and hasattr(layer, "operations"))
 
 
@@ -125,7 +125,7 @@ def _configuration(layer):
 
 
 def _in_float32(config, found=None, is_dtype=False):
-    """Copy the configuration of a layer, and replace every half precision dtype and dtype policy by float32.
+    """Copy a Keras layer's configuration with all half-precision dtypes and dtype policies replaced by float32.
 
     Args:
         config: the configuration, or a part of it.

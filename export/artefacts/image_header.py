@@ -76,7 +76,7 @@ def _jpeg_size(data):
 
 
 def _png_frames(data):
-    """Return the number of frames in a PNG image, capped at 2.
+    """Return a number above 1 for an animated PNG image, and 1 for any other PNG image.
 
     An animated PNG has the chunk acTL before its pixels.
     """

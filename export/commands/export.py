@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def check_arguments(args: argparse.Namespace):
-    """Raise `UserError` for mistakes on the command line, and for a folder that holds no finished run."""
+    """Check the flags of `encapnet export`, and raise `UserError` for a folder without a finished training run."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     if not Path(args.model).is_file():

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def check_arguments(args: argparse.Namespace):
-    """Raise `UserError` for mistakes on the command line, and for image files that cannot be read."""
+    """Check the flags of `encapnet predict`, and raise `UserError` for image files that cannot be read."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
     if not _images(args):

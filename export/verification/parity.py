@@ -167,7 +167,7 @@ class Parity:
         )
 
     def _add_trained_model(self, lengths, *, kilobytes, milliseconds):
-        """Record how far a model trained in half precision is from the exported network in float32."""
+        """Compare a model trained in half precision with the network exported in float32, and record the difference."""
         difference = _difference(lengths, self.reference["lengths"])
         accuracy, exported = map(self.samples.accuracy, (lengths, self.reference["lengths"]))
         agreement = float((lengths.argmax(axis=1) == self.reference["label"]).mean())
@@ -208,12 +208,15 @@ class Parity:
 
 
 def _is_accurate(accuracy, expected):
-    """Return whether an accuracy is at most one point below the expected one, or either was not measured."""
+    """Return whether an accuracy is at most one percentage point below the expected accuracy.
+
+    True if either was not measured.
+    """
     return accuracy is None or expected is None or accuracy >= expected - ACCURACY_DROP - 1e-9
 
 
 def _cost(model, batch):
-    """Measure the size of a Keras model's weights and the time of one batch, as fields of a `Row`."""
+    """Measure the size of a Keras model's weights and the prediction time of one batch."""
     size = sum(weight.value.shape.num_elements() * weight.value.dtype.size for weight in model.weights)
     milliseconds = _median_milliseconds(partial(model.predict_on_batch, batch))
     return {"kilobytes": size / 1024, "milliseconds": milliseconds}

@@ -123,7 +123,7 @@ def _table4():
 
 
 def _labels():
-    """Return ablation configurations with different training set sizes and regularisation strengths."""
+    """Return the ablation configurations that vary the training set size and the regularisation strength."""
     networks = {"encapnet": ({}, ()), "resnet18": ({"model": "resnet18"}, ("num_capsules",))}
     units = {
         "none": ("no feedback", {}),
@@ -170,7 +170,7 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def _number(name: str) -> int:
-    """Return the number in the name of an ablation row, such as 3 for "table3/3", or 0 for a name without a number."""
+    """Parse the number in an ablation configuration's name, such as 3 in "table3/3", or return 0 if there is none."""
     last = name.split("/")[1]
     return int(last) if last.isdecimal() else 0
 

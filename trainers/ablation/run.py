@@ -114,9 +114,9 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Write the path of an earlier training run to a file, and return whether that run completed or failed.
+    """Write the path of an earlier training run with the same configuration to a file, and return the run's status.
 
-    The file is in `folder`. The earlier run has the same configuration.
+    The file is in `folder`. The status is `COMPLETED` or `FAILED`.
     """
     folder.mkdir(parents=True)
     AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})

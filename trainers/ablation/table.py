@@ -73,9 +73,9 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Read the path of an earlier training run from a file, or return None if the file does not exist.
+    """Return the path of the earlier training run with the same configuration, or None if no such run was recorded.
 
-    The file is in `folder`. The earlier run has the same configuration.
+    The path is read from a file in `folder`.
     """
     if not (folder / SHARED_RUN_FILE).exists():
         return None
@@ -131,7 +131,7 @@ def _markdown(entries) -> str:
 
 
 def _guessing_warning(entries) -> str:
-    """Return a paragraph that names the configurations whose runs are not better than guessing, or ""."""
+    """Return a warning that lists the ablation configurations no better than guessing, or an empty string."""
     rows = [f"{entry['row']} ({entry['guessing']} of {len(entry['errors'])})" for entry in entries if entry["guessing"]]
     if not rows:
         return ""

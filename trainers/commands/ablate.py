@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raise `UserError` for mistakes on the command line that need no data and no network to be seen."""
+    """Check the flags of `encapnet ablate` without loading data, and raise `UserError` for a mistake."""
     if args.seeds < 1:
         raise UserError(f"--seeds={args.seeds}: expected at least 1.")
     _selected_rows(args)

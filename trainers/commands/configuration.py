@@ -1,4 +1,4 @@
-"""Training configuration of a command, with settings chosen for the data where the recipe leaves them open."""
+"""Training configuration from command-line flags, with settings chosen to suit the data set."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from ..config.schema import Config
 
 
 def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
-    """Build the training configuration from parsed command-line flags, and print what was chosen for the data.
+    """Build the training configuration from command-line flags, and print the settings chosen to suit the data set.
 
     Args:
         args: the parsed flags.
@@ -20,7 +20,7 @@ def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
 
 
 def fit_and_print(config: Config, given: set[str], *, quiet: bool = False) -> Config:
-    """Return a training configuration with the settings that were not given chosen for the data, and print them.
+    """Replace unspecified training settings by values that suit the data set, and print these values.
 
     A configuration whose recipe is not `images` is returned as it is.
     """

@@ -84,7 +84,7 @@ def main(args):
 
 
 def data_settings(args) -> dict:
-    """Return a dictionary of the data loading and augmentation settings given by command-line flags."""
+    """Return a dictionary of the data loading and augmentation settings that were set by command-line flags."""
     values = {name: getattr(args, name) for name in DATA_SETTINGS}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -113,7 +113,7 @@ def check(args):
 
 
 def _file_name(dataset: str) -> str:
-    """Return a file name for the name of a data set, which may have slashes, such as "plant_village/small:1.0.0"."""
+    """Convert a data set name, such as "plant_village/small:1.0.0", to a valid file name."""
     return re.sub(r"[^\w.-]+", "_", dataset)
 
 

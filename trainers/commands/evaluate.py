@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raise `UserError` for mistakes on the command line, and for folders that hold no finished run."""
+    """Check the flags of `encapnet evaluate`, and raise `UserError` for a folder without a finished training run."""
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     for path in args.runs:

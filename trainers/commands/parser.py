@@ -1,4 +1,4 @@
-"""Argument parser of the command: readable help, and suggestions for misspelt flags, subcommands and values."""
+"""Argument parser of the `encapnet` command, with readable help and suggestions for misspelt names."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class Parser(argparse_flags.ArgumentParser):
         self.register("type", float, _reader(float, "a number"))
 
     def parse_known_args(self, args=None, namespace=None):
-        """Parse arguments as argparse does, and exit with a message if a flag refuses its value."""
+        """Parse arguments as argparse does, and exit with a message if a flag has an invalid value."""
         try:
             return super().parse_known_args(args, namespace)
         except UserError as error:
@@ -35,7 +35,7 @@ class Parser(argparse_flags.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
 
     def refuse_unknown(self, arguments: Sequence[str]) -> NoReturn:
-        """Exit with a message on unknown arguments, which suggests the most similar flag for the first flag."""
+        """Exit with an error message that lists unknown arguments and suggests a similar flag."""
         flags = [argument.split("=")[0] for argument in arguments if argument.startswith("-")]
         hint = ""
         if flags and flags[0] in self._option_string_actions:
@@ -53,7 +53,7 @@ class Parser(argparse_flags.ArgumentParser):
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """Formatter of `--help` whose usage line leaves out optional flags if there are many."""
+    """Formatter of argparse help that shortens the usage line of a command with many optional flags."""
 
     def add_usage(self, usage, actions, groups, prefix=None):
         actions = [action for action in actions if action.help != argparse.SUPPRESS]
@@ -66,7 +66,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 def _reader(kind: type, expected: str) -> Callable[[str], object]:
-    """Return a function that reads a number, and names the expected kind of number in an error for other text."""
+    """Return a function that converts text to a number, and raises a readable error if that is not possible."""
 
     def read(text):
         try:

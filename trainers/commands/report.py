@@ -17,7 +17,7 @@ def add_arguments(parser):
 
 
 def check_arguments(args):
-    """Raise `UserError` for mistakes on the command line, and for folders that hold no finished run."""
+    """Check the flags of `encapnet report`, and raise `UserError` for a folder without a finished training run."""
     runs = _runs(args)
     if args.out and len(runs) == 1:
         raise UserError(

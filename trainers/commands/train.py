@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raise `UserError` for mistakes on the command line that need no data and no network to be seen."""
+    """Check the flags of `encapnet train` without loading data, and raise `UserError` for a mistake."""
     if args.resume is None:
         flags.configuration(args)
     elif args.run_dir is not None:

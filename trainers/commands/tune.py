@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raise `UserError` for numbers that are too small, and for settings that contradict each other."""
+    """Check the flags of `encapnet tune`, and raise `UserError` for values out of range or contradictory settings."""
     bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
     for name, least in bounds.items():
         if getattr(args, name) is not None and getattr(args, name) < least:
@@ -146,7 +146,7 @@ def plan_from_flags(args: argparse.Namespace, *, quiet: bool = False) -> Plan:
 
 
 def _resumed_plan(folder, args) -> Plan:
-    """Read the saved settings of an interrupted search, and reject command-line flags that contradict the settings.
+    """Read the settings of an interrupted hyper-parameter search, and reject contradicting command-line flags.
 
     The flag `--trials` replaces the number of trials. Other flags that contradict the saved settings raise an error.
     """

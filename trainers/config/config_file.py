@@ -13,7 +13,7 @@ from .setting import values_from_json
 
 
 def read_config(path: str | Path, dataset: str | None = None) -> schema.Config:
-    """Read a training configuration from a JSON file, which may leave out settings.
+    """Read a training configuration from a JSON file, with default values for settings missing in the file.
 
     Settings that are not in the file come from its recipe.
 
@@ -32,7 +32,7 @@ def read_config(path: str | Path, dataset: str | None = None) -> schema.Config:
 
 
 def read_settings(path: str | Path) -> dict:
-    """Read a dictionary from name to value of the training settings that a JSON file specifies.
+    """Read the training settings in a JSON file as a dictionary, without adding defaults.
 
     Args:
         path: as for `read_config`.

@@ -1,4 +1,4 @@
-"""Names of the data sets that this library reads itself, and other spellings of these names."""
+"""Names of the data sets that have a loader in this package, and their alternative spellings."""
 
 import re
 
@@ -23,7 +23,7 @@ _KEYS = {**{name_key(name): name for name in KNOWN_DATASETS}, **_OTHER_NAMES}
 
 
 def canonical_dataset_name(name: str) -> str:
-    """Return the name in use for a data set that is spelled in another way, such as "cifar10" for "CIFAR-10".
+    """Convert an alternative spelling of a data set name to the standard one, such as "CIFAR-10" to "cifar10".
 
     Other names, and those with a version or a configuration of TensorFlow Datasets ("cifar10:3.0.2"), only lose the
     blanks around them.

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_choice(
     parser: argparse.ArgumentParser, flag: str, choices: Iterable[str], *, help: str, default: str | None = None
 ) -> None:
-    """Add a command-line flag that takes one of several names to an argument parser."""
+    """Add a flag with a fixed list of allowed values to an argument parser."""
     names = tuple(choices)
     help = f"{help} One of: {', '.join(names)}."
     parser.add_argument(flag, choices=names, default=default, metavar="NAME", help=help)
@@ -73,7 +73,7 @@ def given_settings(args: argparse.Namespace) -> set[str]:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the name of the preset (recipe) and the training settings, read from flags or a configuration file.
+    """Return the name of the training preset (recipe) and the settings that flags or a configuration file specify.
 
     The preset name is None if no flag gives one. A configuration file names all settings, except one with the recipe
     `images`, which leaves some to the data.
@@ -94,7 +94,10 @@ def flag_values(args: argparse.Namespace) -> dict:
 
 
 def _reader(setting: dataclasses.Field):
-    """Return a function that reads the text of a setting's flag, and refuses what the setting does not take."""
+    """Return a function that converts the text of a command-line flag to a valid value of a training setting.
+
+    The function raises `UserError` for any other text.
+    """
 
     def read(text):
         kind = kind_of(setting)

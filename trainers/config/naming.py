@@ -1,4 +1,4 @@
-"""Names of the folders in which the results of a training configuration lie."""
+"""Names of the folders for training runs, searches and exports, derived from a training configuration."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from .schema import Config
 
 
 def series_name(config: Config) -> str:
-    """Return the name for a configuration's runs, searches and exports, such as "digits".
+    """Return the folder name for the training runs, searches and exports of a configuration, such as "digits".
 
     It is the recipe's name. The recipe `images` serves many data sets, so there it is the name of the folder of images,
     of the file of arrays or of the data set, in which other characters than letters, digits, "_", "." and "-" are

@@ -162,7 +162,7 @@ RECIPES = {
 
 
 def default_recipe(dataset: str | None) -> str:
-    """Return the name of the recipe for a data set if the user names none.
+    """Return the name of the default recipe (preset of training settings) for a data set.
 
     Data sets of which only the paper's recipe exists, 600 epochs of a large network, are treated as any other images.
 

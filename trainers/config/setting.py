@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with w
 
 @dataclass(frozen=True)
 class Search:
-    """Properties of one training setting in a hyper-parameter search, such as the default range of values.
+    """Properties of a training setting that matter for hyper-parameter search, such as the default range of values.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices

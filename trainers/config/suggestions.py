@@ -1,4 +1,4 @@
-"""Suggestions for misspelt names: flags, subcommands, settings, data sets and values of settings."""
+"""Suggestions of similar names for misspelt flags, subcommands, settings, data sets and values."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
 
 def similar_names(word: str, names: Iterable[str]) -> list[str]:
-    """Return the known names that a misspelt name may stand for, at most three.
+    """Return up to three known names that are most similar to a misspelt name.
 
     The first of these rules that finds any decides: the name in another case or with other dashes; its initials, such
     as lr for learning_rate; the nearest name by spelling mistakes, of which two exchanged letters are one; names that
@@ -57,7 +57,7 @@ def similar_names(word: str, names: Iterable[str]) -> list[str]:
 
 
 def spelling_mistakes(word: str, name: str) -> int:
-    """Return how many letters are missing, superfluous, wrong or exchanged with their neighbour in a word.
+    """Count the spelling mistakes in a word: missing, extra, wrong and swapped letters compared with a name.
 
     It is the optimal string alignment distance.
     """
@@ -74,7 +74,7 @@ def spelling_mistakes(word: str, name: str) -> int:
 
 
 def _plain(name: str) -> str:
-    """Return a name in lower case, without the dashes of a flag, its parts joined by underscores."""
+    """Normalise a name or flag for comparison: lower case, with words joined by underscores."""
     return re.sub(r"[-_ .]+", "_", name.strip().lower()).strip("_")
 
 
@@ -83,12 +83,12 @@ def _parts(plain: str) -> list[str]:
 
 
 def _same_beginning(word: str, name: str) -> int:
-    """Return how many letters a word and a name have in common at their beginnings."""
+    """Return the length of the common prefix of two words."""
     return next(length for length in range(len(word), -1, -1) if name.startswith(word[:length]))
 
 
 def _is_shared(part: str, parts: list[str]) -> bool:
-    """Return whether a part of a word is, but for the spelling, one of the parts of a name."""
+    """Return whether a word is equal to one of several words, except for spelling mistakes."""
     return len(part) > _SHORTEST_PART and any(
         spelling_mistakes(part, other) <= len(part) * _MISTAKES / 2 for other in parts
     )

@@ -43,7 +43,7 @@ def class_table(dataset: Dataset) -> str:
 
 
 def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> bytes:
-    """Draw a grid of augmented training images with their classes and return it as the bytes of a PNG file.
+    """Draw a grid of augmented training images, labelled with their classes, and return a PNG file as bytes.
 
     Args:
         dataset: the data.
@@ -83,7 +83,10 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
 
 
 def _describe_label(label, class_names, characters: int) -> str:
-    """Return the class of an image, or the two largest classes of a mixed image, as at most two lines of text."""
+    """Format an image's class label as a caption, with two classes for an image mixed from two others.
+
+    The caption has at most two lines.
+    """
     if np.ndim(label) == 0:
         return "\n".join(textwrap.wrap(class_names[label], characters, max_lines=2, placeholder="…"))
     largest = [i for i in np.argsort(label)[::-1][:2] if label[i] >= 0.005]

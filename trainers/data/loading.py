@@ -85,7 +85,7 @@ def load(config: Config) -> Dataset:
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
-    """Remove corrupt images from data splits, and return the reduced splits and the names of the removed images."""
+    """Return the training, validation and test data without corrupt images, and the names of these images."""
     remaining: dict[str, AnySplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():

@@ -1,11 +1,11 @@
-"""Comparison of a classifier's accuracy with that of guessing."""
+"""Comparison of a classifier's accuracy with the accuracy of guessing."""
 
 import math
 from collections import Counter
 
 
 def guessing_limit(labels) -> float:
-    """Return the highest accuracy that always guessing the most frequent class is likely to reach.
+    """Return the accuracy of always guessing the most frequent class, plus two standard errors.
 
     It is that class's share p plus two binomial standard errors sqrt(p (1 - p) / n), at most 1.
 
@@ -17,7 +17,7 @@ def guessing_limit(labels) -> float:
 
 
 def is_guessing(accuracy: float, limit: float | None) -> bool:
-    """Return whether an accuracy is at most the result of `guessing_limit`.
+    """Return whether an accuracy is not significantly better than guessing the most frequent class.
 
     False if that limit is None, as in the files of version 0.1.
     """

@@ -119,7 +119,7 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Reset the file of the best model to the state at the time of a checkpoint.
+        """Restore the file of the best model as it was when a checkpoint was saved.
 
         It becomes the copy that was saved with the checkpoint, or is removed if there was none.
 

@@ -116,7 +116,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             )
 
     def _save(self, epoch, step, logs=None):
-        """Write a checkpoint and, if the process has received SIGTERM, stop training.
+        """Write a training checkpoint, and stop training if the process has received SIGTERM.
 
         If the checkpoint cannot be written, the reason is printed.
         """

@@ -1,4 +1,4 @@
-"""Line on the screen that shows that training has begun, until its first step is done."""
+"""Terminal message that shows the elapsed time while the first training step is compiled."""
 
 import sys
 import threading
@@ -13,7 +13,7 @@ _REFRESH_SECONDS = 1.0
 
 
 class CompilingLine(keras.callbacks.Callback):
-    """Keras callback that shows "compiling ... 12 s" until the first training step of this process is done.
+    """Keras callback that shows "compiling ... 12 s" until the first training step is finished.
 
     TensorFlow traces and compiles the network in that step, which takes seconds to minutes. On a terminal the time runs
     and the line vanishes at the end; elsewhere one line without a time is printed.
@@ -53,7 +53,7 @@ class CompilingLine(keras.callbacks.Callback):
             self._stop()
 
     def _show(self, start_time):
-        """Write the elapsed time every second until the line is stopped, then clear the line."""
+        """Update the elapsed time on the terminal every second until the first training step ends."""
         text = ""
         while not self._done.is_set():
             text = f"compiling ... {time.perf_counter() - start_time:.0f} s"

@@ -28,7 +28,7 @@ def record_start(run: RunDirectory, config: Config) -> None:
 
 
 def record_resume(run: RunDirectory) -> None:
-    """Add the time and command line of a resumption to the config.json file of a training run.
+    """Record the time and command line of a resumed training run in the run's config.json file.
 
     Temporary files of the interrupted process are removed.
     """

@@ -32,7 +32,7 @@ def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
 
 
 def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
-    """Return all variables of a model, including the optimizer and the metrics, as NumPy arrays.
+    """Return all variables of a Keras model, its optimizer and its metrics as NumPy arrays.
 
     Several workers must call it together.
     """

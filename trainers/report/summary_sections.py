@@ -34,7 +34,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def guessing_warning(summary: dict) -> str | None:
-    """Return a sentence if the best validation accuracy of a training run is not better than guessing, or None.
+    """Return a warning if the best validation accuracy of a training run is not better than guessing, else None.
 
     Args:
         summary: contents of summary.json.
@@ -50,7 +50,7 @@ def guessing_warning(summary: dict) -> str | None:
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return the top-5 accuracy as a list of one table row, or an empty list if there are at most five classes."""
+    """Return the top-5 accuracy as a one-row table, or an empty table if there are at most five classes."""
     classes = record.predictions.lengths.shape[1]
     return [("Top-5 accuracy", f"{record.predictions.top(5):.2%}")] if classes > 5 else []
 

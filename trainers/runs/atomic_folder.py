@@ -27,7 +27,7 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Return the path of a file in a folder, given the name of the file.
+        """Join the path of a folder and the name of a file in it.
 
         The file need not exist.
         """

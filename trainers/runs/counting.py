@@ -1,8 +1,8 @@
-"""Counts in words."""
+"""Formatting of a number with the noun that it counts, in the singular or plural."""
 
 
 def counted(number: int, noun: str) -> str:
-    """Format a number and what it counts, such as "1 error" or "1,797 images".
+    """Format a count with its noun, such as "1 error" or "1,797 images".
 
     Args:
         number: a whole number, not negative.

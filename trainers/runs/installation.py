@@ -1,8 +1,8 @@
-"""Advice on how to install an optional part of this package."""
+"""Install commands of the optional dependencies of this package, for error messages."""
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs an extra of this package, for error messages.
+    """Return the pip command that installs an optional set of dependencies (an "extra") of this package.
 
     The package is on no package index, so it is installed from its source.
 

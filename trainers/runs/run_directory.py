@@ -61,7 +61,7 @@ class RunDirectory(AtomicFolder):
 
     @staticmethod
     def is_named_after_time(path: Path) -> bool:
-        """Return whether the name of a run's folder is the time at which the run began, as it is by default."""
+        """Return whether a training run's folder has a default name, which is the start time of the run."""
         return bool(_TIME_NAME.fullmatch(path.name))
 
     @classmethod

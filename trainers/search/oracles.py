@@ -79,7 +79,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         self._rebuild_queues()
 
     def _fill_gaps(self):
-        """Add a new KerasTuner trial for each trial number whose file is missing."""
+        """Add a new KerasTuner trial in place of each trial whose file is missing."""
         for number in range(max(map(int, self.trials), default=-1)):
             if not any(int(trial_id) == number for trial_id in self.trials):
                 trial_id = str(number).zfill(len(next(iter(self.trials))))

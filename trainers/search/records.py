@@ -121,9 +121,7 @@ def with_status(records: list[dict], status: str) -> list[dict]:
 
 
 def ranking_warning(completed: list[dict]) -> str | None:
-    """Return a sentence if chance decided which hyper-parameter search trial is the best one, otherwise None.
-
-    That is so if the best trial is not better than guessing, or if others have its validation accuracy.
+    """Return a warning if the best search trial is tied with others or is not better than guessing, else None.
 
     Args:
         completed: the records of the completed trials, the best first.

@@ -103,7 +103,7 @@ def _headline(plan, oracle, folder) -> str:
 
 
 def _print_result(trial, oracle, folder, lines):
-    """Print the hyper-parameters and the result of a hyper-parameter search trial, after its last epoch."""
+    """Print the hyper-parameters and the result of a finished trial of a hyper-parameter search."""
     lines.print_trial(trial.trial_id)
     record = AtomicFolder(folder.path / f"trial_{trial.trial_id}").read_json(RECORD_FILE, "status")
     result = f"failed: {record.get('reason')}"

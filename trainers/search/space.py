@@ -204,7 +204,7 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return the values of a training setting in a search space, or the configured value if none are listed."""
+        """Return the values listed for a setting in the search space, or the configured value if none are listed."""
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 

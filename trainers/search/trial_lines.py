@@ -1,4 +1,4 @@
-"""Printing of the progress of a hyper-parameter search: the start of each trial, and each of its epochs."""
+"""Progress output of a hyper-parameter search: one line for each started trial and each finished epoch."""
 
 import threading
 from pathlib import Path
@@ -13,9 +13,9 @@ from .records import RECORD_FILE, TRIALS, describe_settings
 
 
 class TrialLines:
-    """Printer of one line for the start of each trial of a hyper-parameter search, and one for each of its epochs.
+    """Printer that writes a line when a search trial starts and a line for each epoch of the trial.
 
-    It reads the trials' files, so it also shows trials of worker processes, on this machine or on others.
+    The printer reads the trials' files, so it also shows trials of worker processes, on this machine or on others.
 
     Args:
         oracle: the search's oracle, which knows the running trials.
@@ -30,12 +30,12 @@ class TrialLines:
         self._printed: dict[tuple, int] = {}  # attempt at a trial -> number of its epochs printed
 
     def print_running(self) -> None:
-        """Print the epochs of all running trials that have not been printed yet."""
+        """Print one line for each newly finished epoch of all running search trials."""
         for trial in list(self.oracle.ongoing_trials.values()):
             self.print_trial(trial.trial_id)
 
     def print_trial(self, trial: str) -> None:
-        """Print the epochs of one trial, such as "0001", that have not been printed yet."""
+        """Print one line for each newly finished epoch of one search trial."""
         with self._lock:
             record = self._record(trial)
             attempt = _attempt(record)
@@ -60,5 +60,5 @@ class TrialLines:
 
 
 def _attempt(record: dict) -> tuple:
-    """Return what tells an attempt at a trial from other attempts: trial, worker and time of the start."""
+    """Return the trial, worker and start time that identify one attempt at a search trial."""
     return tuple(record.get(key) for key in ("trial", "worker", "started"))

@@ -94,7 +94,7 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set for a search trial, loaded again if the trial needs another image size.
+        """Return the data set for a search trial, and reload the images if the trial needs another image size.
 
         The size depends on the augmentation, which may enlarge images before cropping.
         """

@@ -91,7 +91,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input pixels that one element of a convolution kernel multiplies, and output pixels that get the products."""
+    """Element of a convolution kernel, the input pixels that it multiplies, and the output pixels that it adds to."""
 
     tap: int
     input_rows: slice
@@ -101,7 +101,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """List, for each element of a kernel, the input pixels it multiplies and the output pixels it changes."""
+    """List the input pixels that each convolution kernel element multiplies, and the output pixels that it adds to."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -111,7 +111,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """List, for each element of a 1-D kernel, the slices of the input it multiplies and of the output it changes.
+    """List the input slice that each element of a 1-D convolution kernel multiplies, and the output slice it adds to.
 
     The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
     axis. Each entry of the list is (tap, slice of the input, slice of the output).

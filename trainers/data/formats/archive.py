@@ -1,4 +1,4 @@
-"""Reader for single files inside a tar archive, compressed by gzip or not, that extracts nothing to the disk."""
+"""Reader for single files inside a tar archive, plain or gzip-compressed, without extraction to disk."""
 
 import gzip
 import tarfile
@@ -15,7 +15,7 @@ _CHUNK = 1 << 20
 
 
 def read_archive(path: Path, names: Collection[str]) -> dict[str, bytes]:
-    """Read the files with given names from a tar archive into memory.
+    """Read selected files from a tar archive into memory.
 
     The folders inside the archive play no part, and nothing is written. The whole archive is read, so that gzip's
     checksum is checked.
@@ -58,7 +58,7 @@ def read_archive(path: Path, names: Collection[str]) -> dict[str, bytes]:
 
 
 class _LimitedStream:
-    """Stream that raises an error beyond a number of bytes, so that a small archive cannot fill the memory."""
+    """Byte stream that raises an error beyond a maximum length, as protection from decompression bombs."""
 
     def __init__(self, path: Path, stream):
         self._path, self._stream, self._left = path, stream, _LARGEST
@@ -73,7 +73,7 @@ class _LimitedStream:
 
 @contextmanager
 def _damage_as_user_error(path: Path):
-    """Convert errors about a damaged archive inside a `with` block into a `UserError` that names the archive."""
+    """Convert errors about a damaged tar archive, raised in a `with` block, to a `UserError` that names the archive."""
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:

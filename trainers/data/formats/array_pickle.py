@@ -1,4 +1,4 @@
-"""Reader for pickle files of NumPy arrays, such as the batches of CIFAR-10, that runs no code from the file.
+"""Reader for pickled NumPy arrays, such as the batches of CIFAR-10, that never executes code from the pickle.
 
 A pickle names the functions that rebuild its objects. Here, each of a short list of names stands for a function of this
 module with checked arguments. Not even NumPy's own constructors receive values from the file, because they accept
@@ -19,7 +19,7 @@ _NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f
 
 
 def read_array_pickle(name: str, data: bytes) -> dict[str, Any]:
-    """Read a pickled dictionary of NumPy arrays, lists, numbers and texts, without running code from the pickle.
+    """Read a pickled dictionary of NumPy arrays, lists, numbers and strings, without executing code from the pickle.
 
     Pickles of Python 2 and 3 and of NumPy 1 and 2 are read.
 
@@ -47,7 +47,7 @@ def read_array_pickle(name: str, data: bytes) -> dict[str, Any]:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickler that resolves only the names in `_CONSTRUCTORS`."""
+    """Unpickler that refuses all classes and functions except those that numeric NumPy arrays need."""
 
     def __init__(self, file_name: str, data: bytes):
         super().__init__(io.BytesIO(data), encoding="bytes")
@@ -65,7 +65,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Constructor:
-    """Function of this module that a pickle may call and cannot change."""
+    """Wrapper of a function that a pickle file may call, but whose attributes the pickle cannot set."""
 
     __slots__ = ("_function",)
 
@@ -80,7 +80,10 @@ class _Constructor:
 
 
 class _DType:
-    """Type of the elements of an array, of which a pickle first gives the name and then the byte order."""
+    """Safe replacement for `numpy.dtype` during unpickling, for numeric dtypes only.
+
+    A pickle first gives the name of the type, and then its byte order.
+    """
 
     __slots__ = ("dtype",)
 
@@ -97,7 +100,7 @@ class _DType:
 
 
 class _Array:
-    """Array that is empty until the pickle gives its shape, type and bytes."""
+    """Safe replacement for `numpy.ndarray` during unpickling, empty until the pickle sets shape, dtype and data."""
 
     __slots__ = ("array",)
 
@@ -110,7 +113,7 @@ class _Array:
 
 
 def _filled(data, dtype: _DType, shape, order) -> np.ndarray:
-    """Return an array with the given bytes, or raise an error if their number does not fit the shape and the type."""
+    """Create a numeric array from bytes, or raise an error if the number of bytes does not fit the shape and dtype."""
     if isinstance(data, str):  # bytes that Python 2 wrote as text
         data = data.encode("latin-1")
     if isinstance(data, list) or type(dtype) is not _DType:
@@ -139,7 +142,7 @@ def _encode(text, encoding) -> bytes:
 
 
 def _text(value) -> str:
-    """Return a text that Python 2 may have written as bytes."""
+    """Decode a string that Python 2 may have pickled as ASCII bytes."""
     if isinstance(value, bytes):
         value = value.decode("ascii")
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Reader for arrays of numbers in MATLAB files, the format of SVHN."""
+"""Reader for numeric arrays in MATLAB files, the file format of the SVHN data set."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _DEFLATE_LIMIT = 1032  # No deflate stream expands further, so a header that pro
 
 
 def read_matlab(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Read arrays of numbers by name from a MATLAB file of version 4 to 7.2.
+    """Read numeric arrays by variable name from a MATLAB file of version 4 to 7.2.
 
     Args:
         path: the file.

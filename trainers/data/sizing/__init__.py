@@ -1,4 +1,6 @@
-"""Choice of training settings for images of unknown kind, from their number and sizes: the recipe `images`.
+"""Automatic choice of training settings for an image data set, from the number and sizes of the images.
+
+It serves the recipe `images`.
 
 `summary` describes the images without decoding them, `choice` is a pure function from a description to settings, and
 `fit_to_data` applies it to a configuration.

@@ -1,4 +1,4 @@
-"""Choice of image size, batch, epochs, learning rate, network and augmentation for a described data set.
+"""Rules that choose image size, batch size, epochs, learning rate, network and augmentation for a data set.
 
 Every number here was chosen by trying: results/own_images.md. The choice is meant for two CPU cores, where an hour is
 long; on a GPU a larger network and larger images may be given by flags.
@@ -33,7 +33,7 @@ _CAPSULES = ((100, 32), (0, 16))  # (classes from which on, capsules at every la
 
 @dataclass(frozen=True)
 class Choice:
-    """Settings chosen for a data set, with the reasons.
+    """Training settings chosen automatically for a data set, with the reason for each choice.
 
     Attributes:
         settings: setting -> value, without those that the user gave.
@@ -44,7 +44,7 @@ class Choice:
     reasons: tuple[tuple[tuple[str, ...], str], ...]
 
     def text(self, summary: DataSummary) -> str:
-        """Return lines of text for the user that say what was chosen and why."""
+        """Return a message that lists the automatically chosen training settings with the reason for each choice."""
         lines = [f"recipe images, for {_describe(summary)}:"]
         for names, reason in self.reasons:
             if chosen := [f"{name}={_as_flag(self.settings[name])}" for name in names if name in self.settings]:
@@ -53,7 +53,7 @@ class Choice:
 
 
 def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choice:
-    """Choose the settings that the user left open for a data set with a given description.
+    """Choose values for training settings that the user did not set, from the number and sizes of the images.
 
     Args:
         summary: description of the images.
@@ -111,7 +111,7 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
 
 
 def _image_size(summary: DataSummary) -> tuple[int | None, str]:
-    """Return the image size to resize to, or None for the stored size, with the reason."""
+    """Return the image size for training, or None to keep the stored size, with the reason for the choice."""
     common, short = summary.common_size, summary.short_side
     if short is None:
         return _SIZES[-1], "the sizes of the images are not known"
@@ -123,13 +123,16 @@ def _image_size(summary: DataSummary) -> tuple[int | None, str]:
 
 
 def _validation_fraction(summary: DataSummary) -> float:
-    """Return the share of images for validation: a tenth, more of small sets, and at least one image of every class."""
+    """Return the fraction of images to use for validation, which is larger for small data sets.
+
+    It is 0.1 to 0.2, or more where that is needed for one image of every class.
+    """
     wanted = max(0.1, min(0.2, _VALIDATION_IMAGES / summary.images))
     return math.ceil(100 * max(wanted, summary.classes / summary.images)) / 100
 
 
 def _batch_size(images: int, side: float) -> int:
-    """Return the number of images in a batch, so that an epoch has at least four batches where that is possible."""
+    """Choose the batch size for a number of training images, with at least four batches per epoch if possible."""
     batch = next(size for least, size in _BATCHES if images >= least)
     while batch > 1 and (batch * side * side > _PIXELS_PER_BATCH or batch > max(4, images // 4)):
         batch //= 2
@@ -137,12 +140,12 @@ def _batch_size(images: int, side: float) -> int:
 
 
 def _learning_rate(batch: int) -> float:
-    """Return the learning rate for a batch size."""
+    """Return a learning rate that grows with the square root of the batch size, within limits."""
     return round(max(_LEAST_RATE, _FULL_RATE * min(1.0, math.sqrt(batch / _FULL_RATE_BATCH))), 5)
 
 
 def _network(side: float, summary: DataSummary, config: Config, given: Collection[str]) -> dict:
-    """Return the settings of an EncapNet with a number of modules that suits the size of its first map.
+    """Choose the depth and width of an EncapNet to suit the image size and the number of classes.
 
     Args:
         side: height or width of the map that the first module gets.
@@ -170,7 +173,7 @@ _AUGMENT_REASONS = {
 
 
 def _describe(summary: DataSummary) -> str:
-    """Describe a data set in a few words, such as "144 images of 3 classes, colour, of 40x52 to 160x149 pixels"."""
+    """Format a data set description as text, such as "144 images of 3 classes, colour, of 40x52 to 160x149 pixels"."""
     kind = "grey" if summary.is_grey else "colour"
     sizes = sorted((header.height * header.width, header.height, header.width) for header in summary.headers)
     ends = list(dict.fromkeys(f"{height}x{width}" for _, height, width in (sizes[:1] + sizes[-1:])))

@@ -1,4 +1,4 @@
-"""Function that replaces the settings of the recipe `images` by settings chosen for a data set."""
+"""Replacement of unspecified training settings by values that suit the data set, for the preset `images`."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -10,7 +10,7 @@ from .summary import summarise
 
 
 def fit_to_data(config: Config, given: Collection[str]) -> tuple[Config, str]:
-    """Choose the settings of a training configuration that the user left open, if its recipe is `images`.
+    """Replace unspecified training settings by values that suit the data set, if the training preset is `images`.
 
     The choice depends on the images and on the given settings only, so that it is the same for the same data on every
     machine. No image is decoded, and TensorFlow's devices are not touched, so it can be done before a strategy is made.

@@ -1,4 +1,4 @@
-"""Reader for the size and colour of image files, from the first bytes of each file."""
+"""Reader for the width, height and colour type of image files, from the first bytes of each file."""
 
 import io
 import warnings
@@ -14,7 +14,7 @@ _GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")  # Pillow's names
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Height and width of an image in pixels, and whether it is stored as a grey image."""
+    """Height and width of an image in pixels, and a flag for greyscale images."""
 
     height: int
     width: int
@@ -22,13 +22,13 @@ class ImageHeader:
 
 
 def headers_of_files(files: Iterable[str | io.BytesIO]) -> tuple[ImageHeader, ...]:
-    """Read the headers of image files (paths or open files), and leave out those that cannot be read."""
+    """Read the headers of image files, and skip the files that cannot be read."""
     headers = (_read_header(file) for file in files)
     return tuple(header for header in headers if header is not None)
 
 
 def headers_of_records(name: str, paths, image_key: str, count: int) -> tuple[ImageHeader, ...]:
-    """Read the headers of the first images of a data set that TensorFlow Datasets stored in TFRecord files.
+    """Read the headers of the first images in the TFRecord files of a TensorFlow Datasets data set.
 
     Args:
         name: of the data set, for error messages.

@@ -1,4 +1,4 @@
-"""Description of a data set's images by their number, sizes and colour, made without decoding any image."""
+"""Number, sizes and colour of the images of a data set, found without decoding any image."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SAMPLE = 500  # images whose headers are read
 
 @dataclass(frozen=True)
 class DataSummary:
-    """Numbers that describe the images of a data set.
+    """Statistics of an image data set: number of images and classes, and the sizes of sample images.
 
     Attributes:
         images: labelled images to train and validate on; the test images are not among them.
@@ -38,30 +38,30 @@ class DataSummary:
 
     @property
     def common_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of all images of the sample, or None if they differ or are unknown."""
+        """Common (height, width) of the sample images, or None if their sizes differ or are unknown."""
         sizes = {(header.height, header.width) for header in self.headers}
         return sizes.pop() if len(sizes) == 1 else None
 
     @property
     def short_side(self) -> int | None:
-        """Median of the shorter sides in pixels, or None if no size is known."""
+        """Median length of the shorter image side in pixels, or None if no image size is known."""
         sides = [min(header.height, header.width) for header in self.headers]
         return int(median(sides)) if sides else None
 
     @property
     def aspect_ratio(self) -> float:
-        """Median of long side divided by short side, or 1 if no size is known."""
+        """Median ratio of the longer to the shorter image side, or 1 if no image size is known."""
         ratios = [max(header.height, header.width) / min(header.height, header.width) for header in self.headers]
         return median(ratios) if ratios else 1.0
 
     @property
     def is_grey(self) -> bool:
-        """True if all images of the sample are stored as grey images."""
+        """True if all sample images are stored as greyscale images."""
         return bool(self.headers) and all(header.is_grey for header in self.headers)
 
 
 def summarise(config: Config) -> DataSummary:
-    """Describe the images of the data set that a training configuration names.
+    """Count the images and classes of the configured data set, and read the sizes of sample images.
 
     Of a folder, all files are listed and the headers of at most `SAMPLE` files are read. Of a data set of TensorFlow
     Datasets, the metadata is read, and the headers of some images if the metadata has no size. Original files and
@@ -116,7 +116,7 @@ def _of_tfds(config) -> DataSummary:
 
 
 def _summary(config, counts, share: float, headers, has_validation: bool = False) -> DataSummary:
-    """Return the description of a data set.
+    """Create the statistics of an image data set from the images per class and the headers of sample images.
 
     Args:
         config: the configuration, for `train_limit`.

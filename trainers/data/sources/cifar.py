@@ -1,4 +1,4 @@
-"""Reader for CIFAR-10 and CIFAR-100 as their authors distribute them, in the version for Python."""
+"""Reader for the original Python version of CIFAR-10 and CIFAR-100, which consists of pickle files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ willow_tree wolf woman worm
 
 @dataclass(frozen=True)
 class _Layout:
-    """Names of the files of one of the two data sets, and of the labels in them.
+    """File names, label key and class names of the original version of CIFAR-10 or CIFAR-100.
 
     Attributes:
         archives: names of the archive: its authors', the same without compression, and Keras's.
@@ -44,7 +44,7 @@ class _Layout:
     class_names: tuple[str, ...]
 
     def find(self, place: Path) -> list[Download]:
-        """Return the archive and the extracted files in one place, without those in folders below."""
+        """Find the CIFAR archive and the extracted CIFAR files in a folder, ignoring subfolders."""
         archives = [place] if place.is_file() else [path for name in self.archives if (path := place / name).is_file()]
         downloads = [self._archive(path) for path in archives]
         missing = tuple(name for name in self._files if not (place / name).is_file())
@@ -74,7 +74,7 @@ class _Layout:
         return SourceDataset(self.class_names, split(self.train), split(self.test))
 
     def _images_and_labels(self, name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
-        """Return images (n, height, width, channels) and labels (n,) of one file."""
+        """Extract images (n, height, width, channels) and labels (n,) from the pickled bytes of a CIFAR file."""
         content = read_array_pickle(name, data)
         if missing := [key for key in ("data", self.label_key) if key not in content]:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Short test of whether the servers that a data set is downloaded from can be reached.
+"""Quick check that the download servers of a data set can be reached.
 
 TensorFlow Datasets (TFDS) repeats a failed download ten times, which takes minutes on a machine without a network.
 """
@@ -21,7 +21,7 @@ _PORTS = {"http": 80, "https": 443, "ftp": 21, "socks5": 1080, "socks5h": 1080}
 
 
 def raise_if_offline(builder, command: str) -> None:
-    """Raise `UserError` if a TFDS data set has to be downloaded and none of its servers can be reached.
+    """Raise `UserError` if a TensorFlow Datasets data set must be downloaded and none of its servers is reachable.
 
     Data sets that TFDS downloads nothing for, that are prepared, or of which a file was downloaded before, are left to
     TFDS. Behind a proxy the proxy is asked.
@@ -47,7 +47,7 @@ def raise_if_offline(builder, command: str) -> None:
 
 
 def can_reach(servers: Iterable[tuple[str, int]], seconds: float = _SECONDS) -> bool:
-    """Return whether at least one of several servers accepts a TCP connection within some seconds.
+    """Return whether at least one of several servers accepts a TCP connection within a time limit.
 
     Args:
         servers: (host, port) of each.
@@ -73,7 +73,7 @@ def can_reach(servers: Iterable[tuple[str, int]], seconds: float = _SECONDS) -> 
 
 
 def _server(url: str) -> tuple[str, int] | None:
-    """Return the (host, port) that a download from an address connects to: the server's, or the proxy's."""
+    """Return the host and port to connect to for a download: those of the server in the URL, or of the proxy."""
     address = urlsplit(url)
     proxy = getproxies().get(address.scheme) or getproxies().get("all")
     if proxy and not proxy_bypass(address.netloc):
@@ -83,7 +83,7 @@ def _server(url: str) -> tuple[str, int] | None:
 
 
 def _downloaded(builder) -> set[str]:
-    """Return the addresses of the files that TFDS has downloaded before, as its .INFO files name them."""
+    """Return the URLs of the files that TensorFlow Datasets has downloaded before, according to its .INFO files."""
     urls: set[str] = set()
     folder = Path(builder.data_dir_root) / "downloads"
     for file in (*folder.glob("*.INFO"), *folder.glob(f"{builder.name}/*.INFO")):

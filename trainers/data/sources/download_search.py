@@ -1,4 +1,4 @@
-"""Search for the original files of a public data set, in a folder and in the folders inside it."""
+"""Search for the original files of a public data set in a folder and its subfolders."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ DEPTH = 2  # folders below the one that is searched, such as those of data/Fashi
 
 @dataclass(frozen=True)
 class Download:
-    """Original files of a data set in one place, and the function that reads them.
+    """Original files of a data set found in a folder or archive, with a function that reads them.
 
     Attributes:
         path: the archive, or the folder of the files.
@@ -29,7 +29,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Original:
-    """Form in which the authors of a data set distribute it, and the function that finds the files.
+    """Original distribution of a public data set: file names, download page, and a function that finds the files.
 
     Attributes:
         title: name of the data set and its form, for messages.
@@ -52,7 +52,7 @@ class Original:
 
 
 def find_download(name: str, original: Original, data_dir: Path) -> Download | None:
-    """Find the original files of a data set in a folder or up to two folders below, or return None if there are none.
+    """Find the original files of a data set in a folder and two levels of subfolders, or return None if there are none.
 
     Complete downloads go first, then the least deep. Where another data set has files of the same names, other folders
     are searched only if neither the given one nor those with the data set's name hold such files.
@@ -100,7 +100,9 @@ def _folder_of(path: Path) -> Path:
 
 
 def _places(name: str, original: Original, data_dir: Path) -> Iterator[tuple[int, bool, Path]]:
-    """Yield the folder or file to search and the folders below.
+    """Yield a folder and its subfolders, to search for the original files of a data set.
+
+    A file in place of the folder is yielded alone.
 
     Each comes after its depth, and after whether the user named it or a folder on the way has the data set's name.
     """

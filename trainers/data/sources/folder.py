@@ -21,7 +21,9 @@ _VALIDATION, _TEST = ("val", "validation"), "test"  # names of the folders of sp
 
 @dataclass(frozen=True)
 class FolderListing:
-    """Paths and labels of the image files in a data set's folder, none of which has been opened.
+    """Paths, labels and classes of the image files in a folder with one subfolder per class.
+
+    None of the files has been opened.
 
     Attributes:
         class_names: one per class, in the order of the labels.
@@ -66,7 +68,7 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def list_folder(config: Config) -> FolderListing:
-    """List the image files of a data set that has one subfolder per class, without opening any file.
+    """List the image files of a folder with one subfolder per class, without opening any file.
 
     Args:
         config: as for `load_folder`.
@@ -177,7 +179,7 @@ def _refuse_other_classes(path: Path, classes: list[str]):
 
 
 def _list_split(path: Path, classes: list[str], skipped: dict) -> tuple[list[str], np.ndarray]:
-    """Return the paths and labels of the images of one split, ordered by class and file name."""
+    """Return paths and labels of the training, validation or test images, ordered by class and file name."""
     if missing := [name for name in classes if not _is_folder(path / name)]:
         raise UserError(
             f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."

@@ -76,7 +76,7 @@ def build_h_imagenet(imagenet, classes_file, out, boxes=None, skip_corrupt: bool
 
 
 def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
-    """Return the image files of chosen ImageNet classes, and count the skipped files by reason."""
+    """List the image files of selected ImageNet classes, and count the skipped files by reason."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}: expected train and val below --imagenet, each with a folder for each class. "
@@ -97,7 +97,7 @@ def _list_split(folder: Path, ids: list[str]) -> tuple[list[str], Counter]:
 
 
 def _find_annotations(folder: Path) -> dict[str, Path]:
-    """Find the XML annotation files below a folder, and return a dictionary from image name to file path."""
+    """Map image names to the paths of XML annotation files, found in a folder and its subfolders."""
     if not folder.is_dir():
         raise UserError(f"--boxes={folder}: there is no such folder.")
     annotations = {path.stem: path for path in sorted(folder.rglob("*.xml"))}

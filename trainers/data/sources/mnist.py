@@ -1,4 +1,4 @@
-"""Reader for MNIST and the data sets in its format, from four IDX files or from the `.npz` file of Keras."""
+"""Reader for MNIST and data sets in the same format, from four IDX files or from Keras's `.npz` file."""
 
 import re
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 @dataclass(frozen=True)
 class _Images:
-    """Data set whose files have the names of MNIST's.
+    """Name and classes of a data set in the format of MNIST, such as Fashion-MNIST.
 
     Attributes:
         name: of the data set.
@@ -50,7 +50,7 @@ class _Images:
     mirrors: bool
 
     def find(self, place: Path) -> list[Download]:
-        """Return the IDX files and the `.npz` file in one place, without those in folders below."""
+        """Find the IDX files and the `.npz` file of an MNIST-like data set in a folder, ignoring subfolders."""
         if place.is_file():
             return [self._npz(place)] if place.suffix == ".npz" else []
         paths = _idx_files(place)
@@ -81,7 +81,7 @@ class _Images:
 
 
 def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
-    """Return the IDX files in a folder by part and kind, such as ("train", "images").
+    """Map the split and kind of each IDX file in a folder, such as ("train", "images"), to the path of the file.
 
     A file may lie in a folder of its own name, as unpacking programs make it. Compressed files, which have a checksum,
     go first.

@@ -1,4 +1,4 @@
-"""Table of the data sets whose original files are read, and the loader that looks for them."""
+"""Table and loader of the data sets whose original files can be read, such as CIFAR-10 and MNIST."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ ORIGINALS: dict[str, Original] = {
 
 
 def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset:
-    """Load a public data set from the copy that TensorFlow Datasets (TFDS) prepared, or from the files of its authors.
+    """Load a public data set from its original files or from a copy prepared by TensorFlow Datasets.
 
     `find_original` says which of them is read.
 
@@ -42,7 +42,7 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
 
 
 def find_original(config: Config) -> tuple[Download | None, str]:
-    """Find out whether a public data set is read from its authors' files or from a copy of TensorFlow Datasets (TFDS).
+    """Decide whether a public data set is read from its original files or from a copy of TensorFlow Datasets.
 
     In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
     `data_dir`, the files of a package go first, then the copy in TFDS's own folder.

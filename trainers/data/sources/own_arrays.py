@@ -1,4 +1,4 @@
-"""Loader for a user's own images in an `.npz` file, which `numpy.savez` writes."""
+"""Loader for the user's own images in an `.npz` file, as written by `numpy.savez`."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ _CHANNELS = (1, 3)
 
 
 def load_npz(config: Config, size=None) -> SourceDataset:
-    """Load a user's own images and labels from the `.npz` file in `data_dir`.
+    """Load the user's own images and labels from an `.npz` file.
 
     The file holds images x_train and x_test (n, height, width) or (n, height, width, channels), channels 1 or 3, with
     pixels from 0 to 255, and labels y_train and y_test (n,) or (n, 1), whole numbers from 0 to classes - 1. It may also
@@ -52,7 +52,7 @@ def load_npz(config: Config, size=None) -> SourceDataset:
 
 
 def _file(data_dir: str | None) -> Path:
-    """Return the `.npz` file that the user names, or the only one in the folder that the user names."""
+    """Return the path of the `.npz` data file, given directly or as a folder that holds a single `.npz` file."""
     if data_dir is None:
         raise UserError(
             "--dataset=npz needs --data_dir=FILE.npz, a file that numpy.savez(path, x_train=..., y_train=..., "
@@ -70,7 +70,7 @@ def _file(data_dir: str | None) -> Path:
 
 
 def _images(path: Path, name: str, images: np.ndarray) -> np.ndarray:
-    """Return an array of images, or raise an error if its type, shape or range of pixels is not that of images."""
+    """Return an image array unchanged, or raise `UserError` if its dtype, shape or pixel range is wrong."""
     if images.dtype.kind not in "iuf":
         raise UserError(
             f"{path}: {name} has elements of type {images.dtype}. Expected pixels from 0 to 255, best as uint8."
@@ -92,7 +92,7 @@ def _images(path: Path, name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _labels(path: Path, name: str, labels: np.ndarray) -> np.ndarray:
-    """Return labels (n,) of labels (n,) or (n, 1), or raise an error if they are no whole numbers from 0."""
+    """Return class labels as a 1-D array, or raise `UserError` if they are not non-negative whole numbers."""
     if labels.dtype.kind not in "biuf":
         raise UserError(
             f"{path}: {name} has labels of type {labels.dtype}. Expected whole numbers from 0 to classes - 1: "
@@ -115,7 +115,7 @@ def _labels(path: Path, name: str, labels: np.ndarray) -> np.ndarray:
 
 
 def _class_names(path: Path, names: np.ndarray | None, labels: np.ndarray) -> tuple[str, ...]:
-    """Return the names of the classes in a file, which are their numbers if the file gives no names."""
+    """Return the class names stored in an `.npz` file, or class numbers as text if the file stores no names."""
     if names is not None:
         if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
             raise UserError(

@@ -76,7 +76,7 @@ class RecordFiles:
         return np.array(self.read_bytes(index), dtype=object)
 
     def read_bytes(self, index: int) -> bytes:
-        """Return the bytes of the serialized example with a given number, outside TensorFlow."""
+        """Read one serialised example, by its index, from TFRecord files as bytes, without TensorFlow."""
         handle = os.open(self.files[self.file[index]], os.O_RDONLY)
         try:
             return os.pread(handle, self.length[index], self.offset[index])

@@ -1,4 +1,4 @@
-"""Reader for SVHN's cropped digits as their authors distribute them, in MATLAB files."""
+"""Reader for the original MATLAB files of SVHN, the version with cropped digits."""
 
 from pathlib import Path
 

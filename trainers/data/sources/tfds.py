@@ -26,7 +26,7 @@ _LISTED_ARCHIVES = 6  # of the archives that TFDS prepares a data set from; more
 
 
 class UnpreparedError(UserError):
-    """Error about a data set that TensorFlow Datasets has not prepared, or that needs TensorFlow Datasets installed."""
+    """Error raised if TensorFlow Datasets is not installed or has not prepared the requested data set."""
 
 
 def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
@@ -60,12 +60,12 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def is_prepared(name: str, data_dir: Path) -> bool:
-    """Return whether a folder holds a data set that TensorFlow Datasets (TFDS) has prepared, wholly or in part."""
+    """Return whether a folder holds a data set prepared by TensorFlow Datasets, completely or in part."""
     return any((data_dir / name).glob("*/dataset_info.json"))
 
 
 def open_prepared(config: Config):
-    """Open a prepared image classification data set of TensorFlow Datasets (TFDS), and read its metadata only.
+    """Open the metadata of an image classification data set that TensorFlow Datasets has prepared.
 
     Returns:
         The builder, and the names of its image and its label feature.
@@ -126,7 +126,7 @@ def tfds_builder(name: str, data_dir):
 
 
 def _data_folder(data_dir) -> Path:
-    """Return the folder that TensorFlow Datasets (TFDS) prepares data sets in."""
+    """Return the folder in which TensorFlow Datasets stores prepared data sets."""
     import tensorflow_datasets as tfds
 
     return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
@@ -159,7 +159,7 @@ def _refuse_unprepared(builder, config: Config):
 
 
 def _needed_archives(builder, data_dir) -> str:
-    """Describe for the user from which archives TensorFlow Datasets (TFDS) prepares a data set."""
+    """Return a message that names the archives from which TensorFlow Datasets prepares a data set."""
     folder = _data_folder(data_dir) / "downloads" / "manual"
     if instructions := builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         return (
