@@ -67,7 +67,7 @@ RECIPES = {
             epochs=40,
             batch_size=64,
         ),
-        "`encapnet train`: scikit-learn's 8x8 digits, no download. 2 CPU cores: about a minute, 99.2 to 99.7 % "
+        "`encapnet train`: scikit-learn's 8x8 digits, no download. 2 CPU cores: about a minute, 99.2 to 100 % "
         "on the 360 test images (results/README.md).",
     ),
     "fashion_mnist": Recipe(

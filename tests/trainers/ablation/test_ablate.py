@@ -292,4 +292,4 @@ def test_choosing_rows():
 
 def test_wrong_numbers_of_seeds(tmp_path):
     with pytest.raises(UserError, match="--seeds=0"):
-        ablate.main(arguments(tmp_path, seeds=0))
+        ablate.check_arguments(arguments(tmp_path, seeds=0))

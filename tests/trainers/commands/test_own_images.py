@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from encapnet_tf.trainers.commands import ablate, cli, tune
+from encapnet_tf.trainers.ablation import run
+from encapnet_tf.trainers.commands import cli, tune
 from encapnet_tf.trainers.config.schema import Config
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.search.plan import Plan
@@ -64,12 +65,12 @@ def test_tune(photos):
 def test_ablate(photos, monkeypatch):
     """The rows of a table differ in their own settings only, and lie in a folder named after the data."""
     received = []
-    monkeypatch.setattr(ablate, "run_all", lambda runs, out, after: received.append((runs, out)) or 0)
+    monkeypatch.setattr(run, "run_all", lambda runs, out, after: received.append((runs, out)) or 0)
     args = parse("ablate", "--table=table1", "--rows=a,c", "--epochs=2", *OWN)
     args.main(args)
     ((runs, out),) = received
     assert out.as_posix() == "ablations/table1-photos"
-    assert [run.config.model for run in runs] == ["capnet", "plaincnn"]
-    for run in runs:
-        assert of(run.config) == CHOSEN
-        assert run.config.epochs == 2
+    assert [planned.config.model for planned in runs] == ["capnet", "plaincnn"]
+    for planned in runs:
+        assert of(planned.config) == CHOSEN
+        assert planned.config.epochs == 2
