@@ -4,7 +4,7 @@ from keras import ops as K
 
 
 def positive_part(x):
-    """Return max(0, x), with NaN where x is NaN, and let the gradient pass through these elements.
+    """Apply a ReLU that returns NaN, and keeps the gradient, at the NaN elements of a tensor.
 
     `keras.ops.relu` has equal values, but under XLA and on JAX its gradient is 0 where x is NaN. A loss would then be
     NaN while the weights keep moving by what the other terms say.

@@ -1,4 +1,4 @@
-"""Context manager that makes exported models portable to machines with other hardware."""
+"""Context manager under which models are exported without operations that need this machine's hardware."""
 
 import contextlib
 import contextvars

@@ -1,4 +1,4 @@
-"""Fused batch normalisation for training on TensorFlow, with or without ReLU and squash."""
+"""Batch normalisation as one fused TensorFlow operation, alone or together with ReLU and squash."""
 
 import tensorflow as tf
 
