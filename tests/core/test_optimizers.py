@@ -61,5 +61,5 @@ def test_a_compiled_model_reloads(tmp_path):
 
 @pytest.mark.parametrize("l2", [-1e-3, float("nan")])
 def test_a_negative_penalty_is_refused(l2):
-    with pytest.raises(ValueError, match="l2 must be at least 0"):
+    with pytest.raises(ValueError, match="l2 must be a finite number of at least 0"):
         AdamL2(l2=l2)

@@ -32,7 +32,9 @@ from tests.export.servers import grpc_server, rest_server
 def predict(*arguments):
     parser = argparse.ArgumentParser()
     predict_command.add_arguments(parser)
-    predict_command.main(parser.parse_args([str(argument) for argument in arguments]))
+    args = parser.parse_args([str(argument) for argument in arguments])
+    predict_command.check_arguments(args)
+    predict_command.main(args)
 
 
 @pytest.fixture(scope="module")
