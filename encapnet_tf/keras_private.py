@@ -1,4 +1,4 @@
-"""Workarounds for Keras 3.15 bugs in distributed training with TensorFlow.
+"""Workarounds for bugs of Keras (3.10 to 3.15) in distributed training with TensorFlow.
 
 They use private names of Keras, which no other file does. Each has a test in tests/distribution/test_keras_private.py
 that shows the fault without it.
