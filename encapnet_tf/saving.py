@@ -56,10 +56,11 @@ def _load(path, **options):
         version = _keras_version(path)
         if _release(version) <= _release(keras.__version__):
             raise
+        *_, reason = str(error).strip().split("\n")
         raise ValueError(
             f"{os.fspath(path)!r} was saved with Keras {version} and cannot be loaded with the older Keras "
             f'{keras.__version__} that is installed. Install a newer one: pip install "keras>={version}". '
-            f"Keras says: {str(error).strip().rpartition(chr(10))[2]}"
+            f"Keras says: {reason}"
         ) from error
 
 
