@@ -3,9 +3,13 @@
 Importing this package registers every class with Keras, so that saved models that use them can be loaded.
 """
 
-import encapnet_tf.command_start  # noqa: F401 (sets the environment before Keras is imported)
+import os
+import sys
 
-# isort: split
+# `python -m encapnet_tf` imports this file before it runs `__main__.py`, which would be late: see `encapnet_start`.
+if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == __name__:
+    os.execv(sys.executable, [*sys.orig_argv[: -len(sys.argv)], "encapnet_start", *sys.argv[1:]])
+
 from encapnet_tf import callbacks, interop, layers, losses, models, ops, optimizers
 from encapnet_tf.feedback import attach_feedback, strip_feedback
 from encapnet_tf.saving import load_model

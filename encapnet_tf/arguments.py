@@ -1,5 +1,6 @@
 """Checks of function arguments, which raise errors that state the expected and the received value."""
 
+import math
 import numbers
 
 
@@ -31,3 +32,21 @@ def one_of(name: str, value, choices) -> str:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}.")
     return value
+
+
+def finite_number(name: str, value, least: float = -math.inf) -> float:
+    """Return an argument as a float if it is a finite number of at least a given minimum, else raise ValueError.
+
+    Args:
+        name: the argument's name, for the error.
+        value: the argument; a NumPy scalar, or a string that `float` reads, is a number too.
+        least: the smallest value allowed.
+    """
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number >= least):
+        limit = "" if least == -math.inf else f" of at least {least:g}"
+        raise ValueError(f"{name} must be a finite number{limit}. Received: {name}={value!r}.")
+    return number

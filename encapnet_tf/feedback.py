@@ -8,6 +8,8 @@ import keras
 from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.layers import FeedbackAgreement
 from encapnet_tf.layers.feedback_agreement import units_of
+from encapnet_tf.model_copies import clone_uncompiled, compile_like
+from encapnet_tf.named_outputs import NamedOutputs, keep_output_names
 
 
 class FeedbackPlacement:
@@ -70,17 +72,19 @@ def attach_feedback(model, pairs, generator="conv", **options):
     Args:
         model: a functional Keras model (any of `keras.applications`, a built Sequential, your own).
         pairs: [(higher layer's name, lower layer's name), ...]. The lower layer must be computed before the higher one,
-            and the generator must be able to connect their shapes.
+            and the generator must be able to connect their shapes. Both layers may lie in the same nested model; if
+            several nested models have layers of these names, write ("encoder/higher", "encoder/lower").
         generator: argument of `layers.FeedbackAgreement`; "conv" fits any channel counts.
         **options: further arguments of `layers.FeedbackAgreement`.
 
     Returns:
-        A new model that shares layers and weights with `model`, compiled as `model` is. Its units, and their
-        divergences in the training logs, are named `feedback_<higher>_<lower>`.
+        A new model that shares layers and weights with `model`. It has the outputs' names of `model` and is compiled as
+        `model` is: with a new optimizer of the same settings, and uncompiled, with a warning, if that optimizer cannot
+        be copied. Its units, and their divergences in the training logs, are named `feedback_<higher>_<lower>`.
 
     Raises:
         ValueError: the model is not functional, a layer does not exist or has several outputs, a pair's order is wrong,
-            or the generator cannot connect the shapes.
+            its layers lie in two different models, or the generator cannot connect the shapes.
 
     Example:
 
@@ -91,17 +95,49 @@ def attach_feedback(model, pairs, generator="conv", **options):
     ['feedback_expanded_conv_2_add_expanded_conv_1_project_bn']
     """
     model = _functional(model)
-    _check_pairs(model, pairs)
-    units = [(f"feedback_{higher}_{lower}", higher, lower) for higher, lower in pairs]
-    placement = FeedbackPlacement(units, generator=generator, **options)
+    units = [
+        (f"feedback_{higher}_{lower}".replace("/", "_"), *_paths(model, higher, lower))
+        for higher, lower in _checked_pairs(pairs)
+    ]
+    if repeated := [unit for i, unit in enumerate(units) if unit[1:] in [other[1:] for other in units[:i]]]:
+        names = ", ".join(repr((higher[-1], lower[-1])) for _, higher, lower in repeated)
+        raise ValueError(f"Each pair gets one unit. Received twice: {names}.")
+    return _attach(model, units, {"generator": generator, **options})
+
+
+def _attach(model, units, options):
+    """Add units to a functional model or, by the paths of their layers, to the models nested in it.
+
+    Args:
+        model: a functional model.
+        units: list of (unit's name, higher layer's path, lower layer's path), see `_paths`.
+        options: arguments of `FeedbackAgreement`.
+
+    Returns:
+        A new model.
+    """
+    own = [(unit, *higher, *lower) for unit, higher, lower in units if len(higher) == 1]
+    if taken := {unit for unit, *_ in own} & {layer.name for layer in model.layers}:
+        raise ValueError(f"{model.name} already has the feedback units {', '.join(sorted(taken))}.")
+    nested: dict = {}  # nested model's name -> its units
+    for unit, higher, lower in units:
+        if len(higher) > 1:
+            nested.setdefault(higher[0], []).append((unit, higher[1:], lower[1:]))
+    placement = FeedbackPlacement(own, **options)
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             placement.after_layer(layer.name, layer.output)
 
+    def with_units(layer):
+        return _attach(_functional(layer), nested[layer.name], options) if layer.name in nested else layer
+
     def call(layer, *args, **kwargs):
         return placement.after_layer(layer.name, layer(*args, **kwargs))
 
-    return keras.models.clone_model(model, model.input, clone_function=lambda layer: layer, call_function=call)
+    regularised = clone_uncompiled(model, model.input, clone_function=with_units, call_function=call)
+    regularised = keep_output_names(regularised, model)
+    compile_like(regularised, model)
+    return regularised
 
 
 def strip_feedback(model):
@@ -113,8 +149,9 @@ def strip_feedback(model):
         model: a functional Keras model.
 
     Returns:
-        A new model without the units (also of nested models) and their variables, compiled as `model` is. It shares
-        all other layers and weights with `model`, and its outputs are equal to the last bit.
+        A new model without the units (also of nested models) and their variables, compiled as `model` is (see
+        `attach_feedback`). It shares all other layers and weights with `model`, and its outputs are equal to the last
+        bit.
 
     Raises:
         ValueError: the model is not functional, or one of its layers contains a unit in its own code.
@@ -138,13 +175,16 @@ def strip_feedback(model):
     def call(layer, *args, **kwargs):
         return args[0][0] if isinstance(layer, FeedbackAgreement) else layer(*args, **kwargs)
 
-    bare = keras.models.clone_model(model, model.input, clone_function=without_units, call_function=call)
+    bare = clone_uncompiled(model, model.input, clone_function=without_units, call_function=call)
+    if isinstance(bare, NamedOutputs):  # the outputs' layers have these names again
+        bare = keras.Model(bare.input, bare.output, name=bare.name)
     # A unit inside a layer of another class is no node of the graph, but the model still has its metric.
     if hidden := [metric.name for metric in bare.metrics if isinstance(metric, TrainingMean)]:
         raise ValueError(
             f"The feedback units {', '.join(hidden)} cannot be removed: they are called inside a layer that is not a "
             "functional model. Build that layer without them."
         )
+    compile_like(bare, model)
     return bare
 
 
@@ -154,25 +194,27 @@ def _functional(model):
     Raise ValueError for anything else.
     """
     if isinstance(model, keras.Sequential) and model.built:
-        functional = keras.Model(model.inputs, model.outputs, name=model.name)
-        if model.compiled:
-            functional.compile_from_config(model.get_compile_config())
+        functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+        functional.dtype_policy = model.dtype_policy
+        compile_like(functional, model)
         return functional
     try:
         graph = model.operations
     except AttributeError:
         graph = None
     if not isinstance(model, keras.Model) or not graph:
+        advice = "In a model of your own class, call layers.FeedbackAgreement yourself."
+        if isinstance(model, keras.Sequential):
+            advice = "Give this Sequential a keras.Input as its first layer, or call it on a batch."
         raise ValueError(
             "Feedback units are attached to and removed from functional models: keras.Model(inputs, outputs), or a "
-            f"built Sequential. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). "
-            "In a model of your own class, call layers.FeedbackAgreement yourself."
+            f"built Sequential. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). {advice}"
         )
     return model
 
 
-def _check_pairs(model, pairs):
-    """Raise ValueError if layer pairs are malformed, repeated or contain unknown layer names."""
+def _checked_pairs(pairs):
+    """Return a list of pairs of layer names unchanged, or raise ValueError if it is something else."""
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
         for pair in pairs
@@ -180,19 +222,63 @@ def _check_pairs(model, pairs):
         raise ValueError(
             f"pairs must be a list of pairs of names, (higher layer, lower layer). Received: pairs={pairs!r}."
         )
-    pairs = [tuple(pair) for pair in pairs]
-    if repeated := [pair for i, pair in enumerate(pairs) if pair in pairs[:i]]:
-        raise ValueError(f"Each pair gets one unit. Received twice: {', '.join(map(repr, repeated))}.")
-    names = [layer.name for layer in model.layers]
-    for name in (name for pair in pairs for name in pair):
-        if name not in names:
-            raise ValueError(
-                f"{model.name} has no layer {name!r}. Its layers: {', '.join(names[:8])}"
-                f"{', ...' if len(names) > 8 else ''} ({len(names)} in all; see model.summary())."
-            )
-    for higher, lower in pairs:
-        if isinstance(model.get_layer(higher), keras.layers.InputLayer):
-            raise _wrong_order(higher, lower)
+    return pairs
+
+
+def _paths(model, higher, lower):
+    """Find the two layers of a pair in a model and in the models nested in it.
+
+    The path of a layer is a list: the names of the nested models that it lies in, from the outermost, and its own name.
+
+    Args:
+        model: a functional model.
+        higher, lower: the layers' names, or their paths joined by "/".
+
+    Returns:
+        The two paths.
+
+    Raises:
+        ValueError: a layer does not exist, its name is ambiguous, the layers lie in two different models, or the higher
+            layer is an input.
+    """
+    higher_path, lower_path = _path(model, higher), _path(model, lower)
+    if higher_path[:-1] != lower_path[:-1]:
+        places = [f"{path[-1]!r} lies in {path[-2] if path[1:] else model.name}" for path in (higher_path, lower_path)]
+        raise ValueError(
+            f"A unit compares two layers of one model, but {' and '.join(places)}. Choose both layers in one of the "
+            "models; the output of a nested model goes by the nested model's name."
+        )
+    layer = model
+    for name in higher_path:
+        layer = layer.get_layer(name)
+    if isinstance(layer, keras.layers.InputLayer):
+        raise _wrong_order(higher, lower)
+    return higher_path, lower_path
+
+
+def _path(model, name):
+    paths = list(_layer_paths(model))
+    found = [path for path in paths if path == name.split("/")] or [path for path in paths if path[-1] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = " or ".join(repr("/".join(path)) for path in found)
+        raise ValueError(f"Several nested models have a layer {name!r}. Say which: {choices}.")
+    names = [path[0] for path in paths if len(path) == 1]
+    nested = [path[0] for path in paths if len(path) == 2]
+    raise ValueError(
+        f"{model.name} has no layer {name!r}. Its layers: {', '.join(names[:8])}"
+        f"{', ...' if len(names) > 8 else ''} ({len(names)} in all; see model.summary("
+        f"{'expand_nested=True' if nested else ''}))."
+    )
+
+
+def _layer_paths(model):
+    """Yield the paths of all layers of a model and of the models nested in it."""
+    for layer in model.layers:
+        yield [layer.name]
+        if isinstance(layer, keras.Model):
+            yield from ([layer.name, *path] for path in _layer_paths(layer))
 
 
 def _wrong_order(higher, lower):

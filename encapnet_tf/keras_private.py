@@ -1,7 +1,7 @@
-"""Workarounds for bugs of Keras (3.10 to 3.15) in distributed training with TensorFlow.
+"""Workarounds for bugs of Keras (3.10 to 3.15) in distributed training, and for objects lost in compiled models.
 
-They use private names of Keras, which no other file does. Each has a test in tests/distribution/test_keras_private.py
-that shows the fault without it.
+They use private names of Keras, which no other file does. Each has a test that shows the fault without it, in
+tests/distribution/test_keras_private.py or, for `compile_arguments`, in tests/feedback/test_compiled.py.
 """
 
 import sys
@@ -32,6 +32,20 @@ class PerReplicaLosses:
     @_losses.setter
     def _losses(self, value):
         self._losses[:] = value
+
+
+def compile_arguments(model) -> dict:
+    """Return the arguments of a compiled Keras model's call of `compile`, as the objects that were passed.
+
+    The public `get_compile_config` returns them serialised, and Keras restores only registered classes from that.
+
+    Args:
+        model: a compiled model whose class does not override `compile`.
+
+    Returns:
+        New dictionary: argument's name -> value.
+    """
+    return dict(model._compile_config.config)
 
 
 def patch_multi_worker_training(model):

@@ -25,7 +25,8 @@ def load_model(path, custom_objects=None, compile=True):
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a Keras model, is damaged, holds code that safe mode refuses, or was saved with a
-            newer Keras than the installed one, which cannot read it.
+            class or function that is neither registered nor in `custom_objects`, or with a newer Keras than the
+            installed one, which cannot read it.
 
     Example:
 
@@ -44,6 +45,14 @@ def load_model(path, custom_objects=None, compile=True):
         )
     try:
         return _load(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
+    except TypeError as error:
+        if not (unknown := re.search("Could not locate [^.]*", str(error))):
+            raise
+        raise ValueError(
+            f"{os.fspath(path)!r} was saved with a class or function of your own that is not known here. Import the "
+            "module that registers it, or pass custom_objects={name: class}. If it is a loss, a metric or an "
+            f"optimizer and you do not train, pass compile=False. Keras says: {unknown[0]}."
+        ) from error
     except (OSError, KeyError) as error:
         raise ValueError(f"{os.fspath(path)!r} is not a Keras model or is damaged: {error}") from error
 
@@ -54,7 +63,7 @@ def _load(path, **options):
         return keras.saving.load_model(path, **options)
     except Exception as error:
         version = _keras_version(path)
-        if _release(version) <= _release(keras.__version__):
+        if _release(version) <= _release(keras.__version__) or "Could not locate" in str(error):
             raise
         *_, reason = str(error).strip().split("\n")
         raise ValueError(

@@ -87,7 +87,8 @@ def main():
     for axes in (share, spread):
         axes.grid(alpha=0.3)
         axes.title.set_size(9)
-        axes.legend(frameon=False)
+    # Below the plots: inside, it would cover curves.
+    figure.legend(*share.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(arguments.figure, dpi=110)
     print(arguments.figure)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("encapnet_tf", "trainers", "export", "benchmarks", "docs")
+FOLDERS = ("encapnet_start", "encapnet_tf", "trainers", "export", "benchmarks", "docs")
 
 RELATIVE = {"What", "Whatever", "Whether", "Which", "Whichever", "Where", "Who", "Whose", "How", "When", "While"}
 PRONOUNS = {"It", "Its", "This", "These", "That", "Those", "They", "Their", "He", "She", "We", "Our", "Ours"}

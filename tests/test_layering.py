@@ -15,22 +15,23 @@ ROOT = Path(__file__).parents[1]
 
 # What each part of the core may import of the others; itself is always allowed.
 ALLOWED = {
+    "__main__": set(),
     "arguments": set(),
-    "command_start": set(),
     "keras_private": set(),
     "ops": {"arguments"},
     "blocks": {"arguments", "ops"},
     "layers": {"arguments", "blocks", "keras_private", "ops"},
     "losses": {"arguments", "ops"},
-    "optimizers": set(),
+    "optimizers": {"arguments"},
     "callbacks": {"arguments", "layers", "losses"},
     "models": {"arguments", "ops", "blocks", "layers", "losses", "feedback"},
     "interop": {"arguments", "ops", "blocks", "layers", "models"},
-    "feedback": {"arguments", "blocks", "layers"},
+    "model_copies": {"keras_private"},
+    "named_outputs": set(),
+    "feedback": {"arguments", "blocks", "layers", "model_copies", "named_outputs"},
     "saving": {"arguments"},
     "__init__": {
         "callbacks",
-        "command_start",
         "feedback",
         "interop",
         "layers",
@@ -54,7 +55,9 @@ MOST_FILES = 15  # of a room
 THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}
 # The modules of the core that only the TensorFlow backend loads; others import them inside functions.
 ON_TENSORFLOW = tuple(f"encapnet_tf.ops.{room}.on_tensorflow" for room in ("acceleration", "activation", "convolution"))
-FOLDERS = ("encapnet_tf", "trainers", "export", "tests", "benchmarks", "examples", "docs")
+COMMAND = ("__main__", "encapnet_start")  # the file of the core that runs the command, and what it imports
+PROGRAM = ("encapnet_start", "encapnet_tf", "trainers", "export", "benchmarks")
+FOLDERS = (*PROGRAM, "tests", "examples", "docs")
 
 
 def sources(*folders):
@@ -102,7 +105,7 @@ def wrong_in_the_core(path, source=None):
         if part is not None:
             if part != own and part not in ALLOWED[own]:
                 yield name
-        elif root == "tensorflow" and ".".join(module_of(path)) in ON_TENSORFLOW:
+        elif (root == "tensorflow" and ".".join(module_of(path)) in ON_TENSORFLOW) or (own, root) == COMMAND:
             continue
         elif root not in THIRD_PARTY_OF_THE_CORE and root not in sys.stdlib_module_names:
             yield name
@@ -155,6 +158,23 @@ def test_core(path):
     assert list(wrong_in_the_core(path)) == []
 
 
+def wrong_in_the_start(path, source=None):
+    """Imports of a file of `encapnet_start` other than the standard library's; the command, inside a function."""
+    for name, at_module_level in imports(path, source):
+        root = name.split(".")[0]
+        of_the_command = name.startswith("encapnet_tf.trainers.commands.") and not at_module_level
+        if root not in sys.stdlib_module_names and root != "encapnet_start" and not of_the_command:
+            yield name
+
+
+@pytest.mark.parametrize("path", sources("encapnet_start"), ids=lambda path: path.name)
+def test_the_start_imports_little(path):
+    assert list(wrong_in_the_start(path)) == []
+    assert list(wrong_in_the_start(path, "import numpy"))
+    assert list(wrong_in_the_start(path, "from encapnet_tf.trainers.commands import cli"))
+    assert list(wrong_in_the_start(path, "def main():\n    import encapnet_tf"))
+
+
 @pytest.mark.parametrize("part", ROOMS)
 def test_rooms(part):
     wrong = {str(path.relative_to(ROOT)): list(wrong_in_a_room(path)) for path in sources(part)}
@@ -172,13 +192,13 @@ def test_every_file_lies_in_a_room(part):
 
 
 def test_no_room_is_crowded():
-    files = Counter(path.parent for path in sources("encapnet_tf", "trainers", "export", "benchmarks"))
+    files = Counter(path.parent for path in sources(*PROGRAM))
     assert {str(room): count for room, count in files.items() if count > MOST_FILES + 1} == {}  # and its __init__.py
 
 
 def test_no_circle():
     """No file imports itself through others, inside functions either."""
-    files = {".".join(module_of(path)): path for path in sources("encapnet_tf", "trainers", "export", "benchmarks")}
+    files = {".".join(module_of(path)): path for path in sources(*PROGRAM)}
     graph = {}
     for module, path in files.items():
         names = {name for name, _ in imports(path)}

@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = {"encapnet_tf": "encapnet_tf", "trainers": "encapnet_tf/trainers", "export": "encapnet_tf/export"}
+FOLDERS = {
+    "encapnet_start": "encapnet_start",
+    "encapnet_tf": "encapnet_tf",
+    "trainers": "encapnet_tf/trainers",
+    "export": "encapnet_tf/export",
+}
 
 
 def run(command, **options):
@@ -63,9 +68,9 @@ def environment(wheel, tmp_path_factory):
 
 
 @pytest.mark.ci
-def test_one_name_on_the_top_level(wheel):
+def test_names_on_the_top_level(wheel):
     top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {name for name in top if not name.endswith(".dist-info")} == {"encapnet_tf"}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"encapnet_start", "encapnet_tf"}
 
 
 @pytest.mark.ci
@@ -102,7 +107,9 @@ def test_every_module_is_imported_outside_the_checkout(environment, tmp_path):
 @pytest.mark.ci
 def test_the_command_trains_outside_the_checkout(environment, tmp_path):
     flags = ["--run_dir=run", "--epochs=1", "--num_capsules=2", "--depths=0", "--capsule_dims=2", "--strides=2"]
-    run([environment / "encapnet", "train", *flags], cwd=tmp_path, env=_without_python_path())
+    command = [environment / "encapnet", "train", *flags]
+    process = subprocess.run(command, cwd=tmp_path, env=_without_python_path(), capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, ""), "no line of TensorFlow's log"
     assert (tmp_path / "run" / "summary.json").exists()
 
 

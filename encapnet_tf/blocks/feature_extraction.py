@@ -48,6 +48,23 @@ def _reverse_gradient(x):
     return 2 * K.stop_gradient(x) - x
 
 
+def zero_padding(x, masks):
+    """Set the padded tokens of a batch of sequences to 0.
+
+    Args:
+        x: (batch, tokens, features), or another tensor, which has no tokens.
+        masks: tensors (batch, tokens), False for a padded token, or None; those of another number of tokens are of
+            another layer and are ignored.
+
+    Returns:
+        Tensor of the shape of `x`. A token is 0 if any mask is False for it.
+    """
+    for mask in masks:
+        if mask is not None and len(mask.shape) == 2 and len(x.shape) == 3 and mask.shape[1] == x.shape[1]:
+            x = K.where(K.expand_dims(mask, -1), x, K.zeros_like(x))
+    return x
+
+
 def flatten_features(x):
     """Reshape a tensor to (batch, features) and cast half precision to float32."""
     features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1

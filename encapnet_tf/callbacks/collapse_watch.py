@@ -7,6 +7,7 @@ import warnings
 
 import keras
 
+from encapnet_tf.arguments import finite_number
 from encapnet_tf.layers import FeedbackAgreement
 
 COLLAPSE_RATIO = 0.01
@@ -31,7 +32,8 @@ class CollapseWatch(keras.callbacks.Callback):
         collapsed: unit's name -> first epoch, from 1, after which its extractor was collapsed.
 
     Raises:
-        ValueError: (when training begins) the model's graph has no feedback agreement unit.
+        ValueError: `ratio` is negative or not finite, or (when training begins) the model's graph has no
+            feedback agreement unit.
 
     Example:
 
@@ -49,21 +51,22 @@ class CollapseWatch(keras.callbacks.Callback):
 
     def __init__(self, images, ratio=COLLAPSE_RATIO):
         super().__init__()
-        self.images, self.ratio, self.collapsed = images, ratio, {}
+        self.images, self.ratio, self.collapsed = images, finite_number("ratio", ratio, least=0), {}
 
     def on_train_begin(self, logs=None):
         self._units = [layer for layer in self.model.layers if isinstance(layer, FeedbackAgreement)]
         if not self._units:
             raise ValueError(
-                "CollapseWatch found no feedback agreement unit among the model's layers. Build the model with "
-                "feedback=..., or add units with attach_feedback."
+                "CollapseWatch found no feedback agreement unit among the model's layers (those of nested models are "
+                "not watched). Build the model with feedback=..., or add units with attach_feedback."
             )
         self._probe = keras.Model(self.model.input, [tensor for unit in self._units for tensor in unit.input])
 
     def on_epoch_end(self, epoch, logs=None):
         outputs = self._probe(self.images, training=False)
         for unit, higher, lower in zip(self._units, outputs[::2], outputs[1::2], strict=True):
-            values = unit.diagnose(higher, lower)
+            masks = [getattr(tensor, "_keras_mask", None) for tensor in (higher, lower)]
+            values = unit.diagnose(higher, lower, mask=masks)
             if logs is not None:
                 logs.update({f"{unit.name}_{key}": value for key, value in values.items()})
             if self._has_collapsed(unit, values) and unit.name not in self.collapsed:

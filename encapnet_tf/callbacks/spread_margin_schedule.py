@@ -2,7 +2,9 @@
 
 import keras
 
+from encapnet_tf.arguments import whole_number
 from encapnet_tf.losses import SpreadLoss
+from encapnet_tf.losses.spread_loss import checked_margin
 
 
 class SpreadMarginSchedule(keras.callbacks.Callback):
@@ -14,7 +16,8 @@ class SpreadMarginSchedule(keras.callbacks.Callback):
         epochs: number of epochs from `start` to `end`, after which the margin stays. Default: all epochs of `fit`.
 
     Raises:
-        ValueError: a margin is out of (0, 1], or (when training begins) the model's loss is not a `SpreadLoss`.
+        ValueError: a margin is out of (0, 1], `epochs` is not positive, or (when training begins) the model's loss
+            is not a `SpreadLoss`.
 
     Example:
 
@@ -29,10 +32,8 @@ class SpreadMarginSchedule(keras.callbacks.Callback):
 
     def __init__(self, start=0.2, end=0.9, epochs=None):
         super().__init__()
-        for name, value in (("start", start), ("end", end)):
-            if not 0 < value <= 1:
-                raise ValueError(f"{name} must be a margin in (0, 1]. Received: {name}={value!r}.")
-        self.start, self.end, self.epochs = float(start), float(end), epochs
+        self.start, self.end = checked_margin("start", start), checked_margin("end", end)
+        self.epochs = None if epochs is None else whole_number("epochs", epochs)
 
     def on_train_begin(self, logs=None):
         self._losses = [loss for loss in keras.tree.flatten(self.model.loss) if isinstance(loss, SpreadLoss)]

@@ -184,7 +184,7 @@ class CapConv2D(keras.layers.Layer):
             outputs = self.master(inputs, training=training)
         if shortcut is not None:
             self._check_shortcut(shortcut.shape, outputs.shape)
-            outputs = outputs + shortcut
+            outputs = outputs + K.cast(shortcut, outputs.dtype)
         if self.post_activation:
             outputs = self.activation(outputs, training=training)
         return outputs

@@ -73,8 +73,9 @@ class CapFC(keras.layers.Layer):
     def _lower_capsules(self, inputs):
         """Convert a capsule layer's input to shape (batch, capsules, capsule_dim).
 
-        A feature map is reshaped; capsules are returned unchanged.
+        A feature map is reshaped; capsules keep their shape.
         """
+        inputs = K.cast(inputs, self.compute_dtype)  # Keras casts floats only
         if len(inputs.shape) == 3:
             return inputs
         capsules = K.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))

@@ -1,6 +1,7 @@
 """Layer that computes the Euclidean lengths of capsules, which are the class scores of a capsule network."""
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 
@@ -25,7 +26,7 @@ class CapsuleLength(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        return ops.capsule_length(inputs)
+        return ops.capsule_length(K.cast(inputs, self.compute_dtype))  # Keras casts floats only
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[:-1])

@@ -4,8 +4,13 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import one_of, whole_number
-from encapnet_tf.blocks.feature_extraction import adversarial_features, flatten_features, training_output
+from encapnet_tf.arguments import finite_number, one_of, whole_number
+from encapnet_tf.blocks.feature_extraction import (
+    adversarial_features,
+    flatten_features,
+    training_output,
+    zero_padding,
+)
 from encapnet_tf.blocks.feedback_extractor import EXTRACTORS, feedback_extractor
 from encapnet_tf.blocks.feedback_generator import GENERATORS, feedback_generator
 from encapnet_tf.blocks.feedback_part import name_or_layer, serialize_name_or_layer
@@ -53,7 +58,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             from the paper: it does not define its KL.
         extractor_objective: training objective of the extractor. "minimize": minimise the divergence as the rest of the
             network does (the paper's; the extractor can then make the divergence vanish by collapsing to a constant).
-            "adversarial": maximise the divergence. "frozen": keep the initial weights.
+            "adversarial": maximise the divergence. "frozen": keep the initial weights, also when `trainable` of this
+            layer or of the model is set to True.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); it can be changed later.
         sync_replicas: whether several replicas compute the divergence of the global batch (TensorFlow only), rather
             than the mean of the divergences of their shares; it can be changed later. Together with `synchronized`,
@@ -62,9 +68,11 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
     Call arguments:
         inputs: [higher, lower], two feature maps (batch, height, width, channels), token sequences (batch, tokens,
             features) or feature vectors (batch, features).
+        mask: [higher's mask, lower's mask], each (batch, tokens) or None; Keras passes on those of `Masking` and of
+            `Embedding(mask_zero=True)`. Padded tokens are set to 0 on both sides before they are compared.
 
     Returns:
-        higher, unchanged.
+        higher, unchanged, with its mask.
 
     Raises:
         ValueError: epsilon or iterations is not positive, a choice is unknown, or the generator cannot connect the
@@ -103,6 +111,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # the output is the input, in the input's dtype
+        self.supports_masking = True
         check_arguments(epsilon, iterations, solver)
         self.num_capsules = whole_number("num_capsules", num_capsules)
         self.epsilon = float(epsilon)
@@ -120,7 +129,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self._given_generator = name_or_layer("generator", generator, GENERATORS)
         self._given_extractor = name_or_layer("extractor", extractor, EXTRACTORS)
         self._weight = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(_finite("weight", weight)), trainable=False,
+            shape=(), initializer=keras.initializers.Constant(finite_number("weight", weight)), trainable=False,
             dtype="float32", autocast=False, name="weight",
         )  # fmt: skip
         self._metric = TrainingMean(name=self.name)
@@ -135,7 +144,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @weight.setter
     def weight(self, value):
-        self._weight.assign(_finite("weight", value))
+        self._weight.assign(finite_number("weight", value))
 
     @property
     def synchronized(self):
@@ -148,6 +157,21 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             for layer in getattr(part, "layers", ()):
                 if hasattr(layer, "synchronized"):
                     layer.synchronized = bool(value)
+
+    @property
+    def trainable(self):
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        keras.layers.Layer.trainable.fset(self, value)
+        if self.built:
+            self._freeze_extractor()
+
+    def _freeze_extractor(self):
+        """Make the extractor's weights untrainable if the extractor objective is "frozen"."""
+        if self.extractor is not None and self.extractor_objective == "frozen":
+            self.extractor.trainable = False
 
     def build(self, input_shape):
         if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
@@ -173,24 +197,25 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self.extractor = self._given_extractor
         if isinstance(self.extractor, str):
             self.extractor = feedback_extractor(lower_shape, **options)
-        if self.extractor is not None:
-            if not self.extractor.built:
-                self.extractor.build(lower_shape)
-            if self.extractor_objective == "frozen":
-                self.extractor.trainable = False
+        if self.extractor is not None and not self.extractor.built:
+            self.extractor.build(lower_shape)
+        self._freeze_extractor()
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, mask=None):
         higher, lower = inputs
         # In a JAX training step Keras gives layers no access to metrics.
         self._metric.training = bool(training) and keras.backend.backend() != "jax"
         if training:
-            divergence = self.agreement(higher, lower, training=True)
+            divergence = self.agreement(higher, lower, training=True, mask=mask)
             if self._metric.training:
                 self._metric.update_state(divergence)
             self.add_loss(K.cast(self._weight, divergence.dtype) * divergence)
         return higher
 
-    def agreement(self, higher, lower, training=False):
+    def compute_mask(self, inputs, previous_mask):
+        return None if previous_mask is None else previous_mask[0]
+
+    def agreement(self, higher, lower, training=False, mask=None):
         """Compute the Sinkhorn or KL divergence between a layer's output and a reconstruction of this output.
 
         The reconstruction is computed from a higher layer. Both are first reduced to feature vectors.
@@ -198,19 +223,23 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         Args:
             higher, lower: the layers' outputs, as in `call`.
             training: whether batch normalisations use the batch's statistics.
+            mask: [higher's mask, lower's mask] or None, as in `call`.
 
         Returns:
             A scalar in at least float32.
         """
         if not self.built:
             self.build([higher.shape, lower.shape])
+        masks = mask or ()
+        higher, lower = zero_padding(higher, masks), zero_padding(lower, masks)
         reconstruction = higher if self.generator is None else self.generator(higher, training=training)
+        reconstruction = zero_padding(reconstruction, masks)
         reconstruction, lower = self._features(reconstruction, training), self._features(lower, training)
         if training and self.sync_replicas:
             reconstruction, lower = all_gather(reconstruction), all_gather(lower)
         return self._divergence(reconstruction, lower, training)
 
-    def diagnose(self, higher, lower):
+    def diagnose(self, higher, lower, mask=None):
         """Return metrics that show whether a feature extractor has collapsed to a constant output.
 
         A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
@@ -218,13 +247,16 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
         Args:
             higher, lower: the layers' outputs for a few images, as in `call`.
+            mask: [higher's mask, lower's mask] or None, as in `call`.
 
         Returns:
             Dictionary of floats. "divergence": of the extracted features. "raw_divergence": of the features before the
             extractor. "spread": mean cost between the extracted lower-layer features of two images. "raw_spread": mean
             cost between their features before the extractor.
         """
-        reconstruction = training_output(self.generator, higher)
+        masks = mask or ()
+        higher, lower = zero_padding(higher, masks), zero_padding(lower, masks)
+        reconstruction = zero_padding(training_output(self.generator, higher), masks)
         raw_reconstruction, raw_lower = flatten_features(reconstruction), flatten_features(lower)
         reconstruction_features = flatten_features(training_output(self.extractor, reconstruction))
         lower_features = flatten_features(training_output(self.extractor, lower))
@@ -302,10 +334,3 @@ def units_of(model):
         elif isinstance(layer, keras.Model):
             units += units_of(layer)
     return units
-
-
-def _finite(name, value):
-    value = float(value)
-    if not abs(value) < float("inf"):
-        raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}.")
-    return value

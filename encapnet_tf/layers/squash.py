@@ -1,6 +1,7 @@
 """Layer that applies squash, the usual nonlinearity of capsule networks."""
 
 import keras
+from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import whole_number
@@ -46,6 +47,7 @@ class Squash(keras.layers.Layer):
             )
 
     def call(self, inputs):
+        inputs = K.cast(inputs, self.compute_dtype)  # Keras casts floats only
         return ops.merge_capsules(ops.squash(ops.split_capsules(inputs, self.capsule_dim)))
 
     def compute_output_shape(self, input_shape):

@@ -3,7 +3,9 @@
 import keras
 from keras import ops as K
 
-from encapnet_tf.losses.targets import class_targets
+from encapnet_tf.arguments import finite_number
+from encapnet_tf.losses.targets import targets_and_lengths
+from encapnet_tf.ops.positive_part import positive_part
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -29,7 +31,8 @@ class MarginLoss(keras.losses.Loss):
         y_pred: capsule lengths, (batch, classes).
 
     Raises:
-        ValueError: the shapes do not fit, or (eagerly) a label is out of range.
+        ValueError: a margin or the weight is not finite, the margins are out of order, the weight is negative, the
+            shapes do not fit, or (eagerly) a label is out of range. In a compiled step such a label makes the loss NaN.
 
     Example:
 
@@ -47,15 +50,19 @@ class MarginLoss(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.positive_margin = float(positive_margin)
-        self.negative_margin = float(negative_margin)
-        self.down_weight = float(down_weight)
+        self.positive_margin = finite_number("positive_margin", positive_margin)
+        self.negative_margin = finite_number("negative_margin", negative_margin)
+        if self.negative_margin > self.positive_margin:
+            raise ValueError(
+                "negative_margin must not exceed positive_margin. Received: "
+                f"positive_margin={positive_margin!r}, negative_margin={negative_margin!r}."
+            )
+        self.down_weight = finite_number("down_weight", down_weight, least=0)
 
     def call(self, y_true, y_pred):
-        y_pred = K.convert_to_tensor(y_pred)
-        targets = class_targets(y_true, y_pred)
-        present = targets * K.square(K.relu(self.positive_margin - y_pred))
-        absent = (1.0 - targets) * K.square(K.relu(y_pred - self.negative_margin))
+        targets, lengths = targets_and_lengths(y_true, y_pred)
+        present = targets * K.square(positive_part(self.positive_margin - lengths))
+        absent = (1.0 - targets) * K.square(positive_part(lengths - self.negative_margin))
         return K.sum(present + self.down_weight * absent, axis=-1)
 
     def get_config(self):

@@ -25,7 +25,8 @@ class SinkhornLoss(keras.losses.Loss):
 
     Call arguments:
         y_true: (batch, ...), flattened to (batch, features).
-        y_pred: tensor of the shape of `y_true`.
+        y_pred: tensor of the shape of `y_true`. One of the two may lack the other's last axis if that has size 1, so
+            that targets (batch,) fit the output of `Dense(1)`.
 
     Raises:
         ValueError: the shapes differ, a choice is unknown, or sample weights are passed, which a divergence of sets
@@ -70,7 +71,8 @@ class SinkhornLoss(keras.losses.Loss):
         return super().__call__(y_true, y_pred)
 
     def call(self, y_true, y_pred):
-        if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
+        y_true, y_pred = K.convert_to_tensor(y_true), K.convert_to_tensor(y_pred)
+        if not _have_one_shape(tuple(y_true.shape), tuple(y_pred.shape)):
             raise ValueError(
                 f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and "
                 f"{tuple(y_pred.shape)}."
@@ -102,3 +104,11 @@ class SinkhornLoss(keras.losses.Loss):
             "solver": self.solver,
             "relative_epsilon": self.relative_epsilon,
         }
+
+
+def _have_one_shape(first, second) -> bool:
+    """Return whether two shapes agree except for the batch, or for a last axis of size 1 that one of them lacks."""
+    shorter, longer = sorted((first, second), key=len)
+    if len(longer) == len(shorter) + 1 and longer[-1] == 1:
+        longer = longer[:-1]
+    return len(shorter) > 0 and shorter[1:] == longer[1:]

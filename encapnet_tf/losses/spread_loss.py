@@ -3,7 +3,9 @@
 import keras
 from keras import ops as K
 
-from encapnet_tf.losses.targets import class_targets
+from encapnet_tf.arguments import finite_number
+from encapnet_tf.losses.targets import targets_and_lengths
+from encapnet_tf.ops.positive_part import positive_part
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -25,7 +27,8 @@ class SpreadLoss(keras.losses.Loss):
         y_pred: capsule lengths, (batch, classes).
 
     Raises:
-        ValueError: the margin is out of range, the shapes do not fit, or (eagerly) a label is out of range.
+        ValueError: the margin is out of range, the shapes do not fit, or (eagerly) a label is out of range. In a
+            compiled step such a label makes the loss NaN.
 
     Example:
 
@@ -35,10 +38,8 @@ class SpreadLoss(keras.losses.Loss):
 
     def __init__(self, margin=0.9, reduction="sum_over_batch_size", name="spread_loss", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if not 0 < margin <= 1:
-            raise ValueError(f"margin must be in (0, 1]. Received: margin={margin!r}.")
         # A variable, so that a compiled training step reads the value that a callback sets.
-        self._margin = keras.Variable(float(margin), trainable=False, dtype="float32", name="margin")
+        self._margin = keras.Variable(checked_margin("margin", margin), trainable=False, dtype="float32", name="margin")
 
     @property
     def margin(self) -> float:
@@ -50,14 +51,26 @@ class SpreadLoss(keras.losses.Loss):
 
     @margin.setter
     def margin(self, value):
-        self._margin.assign(value)
+        self._margin.assign(checked_margin("margin", value))
 
     def call(self, y_true, y_pred):
-        y_pred = K.convert_to_tensor(y_pred)
-        targets = class_targets(y_true, y_pred)
-        true_length = K.sum(targets * y_pred, axis=-1, keepdims=True)
-        hinge = K.relu(K.cast(self._margin, y_pred.dtype) - (true_length - y_pred))
+        targets, lengths = targets_and_lengths(y_true, y_pred)
+        true_length = K.sum(targets * lengths, axis=-1, keepdims=True)
+        hinge = positive_part(K.cast(self._margin, lengths.dtype) - (true_length - lengths))
         return K.sum((1.0 - targets) * K.square(hinge), axis=-1)
 
     def get_config(self):
         return {**super().get_config(), "margin": float(f"{self.margin:.7g}")}
+
+
+def checked_margin(name: str, value) -> float:
+    """Return the margin of a spread loss as a float, or raise ValueError unless it is in (0, 1].
+
+    Args:
+        name: the argument's name, for the error.
+        value: the margin.
+    """
+    margin = finite_number(name, value)
+    if not 0 < margin <= 1:
+        raise ValueError(f"{name} must be a margin in (0, 1]. Received: {name}={value!r}.")
+    return margin

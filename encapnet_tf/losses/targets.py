@@ -1,37 +1,57 @@
 """Conversion of class labels to one-hot targets for losses on capsule lengths."""
 
+import math
+
 import numpy as np
 from keras import ops as K
 
+from encapnet_tf.ops.counts import with_equal_counts
+from encapnet_tf.ops.precision import floating
 
-def class_targets(y_true, lengths):
-    """Convert integer or one-hot labels to one-hot targets of shape (batch, classes).
+
+def targets_and_lengths(y_true, y_pred):
+    """Convert labels to one-hot targets, and predictions to a floating tensor of the same shape.
 
     Args:
         y_true: integer labels of shape (batch,) or (batch, 1), or one-hot (or soft) rows of shape (batch, classes).
-        lengths: predictions, (batch, classes).
+        y_pred: capsule lengths, (batch, classes).
 
     Returns:
-        (batch, classes), in the dtype of `lengths`.
+        Targets and lengths, each (batch, classes), in the dtype of the lengths. In a traced function, where a label has
+        no value yet that could raise, the targets of a label that is no class are NaN, and so is the loss.
 
     Raises:
-        ValueError: the shapes fit neither form, or (eagerly, where values are known) a label is out of range.
+        ValueError: the shapes fit neither form, the numbers of labels and predictions differ, or (eagerly, where values
+            are known) a label is out of range.
     """
-    y_true = K.convert_to_tensor(y_true)
-    classes = lengths.shape[-1]
-    shape = tuple(y_true.shape)
+    y_true, lengths = K.convert_to_tensor(y_true), floating(y_pred)
     if len(lengths.shape) != 2:
         raise ValueError(f"Expected capsule lengths of shape (batch, classes). Received: {tuple(lengths.shape)}.")
-    if len(shape) == 2 and shape[1] == classes:
-        return K.cast(y_true, lengths.dtype)
-    if len(shape) != 1 and shape[1:] != (1,):
+    classes = lengths.shape[-1]
+    shape = tuple(y_true.shape)
+    is_one_hot = len(shape) == 2 and shape[1] == classes
+    if not is_one_hot and len(shape) != 1 and shape[1:] != (1,):
         raise ValueError(
             f"Expected integer labels of shape (batch,) or (batch, 1), or one-hot rows of shape (batch, {classes}). "
             f"Received: labels of shape {shape} for lengths of shape {tuple(lengths.shape)}."
         )
-    labels = K.reshape(y_true, (-1,))
+    if None not in (shape[0], lengths.shape[0]) and shape[0] != lengths.shape[0]:
+        raise ValueError(
+            f"Expected a label for each row of lengths. Received: labels of shape {shape} for lengths of shape "
+            f"{tuple(lengths.shape)}."
+        )
+    targets = (
+        K.cast(y_true, lengths.dtype) if is_one_hot else _one_hot(K.reshape(y_true, (-1,)), classes, lengths.dtype)
+    )
+    return with_equal_counts(targets, lengths)
+
+
+def _one_hot(labels, classes, dtype):
+    """Return one-hot rows for integer labels, with rows of NaN for labels that are not a class."""
     _check_range(labels, classes)
-    return K.one_hot(K.cast(labels, "int32"), classes, dtype=lengths.dtype)
+    indices = K.cast(labels, "int32")
+    is_class = (indices >= 0) & (indices < classes) & (K.cast(indices, labels.dtype) == labels)  # no fraction, no NaN
+    return K.where(is_class[:, None], K.one_hot(indices, classes, dtype=dtype), math.nan)
 
 
 def _check_range(labels, classes):
@@ -42,8 +62,8 @@ def _check_range(labels, classes):
     try:
         values = np.asarray(K.convert_to_numpy(labels))
     except Exception:
-        return  # Symbolic tensors have no values; the trainers check their data before the first step.
-    invalid = (values < 0) | (values >= classes) | (values != np.floor(values))
+        return  # Symbolic tensors have no values.
+    invalid = ~((values >= 0) & (values < classes) & (values == np.floor(values)))
     if invalid.any():
         index = int(np.argmax(invalid))
         raise ValueError(

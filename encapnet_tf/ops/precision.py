@@ -1,4 +1,4 @@
-"""Casting of half-precision tensors to float32.
+"""Casting of integer, boolean and half-precision tensors to the dtype that a function computes in.
 
 Norms, costs and transport plans are computed in at least float32.
 """
@@ -7,8 +7,25 @@ from keras import backend
 from keras import ops as K
 
 
-def at_least_float32(x):
-    """Cast a float16 or bfloat16 tensor to float32, and return other dtypes unchanged."""
+def floating(x):
+    """Cast an integer or boolean tensor to `keras.config.floatx()`, and return floating tensors unchanged."""
     x = K.convert_to_tensor(x)
+    return x if "float" in backend.standardize_dtype(x.dtype) else K.cast(x, backend.floatx())
+
+
+def at_least_float32(x):
+    """Cast a float16 or bfloat16 tensor to float32, an integer or boolean one to at least float32, and no other."""
+    x = floating(x)
     is_half = backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
     return K.cast(x, "float32") if is_half else x
+
+
+def floating_together(*tensors):
+    """Cast tensors to one floating dtype, that of the widest, so that one operation can take them all.
+
+    Integer and boolean tensors take the dtype of the floating ones, or `keras.config.floatx()` where there are none.
+    """
+    converted = [K.convert_to_tensor(x) for x in tensors]
+    dtype = backend.result_type(*(x.dtype for x in converted))
+    dtype = dtype if "float" in dtype else backend.floatx()
+    return [K.cast(x, dtype) for x in converted]

@@ -2,7 +2,7 @@
 
 from keras import ops as K
 
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.precision import at_least_float32, floating
 
 # Added under the square root, whose gradient at 0 is not finite. It is far below any squared length that float32 can
 # tell from 0 after the squash, so no value that matters changes.
@@ -18,11 +18,11 @@ def squash(x, axis: int = -1):
     and gradient are finite at s = 0 and up to lengths of 1e18, in every floating dtype, with and without XLA.
 
     Args:
-        x: s, floating tensor; capsules lie along `axis`.
+        x: s; capsules lie along `axis`.
         axis: the axis of the capsule's components.
 
     Returns:
-        v, tensor of the shape and dtype of `x`.
+        v, tensor of the shape and dtype of `x` (integers and booleans become `floatx`).
 
     Example:
 
@@ -30,7 +30,7 @@ def squash(x, axis: int = -1):
     >>> print(np.round(np.asarray(squash(np.array([[3.0, 4.0]]))), 4))
     [[0.5769 0.7692]]
     """
-    x = K.convert_to_tensor(x)
+    x = floating(x)
     wide = at_least_float32(x)
     squared = K.sum(wide * wide, axis=axis, keepdims=True)  # K.square has no 8-bit kernel in LiteRT
     return K.cast(wide * (K.sqrt(squared + EPSILON) / (1.0 + squared)), x.dtype)
@@ -42,11 +42,11 @@ def capsule_length(x, axis: int = -1):
     It is read as the probability that the entity which the capsule represents is present.
 
     Args:
-        x: floating tensor; capsules lie along `axis`.
+        x: tensor; capsules lie along `axis`.
         axis: the axis of the capsule's components; it disappears.
 
     Returns:
-        Lengths, |x| along `axis`, in the dtype of `x`; the gradient at 0 is finite.
+        Lengths, |x| along `axis`, in the dtype of `x` (`floatx` for integers); the gradient at 0 is finite.
 
     Example:
 
@@ -54,7 +54,7 @@ def capsule_length(x, axis: int = -1):
     >>> print(np.asarray(capsule_length(np.array([[3.0, 4.0]]))))
     [5.]
     """
-    x = K.convert_to_tensor(x)
+    x = floating(x)
     wide = at_least_float32(x)
     squared = K.sum(wide * wide, axis=axis)
     return K.cast(K.sqrt(squared + EPSILON), x.dtype)

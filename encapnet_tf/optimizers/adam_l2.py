@@ -3,6 +3,8 @@
 import keras
 from keras import ops as K
 
+from encapnet_tf.arguments import finite_number
+
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class AdamL2(keras.optimizers.Adam):
@@ -19,7 +21,7 @@ class AdamL2(keras.optimizers.Adam):
         **options: arguments of `keras.optimizers.Adam`. Gradients are clipped before the penalty is added.
 
     Raises:
-        ValueError: `l2` is negative.
+        ValueError: `l2` is negative or not finite.
 
     Example:
 
@@ -33,9 +35,7 @@ class AdamL2(keras.optimizers.Adam):
 
     def __init__(self, learning_rate=0.001, l2=5e-4, name="adam_l2", **options):
         super().__init__(learning_rate, name=name, **options)
-        if not l2 >= 0:
-            raise ValueError(f"l2 must be at least 0. Received: l2={l2!r}.")
-        self.l2 = float(l2)
+        self.l2 = finite_number("l2", l2, least=0)
 
     def update_step(self, gradient, variable, learning_rate):
         penalty = K.multiply(K.cast(self.l2, gradient.dtype), K.cast(variable, gradient.dtype))

@@ -42,6 +42,8 @@ def model_card(metadata: dict, parity: dict) -> str:
         facts=about.get("facts", {}),
         images=parity["images"],
         rows=parity_table(parity),
+        precision=precision_note(parity),
+        compared="the exported Keras network" if parity.get("half_precision") else "the trained model",
         configuration=json.dumps(about["configuration"], indent=2) if "configuration" in about else None,
     )
 
@@ -64,6 +66,22 @@ def parity_table(parity: dict) -> list[list[str]]:
         ]
         for row in parity["rows"]
     ]
+
+
+def precision_note(parity: dict) -> str | None:
+    """Return a sentence about the half precision that an exported model was trained in, or None.
+
+    The argument is the contents of `parity.json`.
+    """
+    precision = parity.get("half_precision")
+    if not precision:
+        return None
+    (row,) = [row for row in parity["rows"] if row["what"] == f"Keras in {precision}"]
+    difference = "are not finite" if row["difference"] is None else f"differ by up to {row['difference']:.1e}"
+    return (
+        f"The model was trained in {precision}; the network is exported in float32, and the files are compared with "
+        f"that. The outputs of the model as trained {difference}."
+    )
 
 
 def _percent(share):

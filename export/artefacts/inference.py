@@ -7,14 +7,18 @@ import keras
 
 from encapnet_tf import strip_feedback
 from encapnet_tf.layers.feedback_agreement import units_of
+from encapnet_tf.model_copies import clone_uncompiled
 
 from ...trainers.runs.errors import UserError
+from .full_precision import copy_weights, float32_by_default, float32_inputs, float32_layer, half_precision
 
 _CAPSULES = "class_capsules"  # name of the last capsule layer of all networks in encapnet_tf.models
 
 
 def inference_model(model) -> keras.Model:
     """Return an inference-only version of a trained model, which shares the trained weights.
+
+    If the model computes in half precision, the network is rebuilt in float32 and the weights are copied.
 
     Args:
         model: images (batch, height, width, channels) -> scores (batch, classes); a functional model or a Sequential,
@@ -25,11 +29,13 @@ def inference_model(model) -> keras.Model:
         "capsules": (batch, classes, capsule_dim).
 
     Raises:
-        UserError: the model has another form, or its feedback units cannot be removed.
+        UserError: the model has another form, its feedback units cannot be removed, or a layer cannot be rebuilt in
+            float32.
     """
     _require_image_classifier(model)
+    network = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # not compiled
     try:
-        network = strip_feedback(model) if units_of(model) else model
+        network = strip_feedback(network) if units_of(network) else network
     except ValueError as error:
         raise UserError(f"The feedback units cannot be removed: {error}") from None
     tensors = {}
@@ -39,10 +45,16 @@ def inference_model(model) -> keras.Model:
         return tensors[layer.name]
 
     # The layers are called again, because `layer.output` belongs to their first call: the trained graph with the units.
-    functional = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
-    functional = keras.models.clone_model(
-        functional, functional.input, clone_function=lambda layer: layer, call_function=call_and_record
-    )
+    if half_precision(network) is None:
+        functional = clone_uncompiled(
+            network, network.input, clone_function=lambda layer: layer, call_function=call_and_record
+        )
+    else:
+        with float32_by_default():
+            functional = clone_uncompiled(
+                network, float32_inputs(network), clone_function=float32_layer, call_function=call_and_record
+            )
+        copy_weights(functional, network)
     outputs = {"lengths": functional.output}
     if _CAPSULES in tensors:
         outputs["capsules"] = tensors[_CAPSULES]

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
-from ...trainers.config.flags import add_flags
+from ...trainers.config.flags import add_choice, add_flags
 from ...trainers.config.recipes import RECIPES
 from ...trainers.config.schema import settings
 from ...trainers.runs.counting import counted
@@ -38,17 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--images", type=int, help="Number of test images to compare on, taken from the first on. Default: all."
     )
-    parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), default=None, help="Data to compare and calibrate on. Default: the run's."
-    )
+    add_choice(parser, "--recipe", RECIPES, help="Recipe of the data to compare and calibrate on. Default: the run's.")
     add_flags(parser, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
+
+
+def check_arguments(args: argparse.Namespace):
+    """Raise `UserError` for mistakes on the command line, and for a folder that holds no finished run."""
+    if args.images is not None and args.images < 1:
+        raise UserError(f"--images={args.images}: expected at least 1.")
+    if not Path(args.model).is_file():
+        RunDirectory.open(args.model)
 
 
 def main(args: argparse.Namespace):
     """Run the command `encapnet export`, and print a table that compares exported files with the trained model."""
-    if args.images is not None and args.images < 1:
-        raise UserError(f"--images={args.images}: expected at least 1.")
-    _log_errors_only()
     folder = export_run(
         args.model,
         name=args.name,
@@ -58,7 +61,7 @@ def main(args: argparse.Namespace):
         recipe=args.recipe,
         overrides=data_settings(args),
     )
-    from ..artefacts.documents import parity_table
+    from ..artefacts.documents import parity_table, precision_note
     from ..artefacts.export_folder import ExportFolder
 
     parity = RunDirectory(folder).read_json(ExportFolder.parity_file, "rows")
@@ -70,24 +73,14 @@ def main(args: argparse.Namespace):
     for what, *cells, note in table:
         cells = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
         print("  ".join([what.ljust(widths[0]), *cells, note]).rstrip())
+    if sentence := precision_note(parity):
+        print(f"\n{sentence}")
     path = shlex.quote(str(folder))
     print(
         f"\nexport:  {ExportFolder.newest(folder)}\ncard:    {folder / ExportFolder.card_file}\n"
         f"next:    encapnet predict {path} IMAGE.png\n"
         f"serve:   docker compose --file {path}/{ExportFolder.serving_folder}/compose.yaml up"
     )
-
-
-def _log_errors_only():
-    """Silence all TensorFlow log messages except errors.
-
-    Saving a model and running it in batches of different sizes give many warnings.
-    """
-    import tensorflow as tf
-    from absl import logging
-
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")
 
 
 def export_run(
@@ -122,7 +115,7 @@ def export_run(
     from ...trainers.evaluation.model_and_data import model_and_data
     from ..artefacts.export_folder import ExportFolder
     from ..artefacts.preprocessing import Preprocessing
-    from ..export_model import export_samples
+    from ..exporting import export_samples
     from ..verification.samples import Samples
 
     path = Path(path)

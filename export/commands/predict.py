@@ -31,13 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument("--timeout", type=float, default=30.0, help="Seconds to wait for a server. Default: 30.")
 
 
-def main(args: argparse.Namespace):
-    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file."""
+def check_arguments(args: argparse.Namespace):
+    """Raise `UserError` for mistakes on the command line, and for image files that cannot be read."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
-    images = args.paths if args.url else args.paths[1:]
-    if not images:
+    if not _images(args):
         raise UserError(f"Name the images to classify after the model: encapnet predict {args.paths[0]} IMAGE.png.")
+    for path in _images(args):
+        _read(path)
+
+
+def _images(args) -> list[str]:
+    return args.paths if args.url else args.paths[1:]
+
+
+def main(args: argparse.Namespace):
+    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file."""
+    images = _images(args)
     files = [_read(path) for path in images]
     predictor: Callable[[list], dict]
     names: list[str] | None

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ..artefacts.full_precision import half_precision
 from ..artefacts.saved_model import SIGNATURES
 from . import runtimes
 from .samples import Samples
@@ -65,6 +66,9 @@ class Parity:
 
     There is one result, a `Row`, for each file and runtime.
 
+    A model trained in half precision is exported in float32. The reference is then the network rebuilt in float32, and
+    the trained model has one more row: the reference may lose as much of its accuracy as a quantised file may.
+
     Args:
         model: the trained model, with its feedback units.
         inference: its `inference_model`.
@@ -73,15 +77,19 @@ class Parity:
 
     def __init__(self, model: keras.Model, inference: keras.Model, samples: Samples):
         self.samples = samples
-        lengths = model.predict(samples.inputs, batch_size=_BATCH, verbose=0)
+        self.half_precision = half_precision(model)
         # The capsules are no output of the trained model; the inference model shares its layers.
         outputs = inference.predict(samples.inputs, batch_size=_BATCH, verbose=0)
-        self.reference = {**outputs, "lengths": np.asarray(lengths, np.float32)}
+        lengths = model.predict(samples.inputs, batch_size=_BATCH, verbose=0).astype(np.float32)
+        self.reference = {name: np.asarray(values, np.float32) for name, values in outputs.items()}
+        if not self.half_precision:
+            self.reference["lengths"] = lengths
         self.reference["label"] = self.reference["lengths"].argmax(axis=1)
         self.rows: list[Row] = []
-        size = sum(weight.value.shape.num_elements() * weight.value.dtype.size for weight in model.weights)
-        milliseconds = _median_milliseconds(partial(model.predict_on_batch, samples.inputs[:1]))
-        self._add_row("Keras", self.reference, tolerance=None, kilobytes=size / 1024, milliseconds=milliseconds)
+        reference_model = inference if self.half_precision else model
+        self._add_row("Keras", self.reference, tolerance=None, **_cost(reference_model, samples.inputs[:1]))
+        if self.half_precision:
+            self._add_trained_model(lengths, **_cost(model, samples.inputs[:1]))
 
     @property
     def holds(self) -> bool:
@@ -158,6 +166,15 @@ class Parity:
             what, outputs, tolerance=tolerance, kilobytes=kilobytes, milliseconds=milliseconds, note=note
         )
 
+    def _add_trained_model(self, lengths, *, kilobytes, milliseconds):
+        """Record how far a model trained in half precision is from the exported network in float32."""
+        difference = _difference(lengths, self.reference["lengths"])
+        accuracy, exported = map(self.samples.accuracy, (lengths, self.reference["lengths"]))
+        agreement = float((lengths.argmax(axis=1) == self.reference["label"]).mean())
+        holds = bool(np.isfinite(difference)) and _is_accurate(exported, accuracy)
+        what = f"Keras in {self.half_precision}"
+        self.rows.append(Row(what, difference, None, accuracy, agreement, holds, kilobytes, milliseconds, "as trained"))
+
     def _add_row(self, what, outputs, *, tolerance, kilobytes, milliseconds, note=""):
         floats = [name for name in self.reference if name != "label"]
         # Not Python's max, which drops a NaN that is not the first value.
@@ -167,8 +184,7 @@ class Parity:
         if tolerance is not None:
             holds = difference <= tolerance
         else:  # without labels outputs need only be finite
-            is_accurate = accuracy is None or expected is None or accuracy >= expected - ACCURACY_DROP - 1e-9
-            holds = bool(np.isfinite(difference)) and is_accurate
+            holds = bool(np.isfinite(difference)) and _is_accurate(accuracy, expected)
         agreement = float((labels == self.reference["label"]).mean())
         row = Row(what, difference, tolerance, accuracy, agreement, holds, kilobytes, milliseconds, note)
         self.rows.append(row)
@@ -180,8 +196,27 @@ class Parity:
         It is for parity.json.
         """
         reference = "the trained model's predict"
-        rows = [row.to_json() for row in self.rows]
-        return {"holds": self.holds, "images": len(self.samples), "reference": reference, "rows": rows}
+        if self.half_precision:
+            reference = "predict of the trained network rebuilt in float32"
+        return {
+            "holds": self.holds,
+            "images": len(self.samples),
+            "reference": reference,
+            "half_precision": self.half_precision,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+def _is_accurate(accuracy, expected):
+    """Return whether an accuracy is at most one point below the expected one, or either was not measured."""
+    return accuracy is None or expected is None or accuracy >= expected - ACCURACY_DROP - 1e-9
+
+
+def _cost(model, batch):
+    """Measure the size of a Keras model's weights and the time of one batch, as fields of a `Row`."""
+    size = sum(weight.value.shape.num_elements() * weight.value.dtype.size for weight in model.weights)
+    milliseconds = _median_milliseconds(partial(model.predict_on_batch, batch))
+    return {"kilobytes": size / 1024, "milliseconds": milliseconds}
 
 
 def _difference(outputs, reference):

@@ -20,8 +20,9 @@ PROGRAM = "from tests.trainers.fitting.run_callbacks import SigtermAt, run_comma
 
 
 def encapnet(folder, *flags, callbacks=""):
+    program = ["-c", PROGRAM.format(callbacks=callbacks)] if callbacks else ["-m", "encapnet_start"]
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(callbacks=callbacks), "train", *flags],
+        [sys.executable, *program, "train", *flags],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -42,6 +43,7 @@ def mirrored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mirrored")
     process = encapnet(folder, "--run_dir=run", *FLAGS, *MIRRORED)
     assert process.returncode == 0, process.stderr[-3000:]
+    assert process.stderr == "", "no line of TensorFlow's log, nor about the replicas' collective operations"
     return folder / "run", process.stdout
 
 

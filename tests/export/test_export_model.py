@@ -17,7 +17,7 @@ from encapnet_tf.trainers.runs.errors import UserError
 
 import encapnet_tf as en
 
-module = importlib.import_module("encapnet_tf.export.export_model")
+module = importlib.import_module("encapnet_tf.export.exporting")
 images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
 
 
@@ -65,7 +65,7 @@ def test_wrong_arguments(wrong, message, tmp_path):
 
 def test_without_litert(monkeypatch, tmp_path):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r'"\.\[export\]"'):
+    with pytest.raises(UserError, match=r"\.\[export\]"):
         export_model(tiny(), images, name="tiny", folder=tmp_path)
 
 

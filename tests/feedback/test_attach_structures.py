@@ -43,6 +43,40 @@ def test_several_inputs_and_outputs(as_dict):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_an_output_keeps_its_name(as_dict, tmp_path):
+    """With a unit at an output, or two, `loss={"one": ...}` fits; also after saving, and after stripping."""
+    model = two_inputs(as_dict)
+    names = model.output_names
+    regularised = en.attach_feedback(model, [("one", "high"), ("other", "high"), ("other", "left")])
+    rng = np.random.default_rng(0)
+    x = {name: rng.normal(size=(4, 6)).astype("float32") for name in ("left", "right")}
+    y = {name: rng.normal(size=(4, 2)).astype("float32") for name in ("one", "other")}
+    expected = {"loss", "one_loss", "other_loss", "other_mae"}
+    compilation = {"loss": {"one": "mse", "other": "mae"}, "metrics": {"other": "mae"}, "run_eagerly": True}
+    regularised.compile("sgd", **compilation)
+    logs = regularised.train_on_batch(x, y, return_dict=True)
+    assert set(logs) == {*expected, *(unit.name for unit in units(regularised))}
+    regularised.save(tmp_path / "model.keras")
+    loaded = en.load_model(tmp_path / "model.keras")
+    stripped = en.strip_feedback(loaded)
+    for copy in (regularised, loaded, stripped):
+        assert copy.output_names == names
+        assert set(copy.evaluate(x, y, return_dict=True, verbose=0)) == expected
+        keras.tree.assert_same_structure(copy.output, model.output)
+    assert type(stripped) is type(model)  # its files load without this library
+    for ours, theirs in zip(*(keras.tree.flatten(m.predict(x, verbose=0)) for m in (stripped, model)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_compiled_model_keeps_its_outputs_names():
+    model = sequential()
+    model.compile("sgd", loss={"out": "mse"}, run_eagerly=True)
+    regularised = en.attach_feedback(en.attach_feedback(model, [("out", "high")]), [("mid", "low")])
+    logs = regularised.train_on_batch(*samples(model), return_dict=True)
+    assert set(logs) == {"loss", "feedback_out_high", "feedback_mid_low"}
+
+
 def nested(inner):
     inputs = keras.Input((10,), name="outer_in")
     x = keras.layers.Dense(10, activation="relu", name="first")(inputs)
@@ -83,6 +117,88 @@ def test_a_nested_model_as_a_layer_to_attach_to():
     regularised(x, training=True)
     assert len(regularised.losses) == 1
     np.testing.assert_array_equal(regularised(x, training=False), model(x, training=False))
+
+
+@pytest.mark.parametrize("pair", [("mid", "low"), ("dense_net/mid", "dense_net/low"), ("dense_net/mid", "low")])
+@pytest.mark.parametrize("levels", [1, 2])
+def test_attaching_inside_a_nested_model(levels, pair, tmp_path):
+    model = nested(dense())
+    if levels == 2:
+        inputs = keras.Input((10,))
+        model = keras.Model(inputs, keras.Sequential([keras.Input((10,)), model])(inputs))
+        pair = tuple(name.rsplit("/", 1)[-1] for name in pair)
+    x, y = samples(model)
+    expected = model(x, training=False)
+    regularised = en.attach_feedback(model, [pair], weight=1.0)
+    name = "feedback_" + "_".join(pair).replace("/", "_")
+    np.testing.assert_array_equal(regularised(x, training=False), expected)
+    regularised.compile("sgd", "mse", run_eagerly=True)
+    assert set(regularised.train_on_batch(x, y, return_dict=True)) == {"loss", name}
+    regularised.save(tmp_path / "model.keras")
+    stripped = en.strip_feedback(en.load_model(tmp_path / "model.keras"))
+    assert not unit_paths(stripped)
+    np.testing.assert_array_equal(stripped(x, training=False), model(x, training=False))
+    assert not unit_paths(model)
+
+
+def test_attaching_inside_a_nested_model_that_is_called_twice():
+    inner = dense()
+    inputs = [keras.Input((10,)), keras.Input((10,))]
+    model = keras.Model(inputs, keras.layers.Subtract()([inner(x) for x in inputs]))
+    regularised = en.attach_feedback(model, [("mid", "low")], weight=1.0)
+    x, _ = samples(inner)
+    regularised([x, 2 * x], training=True)
+    assert len(regularised.losses) == 2
+    np.testing.assert_array_equal(regularised([x, 2 * x]), model([x, 2 * x]))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("mid", "low")], "Several nested models have a layer 'mid'. Say which: 'one/mid' or 'two/mid'"),
+        ([("one/mid", "two/low")], "'mid' lies in one and 'low' lies in two. Choose both layers in one"),
+        ([("last", "one/low")], "'last' lies in pair and 'low' lies in one"),
+        ([("one/nowhere", "one/low")], r"pair has no layer 'one/nowhere'\. .*expand_nested=True"),
+        ([("one/in", "one/low")], "'one/low' is not computed before the higher layer 'one/in'"),
+        ([("one/mid", "one/low"), ("one/mid", "one/low")], r"twice: \('mid', 'low'\)"),
+    ],
+    ids=str,
+)
+def test_wrong_pairs_in_nested_models(pairs, message):
+    inner = [dense(), dense()]
+    for model, name in zip(inner, ("one", "two"), strict=True):
+        model.name = name
+    inputs = keras.Input((10,))
+    x = keras.layers.Add()([model(inputs) for model in inner])
+    model = keras.Model(inputs, keras.layers.Dense(2, name="last")(x), name="pair")
+    with pytest.raises(ValueError, match=message):
+        en.attach_feedback(model, pairs)
+
+
+def test_attaching_the_same_pair_again():
+    with pytest.raises(ValueError, match="already has the feedback units feedback_mid_low"):
+        en.attach_feedback(en.attach_feedback(dense(), [("mid", "low")]), [("mid", "low")])
+
+
+def test_layers_that_cannot_be_serialised():
+    """They are shared, not copied: Lambda layers, classes without a configuration, and plain operations."""
+
+    class Own(keras.layers.Layer):
+        def __init__(self, units):
+            super().__init__(name="own")
+            self.dense = keras.layers.Dense(units)
+
+        def call(self, x):
+            return self.dense(x)
+
+    inputs = keras.Input((10,), name="in")
+    x = keras.layers.Lambda(lambda x: 2 * x, name="twice")(keras.ops.relu(inputs) + 1)
+    model = keras.Model(inputs, keras.layers.Dense(2)(Own(4)(x)))
+    regularised = en.attach_feedback(model, [("own", "twice")])
+    x, y = samples(model)
+    regularised.compile("sgd", "mse", run_eagerly=True)
+    assert "feedback_own_twice" in regularised.train_on_batch(x, y, return_dict=True)
+    np.testing.assert_array_equal(en.strip_feedback(regularised)(x), model(x))
 
 
 def test_attaching_beside_a_nested_unit():
@@ -154,6 +270,11 @@ def test_subclassed_models(function, built):
         model(np.ones((1, 3), "float32"))
     with pytest.raises(ValueError, match=r"functional models.*'mine' \(Subclassed\).*FeedbackAgreement yourself"):
         function(model)
+
+
+def test_a_sequential_that_is_not_built():
+    with pytest.raises(ValueError, match=r"keras\.Input as its first layer"):
+        en.attach_feedback(keras.Sequential([keras.layers.Dense(2)]), [("a", "b")])
 
 
 @pytest.mark.parametrize("function", [lambda m: en.attach_feedback(m, [("a", "b")]), en.strip_feedback])

@@ -143,3 +143,20 @@ def test_kl_works_in_float32():
     model = network("even_map", divergence="kl")
     value, _, _ = gradients(model.get_layer("agreement"), *sides(model, data(model)[0]))
     assert value.dtype == tf.float32
+
+
+@pytest.mark.parametrize("path", ["model", "unit"])
+@pytest.mark.parametrize("extractor", ["conv", None])
+def test_frozen_stays_frozen(path, extractor):
+    """Also when a model is frozen and unfrozen for fine-tuning; the generator is unfrozen."""
+    model = network("features", extractor_objective="frozen", extractor=extractor)
+    unit = model.get_layer("agreement")
+    before = [variable.path for variable in unit.trainable_variables]
+    frozen = model if path == "model" else unit
+    frozen.trainable = False
+    assert not unit.trainable
+    assert not unit.trainable_variables
+    frozen.trainable = True
+    assert unit.trainable
+    assert [variable.path for variable in unit.trainable_variables] == before
+    assert len(before) == len(unit.generator.trainable_variables)

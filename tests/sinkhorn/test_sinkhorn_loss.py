@@ -150,6 +150,30 @@ def test_shapes_that_differ_are_refused():
         SinkhornLoss()(np.ones((4, 2), "float32"), np.ones((4, 3), "float32"))
 
 
+@pytest.mark.parametrize("mode", [{"jit_compile": False}, {"run_eagerly": True}], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_targets_of_one_number_fit_dense_1(dtype, mode):
+    """As with Keras's own losses, (batch,) are the targets of `Dense(1)`."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", SinkhornLoss(epsilon=0.1, cost="sqeuclidean"), **mode)
+    x, y = problem("gaussian", 8, 3)[0], (np.arange(8) > 3).astype(dtype)
+    expected = float(model.loss(np.float32(y)[:, None], model(x)))
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert np.isfinite(model.fit(x, y, batch_size=4, verbose=0).history["loss"]).all()
+
+
+def test_either_side_may_lack_a_last_axis_of_one():
+    x, y = np.float32([1, 2, 3]), np.float32([2, 5, 3])
+    loss = SinkhornLoss(cost="euclidean")
+    expected = float(loss(y[:, None], x[:, None]))
+    for sides in ((y, x), (y[:, None], x), (y, x[:, None]), (y.tolist(), x.tolist())):
+        assert float(loss(*sides)) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="one shape"):
+        loss(np.ones((3, 2), "float32"), np.ones((3, 2, 2), "float32"))
+    with pytest.raises(ValueError, match="one shape"):
+        loss(np.float32(1), np.float32(1))
+
+
 def test_mixed_precision_predictions():
     keras.config.set_dtype_policy("mixed_float16")
     x, y = problem("gaussian", 12, 2)

@@ -170,7 +170,7 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def _number(name: str) -> int:
-    """Return the number of a row that is named by one, such as 3 for "table3/3"; 0 for any other name."""
+    """Return the number in the name of an ablation row, such as 3 for "table3/3", or 0 for a name without a number."""
     last = name.split("/")[1]
     return int(last) if last.isdecimal() else 0
 

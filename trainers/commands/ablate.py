@@ -3,10 +3,8 @@
 import argparse
 from pathlib import Path
 
-from ..ablation import table
-from ..ablation.rows import TABLES, select_rows
-from ..ablation.run import plan_runs, run_all
-from ..config.flags import add_flags
+from ..ablation.rows import TABLES, Row, select_rows
+from ..config.flags import add_choice, add_flags
 from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
 from ..config.schema import settings
@@ -20,17 +18,27 @@ _NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the `encapnet ablate` command to an argument parser."""
     parser.add_argument("--table", choices=tuple(TABLES), default="table3", help="Table to run [table3].")
-    parser.add_argument(
-        "--recipe",
-        choices=tuple(RECIPES),
-        help="Recipe that the rows change. Default: digits; of labels fashion_mnist; of table4 each row's; "
-        "images for data of your own.",
+    recipe_help = (
+        "Recipe that the rows change. Default: digits; of labels fashion_mnist; of table4 each row's; images for data "
+        "of your own."
     )
+    add_choice(parser, "--recipe", RECIPES, help=recipe_help)
     parser.add_argument("--rows", default="", help="Rows to run, by name or number: c,c2,d* or 1,4. Default: all.")
     parser.add_argument("--seeds", type=int, default=1, help="Runs of each row, seeds 0, 1, ... [1].")
     parser.add_argument("--out", help="Folder of the runs and the table. Default: ablations/TABLE-RECIPE.")
     parser.add_argument("--results", help="Markdown file to write the table to as well.")
     add_flags(parser, skip=_NOT_FLAGS)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for mistakes on the command line that need no data and no network to be seen."""
+    if args.seeds < 1:
+        raise UserError(f"--seeds={args.seeds}: expected at least 1.")
+    _selected_rows(args)
+
+
+def _selected_rows(args) -> list[Row]:
+    return select_rows(args.table, [pattern for pattern in args.rows.split(",") if pattern])
 
 
 def main(args: argparse.Namespace) -> None:
@@ -39,9 +47,9 @@ def main(args: argparse.Namespace) -> None:
     Raises:
         UserError: a flag is refused, or runs failed.
     """
-    if args.seeds < 1:
-        raise UserError(f"--seeds={args.seeds}: expected at least 1.")
-    rows = select_rows(args.table, [pattern for pattern in args.rows.split(",") if pattern])
+    from ..ablation.run import plan_runs, run_all
+
+    rows = _selected_rows(args)
     values = {setting.name: getattr(args, setting.name, None) for setting in settings()}
     flags = {name: value for name, value in values.items() if value is not None and name not in _NOT_FLAGS}
     recipe = args.recipe or (IMAGES_RECIPE if default_recipe(args.dataset) == IMAGES_RECIPE else None)
@@ -63,6 +71,8 @@ def _write_table(name, out, copy) -> Path:
 
     The Markdown file is also copied to the path `copy`, unless it is None.
     """
+    from ..ablation import table
+
     file = table.write(TABLES[name], out)
     if copy:
         try:

@@ -1,16 +1,16 @@
 """Entry point of the `encapnet` command line, which parses arguments, runs a subcommand and reports errors."""
 
 import argparse
-import difflib
 import importlib
+import platform
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
 
 from absl import app
-from absl.flags import argparse_flags
 
 from ..runs.errors import UserError
+from ..runs.run_directory import package_versions
+from .parser import Parser
 
 VERBS = {
     "train": "Train a capsule network; with no flags, on scikit-learn's digits.",
@@ -22,27 +22,16 @@ VERBS = {
     "export": "Export a finished run as SavedModel and TFLite files, verified against it, with serving files.",
     "predict": "Classify image files with a run, an export or a server.",
 }
-# Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`.
+# Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`, and
+# may have `check_arguments(args)`, which raises UserError. All but `main` run before Keras is imported, and do not
+# import it.
 _MODULES = {"export": "...export.commands.export", "predict": "...export.commands.predict"}
-
-
-class _Parser(argparse_flags.ArgumentParser):
-    """Argument parser that rejects abbreviated flags and suggests the most similar flag for a misspelt one."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Print a command-line error, suggest a correction for a misspelt flag, and exit with status 2."""
-        flag = message.removeprefix("unrecognized arguments: ").split("=")[0].split()[0]
-        if near := difflib.get_close_matches(flag, self._option_string_actions, n=1):
-            message += f" (did you mean {near[0]}?)"
-        self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command-line arguments of `encapnet` from a list such as `sys.argv`."""
-    parser = _Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, export.")
+    parser = Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, export.")
+    parser.add_argument("--version", action=_PrintVersions, nargs=0, help="Print the versions and exit.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
         verb_parser = verbs.add_parser(name, help=help, description=help, inherited_absl_flags=None)
@@ -50,17 +39,27 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
             continue
         module = importlib.import_module(_MODULES.get(name, f".{name}"), __package__)
         # Set before the verb adds its arguments, so that a verb with actions can set another main for each of them.
-        verb_parser.set_defaults(parser=verb_parser, main=module.main)
+        verb_parser.set_defaults(parser=verb_parser, main=module.main, check=getattr(module, "check_arguments", None))
         module.add_arguments(verb_parser)
     args, unknown = parser.parse_known_args(argv[1:])
     if unknown:  # reported by the verb's parser, which knows the verb's flags
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args.parser.refuse_unknown(unknown)
     return args
 
 
-def _run(args: argparse.Namespace) -> int:
+class _PrintVersions(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        own, keras, tensorflow = package_versions("encapnet_tf", "keras", "tensorflow").values()
+        print(f"encapnet_tf {own}, Keras {keras}, TensorFlow {tensorflow}, Python {platform.python_version()}")
+        parser.exit()
+
+
+def _run(args: argparse.Namespace, load_library: Callable[[], None] = lambda: None) -> int:
     """Run the `encapnet` subcommand that the user chose, and return the exit status of the process."""
     try:
+        if args.check is not None:
+            args.check(args)
+        load_library()
         args.main(args)
     except UserError as error:
         print(f"encapnet {args.verb}: {error}", file=sys.stderr)
@@ -71,6 +70,11 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main() -> None:
-    """Run the `encapnet` command line and end the process with an exit status."""
-    app.run(_run, flags_parser=_parse)
+def main(load_library: Callable[[], None] = lambda: None) -> None:
+    """Run the `encapnet` command line and end the process with an exit status.
+
+    Args:
+        load_library: function that imports `encapnet_tf`, if it is not imported yet. It is called once there is work to
+            do: help texts and messages about mistakes on the command line do not wait for Keras and TensorFlow.
+    """
+    app.run(lambda args: _run(args, load_library), flags_parser=_parse)

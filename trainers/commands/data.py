@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ..config.flags import add_flags
+from ..config.flags import add_choice, add_flags
 from ..config.recipes import RECIPES, default_recipe, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
@@ -38,11 +38,8 @@ def add_arguments(parser):
     checking = add_action(
         "check", check, "Show a data set's shapes, class counts and augmented samples; decode every image."
     )
-    checking.add_argument(
-        "--recipe",
-        choices=tuple(RECIPES),
-        help="Recipe whose data and augmentation to show. Default: as for training.",
-    )
+    recipe_help = "Recipe whose data and augmentation to show. Default: as for training."
+    add_choice(checking, "--recipe", RECIPES, help=recipe_help)
     checking.add_argument("--out", help=f"Picture of augmented samples to write. Default: {_CHECKS}/DATASET.png.")
     _add_data_flags(checking)
 
@@ -68,9 +65,7 @@ def add_arguments(parser):
 
     ranking = add_action("hardest", hardest, "List the classes that a model gets wrong most often on test images.")
     ranking.add_argument("--model", required=True, help="A run's folder, or a .keras file of any classifier.")
-    ranking.add_argument(
-        "--recipe", choices=tuple(RECIPES), default=None, help="Recipe whose data to judge on. Default: the run's."
-    )
+    add_choice(ranking, "--recipe", RECIPES, help="Recipe whose data to judge on. Default: the run's.")
     ranking.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
     ranking.add_argument(
         "--out", help="File to write, one class a line, hardest first. Default: hardest.txt beside the model's files."

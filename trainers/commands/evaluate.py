@@ -1,15 +1,16 @@
 """Command `encapnet evaluate`: measure the accuracy, calibration and robustness of trained models."""
 
-import argparse
+from __future__ import annotations
 
-from ..evaluation import robustness
-from ..evaluation.calibration import Calibration
-from ..evaluation.evaluate import evaluate, many_crop_accuracy
-from ..evaluation.predictions import Predictions
-from ..report.run_report import write_report
+import argparse
+from typing import TYPE_CHECKING
+
 from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from ..evaluation.predictions import Predictions
 
 _FEW_CLASSES = 20  # up to so many, the accuracy of each class is printed without --per_class
 _ROBUSTNESS = {
@@ -38,13 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, help="Number of test images to disturb, from the first on. Default: all.")
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for mistakes on the command line, and for folders that hold no finished run."""
+    if args.images is not None and args.images < 1:
+        raise UserError(f"--images={args.images}: expected at least 1.")
+    for path in args.runs:
+        RunDirectory.open(path)
+
+
 def main(args: argparse.Namespace) -> None:
     """Run `encapnet evaluate`: print the accuracy of trained models on clean and, optionally, perturbed test images.
 
     The accuracy is compared with the one in the run's summary.
     """
-    if args.images is not None and args.images < 1:
-        raise UserError(f"--images={args.images}: expected at least 1.")
     runs = [RunDirectory.open(path) for path in args.runs]
     for run in runs:
         if len(runs) > 1:
@@ -55,6 +62,9 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _evaluate(run: RunDirectory, args: argparse.Namespace) -> None:
+    from ..evaluation.calibration import Calibration
+    from ..evaluation.evaluate import evaluate, many_crop_accuracy
+
     summary = run.read_json(RunDirectory.summary_file, "test_errors", "test_accuracy", "class_names")
     test, validation = evaluate(run)
     print(
@@ -90,6 +100,9 @@ def _print_classes(predictions: Predictions, names: list[str]) -> None:
 
 def _compare(runs: list[RunDirectory], names: list[str], images: int | None) -> None:
     """Print and plot the accuracy of trained models on perturbed test images, to compare their robustness."""
+    from ..evaluation import robustness
+    from ..report.run_report import write_report
+
     curves, count = robustness.compare_runs(runs, names, images)
     for name in names:
         print(f"\n{robustness.table(name, curves[name])}")

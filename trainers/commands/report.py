@@ -3,10 +3,6 @@
 import os
 from pathlib import Path
 
-from ..report.comparison import comparison_sections
-from ..report.page import render_page
-from ..report.run_record import RunRecord
-from ..report.run_report import write_report
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
@@ -20,13 +16,27 @@ def add_arguments(parser):
     )
 
 
-def main(args):
-    """Run `encapnet report`: write an HTML report for each training run, and one page that compares all the runs."""
-    runs = [RunDirectory.open(path) for path in dict.fromkeys(args.run)]
+def check_arguments(args):
+    """Raise `UserError` for mistakes on the command line, and for folders that hold no finished run."""
+    runs = _runs(args)
     if args.out and len(runs) == 1:
         raise UserError(
             "--out names the page that compares several runs. Received one run: leave --out out, or add a run."
         )
+
+
+def _runs(args) -> list[RunDirectory]:
+    return [RunDirectory.open(path) for path in dict.fromkeys(args.run)]
+
+
+def main(args):
+    """Run `encapnet report`: write an HTML report for each training run, and one page that compares all the runs."""
+    from ..report.comparison import comparison_sections
+    from ..report.page import render_page
+    from ..report.run_record import RunRecord
+    from ..report.run_report import write_report
+
+    runs = _runs(args)
     summaries = [run.read_json(RunDirectory.summary_file, "recipe", "class_names") for run in runs]
     for run, summary in zip(runs, summaries, strict=True):
         write_report(run, summary)

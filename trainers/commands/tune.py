@@ -16,7 +16,7 @@ from ..runs.errors import UserError
 from ..runs.installation import install_command
 from ..search.plan import DEFAULT_GRID_POINTS, DEFAULT_TRIALS, TUNERS, Plan, new_plan, trial_config
 from ..search.records import describe_settings, ranking_warning, with_status
-from ..search.space import DEFAULT
+from ..search.space import DEFAULT, Space
 from .configuration import configuration
 
 _TRIALS_TO_PRINT = 5
@@ -60,13 +60,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, skip=("recipe",))
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for numbers that are too small, and for settings that contradict each other."""
+    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
+    for name, least in bounds.items():
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
+    config_file.configuration(args)
+    if args.search:
+        Space.parse(args.search)
+
+
 def main(args: argparse.Namespace) -> None:
     """Run `encapnet tune`: start or resume a hyper-parameter search, and write a ranking of the trials and a report.
 
     Raises:
         UserError: a flag is refused, the search was interrupted, or trials failed.
     """
-    _check_bounds(args)
     try:
         from ..search import roles, session
     except ModuleNotFoundError as error:
@@ -145,14 +155,6 @@ def _resumed_plan(folder, args) -> Plan:
     if any(value is not None for value in search_flags) or config_file.flag_values(args):
         plan.check_same(plan_from_flags(args, quiet=True))
     return plan if args.trials is None else replace(plan, trials=args.trials)
-
-
-def _check_bounds(args):
-    """Raise `UserError` if a numeric flag of `encapnet tune` is below the allowed minimum."""
-    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
-    for name, least in bounds.items():
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
 
 
 def _full_epochs(plan: Plan, config: Config) -> int:

@@ -1,23 +1,23 @@
 """Command-line flags for the training configuration, with one flag for each setting."""
 
 import argparse
-from collections.abc import Collection
+import dataclasses
+from collections.abc import Collection, Iterable
 
 from ..runs.errors import UserError
 from .config_file import read_config, read_settings
 from .recipes import DEFAULT_RECIPE, IMAGES_RECIPE, RECIPES, default_recipe, override, resolve
 from .schema import Config, settings
-from .setting import Kind, kind_of
+from .setting import check, kind_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add flags for a training preset (`--recipe`) and a configuration file (`--config`) to an argument parser."""
-    parser.add_argument(
-        "--recipe",
-        choices=tuple(RECIPES),
-        help=f"Starting point that the other flags override [{DEFAULT_RECIPE}; with --dataset=folder or a name of "
-        f"TensorFlow Datasets {IMAGES_RECIPE}, which is sized to the images].",
+    recipe_help = (
+        f"Starting point that the other flags override [{DEFAULT_RECIPE}; with --dataset=folder or a name of "
+        f"TensorFlow Datasets {IMAGES_RECIPE}, which is sized to the images]."
     )
+    add_choice(parser, "--recipe", RECIPES, help=recipe_help)
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -26,18 +26,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_choice(
+    parser: argparse.ArgumentParser, flag: str, choices: Iterable[str], *, help: str, default: str | None = None
+) -> None:
+    """Add a command-line flag that takes one of several names to an argument parser."""
+    names = tuple(choices)
+    help = f"{help} One of: {', '.join(names)}."
+    parser.add_argument(flag, choices=names, default=default, metavar="NAME", help=help)
+
+
 def add_flags(parser: argparse.ArgumentParser, skip: Collection[str] = ()) -> None:
     """Add one command-line flag for each training setting to an argument parser.
 
     The settings in `skip` get no flag. The value of an absent flag is None.
     """
+    groups: dict[str | None, argparse._ActionsContainer] = {None: parser}
+    heading = None
     for setting in settings():
+        heading = setting.metadata["group"] or heading
         if setting.name in skip:
             continue
-        help = setting.metadata["help"]
+        if heading not in groups:
+            groups[heading] = parser.add_argument_group(heading)
+        help, metavar = setting.metadata["help"], kind_of(setting).metavar
         if choices := setting.metadata["choices"]:
             help += f" One of: {', '.join(choices)}."
-        parser.add_argument(f"--{setting.name}", type=_parser(kind_of(setting)), default=None, metavar="...", help=help)
+        groups[heading].add_argument(f"--{setting.name}", type=_reader(setting), metavar=metavar, help=help)
 
 
 def configuration(args: argparse.Namespace) -> Config:
@@ -79,9 +93,16 @@ def flag_values(args: argparse.Namespace) -> dict:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _parser(kind: Kind):
-    def parse(text):
-        return kind.parse(text)
+def _reader(setting: dataclasses.Field):
+    """Return a function that reads the text of a setting's flag, and refuses what the setting does not take."""
 
-    parse.__name__ = kind.name  # argparse quotes it: "invalid whole number value"
-    return parse
+    def read(text):
+        kind = kind_of(setting)
+        try:
+            value = kind.parse(text)
+        except ValueError:
+            raise UserError(f"--{setting.name}={text}: must be {kind.expected}.") from None
+        check(setting, value)
+        return value
+
+    return read

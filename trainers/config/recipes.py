@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ..runs.errors import UserError
 from .schema import AUGMENT_BASES, Config, network_settings
+from .suggestions import did_you_mean
 
 DEFAULT_RECIPE = "digits"
 IMAGES_RECIPE = "images"  # for images of unknown kind; the room `data.sizing` chooses its settings
@@ -182,7 +183,9 @@ def resolve(recipe: str, overrides: dict) -> Config:
         UserError: the recipe is unknown or a value is refused.
     """
     if recipe not in RECIPES:
-        raise UserError(f"Unknown recipe {recipe!r}: expected one of {', '.join(RECIPES)}.")
+        raise UserError(
+            f"Unknown recipe {recipe!r}: expected one of {', '.join(RECIPES)}{did_you_mean(recipe, RECIPES)}."
+        )
     return override(RECIPES[recipe].config, overrides)
 
 

@@ -37,6 +37,7 @@ class Config:
         "Data set: digits, folder (with --data_dir, a folder of images for each class), or any name of TensorFlow "
         "Datasets, such as cifar10, svhn_cropped or imagenet2012.",
         "digits",
+        group="data",
         search=_DATA,
     )
     data_dir: str | None = setting(
@@ -79,7 +80,7 @@ class Config:
         search=_DATA,
     )
 
-    model: str = setting("Network.", "encapnet", choices=NETWORKS)
+    model: str = setting("Network.", "encapnet", group="network", choices=NETWORKS)
     num_capsules: int | None = setting("Capsules at every layer.", least=1, network=True)
     width: str | None = setting("Width of a plain CNN.", choices=("same_shape", "similar_params"), network=True)
     depths: tuple[int, ...] | None = setting(
@@ -112,6 +113,7 @@ class Config:
     feedback: str = setting(
         "Placement of feedback agreement units, a regulariser, in every module; two is half and same.",
         "none",
+        group="feedback agreement units",
         choices=("none", *FEEDBACK_PLACEMENTS),
         search=Search(usual=list(FEEDBACK_PLACEMENTS)),
     )
@@ -178,7 +180,10 @@ class Config:
     )
 
     loss: str = setting(
-        "Loss; crossentropy for networks without capsules.", "margin", choices=("margin", "spread", "crossentropy")
+        "Loss; crossentropy for networks without capsules.",
+        "margin",
+        group="training",
+        choices=("margin", "spread", "crossentropy"),
     )
     optimizer: str = setting("Optimizer.", "adamw", choices=("adam", "adamw"))
     learning_rate: float = setting("Peak learning rate.", 1e-3, least=0.0, search=Search(usual=(1e-4, 1e-2)))
@@ -209,20 +214,23 @@ class Config:
         least=0.0,
         most=0.99999,
     )
-    routing_epochs: tuple[int, ...] | None = setting(
-        "Epochs at which to record how capsules agree; 0: never. Default: first, a tenth, two fifths, last.",
-        least=0,
-        search=_AGREEMENT,
-    )
     epochs: int = setting("Passes over the training images.", 40, least=1, search=_LENGTH)
     batch_size: int = setting("Images per training step.", 64, least=1)
     clip_norm: float = setting("Clips the global gradient norm to this; 0: no clipping.", 0.0, least=0.0)
     accumulate_steps: int = setting(
         "Steps whose mean gradient makes one update, for batches that do not fit into memory.", 1, least=1
     )
+    seed: int = setting(
+        "Seed of weights, order and augmentation; repeats a run on the same machine only.",
+        0,
+        least=0,
+        most=2**31 - 1,
+        search=_SEED,
+    )
     precision: str = setting(
         "Arithmetic of a step; weights and class scores stay float32.",
         "float32",
+        group="arithmetic and devices",
         choices=("float32", "bfloat16", "float16"),
     )
     jit_compile: str = setting(
@@ -254,15 +262,17 @@ class Config:
         search=_DEVICES,
     )
     checkpoint_steps: int = setting(
-        "Steps between checkpoints, besides those at the end of every epoch; 0: none.", 0, least=0, search=_CHECKPOINTS
+        "Steps between checkpoints, besides those at the end of every epoch; 0: none.",
+        0,
+        group="run folder",
+        least=0,
+        search=_CHECKPOINTS,
     )
     keep_checkpoints: int = setting("Number of newest checkpoints to keep.", 3, least=1, search=_CHECKPOINTS)
-    seed: int = setting(
-        "Seed of weights, order and augmentation; repeats a run on the same machine only.",
-        0,
+    routing_epochs: tuple[int, ...] | None = setting(
+        "Epochs at which to record how capsules agree; 0: never. Default: first, a tenth, two fifths, last.",
         least=0,
-        most=2**31 - 1,
-        search=_SEED,
+        search=_AGREEMENT,
     )
 
     def __post_init__(self):

@@ -1,7 +1,6 @@
 """Definition of training settings as dataclass fields with a type, bounds and a help text."""
 
 import dataclasses
-import difflib
 import math
 import numbers
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args
 
 from ..runs.errors import UserError
+from .suggestions import did_you_mean
 
 FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with which a network has feedback units
 
@@ -37,6 +37,7 @@ def setting(
     help: str,
     default=None,
     *,
+    group: str | None = None,
     choices: tuple[str, ...] | None = None,
     least: float | None = None,
     most: float | None = None,
@@ -52,6 +53,7 @@ def setting(
     Args:
         help: help text of its flag.
         default: its value where the recipe has none. With None as default, None is allowed.
+        group: heading in `--help` of this setting and of those after it, up to the next heading.
         choices: the allowed values.
         least: lower bound.
         most: upper bound.
@@ -67,6 +69,7 @@ def setting(
         used_with = {"feedback": FEEDBACK_PLACEMENTS, **(used_with or {})}
     metadata = {
         "help": help,
+        "group": group,
         "choices": choices,
         "least": least,
         "most": most,
@@ -97,25 +100,27 @@ class Kind:
     """Type of a training setting, such as integer or list, with a parser for command-line values of this type.
 
     Attributes:
-        name: what a command-line error calls a value.
+        expected: what a value must be, as the end of "... must be".
+        metavar: placeholder of a value in `--help`.
         parse: function that reads a flag's text, and raises ValueError if it is malformed.
         item: Python type of a value, or of the items of a list.
         is_list: whether values are lists: tuples in Python, separated by commas in a flag.
     """
 
-    name: str
+    expected: str
+    metavar: str
     parse: Callable[[str], object]
     item: type
     is_list: bool = False
 
 
 KINDS: dict[Any, Kind] = {
-    str: Kind("text", str, str),
-    bool: Kind("switch (true or false)", _switch, bool),
-    int: Kind("whole number", int, int),
-    float: Kind("number", float, float),
-    tuple[int, ...]: Kind("list of whole numbers", _integers, int, is_list=True),
-    tuple[str, ...]: Kind("text", _words, str, is_list=True),
+    str: Kind("text", "TEXT", str, str),
+    bool: Kind("true or false", "true|false", _switch, bool),
+    int: Kind("an integer", "N", int, int),
+    float: Kind("a number", "X", float, float),
+    tuple[int, ...]: Kind("integers separated by commas", "N,...", _integers, int, is_list=True),
+    tuple[str, ...]: Kind("words separated by commas", "TEXT,...", _words, str, is_list=True),
 }
 
 
@@ -145,7 +150,7 @@ def _check_item(field, item):
     if kind.item is bool and not isinstance(item, bool):
         raise UserError(f"{flag}: expected true or false.")
     if choices and item not in choices:
-        raise UserError(f"{flag}: expected one of {', '.join(choices)}.")
+        raise UserError(f"{flag}: expected one of {', '.join(choices)}{did_you_mean(str(item), choices)}.")
     if kind.item not in (int, float):
         return
     expected = {int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a finite number")}[kind.item]
@@ -170,8 +175,7 @@ def values_from_json(fields: Iterable[dataclasses.Field], values: dict) -> dict:
     """
     fields_by_name = {field.name: field for field in fields}
     if unknown := sorted(set(values) - set(fields_by_name)):
-        near = difflib.get_close_matches(unknown[0], fields_by_name, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(unknown[0], fields_by_name)
         raise UserError(f"Unknown settings in the configuration: {', '.join(unknown)}{hint}.")
     return {name: _from_json(fields_by_name[name], value) for name, value in values.items()}
 

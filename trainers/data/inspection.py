@@ -15,10 +15,7 @@ from .pipeline.split import Split
 _MAX_CLASSES = 40  # that are listed one by one; of more, only the smallest and the largest are
 _EXTREME_CLASSES = 5  # at either end
 _TILE_INCHES, _DPI = 0.85, 120  # of a sample in the picture
-_TILE_PITCH, _LABEL_HEIGHT = (
-    1.08,
-    0.36,
-)  # in widths of a sample: to the next, and the text below it
+_TILE_PITCH, _LABEL_HEIGHT = 1.08, 0.44  # in widths of a sample: to the next one, and of the text below
 _LABEL_CHARACTERS = 14  # in a line below a sample
 
 

@@ -1,8 +1,7 @@
 """Comparison of a classifier's accuracy with that of guessing."""
 
 import math
-
-import numpy as np
+from collections import Counter
 
 
 def guessing_limit(labels) -> float:
@@ -13,9 +12,8 @@ def guessing_limit(labels) -> float:
     Args:
         labels: (n,) integers, the true classes of the images that the accuracy is measured on.
     """
-    labels = np.asarray(labels)
-    share = np.bincount(labels).max() / len(labels)
-    return min(1.0, float(share + 2 * math.sqrt(share * (1 - share) / len(labels))))
+    share = max(Counter(map(int, labels)).values()) / len(labels)
+    return min(1.0, share + 2 * math.sqrt(share * (1 - share) / len(labels)))
 
 
 def is_guessing(accuracy: float, limit: float | None) -> bool:

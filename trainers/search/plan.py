@@ -4,6 +4,7 @@ import dataclasses
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..config.naming import series_name
 from ..config.recipes import override
@@ -80,9 +81,9 @@ class Plan:
         fields = dataclasses.fields(cls)
         required = [field.name for field in fields if field.default is dataclasses.MISSING]
         stored = folder.read_json(PLAN_FILE, *required)
-        values = {field.name: stored.get(field.name) for field in fields}
-        config, space = Config.from_json(stored["config"]), Space.from_json(stored["space"])
-        return cls(**{**values, "config": config, "space": space})
+        values: dict[str, Any] = {field.name: stored.get(field.name) for field in fields}
+        values |= {"config": Config.from_json(stored["config"]), "space": Space.from_json(stored["space"])}
+        return cls(**values)
 
     @classmethod
     def wait_for(cls, folder: AtomicFolder, seconds: float) -> "Plan":

@@ -9,7 +9,7 @@ from typing import cast
 from ..config.recipes import override
 from ..config.schema import Config, settings
 from ..config.setting import kind_of
-from ..fitting.network import takes
+from ..config.suggestions import did_you_mean
 from ..runs.errors import UserError
 
 DEFAULT = ("feedback_weight", "epsilon")  # what is searched if the user names no setting
@@ -189,6 +189,8 @@ class Space:
 
         The explanation is a pair of cause and remedy.
         """
+        from ..fitting.network import takes
+
         setting = _setting_of_axis(axis.name)
         for model in self._trial_values("model", base):
             if setting.metadata["network"] and not takes(model, setting.name):
@@ -267,7 +269,9 @@ def _refusal(name, setting) -> str:
     searches = {field.name: field.metadata["search"] for field in settings()}
     usual = ", ".join(search.per_module or name for name, search in searches.items() if search.usual)
     if setting is None:
-        return f"--search={name}: it cannot be searched, because there is no such setting. Usual settings are {usual}."
+        known = [name for field, search in searches.items() for name in (field, search.alias, search.per_module)]
+        hint = did_you_mean(name, filter(None, known))
+        return f"--search={name}: it cannot be searched, because there is no such setting{hint}. Usual are {usual}."
     return (
         f"--search={name}: it cannot be searched, because {searches[name].refusal}. Set it once with --{name}. Usual "
         f"settings to search are {usual}."

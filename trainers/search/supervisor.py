@@ -29,7 +29,7 @@ from .roles import (
     seconds_since_heartbeat,
 )
 
-_COMMAND = (sys.executable, "-c", "from encapnet_tf.trainers.commands.cli import main; main()")
+_COMMAND = (sys.executable, "-m", "encapnet_start")
 _POLL_SECONDS = 0.5
 _SHUTDOWN_SECONDS = 60.0  # for remote workers to exit by themselves once the search has finished
 _MAX_DEATHS = 4  # of one worker in a row, while no trial of the search ends

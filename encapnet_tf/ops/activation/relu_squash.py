@@ -7,6 +7,7 @@ from keras import ops as K
 
 from encapnet_tf.ops.acceleration import run_compiled
 from encapnet_tf.ops.capsules import merge_capsules, split_capsules
+from encapnet_tf.ops.precision import floating
 from encapnet_tf.ops.squash import EPSILON, squash
 
 
@@ -29,6 +30,7 @@ def relu_squash(x, capsule_dim: int, training: bool = False):
     >>> print(np.round(np.asarray(relu_squash(np.array([[3.0, 4.0, -3.0, 4.0]]), capsule_dim=2)), 4))
     [[0.5769 0.7692 0.     0.9412]]
     """
+    x = floating(x)
     return run_compiled(relu_squash_body, (x,), training, gradient=relu_squash_gradient, capsule_dim=capsule_dim)
 
 
@@ -42,7 +44,7 @@ def relu_squash_gradient(x, dy, capsule_dim):
 
     With r = relu(x), v = h(|r|^2) r and h' = dh / d|r|^2,
 
-        dr = h dy + 2 h' <r, dy> r,    dx = dr where x > 0, else 0
+        dr = h dy + 2 h' <r, dy> r,    dx = 0 where x <= 0, else dr
     """
     x, dy = split_capsules(x, capsule_dim), split_capsules(dy, capsule_dim)
     r = K.relu(x)
@@ -52,4 +54,4 @@ def relu_squash_gradient(x, dy, capsule_dim):
     h = length * shrink
     h_slope = (0.5 / length - h) * shrink
     dr = dy * h + r * (2.0 * h_slope * projection)
-    return merge_capsules(K.where(x > 0, dr, 0.0))
+    return merge_capsules(K.where(x <= 0, 0.0, dr))

@@ -1,9 +1,8 @@
 """Grouped 2-D convolution and grouped transposed 2-D convolution with one group per capsule."""
 
-from keras import ops as K
-
 from encapnet_tf.ops.convolution.choice import convolve, convolve_transposed
 from encapnet_tf.ops.convolution.lowerings import insert_zeros
+from encapnet_tf.ops.precision import floating_together
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
@@ -21,7 +20,8 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
         training: whether a gradient will be taken; changes speed and memory, never values.
 
     Returns:
-        (batch, ceil(height / strides), ceil(width / strides), out_channels), in the dtype of `x`.
+        (batch, ceil(height / strides), ceil(width / strides), out_channels), in the common dtype of `x` and
+        `kernel`.
 
     Raises:
         ValueError: `groups` does not divide the channels, the kernel does not fit them, or a kernel size is even.
@@ -33,7 +33,7 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     >>> tuple(y.shape)
     (1, 3, 2, 16)
     """
-    x, kernel = K.convert_to_tensor(x), K.convert_to_tensor(kernel)
+    x, kernel = floating_together(x, kernel)
     _check(x.shape, kernel.shape, groups)
     return convolve(x, kernel, groups, strides, training)
 
@@ -53,7 +53,7 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
         training: whether a gradient will be taken; changes speed and memory, never values.
 
     Returns:
-        (batch, *output_size, out_channels), in the dtype of `x`.
+        (batch, *output_size, out_channels), in the common dtype of `x` and `kernel`.
 
     Raises:
         ValueError: a size is none of these, the kernel is not 3x3, or as `grouped_conv2d`.
@@ -65,7 +65,7 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
     >>> tuple(grouped_conv2d_transpose(np.ones((1, 4, 4, 8), "float32"), kernel, 4, output_size=(8, 7)).shape)
     (1, 8, 7, 8)
     """
-    x, kernel = K.convert_to_tensor(x), K.convert_to_tensor(kernel)
+    x, kernel = floating_together(x, kernel)
     _check(x.shape, kernel.shape, groups)
     size, output_size = tuple(x.shape[1:3]), tuple(output_size)
     fits = all(m in (n, 2 * n, 2 * n - 1) for n, m in zip(size, output_size, strict=True))

@@ -6,8 +6,8 @@ from functools import partial
 import keras
 from keras import ops as K
 
-from encapnet_tf.arguments import whole_number
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.arguments import finite_number, whole_number
+from encapnet_tf.ops.precision import at_least_float32, floating_together
 from encapnet_tf.ops.routing.mapped_capsules import fold_bias, votes
 
 # Largest number of vote entries of one sample that are held at once. The votes of 2048 capsules for 2048 capsules of
@@ -62,7 +62,7 @@ def em_routing(
         least float32.
 
     Raises:
-        ValueError: `iterations` is not positive.
+        ValueError: `iterations` is not positive, or `inverse_temperature` is negative or not finite.
 
     Example:
 
@@ -73,9 +73,11 @@ def em_routing(
     ((2, 5, 8), (2, 5))
     """
     whole_number("iterations", iterations)
+    finite_number("inverse_temperature", inverse_temperature, least=0)
+    tensors = floating_together(capsules, kernel, bias, activations, beta_u, beta_a)
+    capsules, kernel, bias, activations, beta_u, beta_a = map(at_least_float32, tensors)
     u, w = fold_bias(capsules, kernel, bias)
     num_capsules = w.shape[2]
-    activations, beta_u, beta_a = map(at_least_float32, (activations, beta_u, beta_a))
     a = activations[..., None]  # a_i: (batch, inputs, positions, 1)
     assignment = K.full((*K.shape(u)[:-1], num_capsules), 1 / num_capsules, dtype=u.dtype)  # R
     sum_in_pieces = partial(_sum_in_pieces, u=u, w=w, recompute=recompute)

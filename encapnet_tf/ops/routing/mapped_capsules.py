@@ -5,7 +5,7 @@ They are the mapped activations of the paper.
 
 from keras import ops as K
 
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.precision import at_least_float32, floating_together
 
 
 def mapped_capsules(capsules, kernel, bias):
@@ -47,7 +47,7 @@ def fold_bias(capsules, kernel, bias):
         Capsules (batch, num_input_capsules, positions, input_dim + 1) and kernel
         (num_input_capsules, input_dim + 1, num_capsules, capsule_dim), in at least float32.
     """
-    capsules, kernel, bias = map(at_least_float32, (capsules, kernel, bias))
+    capsules, kernel, bias = map(at_least_float32, floating_together(capsules, kernel, bias))
     capsules = K.concatenate([capsules, K.ones_like(capsules[..., :1])], axis=-1)
     return capsules, K.concatenate([kernel, bias[:, None]], axis=1)
 

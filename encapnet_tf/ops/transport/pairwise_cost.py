@@ -3,11 +3,14 @@
 They are Q in Eqs. 7 to 9 of the paper.
 """
 
+import math
+
 from keras import backend
 from keras import ops as K
 
 from encapnet_tf.arguments import one_of
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.positive_part import positive_part
+from encapnet_tf.ops.precision import at_least_float32, floating_together
 
 COSTS = ("cosine", "euclidean", "sqeuclidean")
 
@@ -25,9 +28,11 @@ def pairwise_cost(x, y, cost: str = "cosine"):
     - "sqeuclidean": |x_i - y_j|^2.
 
     Euclidean distances are taken from the sets' joint mean, so a common offset does no harm. Works in at least float32.
+    If an input is NaN or infinite, or so large that a squared length overflows (1e20 in float32), then every cost is
+    NaN, and so is every gradient.
 
     Args:
-        x: (n, features).
+        x: (n, features), of any dtype.
         y: (m, features).
         cost: "cosine", "euclidean" or "sqeuclidean".
 
@@ -73,7 +78,7 @@ def prepare(x, y, cost):
         ValueError: as `pairwise_cost`.
     """
     one_of("cost", cost, COSTS)
-    x, y = at_least_float32(x), at_least_float32(y)
+    x, y = map(at_least_float32, floating_together(x, y))
     if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(
             "Costs are between two sets of points, (n, features) and (m, features). "
@@ -87,7 +92,7 @@ def _normalise(x):
 
     The gradient of a zero row is zero.
     """
-    squared = K.sum(K.square(x), axis=1, keepdims=True)
+    squared = _nan_unless_finite(K.sum(K.square(x), axis=1, keepdims=True))
     is_zero = squared <= _SMALLEST_NORM**2
     return x * K.where(is_zero, 0.0, K.rsqrt(K.where(is_zero, 1.0, squared)))
 
@@ -98,7 +103,7 @@ def cost_between(x, y, cost):
     The points are preprocessed by `prepare`.
     """
     if cost == "cosine":
-        return K.relu(1.0 - K.matmul(x, K.transpose(y)))
+        return positive_part(1.0 - K.matmul(x, K.transpose(y)))
     squared = _squared_distances(x, y)
     return squared if cost == "sqeuclidean" else _sqrt_with_finite_gradient(squared)
 
@@ -119,13 +124,23 @@ def cost_within(x, cost, both_sides=False):
 def _squared_distances(x, y):
     centre = K.stop_gradient((K.mean(x, axis=0) + K.mean(y, axis=0)) / 2)
     x, y = x - centre, y - centre
-    norms = K.sum(K.square(x), axis=1)[:, None] + K.sum(K.square(y), axis=1)[None, :]
+    norms_x, norms_y = (_nan_unless_finite(K.sum(K.square(points), axis=1)) for points in (x, y))
+    norms = norms_x[:, None] + norms_y[None, :]
     squared = norms - 2.0 * K.matmul(x, K.transpose(y))
     rounding = _ROUNDING[backend.standardize_dtype(x.dtype)]
-    return K.where(squared > rounding * norms, squared, 0.0)
+    return K.where(squared <= rounding * norms, 0.0, squared)  # NaN is not below, and stays
 
 
 def _sqrt_with_finite_gradient(x):
     """Compute a square root whose gradient at 0 is 0 instead of infinite."""
-    is_positive = x > 0
-    return K.where(is_positive, K.sqrt(K.where(is_positive, x, 1.0)), 0.0)
+    is_zero = x <= 0
+    return K.where(is_zero, 0.0, K.sqrt(K.where(is_zero, 1.0, x)))
+
+
+def _nan_unless_finite(squared_lengths):
+    """Return the squared lengths of a set of points, or NaN for all of them if one is NaN or infinite.
+
+    A length that overflowed would otherwise disappear: its reciprocal is 0, and it makes every other distance less than
+    its rounding error. With NaN for the whole set, every cost and every gradient is NaN.
+    """
+    return K.where(K.all(K.isfinite(squared_lengths)), squared_lengths, math.nan)

@@ -79,7 +79,7 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
     No gradient flows through the result.
 
     Args:
-        cost: Q, (B, B).
+        cost: Q, (B, B). An infinite cost forbids a pair; NaN makes the result NaN.
         epsilon: regularisation strength, in units of the cost.
         iterations: L, the number of Sinkhorn iterations; the "fast" solver ends earlier once it has converged.
         solver: "fast" or "plain". "fast" stays stable in float32 for costs up to 1e6 epsilon, and over-relaxes the
@@ -103,7 +103,7 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
     """
     check_arguments(epsilon, iterations, solver)
     cost = K.stop_gradient(at_least_float32(cost))
-    if len(cost.shape) != 2 or cost.shape[0] != cost.shape[1]:
+    if len(cost.shape) != 2 or (None not in cost.shape and cost.shape[0] != cost.shape[1]):
         raise ValueError(
             "cost must be a square matrix, between two sets of equally many points. "
             f"Received: shape {tuple(cost.shape)}."

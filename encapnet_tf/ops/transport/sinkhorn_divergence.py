@@ -4,7 +4,8 @@ from keras import ops as K
 
 from encapnet_tf.arguments import one_of
 from encapnet_tf.ops.acceleration import run_compiled
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.counts import with_equal_counts
+from encapnet_tf.ops.precision import at_least_float32, floating_together
 from encapnet_tf.ops.transport.pairwise_cost import cost_between, cost_within, prepare
 from encapnet_tf.ops.transport.plan_gradient import slope_of_cost, slope_of_self_cost
 from encapnet_tf.ops.transport.sinkhorn import absolute_epsilon, check_arguments
@@ -34,7 +35,7 @@ def sinkhorn_divergence(
     "dual" is mean f + mean g. GeomLoss, OTT and POT return half of the "dual" divergence.
 
     Args:
-        x: (B, features), the generated set u'.
+        x: (B, features), the generated set u', of any dtype.
         y: (B, features), as many points.
         epsilon: regularisation strength, in units of the cost.
         iterations: L, the number of Sinkhorn iterations between x and y; see `sinkhorn`.
@@ -48,7 +49,8 @@ def sinkhorn_divergence(
         training: whether a gradient will be taken; changes speed and memory, never values.
 
     Returns:
-        A scalar; float32, or float64 for float64 input.
+        A scalar; float32, or float64 for float64 input. It and its gradient are NaN if an input is NaN or infinite, or
+        so large that a squared length overflows (1e20 in float32).
 
     Raises:
         ValueError: the sets differ in size, epsilon is not positive, iterations is below 1, or a choice is unknown.
@@ -62,9 +64,11 @@ def sinkhorn_divergence(
     """
     check_arguments(epsilon, iterations, solver)
     one_of("value", value, VALUES)
-    x, y = at_least_float32(x), at_least_float32(y)
+    x, y = map(at_least_float32, floating_together(x, y))
     if None not in (x.shape[0], y.shape[0]) and x.shape[0] != y.shape[0]:
         raise ValueError(f"The sets must have as many points. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")
+    if len(x.shape) == len(y.shape) == 2:
+        x, y = with_equal_counts(x, y)
     options = {
         "epsilon": epsilon,
         "iterations": iterations,

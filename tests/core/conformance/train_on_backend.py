@@ -20,6 +20,18 @@ def scheduled_losses(x, y):
     return model.fit(x, y, epochs=3, verbose=0, callbacks=[schedule]).history["loss"]
 
 
+def visible_nan(x):
+    """Return, for each transport cost, whether loss and weights are NaN after a step with a NaN in its targets."""
+    seen = []
+    for cost in ("cosine", "euclidean", "sqeuclidean"):
+        model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(2)])
+        model.compile("sgd", en.losses.SinkhornLoss(cost=cost))
+        targets = np.where(np.arange(len(x)) == 1, np.nan, 1.0)[:, None] * x[:, :2]
+        loss = model.train_on_batch(x, targets)
+        seen.append(np.isnan(loss) and all(np.isnan(weight).all() for weight in model.get_weights()))
+    return seen
+
+
 def measure(folder):
     """Return name -> array of scores, losses and weights on which all backends should agree."""
     data = np.load(folder / "data.npz")
@@ -29,6 +41,7 @@ def measure(folder):
     results["losses"] = [model.train_on_batch(data["x"], data["y"]) for _ in range(2)]
     results["after"] = model.predict(data["x"], verbose=0)
     results["scheduled"] = scheduled_losses(data["lengths"], data["y"])
+    results["visible_nan"] = visible_nan(data["lengths"])
     for i, weight in enumerate(model.get_weights()):
         results[f"weight{i}"] = weight
     return results

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,15 +11,14 @@ import time
 
 import numpy as np
 import pytest
+from encapnet_tf.trainers.commands.cli import VERBS
+from encapnet_tf.trainers.config.schema import settings
 from PIL import Image
 
 import encapnet_tf as en
 from tests.trainers.commands.command import TINY
 from tests.trainers.data.idx_files import write_fashion_mnist
 from tests.trainers.data.image_files import write_folder
-
-# As the console script: the name of the program makes the package choose TensorFlow, whatever the environment says.
-PROGRAM = "import sys; sys.argv[0] = 'bin/encapnet'; from encapnet_tf.trainers.commands.cli import main; main()"
 
 
 def read_json(path):
@@ -147,9 +147,9 @@ def test_a_run_with_units_every_augmentation_and_averaged_weights(encapnet, tmp_
     units = ["--feedback=two", "--feedback_weight=0.5", "--epsilon=0.1", "--extractor_objective=adversarial"]
     result = encapnet("train", *TINY, "--depths=1", *data, *optimizer, *units)
     assert result.status == 0, result.stderr
-    assert "batch_size=8 learning_rate=0.00106: 38 training images" in result.stdout
+    assert "batch_size=8 learning_rate=0.002: 38 training images" in result.stdout
     (run,) = (tmp_path / "runs" / "images").iterdir()
-    assert read_json(run / "config.json")["config"]["learning_rate"] == 0.00106
+    assert read_json(run / "config.json")["config"]["batch_size"] == 8
     assert read_json(run / "summary.json")["skipped_files"] == {}
     row = read_json_lines(run / "metrics.jsonl")[-1]
     for unit in ("module1_feedback_half", "module1_feedback_same"):
@@ -200,11 +200,29 @@ def test_fashion_mnist_recipe_without_agreement(encapnet, tmp_path):
     assert not summary.with_name("agreement.jsonl").exists()
 
 
-def test_help_names_every_flag(encapnet):
-    result = encapnet("train", "--help")
+@pytest.mark.parametrize("verb", ["", *VERBS, "data check", "data prepare", "data h_imagenet", "data hardest"])
+def test_help_is_readable_at_80_columns(verb, encapnet, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = encapnet(*verb.split(), "--help")
     assert result.status == 0
-    for flag in ("--recipe", "--run_dir", "--epochs", "--model", "--learning_rate", "--seed"):
-        assert flag in result.stdout
+    assert result.stdout.startswith(f"usage: encapnet {verb}".strip())
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_help_groups_flags_by_meaning(encapnet):
+    result = encapnet("train", "--help")
+    headings = re.findall(r"^(\w.*):$", result.stdout, re.MULTILINE)
+    groups = ["data", "network", "feedback agreement units", "training", "arithmetic and devices", "run folder"]
+    assert headings == ["options", *groups]
+    parts = dict(zip(headings, re.split(r"^\w.*:$", result.stdout, flags=re.MULTILINE)[1:], strict=True))
+    flags = {heading: re.findall(r"^  (?:-h, )?(--\w+)", part, re.MULTILINE) for heading, part in parts.items()}
+    assert flags["options"] == ["--help", "--recipe", "--config", "--run_dir", "--resume"]
+    for heading, flag in zip(
+        groups, ("augment", "depths", "epsilon", "seed", "replicas", "routing_epochs"), strict=True
+    ):
+        assert f"--{flag}" in flags[heading]
+    listed = [flag for group in groups for flag in flags[group]]
+    assert listed == [f"--{setting.name}" for setting in settings() if setting.name != "recipe"]
 
 
 def test_diverging_run_stops_with_a_message(encapnet, tmp_path):
@@ -218,7 +236,7 @@ def test_diverging_run_stops_with_a_message(encapnet, tmp_path):
 def test_an_interrupted_run_keeps_what_it_saved(encapnet, tmp_path, heeding_ctrl_c):
     """A process of its own: the exit status after Ctrl-C. Keras's NumPy backend, which cannot train, is not used."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "train", "--run_dir=cut", *TINY, "--epochs=100000"],
+        [sys.executable, "-m", "encapnet_start", "train", "--run_dir=cut", *TINY, "--epochs=100000"],
         cwd=tmp_path,
         env={**os.environ, "KERAS_BACKEND": "numpy"},
         stdout=subprocess.PIPE,
@@ -232,8 +250,8 @@ def test_an_interrupted_run_keeps_what_it_saved(encapnet, tmp_path, heeding_ctrl
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=90)
     assert process.returncode == 130
-    assert "Interrupted. What was saved so far is in cut" in errors
-    assert "Traceback" not in errors
+    assert errors.startswith("encapnet train: Interrupted. What was saved so far is in cut"), errors
+    assert errors.count("\n") == 1, "no line of TensorFlow's log"
     names = {p.name for p in (tmp_path / "cut").iterdir()}
     assert {"best.keras", "config.json", "metrics.jsonl"} <= names
     assert "summary.json" not in names

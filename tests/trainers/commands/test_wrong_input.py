@@ -11,9 +11,15 @@ from encapnet_tf.trainers.commands import cli
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--recipe=digitz"], "invalid choice: 'digitz'"),
+        (["train", "--recipe=digitz"], " (did you mean digits?)"),
         (["train", "--epoch=3"], "unrecognized arguments: --epoch=3 (did you mean --epochs?)"),
-        (["train", "--epochs=many"], "invalid whole number value: 'many'"),
+        (["train", "--lr=0.1"], "unrecognized arguments: --lr=0.1 (did you mean --learning_rate?)"),
+        (["train", "--nothing_like_it"], "unrecognized arguments: --nothing_like_it\n"),
+        (["--epochs=3", "train"], "flags follow the subcommand: encapnet train --epochs=3)"),
+        (["train", "--epochs=abc"], "encapnet train: --epochs=abc: must be an integer.\n"),
+        (["train", "--depths=1,x"], "--depths=1,x: must be integers separated by commas.\n"),
+        (["train", "--model=encapne18"], "resnet20 (did you mean encapnet18?)"),
+        (["ablate", "--seeds=some"], "argument --seeds: 'some' must be an integer\n"),
         (["train", "--epochs=0"], "--epochs=0: expected at least 1"),
         (["train", "--batch_size=5000"], "more than the 1293 training images"),
         (["train", "--depths=1,1,1"], "one entry of capsule_dims per module"),
@@ -29,10 +35,10 @@ from encapnet_tf.trainers.commands import cli
         (["tune", "--search=lamda"], "cannot be searched"),
         (["tune", "--recipe=fashion_mnist", "--epsilon=0"], "--epsilon=0.0: expected at least"),
         (["data"], "required: ACTION"),
-        (["data", "chekc"], "invalid choice: 'chekc'"),
+        (["data", "chekc"], " (did you mean check?)"),
         (["data", "check", "--recipe=fashion_mnist", "--data_dir=nowhere"], "is not in nowhere"),
         (["data", "prepare", "--dataset=digits"], "needs no preparing by TensorFlow Datasets: scikit-learn brings it"),
-        (["trane"], "invalid choice: 'trane'"),
+        (["trian"], "(did you mean train?)"),
         ([], "required: VERB"),
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["report", "nowhere"], "There is no run at nowhere"),
@@ -49,12 +55,13 @@ def test_wrong_input_exits_with_2_and_one_message(tmp_path, monkeypatch, capsys,
     assert caught.value.code == 2
     error = capsys.readouterr().err
     assert message in error
-    assert error.startswith(f"encapnet {arguments[0]}" if arguments and arguments[0] in cli.VERBS else "encapnet: ")
+    verb = next((argument for argument in arguments if argument in cli.VERBS), None)
+    assert error.startswith(f"encapnet {verb}" if verb else "encapnet: ")
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())  # nothing was begun
 
 
 def test_an_interruption_says_no_more_than_it_knows(capsys):
     """Earlier rows of an ablation, for one, are there."""
-    assert cli._run(SimpleNamespace(verb="ablate", main=mock.Mock(side_effect=KeyboardInterrupt))) == 130
+    assert cli._run(SimpleNamespace(verb="ablate", check=None, main=mock.Mock(side_effect=KeyboardInterrupt))) == 130
     assert capsys.readouterr().err == "encapnet ablate: interrupted.\n"

@@ -39,7 +39,7 @@ def test_flags_and_help():
     parser = argparse.ArgumentParser()
     flags.add_arguments(parser)
     flags.add_flags(parser, skip=("recipe",))
-    assert "--unit_solver ... Sinkhorn solver. One of: fast, plain." in " ".join(parser.format_help().split())
+    assert "--unit_solver TEXT Sinkhorn solver. One of: fast, plain." in " ".join(parser.format_help().split())
     args = parser.parse_args(["--aide_excludes_own=true", "--unit_solver=plain", "--temperature=0.5"])
     assert flags.flag_values(args) == NEW
     assert flags.configuration(args) == resolve("digits", NEW)

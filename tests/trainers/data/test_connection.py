@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from types import SimpleNamespace
 
@@ -43,10 +44,17 @@ def test_one_server_that_answers_is_enough(server, closed):
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr(connection.socket, "create_connection", lambda *_, **__: time.sleep(100))
+    test_ends = threading.Event()
+
+    def wait(*_, **__):
+        test_ends.wait(100)
+        raise TimeoutError
+
+    monkeypatch.setattr(connection.socket, "create_connection", wait)
     start = time.monotonic()
     assert not can_reach([("10.0.0.1", 80), ("10.0.0.2", 80)], seconds=0.2)
     assert time.monotonic() - start < 20
+    test_ends.set()
 
 
 def test_offline_is_told_with_the_servers_and_the_command(tmp_path, closed, server):

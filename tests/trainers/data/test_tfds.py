@@ -272,7 +272,7 @@ def test_too_few_examples_are_refused(tmp_path):
 
 
 def test_an_unknown_name_is_answered_without_a_network(tmp_path):
-    with pytest.raises(UserError, match=r"no data set of this name\. Did you mean .*cifar10"):
+    with pytest.raises(UserError, match=r"no data set of this name \(did you mean .*cifar10"):
         data.load(resolve("digits", {"dataset": "cifar11", "data_dir": str(tmp_path)}))
 
 

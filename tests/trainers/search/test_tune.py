@@ -32,7 +32,7 @@ from encapnet_tf.trainers.search.tuner import TrialModel
 
 from tests.trainers.search.test_records import write_trial
 
-COMMAND = [sys.executable, "-c", "from encapnet_tf.trainers.commands.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "encapnet_start"]
 TINY = ["--epochs=1", "--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--routing=master",
         "--train_limit=400", "--jit_compile=false"]  # fmt: skip
 SMALL = {"num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",),
@@ -251,8 +251,11 @@ def _alive(pid):
         return False
 
 
-def _children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _workers(pid):
+    """Return the processes that a search has started; the one that filters its standard error has its command line."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return [int(child) for child in children if Path(f"/proc/{child}/cmdline").read_bytes() != command]
 
 
 @pytest.mark.ci
@@ -261,7 +264,7 @@ def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
     flags = ["--feedback=none", "--search=learning_rate,weight_decay=0.001:0.1", "--trials=4", "--workers=2"]
     process = subprocess.Popen([*COMMAND, "tune", "--out=s", *TINY, *flags], cwd=tmp_path, stdout=subprocess.DEVNULL)
     _wait_for(lambda: any(record["status"] == "completed" for record in read_records(out).values()))
-    workers = _children(process.pid)
+    workers = _workers(process.pid)
     assert len(workers) == 2
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -276,7 +279,7 @@ def test_two_workers_share_a_search_that_is_killed_and_resumed(tmp_path):
         [*COMMAND, "tune", "--resume", "--out=s", "--workers=2"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     _wait_for(lambda: any(r.stat().st_mtime_ns > resumed for r in out.glob("trial_*/record.json")))  # a trial began
-    os.kill(_children(process.pid)[0], signal.SIGKILL)  # a dead worker neither hangs nor loses the search
+    os.kill(_workers(process.pid)[0], signal.SIGKILL)  # a dead worker neither hangs nor loses the search
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     assert "trial_9/trial.json is missing" in output

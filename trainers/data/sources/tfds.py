@@ -1,9 +1,9 @@
 """Loader for image classification data sets that TensorFlow Datasets (TFDS) has prepared on disk."""
 
-import difflib
 from pathlib import Path
 
 from ...config.schema import Config
+from ...config.suggestions import did_you_mean
 from ...runs.errors import UserError
 from ...runs.installation import install_command
 from ..pipeline.dataset import TEST_SHARE, SourceDataset, stratified_split
@@ -100,10 +100,9 @@ def tfds_builder(name: str, data_dir):
     family = _family(name)
     folder = Path(data_dir) if data_dir else Path(tfds.core.constants.DATA_DIR)
     if family not in builders and not (folder / family).is_dir():
-        matches = difflib.get_close_matches(name, [*_OTHER_DATASETS, *builders], n=3)
-        hint = f" Did you mean {', '.join(matches)}?" if matches else ""
+        hint = did_you_mean(name, [*_OTHER_DATASETS, *builders])
         raise UserError(
-            f"--dataset={name}: TensorFlow Datasets has no data set of this name.{hint} For images of your own: "
+            f"--dataset={name}: TensorFlow Datasets has no data set of this name{hint}. For images of your own: "
             "--dataset=folder --data_dir=FOLDER, with a folder for each class."
         )
     try:

@@ -10,9 +10,9 @@ import numpy as np
 
 import encapnet_tf
 
+from ..trainers.config.suggestions import did_you_mean
 from ..trainers.data.augmentation.views import Views
 from ..trainers.evaluation.calibration import Calibration
-from ..trainers.runs.counting import counted
 from ..trainers.runs.errors import UserError
 from ..trainers.runs.installation import install_command
 from ..trainers.runs.run_directory import package_versions
@@ -198,8 +198,8 @@ def _refuse(draft: Draft, report):
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
     raise UserError(
-        f"{len(misses)} of {counted(len(report['rows']), 'comparison')} missed the limit, so nothing was "
-        f"published:\n{lines}\nAll files are in {draft.refuse()}. --tflite leaves variants out.",
+        f"{len(misses)} of {len(report['rows'])} comparisons miss their limit, so nothing was published:\n{lines}\n"
+        f"All files are in {draft.refuse()}. --tflite leaves variants out.",
         status=1,
     )
 
@@ -239,7 +239,8 @@ def _check_arguments(model, class_names, preprocessing, tflite):
     if preprocessing.channels not in _CHANNELS:
         raise UserError(f"Image files have 1 or 3 channels, but the model takes {preprocessing.channels}.")
     if unknown := [variant for variant in tflite if variant not in VARIANTS]:
-        raise UserError(f"--tflite={','.join(unknown)}: expected some of {', '.join(VARIANTS)}.")
+        hint = did_you_mean(unknown[0], VARIANTS)
+        raise UserError(f"--tflite={','.join(unknown)}: expected some of {', '.join(VARIANTS)}{hint}.")
 
 
 def _uint8_images(argument, images, channels):

@@ -1,0 +1,9 @@
+"""Program of `python -m encapnet_start`, which runs the `encapnet` command."""
+
+import sys
+
+from .command import main
+
+if __name__ == "__main__":
+    sys.argv[0] = "encapnet"
+    main()

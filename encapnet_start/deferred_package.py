@@ -1,0 +1,30 @@
+"""Package whose modules can be imported before its own `__init__.py` is executed."""
+
+import importlib.util
+import sys
+
+
+class DeferredPackage:
+    """Package that is entered into `sys.modules` without executing its `__init__.py`, which follows on request.
+
+    Until then its modules can be imported, as long as they need nothing that `__init__.py` defines.
+    `importlib.util.LazyLoader` does not serve: importing a module reads the package's `__path__`, and that executes it.
+
+    Args:
+        name: name of a package. If it was imported before, it stays as it is.
+    """
+
+    def __init__(self, name: str):
+        self._spec = None
+        if name in sys.modules:
+            return
+        self._spec = importlib.util.find_spec(name)
+        if self._spec is None or self._spec.loader is None:
+            raise ModuleNotFoundError(f"There is no package {name!r}. Install it again: pip install -e .", name=name)
+        self._module = sys.modules[name] = importlib.util.module_from_spec(self._spec)
+
+    def execute(self) -> None:
+        """Execute the package's `__init__.py`, unless it was executed before."""
+        spec, self._spec = self._spec, None
+        if spec is not None and spec.loader is not None:
+            spec.loader.exec_module(self._module)

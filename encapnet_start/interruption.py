@@ -1,0 +1,30 @@
+"""Handling of Ctrl-C while Keras and TensorFlow are imported."""
+
+import os
+import signal
+import sys
+
+_STATUS = 128 + signal.SIGINT  # the exit status that a shell reports after SIGINT: 130
+
+
+def end_at_ctrl_c() -> None:
+    """Let Ctrl-C end the process at once with one line, as long as there is nothing to save.
+
+    A `KeyboardInterrupt` would not do: code in C that imports modules reports it as a failed import or drops it. A
+    SIGINT that the process ignores, as a job in the background does, stays ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+def raise_at_ctrl_c() -> None:
+    """Let Ctrl-C raise `KeyboardInterrupt` again, as Python does by default."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(number, frame):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one line, however often the user presses it
+    if sys.stderr is not None:
+        os.write(sys.stderr.fileno(), b"Interrupted.\n")
+    os._exit(_STATUS)

@@ -1,0 +1,69 @@
+"""Filter that recognises lines of TensorFlow's log that are no errors."""
+
+import re
+
+# A message of level I (information) or W (warning), as TensorFlow's and abseil's logs write it:
+# "2026-11-26 13:02:51.933532: I tensorflow/core/x.cc:12] ..." and "W0000 00:00:1795698171.933532   17885 x.cc:12] ..."
+_MESSAGE = rb"\d{4}-\d\d-\d\d [\d:.]+: [IW] \S+:\d+\] |[IW]\d{4} [\d:.]+ +\d+ \S+:\d+\] "
+# LiteRT writes levels as words; the second line precedes abseil's first.
+_OTHERS = rb"(INFO|VERBOSE): |WARNING: (All log messages before absl::InitializeLog|Attempting to use a delegate)"
+# Errors by their level only: two of TensorFlow's libraries register the same thing; the machine has no GPU.
+_NO_ERRORS = (
+    rb"\S*\d.* Unable to register cu(BLAS|DNN|FFT) factory: Attempting to register factory for plugin"
+    rb"|\S*\d.* failed call to cuInit: .*(\(303\)|CUDA_ERROR_NO_DEVICE|no CUDA-capable device)"
+)
+_LOG_LINE = re.compile(b"|".join((_MESSAGE, _OTHERS, _NO_ERRORS)))
+# Later lines of a message. Any other line may be an error's, even directly after a message.
+_CONTINUATION = re.compile(rb"To enable the following instructions:|Skipping registering GPU|\s+\[\[\{\{node ")
+
+
+class LogFilter:
+    """Filter for a stream of bytes that leaves out lines of TensorFlow's log below the level of errors.
+
+    Attributes:
+        holds_text: whether a line without an end is held back, as it may become one of the log's.
+
+    Example:
+
+    >>> log = LogFilter()
+    >>> log.feed(b"I0000 00:00:1.5  17 port.cc:153] oneDNN custom operations are on.\\nSegmentation fault\\n")
+    b'Segmentation fault\\n'
+    """
+
+    def __init__(self):
+        self._held = b""
+        self._line_is_shown: bool | None = None  # of the line whose beginning was flushed
+        self._after_log_line = False
+
+    @property
+    def holds_text(self) -> bool:
+        """True if a line without an end is held back."""
+        return bool(self._held)
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the text to show now, given the bytes that come next. A line is held back until its end."""
+        *lines, self._held = (self._held + data).split(b"\n")
+        return b"".join(line + b"\n" for line in lines if self._shows(line, ends=True))
+
+    def flush(self) -> bytes:
+        """Return the beginning of a line that was held back, unless the line is one of the log's.
+
+        For a line whose end does not come soon.
+        """
+        text, self._held = self._held, b""
+        return text if text and self._shows(text, ends=False) else b""
+
+    def _shows(self, text: bytes, *, ends: bool) -> bool:
+        """Return whether a line, or a part of one, is shown.
+
+        Args:
+            text: the line without its line break; the rest of a line whose beginning was flushed.
+            ends: whether the line ends here.
+        """
+        shown = self._line_is_shown
+        if shown is None:
+            is_continuation = self._after_log_line and _CONTINUATION.match(text)
+            shown = not (is_continuation or _LOG_LINE.match(text))
+            self._after_log_line = not shown
+        self._line_is_shown = None if ends else shown
+        return shown

@@ -1,0 +1,77 @@
+"""Argument parser of the command: readable help, and suggestions for misspelt flags, subcommands and values."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl.flags import argparse_flags
+
+from ..config.suggestions import did_you_mean
+from ..runs.errors import UserError
+
+_USAGE_FLAGS = 10  # a usage line with more optional flags does not list them
+
+
+class Parser(argparse_flags.ArgumentParser):
+    """Argument parser that rejects abbreviated flags and suggests the most similar name for a misspelt one."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"allow_abbrev": False, "formatter_class": _HelpFormatter, **kwargs})
+        for action in self._actions:
+            if "--helpfull" in action.option_strings:  # absl's own flags, which have no effect here
+                action.help = argparse.SUPPRESS
+        self.register("type", int, _reader(int, "an integer"))
+        self.register("type", float, _reader(float, "a number"))
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse arguments as argparse does, and exit with a message if a flag refuses its value."""
+        try:
+            return super().parse_known_args(args, namespace)
+        except UserError as error:
+            self.exit(error.status, f"{self.prog}: {error}\n")
+
+    def error(self, message: str) -> NoReturn:
+        """Print an error message and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
+
+    def refuse_unknown(self, arguments: Sequence[str]) -> NoReturn:
+        """Exit with a message on unknown arguments, which suggests the most similar flag for the first flag."""
+        flags = [argument.split("=")[0] for argument in arguments if argument.startswith("-")]
+        hint = ""
+        if flags and flags[0] in self._option_string_actions:
+            hint = f" (flags follow the subcommand: {self.prog} {arguments[0]})"
+        elif flags:
+            hint = did_you_mean(flags[0], (flag for flag in self._option_string_actions if flag.startswith("--")))
+        self.error(f"unrecognized arguments: {' '.join(arguments)}{hint}")
+
+    def _check_value(self, action, value):
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(str(value), map(str, action.choices or ()))
+            raise
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Formatter of `--help` whose usage line leaves out optional flags if there are many."""
+
+    def add_usage(self, usage, actions, groups, prefix=None):
+        actions = [action for action in actions if action.help != argparse.SUPPRESS]
+        optional = [action for action in actions if action.option_strings and not action.required]
+        if len(optional) > _USAGE_FLAGS:
+            flags = argparse.Action([], "flags", nargs=argparse.ZERO_OR_MORE, metavar="--FLAG=VALUE")
+            actions = [flags, *(action for action in actions if action not in optional)]
+            groups = []
+        super().add_usage(usage, actions, groups, prefix)
+
+
+def _reader(kind: type, expected: str) -> Callable[[str], object]:
+    """Return a function that reads a number, and names the expected kind of number in an error for other text."""
+
+    def read(text):
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} must be {expected}") from None
+
+    return read
