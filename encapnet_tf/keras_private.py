@@ -1,4 +1,4 @@
-"""Workarounds for Keras 3.15 bugs in distributed training with TensorFlow, and access to the arguments of `compile`.
+"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training, and access to the arguments of `compile`.
 
 They use private names of Keras, which no other file does. Each has a test that shows the fault without it, in
 tests/distribution/test_keras_private.py or, for `compile_arguments`, in tests/feedback/test_compiled.py.

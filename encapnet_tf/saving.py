@@ -1,5 +1,6 @@
 """Loading of saved Keras models that contain layers of this package."""
 
+import json
 import os
 import re
 import zipfile
@@ -24,7 +25,8 @@ def load_model(path, custom_objects=None, compile=True):
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a Keras model, is damaged, holds code that safe mode refuses, or was saved with a
-            class or function that is neither registered nor in `custom_objects`.
+            class or function that is neither registered nor in `custom_objects`, or with a newer Keras than the
+            installed one, which cannot read it.
 
     Example:
 
@@ -42,7 +44,7 @@ def load_model(path, custom_objects=None, compile=True):
             "Save or copy the model again."
         )
     try:
-        return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
+        return _load(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
     except TypeError as error:
         if not (unknown := re.search("Could not locate [^.]*", str(error))):
             raise
@@ -53,3 +55,33 @@ def load_model(path, custom_objects=None, compile=True):
         ) from error
     except (OSError, KeyError) as error:
         raise ValueError(f"{os.fspath(path)!r} is not a Keras model or is damaged: {error}") from error
+
+
+def _load(path, **options):
+    """Load a Keras model. Raise ValueError if that fails and a newer Keras saved the file."""
+    try:
+        return keras.saving.load_model(path, **options)
+    except Exception as error:
+        version = _keras_version(path)
+        if _release(version) <= _release(keras.__version__) or "Could not locate" in str(error):
+            raise
+        *_, reason = str(error).strip().split("\n")
+        raise ValueError(
+            f"{os.fspath(path)!r} was saved with Keras {version} and cannot be loaded with the older Keras "
+            f'{keras.__version__} that is installed. Install a newer one: pip install "keras>={version}". '
+            f"Keras says: {reason}"
+        ) from error
+
+
+def _keras_version(path):
+    """Return the version of Keras that saved a `.keras` file, "" if the file does not say."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("metadata.json"))["keras_version"]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return ""
+
+
+def _release(version):
+    """Return the numbers of a version such as "3.15.1" as a list, which can be compared."""
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]

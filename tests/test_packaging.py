@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,27 @@ def test_tensorflow_addons_is_explained_not_required():
     assert "tensorflow-addons" not in required
     assert "tensorflow-addons" in text
     assert "tensorflow-addons" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_versions_are_named_alike():
+    """The oldest versions are pinned for .ci/run, and README's range is that of setup.cfg."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^(\w+)==([\d.]+)$", (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8"), re.M))
+    for name, title in (("keras", "Keras"), ("tensorflow", "TensorFlow")):
+        pattern = rf"^{name}(?:\[and-cuda\])? >= (\d+)\.(\d+), < (\d+)\.(\d+)$"
+        required = re.findall(pattern, settings["options"]["install_requires"], re.M)
+        assert len(required) == 1, name
+        major, oldest, bound_major, bound = map(int, required[0])
+        assert bound_major == major
+        assert pins[name] == f"{major}.{oldest}.0"
+        assert f"{title} {major}.{oldest} to {major}.{bound - 1}" in readme
+        if name == "tensorflow":
+            assert re.findall(pattern, settings["options.extras_require"]["gpu"], re.M) == required
+        installed = [int(number) for number in re.findall(r"\d+", version(name))[:2]]
+        assert [major, oldest] <= installed < [major, bound]
+    oldest, bound = re.findall(r"3\.(\d+)", settings["options"]["python_requires"])
+    assert f"Python 3.{oldest} to 3.{int(bound) - 1}" in readme
+    named = re.findall(r"Python :: 3\.(\d+)", settings["metadata"]["classifiers"])
+    assert [int(minor) for minor in named] == list(range(int(oldest), int(bound)))

@@ -51,6 +51,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     2.0
     """
 
+    renorm = False  # Keras 3.12 has no such attribute; later ones set it
+
     def __init__(self, epsilon=1e-5, momentum=0.9, *, momentum_warmup=True, **kwargs):
         super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
         self.momentum_warmup = bool(momentum_warmup)

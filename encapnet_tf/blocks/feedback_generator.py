@@ -46,13 +46,13 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
         convolution = TransposedConv2D(filters, lower_shape[1:3], num_capsules, dtype=dtype)
         return keras.Sequential([convolution, CapsuleActivation(filters // num_capsules, synchronized, dtype=dtype)])
     if len(lower_shape) == 4:
-        mapping = TransposedConv2D(filters, lower_shape[1:3], dtype=dtype)
+        mapping = [TransposedConv2D(filters, lower_shape[1:3], dtype=dtype)]
     elif len(lower_shape) == 3:
-        mapping = _token_convolution(filters, higher_shape[1], lower_shape[1], dtype)
+        mapping = _token_convolutions(filters, higher_shape[1], lower_shape[1], dtype)
     else:
-        mapping = keras.layers.Dense(filters, dtype=dtype)
+        mapping = [keras.layers.Dense(filters, dtype=dtype)]
     norm = BatchNorm(synchronized=synchronized, dtype=dtype)
-    return keras.Sequential([mapping, norm, keras.layers.ReLU(dtype=dtype)])
+    return keras.Sequential([*mapping, norm, keras.layers.ReLU(dtype=dtype)])
 
 
 def _check_shapes(higher_shape, lower_shape):
@@ -77,10 +77,13 @@ def _check_shapes(higher_shape, lower_shape):
             )
 
 
-def _token_convolution(filters, higher_tokens, lower_tokens, dtype):
-    """Build a 1-D convolution layer that keeps or doubles the length of a token sequence."""
+def _token_convolutions(filters, higher_tokens, lower_tokens, dtype):
+    """Return the layers of a 1-D convolution that keeps or doubles the length of a token sequence.
+
+    An odd length is the doubled one without its first token, as with `output_padding=0`, which Keras 3.10 refuses.
+    """
     if higher_tokens == lower_tokens:
-        return keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype)
-    return keras.layers.Conv1DTranspose(
-        filters, 3, strides=2, padding="same", output_padding=lower_tokens - 2 * higher_tokens + 1, dtype=dtype
-    )
+        return [keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype)]
+    doubled = keras.layers.Conv1DTranspose(filters, 3, strides=2, padding="same", output_padding=1, dtype=dtype)
+    surplus = 2 * higher_tokens - lower_tokens
+    return [doubled, keras.layers.Cropping1D((surplus, 0), dtype=dtype)] if surplus else [doubled]

@@ -163,7 +163,8 @@ def transposed_kernel(kernel, groups):
     The kernel is flipped, with inputs and outputs exchanged.
     """
     height, width, group_in, filters = kernel.shape
-    blocks = K.reshape(K.flip(kernel, axis=(0, 1)), (height, width, group_in, groups, filters // groups))
+    flipped = K.flip(K.flip(kernel, 0), 1)  # with two axes in one call, Keras 3.12 fails
+    blocks = K.reshape(flipped, (height, width, group_in, groups, filters // groups))
     return K.reshape(K.transpose(blocks, (0, 1, 4, 3, 2)), (height, width, filters // groups, groups * group_in))
 
 

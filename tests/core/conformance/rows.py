@@ -147,7 +147,7 @@ LAYERS = [
         slow_xla=True,
     ),
     Row("cap_fc_map", partial(CapFC, num_capsules=3, capsule_dim=2), (3, 2, 8)),
-    Row("cap_fc_capsules", partial(CapFC, 2, 4, kernel_initializer="ones", kernel_regularizer="l1"), (5, 4)),
+    Row("cap_fc_capsules", partial(CapFC, 2, 4, kernel_initializer="ones", kernel_regularizer="l2"), (5, 4)),
     Row("capsule_length", partial(CapsuleLength), (5, 4)),
     Row("dynamic_routing", partial(DynamicRouting, 3, 4, num_input_capsules=2), (3, 2, 6)),
     Row(

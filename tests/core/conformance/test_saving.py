@@ -1,5 +1,6 @@
 """load_model: whole models load, and damaged or foreign files raise clear errors."""
 
+import json
 import shutil
 import zipfile
 
@@ -74,6 +75,30 @@ def test_archive_without_a_configuration_raises(saved):
     rewritten(saved, lambda name, content: None if name == "config.json" else content)
     with pytest.raises(ValueError, match=r"model\.keras"):
         en.load_model(saved)
+
+
+@pytest.mark.parametrize("version", ["99.0.0", keras.__version__])
+def test_file_of_a_newer_keras(saved, version):
+    """It loads if it has nothing unknown to the installed Keras; otherwise the error names both versions."""
+
+    def saved_with(version, **arguments):
+        def change(name, content):
+            if name not in ("metadata.json", "config.json"):
+                return content
+            content = json.loads(content)
+            if name == "metadata.json":
+                content["keras_version"] = version
+            else:
+                content["config"]["layers"][1]["config"].update(arguments)
+            return json.dumps(content)
+
+        return rewritten(saved, change)
+
+    assert en.load_model(saved_with(version)).output_shape == (None, 2)
+    with pytest.raises((TypeError, ValueError), match="unheard_of") as error:
+        en.load_model(saved_with(version, unheard_of=1))
+    newer = f"saved with Keras {version} and cannot be loaded with the older Keras {keras.__version__}"
+    assert (newer in str(error.value)) == (version == "99.0.0")
 
 
 @pytest.mark.parametrize("name", ["model.txt", "model.h5", "model.keras"])
