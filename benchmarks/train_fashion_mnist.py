@@ -61,9 +61,14 @@ def images_and_labels(folder, part, limit):
 
     Images are (n, 32, 32, 1) float32, padded with 0, and labels (n,) int32.
     """
-    images = _idx(folder, f"{part}-images-idx3-ubyte", 16)[: limit * 784 if limit else None].reshape(-1, 28, 28, 1)
-    labels = _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
-    return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
+    images, labels = read_idx(folder, part, limit)
+    return np.pad(images[..., None], ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
+
+
+def read_idx(folder, part, limit=None):
+    """Read images (n, 28, 28) and labels (n,), both uint8, from Fashion-MNIST's files of "train" or "t10k"."""
+    images = _idx(folder, f"{part}-images-idx3-ubyte", 16).reshape(-1, 28, 28)[:limit]
+    return images, _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
 
 
 def augment(images, rng):

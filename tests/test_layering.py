@@ -45,7 +45,7 @@ ALLOWED = {
 ROOMS = {
     "trainers": (
         *("runs", "config"),
-        *("data.augmentation", "data.pipeline", "data.sources", "data"),
+        *("data.augmentation", "data.pipeline", "data.sources", "data", "data.sizing"),
         *("evaluation", "report", "fitting", "ablation", "search", "commands"),
     ),
     "export": ("serving", "artefacts", "verification", "", "commands"),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_flags
+from ...trainers.config.naming import series_name
 from ...trainers.config.recipes import RECIPES
-from ...trainers.config.schema import settings
+from ...trainers.config.schema import Config, settings
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
 
@@ -141,14 +142,15 @@ def export_run(
 def _default_name(path):
     """Derive an exported model's default name from the path of a training run or model file.
 
-    That is the recipe of a run in runs/RECIPE/TIME, else the name of the run's folder or of the file.
+    That is the recipe (or the name of the user's own data) of a run in runs/NAME/TIME, else the name of the run's
+    folder or of the file.
     """
     path = path.resolve()
     if not path.is_dir():
         return path.stem
     config = RunDirectory(path).file(RunDirectory.config_file)
-    recipe = RunDirectory.open(path).read_json(config.name, "config")["config"].get("recipe")
-    return recipe if path.parent.name == recipe else path.name
+    name = series_name(Config.from_json(RunDirectory.open(path).read_json(config.name, "config")["config"]))
+    return name if path.parent.name == name else path.name
 
 
 def _about_run(run):

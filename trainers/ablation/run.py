@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.recipes import RECIPES, resolve
+from ..config.recipes import RECIPES, override
 from ..config.schema import Config, network_settings
 from ..fitting.unattended import COMPLETED, FAILED, FAILURE_FILE, previous_outcome, train_or_record_failure
 from ..runs.atomic_files import set_aside
@@ -31,7 +31,9 @@ class PlannedRun:
     config: Config
 
 
-def plan_runs(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> list[PlannedRun]:
+def plan_runs(
+    rows: list[Row], recipe: str | None, flags: dict, seeds: int, base: Config | None = None
+) -> list[PlannedRun]:
     """Return the list of training runs of an ablation study, one for each pair of configuration and random seed.
 
     A row's settings override the recipe's, and flags override both. Flags that belong to a network apply to the rows
@@ -42,25 +44,25 @@ def plan_runs(rows: list[Row], recipe: str | None, flags: dict, seeds: int) -> l
         recipe: name of the recipe; None takes each row's own.
         flags: setting -> value from the command line.
         seeds: number of runs of each row; their seeds are 0, 1, ....
+        base: configuration to take instead of the recipe's.
 
     Raises:
         UserError: a setting's value is refused.
     """
     return [
-        PlannedRun(row, seed, _configuration(row, recipe or row.recipe, flags, seed))
+        PlannedRun(row, seed, _configuration(row, base or RECIPES[recipe or row.recipe].config, flags, seed))
         for row in rows
         for seed in range(seeds)
     ]
 
 
-def _configuration(row, recipe, flags, seed) -> Config:
+def _configuration(row, base: Config, flags, seed) -> Config:
     from ..fitting.network import takes
 
-    base = RECIPES[recipe].config
     model = row.settings.get("model", base.model)
     recipe_settings = {name: getattr(base, name) for name in row.keep}
     applicable = {name: value for name, value in flags.items() if name not in network_settings() or takes(model, name)}
-    return resolve(recipe, {**recipe_settings, **row.settings, **applicable, "seed": seed})
+    return override(base, {**recipe_settings, **row.settings, **applicable, "seed": seed})
 
 
 def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], object]) -> int:

@@ -5,6 +5,7 @@ import io
 import statistics
 from pathlib import Path
 
+from ..evaluation.chance import is_guessing
 from ..fitting.unattended import FAILURE_FILE
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.run_directory import RunDirectory
@@ -35,6 +36,7 @@ def write(rows: list[Row], out: Path) -> Path:
 def _entry(row, out) -> dict:
     """Return a dictionary with the ablation results of one configuration, such as the test error for each seed.
 
+    "guessing" is the number of runs that are not better than guessing.
     The mean error, the spread and the time are None where no run has finished.
     """
     results, failures = [], []
@@ -53,6 +55,7 @@ def _entry(row, out) -> dict:
         "errors": errors,
         "seconds_per_step": statistics.median(run["seconds_per_step"] for run in results) if results else None,
         "failed": failures,
+        "guessing": sum(result["guessing"] for result in results),
         **{key: sorted({result[key] for result in results}, key=str) for key in ("recipe", "epochs", "parameters")},
     }
 
@@ -89,6 +92,7 @@ def _result(run) -> dict:
     return {
         **{key: summary[key] for key in ("recipe", "epochs", "parameters")},
         "error": 100 * (1 - summary["test_accuracy"]),
+        "guessing": is_guessing(summary["test_accuracy"], summary.get("test_guessing_limit")),
         "seconds_per_step": seconds_per_epoch / max(1, summary["train_images"] // config["batch_size"]),
     }
 
@@ -120,8 +124,20 @@ def _markdown(entries) -> str:
     lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(entry)) + " |" for entry in entries]
     return (
-        "\n".join(lines) + "\n\nError: test error in percent, mean and standard deviation over the runs (seeds). "
+        "\n".join(lines) + "\n\n" + _guessing_warning(entries) + "Error: test error in percent, mean and standard "
+        "deviation over the runs (seeds). "
         "Paper: its figure on its own data set and schedule. s/step: median epoch, validation included.\n"
+    )
+
+
+def _guessing_warning(entries) -> str:
+    """Return a paragraph that names the configurations whose runs are not better than guessing, or ""."""
+    rows = [f"{entry['row']} ({entry['guessing']} of {len(entry['errors'])})" for entry in entries if entry["guessing"]]
+    if not rows:
+        return ""
+    return (
+        f"Runs that are not better than guessing: {', '.join(rows)}. Their errors do not compare the networks: within "
+        "two standard errors, always answering the most frequent class gives the same. Train for more --epochs.\n\n"
     )
 
 

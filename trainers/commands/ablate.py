@@ -7,9 +7,11 @@ from ..ablation import table
 from ..ablation.rows import TABLES, select_rows
 from ..ablation.run import plan_runs, run_all
 from ..config.flags import add_flags
-from ..config.recipes import RECIPES
+from ..config.naming import series_name
+from ..config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
+from .configuration import fit_and_print
 
 _NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and --seeds decide
 
@@ -20,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        help="Recipe that the rows change. Default: digits; of labels fashion_mnist; of table4 each row's.",
+        help="Recipe that the rows change. Default: digits; of labels fashion_mnist; of table4 each row's; "
+        "images for data of your own.",
     )
     parser.add_argument("--rows", default="", help="Rows to run: c,c2,d* for example. Default: all.")
     parser.add_argument("--seeds", type=int, default=1, help="Runs of each row, seeds 0, 1, ... [1].")
@@ -40,9 +43,13 @@ def main(args: argparse.Namespace) -> None:
     rows = select_rows(args.table, [pattern for pattern in args.rows.split(",") if pattern])
     values = {setting.name: getattr(args, setting.name, None) for setting in settings()}
     flags = {name: value for name, value in values.items() if value is not None and name not in _NOT_FLAGS}
-    recipe = args.recipe or ("each" if args.table == "table4" else rows[0].recipe)
-    out = Path(args.out or f"ablations/{args.table}-{recipe}")
-    runs = plan_runs(rows, args.recipe, flags, args.seeds)
+    recipe = args.recipe or (IMAGES_RECIPE if default_recipe(args.dataset) == IMAGES_RECIPE else None)
+    base = None
+    if recipe == IMAGES_RECIPE:  # chosen once, so that the rows differ in their own settings only
+        base = fit_and_print(resolve(recipe, flags), set(flags))
+    name = series_name(base) if base else recipe or ("each" if args.table == "table4" else rows[0].recipe)
+    out = Path(args.out or f"ablations/{args.table}-{name}")
+    runs = plan_runs(rows, recipe, flags, args.seeds, base)
     failures = run_all(runs, out, lambda: _write_table(args.table, out, args.results))
     file = _write_table(args.table, out, args.results)
     print(f"\n{file.read_text(encoding='utf-8')}\ntable:   {file}")

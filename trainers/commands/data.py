@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from ..config.flags import add_flags
-from ..config.recipes import RECIPES, resolve
+from ..config.recipes import RECIPES, default_recipe, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
+from .configuration import fit_and_print
 
 # Settings of a configuration that decide which images there are and how they are augmented.
 DATA_SETTINGS = (
@@ -36,7 +37,9 @@ def add_arguments(parser):
         "check", check, "Show a data set's shapes, class counts and augmented samples; decode every image."
     )
     checking.add_argument(
-        "--recipe", choices=tuple(RECIPES), default="digits", help="Recipe whose data and augmentation to show."
+        "--recipe",
+        choices=tuple(RECIPES),
+        help="Recipe whose data and augmentation to show. Default: as for training.",
     )
     checking.add_argument("--out", default="data_check.png", help="Picture of augmented samples to write.")
     _add_data_flags(checking)
@@ -88,7 +91,8 @@ def data_settings(args) -> dict:
 
 def check(args):
     """Run `encapnet data check`: print the class counts of a data set and save a picture of augmented images."""
-    config = resolve(args.recipe, data_settings(args))
+    given = data_settings(args)
+    config = fit_and_print(resolve(args.recipe or default_recipe(args.dataset), given), set(given))
     from .. import data
     from ..data.inspection import class_table, sample_grid
 

@@ -6,12 +6,16 @@ import shlex
 from ..config import flags
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
+from .configuration import configuration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `encapnet train` to an argument parser."""
     flags.add_arguments(parser)
-    parser.add_argument("--run_dir", help="Folder to create for the run. Default: runs/RECIPE/TIME.")
+    parser.add_argument(
+        "--run_dir",
+        help="Folder to create for the run. Default: runs/RECIPE/TIME; for your own images runs/FOLDER/TIME.",
+    )
     parser.add_argument("--resume", metavar="RUN", help="Folder of an interrupted run to resume.")
     flags.add_flags(parser, skip=("recipe",))
 
@@ -19,10 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Run `encapnet train`: start or resume training one model, and print the accuracy."""
     from ..fitting import resume
+    from ..fitting.strategy import is_chief
     from ..fitting.train import train
+    from ..report.summary_sections import guessing_warning
 
     if args.resume is None:
-        result = train(flags.configuration(args), args.run_dir)
+        result = train(configuration(args, quiet=not is_chief()), args.run_dir)
     elif args.run_dir is not None:
         raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
     else:
@@ -32,10 +38,12 @@ def main(args: argparse.Namespace) -> None:
     if result is None:  # another worker is the chief, which prints
         return
     run, summary = result
+    warning = guessing_warning(summary)
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({summary['test_errors']} errors in "
         f"{summary['test_images']} images), validation accuracy {summary['validation_accuracy']:.2%}, "
         f"trained in {summary['train_seconds']:.0f} s\n"
+        f"{warning + chr(10) if warning else ''}"
         f"report:  {run.file(RunDirectory.report_file)}\n"
         f"next:    encapnet evaluate {shlex.quote(str(run.path))}"
     )

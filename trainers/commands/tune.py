@@ -7,13 +7,15 @@ from pathlib import Path
 
 from ..config import flags as config_file
 from ..config.flags import add_flags
-from ..config.recipes import RECIPES
+from ..config.naming import series_name
+from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.errors import UserError
 from ..search.plan import DEFAULT_GRID_POINTS, DEFAULT_TRIALS, TUNERS, Plan, new_plan, trial_config
-from ..search.records import describe_settings, with_status
+from ..search.records import describe_settings, ranking_warning, with_status
 from ..search.space import DEFAULT
+from .configuration import configuration
 
 _TRIALS_TO_PRINT = 5
 
@@ -40,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("val_accuracy", "val_loss"),
         help="What is best, on the validation images [val_accuracy].",
     )
-    parser.add_argument("--out", help="Folder of the search. Default: searches/RECIPE-TUNER.")
+    parser.add_argument(
+        "--out", help="Folder of the search. Default: searches/RECIPE-TUNER; for your own images searches/FOLDER-TUNER."
+    )
     parser.add_argument("--resume", action="store_true", help="Resume the search in --out.")
     parser.add_argument("--workers", type=int, default=1, help="Processes that run trials side by side [1].")
     parser.add_argument(
@@ -68,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
     role = roles.role()
     if role != roles.ALONE and args.workers > 1:
         raise UserError("--workers starts workers on this machine; KerasTuner's environment variables replace it.")
-    out = Path(args.out or f"searches/{_recipe(args)}-{args.tuner or 'random'}")
+    out = Path(args.out or f"searches/{series_name(config_file.configuration(args))}-{args.tuner or 'random'}")
     folder, silent_seconds = AtomicFolder(out), 60 * args.silent_minutes
     if role == roles.WORKER:
         session.work(Plan.wait_for(folder, silent_seconds), folder)
@@ -110,19 +114,23 @@ def finish(plan: Plan, folder: AtomicFolder, args: argparse.Namespace) -> None:
     leaderboard.raise_for_failures(records, folder, failed_seeds)
 
 
-def plan_from_flags(args: argparse.Namespace) -> Plan:
+def plan_from_flags(args: argparse.Namespace, *, quiet: bool = False) -> Plan:
     """Return the settings of a new hyper-parameter search, taken from parsed command-line flags.
+
+    Prints the settings that were chosen for the data, unless `quiet`.
 
     Raises:
         UserError: a flag is refused.
     """
+    full_config = configuration(args, quiet=quiet)
     config = trial_config(
-        config_file.configuration(args),
+        full_config,
         keep_epochs=args.config is not None or args.epochs is not None,
         keep_feedback=args.feedback is not None,
     )
     names = ("search", "tuner", "trials", "objective", "grid_points")
-    return new_plan(config, **{name: getattr(args, name) for name in names})
+    plan = new_plan(config, **{name: getattr(args, name) for name in names})
+    return replace(plan, full_epochs=full_config.epochs) if config.recipe == IMAGES_RECIPE else plan
 
 
 def _resumed_plan(folder, args) -> Plan:
@@ -133,7 +141,7 @@ def _resumed_plan(folder, args) -> Plan:
     plan = Plan.read(folder)
     search_flags = (args.recipe, args.config, args.tuner, args.search, args.objective, args.grid_points)
     if any(value is not None for value in search_flags) or config_file.flag_values(args):
-        plan.check_same(plan_from_flags(args))
+        plan.check_same(plan_from_flags(args, quiet=True))
     return plan if args.trials is None else replace(plan, trials=args.trials)
 
 
@@ -145,15 +153,9 @@ def _check_bounds(args):
             raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
 
 
-def _recipe(args) -> str:
-    if args.config is not None:
-        return config_file.read_config(args.config).recipe
-    return args.recipe or config_file.DEFAULT_RECIPE
-
-
-def _full_epochs(config: Config) -> int:
+def _full_epochs(plan: Plan, config: Config) -> int:
     """Return the number of epochs for retraining the best configuration found by a hyper-parameter search."""
-    return max(config.epochs, RECIPES[config.recipe].config.epochs)
+    return max(config.epochs, plan.full_epochs or RECIPES[config.recipe].config.epochs)
 
 
 def _print_results(plan, folder, records):
@@ -167,9 +169,11 @@ def _print_results(plan, folder, records):
             f"{rank}.  trial {record['trial']}  validation accuracy {record['validation_accuracy']:.2%}  "
             f"loss {record['validation_loss']:.4f}  {describe_settings(record['settings'])}"
         )
+    if warning := ranking_warning(completed):
+        print(warning)
     print(f"leaderboard: {folder.file(LEADERBOARD)}\nreport:      {folder.file(REPORT)}")
     if completed:
-        epochs = _full_epochs(plan.config)
+        epochs = _full_epochs(plan, plan.config)
         command = f"encapnet train --config={shlex.quote(str(folder.file(BEST)))}"
         print(f"next:        {command}{'' if epochs == completed[0]['epochs'] else f' --epochs={epochs}'}", flush=True)
 
@@ -180,7 +184,7 @@ def _retrain(plan, folder, args) -> int:
     from ..search.retrain import mean_and_deviation, read_summaries, retrain
 
     best = config_file.read_config(folder.file(leaderboard.BEST))
-    failures = retrain(best, folder, seeds=args.retrain, epochs=args.retrain_epochs or _full_epochs(best))
+    failures = retrain(best, folder, seeds=args.retrain, epochs=args.retrain_epochs or _full_epochs(plan, best))
     leaderboard.write(plan, folder)
     if summaries := read_summaries(folder):
         print(

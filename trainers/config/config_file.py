@@ -8,20 +8,37 @@ from pathlib import Path
 
 from ..runs.errors import UserError
 from . import schema
-from .recipes import DEFAULT_RECIPE, resolve
+from .recipes import default_recipe, resolve
 from .setting import values_from_json
 
 
-def read_config(path: str | Path) -> schema.Config:
-    """Read a training configuration from a JSON file.
+def read_config(path: str | Path, dataset: str | None = None) -> schema.Config:
+    """Read a training configuration from a JSON file, which may leave out settings.
 
     Settings that are not in the file come from its recipe.
 
     Args:
         path: a JSON file with an object of settings, by itself or under the key "config".
+        dataset: the data set that the user named outside the file, which decides the recipe if the file names none.
 
     Raises:
         UserError: the file is missing, is not JSON or holds no object, or a setting in it is unknown or refused.
+    """
+    overrides = read_settings(path)
+    try:
+        return resolve(overrides.get("recipe") or default_recipe(dataset or overrides.get("dataset")), overrides)
+    except UserError as error:
+        raise UserError(f"--config: {path}: {error}") from None
+
+
+def read_settings(path: str | Path) -> dict:
+    """Read a dictionary from name to value of the training settings that a JSON file specifies.
+
+    Args:
+        path: as for `read_config`.
+
+    Raises:
+        UserError: as from `read_config`; bounds and choices are not checked.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -39,7 +56,6 @@ def read_config(path: str | Path) -> schema.Config:
             f'"config". Found {type(values).__name__}.'
         )
     try:
-        overrides = values_from_json(schema.settings(), values)
-        return resolve(overrides.get("recipe", DEFAULT_RECIPE), overrides)
+        return values_from_json(schema.settings(), values)
     except UserError as error:
         raise UserError(f"--config: {path}: {error}") from None

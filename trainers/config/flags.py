@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Collection
 
 from ..runs.errors import UserError
-from .config_file import read_config
-from .recipes import DEFAULT_RECIPE, RECIPES, override, resolve
+from .config_file import read_config, read_settings
+from .recipes import DEFAULT_RECIPE, IMAGES_RECIPE, RECIPES, default_recipe, override, resolve
 from .schema import Config, settings
 from .setting import Kind, kind_of
 
@@ -13,7 +13,10 @@ from .setting import Kind, kind_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add flags for a training preset (`--recipe`) and a configuration file (`--config`) to an argument parser."""
     parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), help=f"Starting point that the other flags override [{DEFAULT_RECIPE}]."
+        "--recipe",
+        choices=tuple(RECIPES),
+        help=f"Starting point that the other flags override [{DEFAULT_RECIPE}; with --dataset=folder or a name of "
+        f"TensorFlow Datasets {IMAGES_RECIPE}, which is sized to the images].",
     )
     parser.add_argument(
         "--config",
@@ -44,21 +47,29 @@ def configuration(args: argparse.Namespace) -> Config:
         UserError: the file or a value is refused, or both a recipe and a file are named.
     """
     if args.config is None:
-        return resolve(args.recipe or DEFAULT_RECIPE, flag_values(args))
+        return resolve(args.recipe or default_recipe(args.dataset), flag_values(args))
     if args.recipe is not None:
         raise UserError("--config names its own recipe. Give --recipe or --config, not both.")
-    return override(read_config(args.config), flag_values(args))
+    return override(read_config(args.config, args.dataset), flag_values(args))
+
+
+def given_settings(args: argparse.Namespace) -> set[str]:
+    """Return the names of the training settings that command-line flags or the `--config` file specify."""
+    return set(flag_values(args)) | set(read_settings(args.config) if args.config is not None else ())
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
     """Return the name of the preset (recipe) and the training settings, read from flags or a configuration file.
 
-    The preset name is None if no flag gives one. A configuration file names the preset and all settings.
+    The preset name is None if no flag gives one.    A configuration file names all settings, except one with the recipe `images`, which leaves some to the data.
     """
     if args.config is None:
         return args.recipe, flag_values(args)
     values = dict(configuration(args).__dict__)
-    return values.pop("recipe"), values
+    recipe = values.pop("recipe")
+    if recipe == IMAGES_RECIPE:
+        values = {name: values[name] for name in given_settings(args) - {"recipe"}}
+    return recipe, values
 
 
 def flag_values(args: argparse.Namespace) -> dict:

@@ -6,6 +6,8 @@ from ..runs.errors import UserError
 from .schema import AUGMENT_BASES, Config, network_settings
 
 DEFAULT_RECIPE = "digits"
+IMAGES_RECIPE = "images"  # for images of unknown kind; the room `data.sizing` chooses its settings
+_SIZED_FOR_A_CPU = ("digits", "fashion_mnist")  # data sets whose own recipe is for any machine
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,27 @@ RECIPES = {
         "such experiment. 2 CPU cores: 3 epochs in about 6 minutes, 90.3 % on the 10,000 test images "
         "(results/README.md).",
     ),
+    # Several settings are only placeholders until they are chosen for the data. `epochs` is the most that are chosen,
+    # so that settings which count epochs are accepted before that.
+    IMAGES_RECIPE: Recipe(
+        Config(
+            recipe=IMAGES_RECIPE,
+            dataset="folder",
+            augment=("affine",),
+            flip="no",
+            num_capsules=16,
+            depths=(1, 1, 1, 1),
+            capsule_dims=(2, 4, 8, 16),
+            strides=(1, 2, 2, 2),
+            routing=("master",),
+            learning_rate=3e-3,
+            epochs=120,
+            batch_size=64,
+        ),
+        "`encapnet train --dataset=folder --data_dir=FOLDER`: images of your own, or a data set of TFDS by its name. "
+        "Image size, batch, epochs, learning rate, network and augmentation are chosen for the number and size of "
+        "the images and printed. 2 CPU cores: examples with times in results/own_images.md.",
+    ),
     "mnist": _paper("mnist", "mnist", "none", "MNIST."),
     "cifar10": _paper("cifar10", "cifar10", "none", "CIFAR-10 without augmentation; the paper has 95.45 %."),
     "cifar10_plus": _paper(
@@ -133,6 +156,19 @@ RECIPES = {
         "Not run to its end here: it needs a GPU.",
     ),
 }
+
+
+def default_recipe(dataset: str | None) -> str:
+    """Return the name of the recipe for a data set if the user names none.
+
+    Data sets of which only the paper's recipe exists, 600 epochs of a large network, are treated as any other images.
+
+    Args:
+        dataset: name of the data set; None if the user names none either.
+    """
+    if dataset is None:
+        return DEFAULT_RECIPE
+    return dataset if dataset in _SIZED_FOR_A_CPU else IMAGES_RECIPE
 
 
 def resolve(recipe: str, overrides: dict) -> Config:

@@ -8,9 +8,11 @@ from datetime import datetime
 import keras
 import tensorflow as tf
 
-from ..config.recipes import RECIPES
+from ..config.naming import series_name
+from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..data import Dataset
+from ..evaluation.chance import guessing_limit
 from ..evaluation.predictions import PREDICT_BATCH, Predictions
 from ..report.run_report import write_report
 from ..runs.atomic_files import remove_temporary_files
@@ -65,10 +67,13 @@ def record_results(
         predictions.save(path)
     summary = {
         "recipe": config.recipe,
+        "series": series_name(config),
         "seed": config.seed,
         "test_accuracy": predictions.accuracy,
         "test_errors": predictions.errors,
         "validation_accuracy": best.accuracy,
+        "validation_guessing_limit": guessing_limit(dataset.validation.labels),
+        "test_guessing_limit": guessing_limit(dataset.test.labels),
         "best_epoch": best.epoch,
         "epochs": config.epochs,
         "train_seconds": round(seconds, 2),
@@ -90,7 +95,11 @@ def describe_recipe(config: Config) -> str:
     """Return a display name for a training configuration: preset name and, if changed, data set name.
 
     Examples are "digits", and "digits on mnist" if the data set is not that of the preset.
+    It is the recipe's name, with the name of the data set if that is not the recipe's; of the recipe `images`, the
+    data's name.
     """
+    if config.recipe == IMAGES_RECIPE:
+        return series_name(config)
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe
 

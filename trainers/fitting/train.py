@@ -10,6 +10,7 @@ from encapnet_tf.callbacks import CollapseWatch
 from encapnet_tf.keras_private import patch_multi_worker_training
 
 from .. import data
+from ..config.naming import series_name
 from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation
 from ..data.pipeline.batches import evaluation_batches, training_batches
@@ -47,7 +48,7 @@ def train(
 
     Args:
         config: the run's configuration.
-        run_dir: the run's folder, which must not exist; None creates `runs/<recipe>/<time>`.
+        run_dir: the run's folder, which must not exist; None creates `runs/<recipe, or the data's name>/<time>`.
         resume: an interrupted run to resume instead; `config` must be that run's own.
         callbacks: Keras callbacks for `model.fit`. Each is called after the library's own callbacks (progress, metrics,
             best model) and before the checkpoint is written, so that a checkpoint holds the changes that it makes to
@@ -79,7 +80,7 @@ def train(
         run = resume or RunDirectory("RUN")  # a placeholder in messages: only the chief knows the folder of a new run
         _fit(model, config, dataset, run, steps=steps, resumed=bool(resume), chief=False, callbacks=callbacks)
         return None
-    run = resume or RunDirectory.create(config.recipe, run_dir)
+    run = resume or RunDirectory.create(series_name(config), run_dir)
     with run.locked(), interruption_as_user_error(run):
         if resume is None:
             record_start(run, config)

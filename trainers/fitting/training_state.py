@@ -7,7 +7,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops as K
 
+from encapnet_tf.blocks.step_counter import step_counts
+
 from ..runs.errors import UserError
+
+_STEP_COUNTS = "step_counts"
 
 
 def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
@@ -42,9 +46,19 @@ def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
 def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str) -> None:
     """Assign saved arrays to the variables of a model, of its optimizer or of its metrics.
 
+    Checkpoints of version 0.1 have no step counts of the batch normalisations. These stay 0, so that the restored
+    statistics count as trained for long (see `BatchNorm`).
+
+    Args:
+        model: a compiled model whose variables exist.
+        arrays: what `collect` returned.
+        group: "model" (and its step counts), "optimizer" or "metrics".
+
     Raises:
         UserError: the model has other variables.
     """
+    if group == "model" and _STEP_COUNTS in arrays:
+        restore(model, arrays, _STEP_COUNTS)
     variables, values = _variables(model)[group], arrays.get(group, [])
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(
@@ -70,7 +84,13 @@ def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) ->
 
 
 def _variables(model):
-    return {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": model.metrics_variables}
+    counts = step_counts(model)
+    return {
+        "model": [variable for variable in model.variables if all(variable is not count for count in counts)],
+        _STEP_COUNTS: counts,  # apart from the others, as checkpoints of version 0.1 have none
+        "optimizer": model.optimizer.variables,
+        "metrics": model.metrics_variables,
+    }
 
 
 def random_state() -> dict:

@@ -37,7 +37,9 @@ def write_report(run: RunDirectory, summary: dict):
         UserError: one of the files is missing or damaged.
     """
     record = RunRecord.read(run, summary)
-    run.write_text(RunDirectory.report_file, render_report(f"{summary['recipe']} · {run.path.name}", record))
+    run.write_text(
+        RunDirectory.report_file, render_report(f"{summary.get('series', summary['recipe'])} · {run.path.name}", record)
+    )
 
 
 def render_report(title: str, record: RunRecord) -> str:

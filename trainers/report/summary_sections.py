@@ -1,5 +1,6 @@
 """Training report sections with tables of results and settings."""
 
+from ..evaluation.chance import is_guessing
 from .page import Section
 from .run_record import RunRecord
 
@@ -26,7 +27,24 @@ def result_section(record: RunRecord) -> Section:
             f"{summary['train_images']:,} images",
         ),
     ]
-    return Section("Result", table=rows)
+    warning = guessing_warning(summary)
+    return Section("Result", texts=[warning] if warning else [], table=rows)
+
+
+def guessing_warning(summary: dict) -> str | None:
+    """Return a sentence if the best validation accuracy of a training run is not better than guessing, or None.
+
+    Args:
+        summary: contents of summary.json.
+    """
+    accuracy, limit = summary["validation_accuracy"], summary.get("validation_guessing_limit")
+    if not is_guessing(accuracy, limit):
+        return None
+    return (
+        f"The network is not better than guessing: a validation accuracy of up to {limit:.2%} can be had by chance, by "
+        f"always answering the most frequent class ({summary['validation_images']:,} images, two standard errors). "
+        "Train for more epochs, or with another learning rate."
+    )
 
 
 def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:

@@ -32,8 +32,12 @@ class RunDirectory(AtomicFolder):
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
 
     @classmethod
-    def create(cls, recipe: str, path: str | Path | None = None) -> "RunDirectory":
+    def create(cls, series: str, path: str | Path | None = None) -> "RunDirectory":
         """Create a new folder for a training run, named after the current time unless a path is given.
+
+        Args:
+            series: name of the folder in `runs` for a path that is derived.
+            path: the folder; None derives `runs/SERIES/TIME`.
 
         Raises:
             UserError: the folder exists already, its name is not allowed, or it cannot be created.
@@ -43,7 +47,7 @@ class RunDirectory(AtomicFolder):
             _check_name(path.name)
             _make(path)
             return cls(path)
-        parent = Path("runs") / recipe
+        parent = Path("runs") / series
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
         for name in (now, *(f"{now}-{n}" for n in range(2, 100))):
             if not (parent / name).exists():

@@ -1,9 +1,11 @@
 """Settings of a hyper-parameter search, saved in a file so that the search can resume."""
 
+import dataclasses
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..config.naming import series_name
 from ..config.recipes import override
 from ..config.schema import Config
 from ..runs.atomic_folder import AtomicFolder
@@ -29,6 +31,7 @@ class Plan:
         trials: the largest number of trials; None leaves it to a grid or to Hyperband.
         objective: "val_accuracy" or "val_loss".
         grid_points: number of values that a grid takes from a range.
+        full_epochs: epochs of a complete training, if they were chosen for the data; None means the recipe's.
     """
 
     config: Config
@@ -37,6 +40,7 @@ class Plan:
     trials: int | None
     objective: str
     grid_points: int
+    full_epochs: int | None = None
 
     @property
     def points(self) -> int | None:
@@ -58,7 +62,7 @@ class Plan:
         """
         if out.exists():
             raise UserError(f"{out} exists already. Resume its search with --resume, or choose another --out.")
-        folder = AtomicFolder(RunDirectory.create(self.config.recipe, out).path)  # names follow the rule of runs
+        folder = AtomicFolder(RunDirectory.create(series_name(self.config), out).path)  # names follow the rule of runs
         self.write(folder)
         return folder
 
@@ -73,9 +77,10 @@ class Plan:
             raise UserError(
                 f"There is no search at {folder.path}: it has no {PLAN_FILE}. Leave --resume out to begin a search."
             )
-        names = cls.__dataclass_fields__
-        stored = folder.read_json(PLAN_FILE, *names)
-        values = {name: stored[name] for name in names}
+        fields = dataclasses.fields(cls)
+        required = [field.name for field in fields if field.default is dataclasses.MISSING]
+        stored = folder.read_json(PLAN_FILE, *required)
+        values = {field.name: stored.get(field.name) for field in fields}
         config, space = Config.from_json(stored["config"]), Space.from_json(stored["space"])
         return cls(**{**values, "config": config, "space": space})
 

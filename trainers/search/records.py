@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+from ..evaluation.chance import is_guessing
 from ..runs.atomic_files import set_aside
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.run_directory import RunDirectory
@@ -116,6 +117,31 @@ def with_status(records: list[dict], status: str) -> list[dict]:
     Their order stays.
     """
     return [record for record in records if record["status"] == status]
+
+
+def ranking_warning(completed: list[dict]) -> str | None:
+    """Return a sentence if chance decided which hyper-parameter search trial is the best one, otherwise None.
+
+    That is so if the best trial is not better than guessing, or if others have its validation accuracy.
+
+    Args:
+        completed: the records of the completed trials, the best first.
+    """
+    if not completed:
+        return None
+    accuracy, limit = completed[0]["validation_accuracy"], completed[0].get("guessing_limit")
+    if is_guessing(accuracy, limit):
+        return (
+            f"The best trial is not better than guessing (validation accuracy {accuracy:.2%}; up to {limit:.2%} can be "
+            "had by chance), so the ranking means nothing. Give the trials more --epochs, or other ranges."
+        )
+    tied = [record["trial"] for record in completed if record["validation_accuracy"] == accuracy]
+    if len(tied) == 1:
+        return None
+    return (
+        f"{len(tied)} trials have the best one's validation accuracy of {accuracy:.2%} (trials {', '.join(tied)}). "
+        "Only the loss ranks them: more --epochs or more validation images may tell them apart."
+    )
 
 
 def describe_settings(settings: dict) -> str:

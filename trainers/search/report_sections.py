@@ -3,7 +3,7 @@
 from ..report.page import Picture, Section
 from . import figures
 from .plan import Plan
-from .records import describe_settings, with_status
+from .records import describe_settings, ranking_warning, with_status
 
 _MAX_ROWS = 50
 _OBJECTIVES = {"val_accuracy": "validation accuracy", "val_loss": "validation loss"}
@@ -45,7 +45,8 @@ def _result(plan, completed, failed, unfinished) -> Section:
             ("Its validation loss", f"{best['validation_loss']:.4f}"),
             ("Time of all trials", f"{sum(record['seconds'] for record in completed + failed):.0f} s"),
         ]
-    return Section("Result", table=rows)
+    warning = ranking_warning(completed)
+    return Section("Result", texts=[warning] if warning else [], table=rows)
 
 
 def _objective_over_settings(plan, completed, failed) -> Section | None:

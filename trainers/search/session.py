@@ -3,6 +3,7 @@
 import keras_tuner
 
 from .. import data
+from ..config.naming import series_name
 from ..fitting.strategy import prepare
 from ..runs.atomic_folder import AtomicFolder
 from . import roles, supervisor
@@ -91,7 +92,7 @@ def _headline(plan, oracle, folder) -> str:
     count = f"{plan.trials} trials" if plan.trials else "trials"
     progress = f", {len(oracle.end_order)} of them ended already" if oracle.end_order else ""
     return (
-        f"{plan.config.recipe}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{progress}, "
+        f"{series_name(plan.config)}: {plan.tuner} search of {', '.join(plan.space.names)}; {count}{progress}, "
         f"{plan.config.epochs} epochs each\nsearch:  {folder.path}"
     )
 

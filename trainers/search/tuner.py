@@ -20,6 +20,7 @@ from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation, mixes_labels
 from ..data.augmentation.views import ENLARGE
 from ..data.pipeline.batches import training_batches
+from ..evaluation.chance import guessing_limit
 from ..fitting.callbacks import MetricsLog
 from ..fitting.strategy import check_replica_settings, shard_for_workers, validation_batches
 from ..runs.errors import UserError, reason
@@ -212,7 +213,11 @@ class SearchTuner(keras_tuner.Tuner):
                 run.write_json(RunDirectory.config_file, {"config": config.to_json()})
                 run.file(RunDirectory.metrics_file).unlink(missing_ok=True)  # of an interrupted attempt
                 (history,) = super().run_trial(trial, run=run)
-            record |= {"status": "completed", **_best_epoch(history.history, self.oracle.objective.name)}
+            record |= {
+                "status": "completed",
+                **_best_epoch(history.history, self.oracle.objective.name),
+                "guessing_limit": guessing_limit(model.dataset.validation.labels),
+            }
             return history
         except Exception as error:
             record |= {"status": "failed", "reason": reason(error), "traceback": traceback.format_exc()}

@@ -149,10 +149,10 @@ def test_sinkhorn_divergence(rng, options):
 
 
 def test_batch_norm_is_keras_batch_normalization(rng):
-    """Of a map of one pixel too, where an unbiased variance would not exist."""
+    """Of a map of one pixel too, where an unbiased variance would not exist; with the momentum of Keras."""
     for shape in ((6, 4, 3, 5), (1, 1, 1, 5)):
         x = rng.normal(size=shape).astype("float32")
-        ours, theirs = BatchNorm(), keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9)
+        ours, theirs = BatchNorm(momentum_warmup=False), keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9)
         for layer in (ours, theirs):
             layer.build(shape)
         a = values_and_gradients(lambda x, layer=ours: layer(x, training=True), (x,), in_graph=True)

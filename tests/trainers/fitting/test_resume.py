@@ -68,16 +68,19 @@ def assert_same_run(run, other):
     assert ours == theirs
 
 
-def test_interrupted_in_the_first_epoch_and_at_the_end_of_another(finished_run, tiny, tmp_path, capsys):
-    run = stop(tiny, SigtermAt(4), tmp_path / "run")
+def test_interrupted_in_the_first_steps_and_at_the_end_of_another_epoch(finished_run, tiny, tmp_path, capsys):
+    """In the first steps the momentum of batch normalisation depends on the step."""
+    run = stop(tiny, SigtermAt(1), tmp_path / "run")
+    stop(tiny, SigtermAt(3), resume=run)
     stop(tiny, SigtermAt(2 * STEPS), resume=run)
     train(tiny, resume=run)
     output = capsys.readouterr().out
-    assert "resumes at epoch 1, step 5, from " in output
+    assert "resumes at epoch 1, step 2, from " in output
+    assert "resumes at epoch 1, step 4, from " in output
     assert f"resumes at epoch 2, step {STEPS + 1}, from " in output
     assert_same_run(run, finished_run)
     record = run.read_json(RunDirectory.config_file)
-    assert len(record["resumed"]) == 2
+    assert len(record["resumed"]) == 3
     assert Config.from_json(record["config"]) == tiny
 
 

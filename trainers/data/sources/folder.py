@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,23 @@ from ..pipeline.encoded import EncodedSplit, abbreviate
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 _VALIDATION, _TEST = ("val", "validation"), "test"  # names of the folders of splits
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """Paths and labels of the image files in a data set's folder, none of which has been opened.
+
+    Attributes:
+        class_names: one per class, in the order of the labels.
+        files: split ("train", and "validation" and "test" where they have folders) -> paths, ordered by class and name.
+        labels: split -> (n,) int32.
+        skipped: reason -> names of the files that were left out.
+    """
+
+    class_names: tuple[str, ...]
+    files: dict[str, list[str]]
+    labels: dict[str, np.ndarray]
+    skipped: dict[str, list[str]]
 
 
 def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
@@ -33,6 +51,28 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
         UserError: the folder is missing, a class has no images, the splits' classes differ, or the file of class names
             is wrong; the message names the folder or file.
     """
+    listing = list_folder(config)
+    encoded = {part: _encoded_split(files, listing.labels[part], size) for part, files in listing.files.items()}
+    if len({split.size for split in encoded.values()}) > 1:
+        raise UserError(
+            f"{config.data_dir}: the images of its splits differ in size. Set --image_size, such as --image_size=128."
+        )
+    splits: dict[str, AnySplit] = {**encoded}
+    if "test" not in splits:
+        splits["train"], splits["test"] = stratified_split(splits["train"], TEST_SHARE)
+    validation = splits.get("validation")
+    return SourceDataset(listing.class_names, splits["train"], splits["test"], validation, skipped=listing.skipped)
+
+
+def list_folder(config: Config) -> FolderListing:
+    """List the image files of a data set that has one subfolder per class, without opening any file.
+
+    Args:
+        config: as for `load_folder`.
+
+    Raises:
+        UserError: as from `load_folder`.
+    """
     if config.data_dir is None:
         raise UserError(f"--dataset={config.dataset} needs --data_dir=FOLDER, with a folder of images for each class.")
     root = Path(config.data_dir)
@@ -46,14 +86,10 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
             _refuse_other_classes(folder, classes)
     else:
         classes = read_class_names(config.classes_file)
-    encoded = {part: _load_split(folder, classes, size, skipped) for part, folder in folders.items()}
-    if len({split.size for split in encoded.values()}) > 1:
-        raise UserError(f"{root}: the images of its splits differ in size. Set --image_size, such as --image_size=128.")
-    splits: dict[str, AnySplit] = {**encoded}
-    if "test" not in splits:
-        splits["train"], splits["test"] = stratified_split(splits["train"], TEST_SHARE)
-    validation = splits.get("validation")
-    return SourceDataset(tuple(classes), splits["train"], splits["test"], validation, skipped=dict(skipped))
+    files, labels = {}, {}
+    for part, folder in folders.items():
+        files[part], labels[part] = _list_split(folder, classes, skipped)
+    return FolderListing(tuple(classes), files, labels, dict(skipped))
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -139,8 +175,8 @@ def _refuse_other_classes(path: Path, classes: list[str]):
         )
 
 
-def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedSplit:
-    """Return the labelled images from a folder with one subfolder per class, ordered by class and file name."""
+def _list_split(path: Path, classes: list[str], skipped: dict) -> tuple[list[str], np.ndarray]:
+    """Return the paths and labels of the images of one split, ordered by class and file name."""
     if missing := [name for name in classes if not _is_folder(path / name)]:
         raise UserError(
             f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."
@@ -157,11 +193,15 @@ def _load_split(path: Path, classes: list[str], size, skipped: dict) -> EncodedS
             )
         files += class_files
         labels += [label] * len(class_files)
+    return files, np.array(labels, np.int32)
+
+
+def _encoded_split(files: list[str], labels: np.ndarray, size) -> EncodedSplit:
     paths = tf.constant(files)
     return EncodedSplit(
         read=lambda index: tf.io.read_file(paths[index]),
         rows=np.arange(len(files)),
-        labels=np.array(labels, np.int32),
+        labels=labels,
         size=size or _common_size(files),
         channels=3,
         name_of=lambda index: files[index],

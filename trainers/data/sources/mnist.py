@@ -33,9 +33,10 @@ def load_mnist(config: Config, size) -> SourceDataset:
         config: the run's configuration; `data_dir` may be None.
         size: not used, since all images have one size; every loader is called with it.
     """
-    if config.data_dir is None or not list(Path(config.data_dir).glob("*-idx?-ubyte*")):
+    folder = idx_folder(config)
+    if folder is None:
         return load_tfds(config, size)
-    return _load_idx_files("mnist", Path(config.data_dir), tuple("0123456789"), mirrors=False)
+    return _load_idx_files("mnist", folder, tuple("0123456789"), mirrors=False)
 
 
 def load_fashion_mnist(config: Config, size) -> SourceDataset:
@@ -47,17 +48,27 @@ def load_fashion_mnist(config: Config, size) -> SourceDataset:
         config: the run's configuration; `data_dir` may be None.
         size: not used, since all images have one size; every loader is called with it.
     """
-    if config.data_dir is None and not DEBIAN_FASHION_MNIST.is_dir():
+    folder = idx_folder(config)
+    if folder is None and config.data_dir is not None:
+        return load_tfds(config, size)
+    if folder is None:
         try:
             return load_tfds(config, size)
         except UserError as error:
             raise UserError(
                 f"{_missing_file_message(DEBIAN_FASHION_MNIST)} TensorFlow Datasets has it neither: {error}"
             ) from None
-    folder = Path(config.data_dir) if config.data_dir else DEBIAN_FASHION_MNIST
-    if (folder / "fashion_mnist").is_dir():  # a folder that TFDS prepared
-        return load_tfds(config, size)
     return _load_idx_files("fashion_mnist", folder, _FASHION_CLASSES, mirrors=True)
+
+
+def idx_folder(config: Config) -> Path | None:
+    """Return the folder where the IDX files of MNIST or Fashion-MNIST are expected, or None if TFDS has the images."""
+    folder = None if config.data_dir is None else Path(config.data_dir)
+    if config.dataset == "mnist":
+        return folder if folder is not None and list(folder.glob("*-idx?-ubyte*")) else None
+    if folder is None:
+        return DEBIAN_FASHION_MNIST if DEBIAN_FASHION_MNIST.is_dir() else None
+    return None if (folder / "fashion_mnist").is_dir() else folder  # such a folder is one that TFDS prepared
 
 
 def _load_idx_files(name: str, folder: Path, class_names: tuple[str, ...], mirrors: bool) -> SourceDataset:

@@ -73,9 +73,13 @@ class RecordFiles:
         return tf.ensure_shape(data, ())
 
     def _read(self, index):
+        return np.array(self.read_bytes(index), dtype=object)
+
+    def read_bytes(self, index: int) -> bytes:
+        """Return the bytes of the serialized example with a given number, outside TensorFlow."""
         handle = os.open(self.files[self.file[index]], os.O_RDONLY)
         try:
-            return np.array(os.pread(handle, self.length[index], self.offset[index]), dtype=object)
+            return os.pread(handle, self.length[index], self.offset[index])
         finally:
             os.close(handle)
 

@@ -11,7 +11,7 @@ from .tfds_splits import TfdsSplitReader
 # Digits, letters and house numbers, which mean something else or nothing when mirrored.
 _NOT_MIRRORED = ("mnist", "svhn_cropped", "emnist", "kmnist", "omniglot", "binarized_mnist", "mnist_corrupted")
 # The first of these with public labels is the test split; imagenet2012's test labels are not public.
-_HELD_OUT_SPLITS = ("test", "validation")
+HELD_OUT_SPLITS = ("test", "validation")
 # Data sets that are not TFDS's, with their origin.
 _OTHER_DATASETS = {
     "digits": "scikit-learn brings it",
@@ -31,16 +31,11 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
         UserError: TFDS is not installed or has no such data set, or the data set is not, or only half, prepared; the
             message says what to run. Or it is no image classification data set.
     """
-    name = config.dataset
-    builder = tfds_builder(name, config.data_dir)
-    _refuse_unprepared(builder, config)
-    image_key, label_key = _feature_keys(name, builder.info.features)
+    builder, image_key, label_key = open_prepared(config)
     splits = builder.info.splits
-    if "train" not in splits:
-        raise UserError(f"--dataset={name} has no split named train. It has {', '.join(splits)}.")
     reader = TfdsSplitReader(builder, image_key=image_key, label_key=label_key, size=size, cache_gib=config.cache_gib)
     train = reader.read("train")
-    held_out = [reader.read(split) for split in _HELD_OUT_SPLITS if split in splits and reader.has_labels(split)]
+    held_out = [reader.read(split) for split in HELD_OUT_SPLITS if split in splits and reader.has_labels(split)]
     if not held_out:
         train, test = stratified_split(train, TEST_SHARE)
         held_out = [test]
@@ -50,8 +45,26 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
         train=train,
         test=test,
         validation=others[0] if others else None,
-        mirrors=_family(name) not in _NOT_MIRRORED,
+        mirrors=_family(config.dataset) not in _NOT_MIRRORED,
     )
+
+
+def open_prepared(config: Config):
+    """Open a prepared image classification data set of TensorFlow Datasets (TFDS), and read its metadata only.
+
+    Returns:
+        The builder, and the names of its image and its label feature.
+
+    Raises:
+        UserError: as from `load_tfds`.
+    """
+    name = config.dataset
+    builder = tfds_builder(name, config.data_dir)
+    _refuse_unprepared(builder, config)
+    image_key, label_key = _feature_keys(name, builder.info.features)
+    if "train" not in builder.info.splits:
+        raise UserError(f"--dataset={name} has no split named train. It has {', '.join(builder.info.splits)}.")
+    return builder, image_key, label_key
 
 
 def _family(name: str) -> str:

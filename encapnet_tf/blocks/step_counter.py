@@ -1,0 +1,24 @@
+"""Counter of training steps that Keras carries through training but does not save with the weights."""
+
+import keras
+
+_NAME = "training_steps"
+
+
+class StepCounter(keras.random.SeedGenerator):
+    """Counter of a layer's training steps, among the layer's `variables` but not among its `weights`.
+
+    Keras treats the states of seed generators in this way, and nothing else: every backend's training step carries
+    them, and files of weights, `get_weights` and counts of parameters leave them out. No random number is drawn.
+
+    Attributes:
+        state: int Keras variable (), the number of steps.
+    """
+
+    def __init__(self):  # the seed generator's own state would have two numbers
+        self.state = keras.Variable("zeros", shape=(), dtype="int", trainable=False, name=_NAME)
+
+
+def step_counts(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables of all step counters in a Keras model, in the order of `model.variables`."""
+    return [variable for variable in model.variables if variable.name == _NAME]

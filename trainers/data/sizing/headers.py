@@ -1,0 +1,61 @@
+"""Reader for the size and colour of image files, from the first bytes of each file."""
+
+import io
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from ..sources.record_files import RecordFiles
+
+_GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")  # Pillow's names
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """Height and width of an image in pixels, and whether it is stored as a grey image."""
+
+    height: int
+    width: int
+    is_grey: bool
+
+
+def headers_of_files(files: Iterable[str | io.BytesIO]) -> tuple[ImageHeader, ...]:
+    """Read the headers of image files (paths or open files), and leave out those that cannot be read."""
+    headers = (_read_header(file) for file in files)
+    return tuple(header for header in headers if header is not None)
+
+
+def headers_of_records(name: str, paths, image_key: str, count: int) -> tuple[ImageHeader, ...]:
+    """Read the headers of the first images of a data set that TensorFlow Datasets stored in TFRecord files.
+
+    Args:
+        name: of the data set, for error messages.
+        paths: the files, of which the first is read.
+        image_key: name of the feature that holds the encoded image.
+        count: largest number of images.
+
+    Returns:
+        The headers; none if the files have another format.
+
+    Raises:
+        UserError: the first file is truncated.
+    """
+    from tensorflow.train import Example
+
+    if ".tfrecord" not in str(paths[0]):
+        return ()
+    records = RecordFiles.index_files(name, paths[:1])
+    examples = (Example.FromString(records.read_bytes(i)) for i in range(min(count, len(records))))
+    return headers_of_files(io.BytesIO(example.features.feature[image_key].bytes_list.value[0]) for example in examples)
+
+
+def _read_header(file) -> ImageHeader | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large images, which are not decoded here
+            with Image.open(file) as image:
+                return ImageHeader(image.height, image.width, image.mode in _GREY_MODES)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
+        return None

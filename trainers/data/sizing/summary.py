@@ -1,0 +1,125 @@
+"""Description of a data set's images by their number, sizes and colour, made without decoding any image."""
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from ...config.schema import Config
+from ...runs.errors import UserError
+from ..loading import LOADERS
+from ..pipeline.dataset import TEST_SHARE
+from ..sources.folder import list_folder, load_folder
+from ..sources.mnist import idx_folder
+from ..sources.tfds import HELD_OUT_SPLITS, open_prepared
+from .headers import ImageHeader, headers_of_files, headers_of_records
+
+SAMPLE = 500  # images whose headers are read
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Numbers that describe the images of a data set.
+
+    Attributes:
+        images: labelled images to train and validate on; the test images are not among them.
+        classes: number of classes.
+        smallest_class: number of these images in the smallest class.
+        has_validation: whether the data set has a validation split of its own.
+        headers: size and kind of a sample of the images; empty if they are unknown.
+    """
+
+    images: int
+    classes: int
+    smallest_class: int
+    has_validation: bool
+    headers: tuple[ImageHeader, ...]
+
+    @property
+    def common_size(self) -> tuple[int, int] | None:
+        """Size (height, width) of all images of the sample, or None if they differ or are unknown."""
+        sizes = {(header.height, header.width) for header in self.headers}
+        return sizes.pop() if len(sizes) == 1 else None
+
+    @property
+    def short_side(self) -> int | None:
+        """Median of the shorter sides in pixels, or None if no size is known."""
+        sides = [min(header.height, header.width) for header in self.headers]
+        return int(median(sides)) if sides else None
+
+    @property
+    def aspect_ratio(self) -> float:
+        """Median of long side divided by short side, or 1 if no size is known."""
+        ratios = [max(header.height, header.width) / min(header.height, header.width) for header in self.headers]
+        return median(ratios) if ratios else 1.0
+
+    @property
+    def is_grey(self) -> bool:
+        """True if all images of the sample are stored as grey images."""
+        return bool(self.headers) and all(header.is_grey for header in self.headers)
+
+
+def summarise(config: Config) -> DataSummary:
+    """Describe the images of the data set that a training configuration names.
+
+    Of a folder, all files are listed and the headers of at most `SAMPLE` files are read. Of a data set of TensorFlow
+    Datasets, the metadata is read, and the headers of some images if the metadata has no size.
+
+    Raises:
+        UserError: the data cannot be found, or has fewer than two classes; the message says what to do.
+    """
+    loader = LOADERS.get(config.dataset)
+    if loader is load_folder:
+        return _of_folder(config)
+    if loader is not None and (config.dataset == "digits" or idx_folder(config) is not None):
+        source = loader(config, None)  # pixels of one size in memory
+        height, width, channels = source.train.shape
+        counts = np.bincount(source.train.labels, minlength=len(source.class_names))
+        return _summary(config, counts, 1.0, (ImageHeader(height, width, channels == 1),))
+    return _of_tfds(config)
+
+
+def _of_folder(config) -> DataSummary:
+    listing = list_folder(config)
+    files, labels = listing.files["train"], listing.labels["train"]
+    sample = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), SAMPLE)).astype(int)]
+    headers = headers_of_files(sample)
+    if not headers:
+        raise UserError(f"None of {len(sample):,} images of {config.data_dir} can be read, such as {sample[0]}.")
+    counts = np.bincount(labels, minlength=len(listing.class_names))
+    share = 1.0 if "test" in listing.files else 1 - TEST_SHARE
+    return _summary(config, counts, share, headers, has_validation="validation" in listing.files)
+
+
+def _of_tfds(config) -> DataSummary:
+    builder, image_key, label_key = open_prepared(config)
+    splits, classes = builder.info.splits, builder.info.features[label_key].num_classes
+    if classes < 2:
+        raise UserError(f"--dataset={config.dataset} has {classes} class; expected at least 2.")
+    height, width, channels = builder.info.features[image_key].shape
+    if None in (height, width):
+        headers = headers_of_records(builder.info.name, splits["train"].filepaths, image_key, SAMPLE)
+    else:
+        headers = (ImageHeader(height, width, channels == 1),)
+    held_out = [name for name in HELD_OUT_SPLITS if name in splits]
+    share = 1.0 if held_out else 1 - TEST_SHARE
+    # The metadata does not count the images of a class.
+    counts = np.full(classes, splits["train"].num_examples / classes)
+    return _summary(config, counts, share, headers, has_validation=len(held_out) > 1)
+
+
+def _summary(config, counts, share: float, headers, has_validation: bool = False) -> DataSummary:
+    """Return the description of a data set.
+
+    Args:
+        config: the configuration, for `train_limit`.
+        counts: number of images of every class, before test images are split off.
+        share: of these images that remains for training and validation.
+        headers: of a sample.
+        has_validation: whether there is a validation split besides these images.
+    """
+    total = float(counts.sum())
+    images = min(math.floor(share * total), config.train_limit or math.inf)
+    smallest = math.floor(images / total * float(counts.min()))
+    return DataSummary(int(images), len(counts), smallest, has_validation, tuple(headers))
