@@ -116,6 +116,8 @@ def test_data_check_draws_what_training_sees(encapnet, tmp_path):
     (tmp_path / "images" / "red" / "link.png").symlink_to("/etc/hostname")
     result = encapnet("data", "check", "--dataset=folder", "--data_dir=images", "--augment=++", "--out=grid.png")
     assert result.status == 0, result.stderr
+    assert "recipe images, for 24 images of 3 classes, colour, of 16x16 pixels" in result.stdout
+    assert "augment=" not in result.stdout.split("folder: ")[0], "given settings are not chosen"
     assert "folder: 3 classes, images of 16x16x3" in result.stdout
     assert "left out: 1 x symbolic link" in result.stdout
     with Image.open(tmp_path / "grid.png") as grid:
@@ -137,20 +139,23 @@ def test_hardest_classes_of_a_run(trained_run, encapnet, tmp_path):
 def test_a_run_with_units_every_augmentation_and_averaged_weights(encapnet, tmp_path):
     """Feedback units, mixed labels, averaged weights, L2 in the gradient, the step schedule, images decoded late."""
     write_folder(tmp_path / "images", per_class=20, size=(16, 16))
-    data = ["--dataset=folder", "--data_dir=images", "--image_size=16", "--cache_gib=0", "--batch_size=8",
+    data = ["--dataset=folder", "--data_dir=images", "--image_size=16", "--cache_gib=0",
             "--augment=+,randaugment,erasing,mixup,cutmix"]  # fmt: skip
     optimizer = ["--ema=0.9", "--optimizer=adam", "--l2=5e-4", "--schedule=step", "--milestones=1"]
     units = ["--feedback=two", "--feedback_weight=0.5", "--epsilon=0.1", "--extractor_objective=adversarial"]
-    result = encapnet("train", "--run_dir=run", *TINY, "--depths=1", *data, *optimizer, *units)
+    result = encapnet("train", *TINY, "--depths=1", *data, *optimizer, *units)
     assert result.status == 0, result.stderr
-    assert read_json(tmp_path / "run" / "summary.json")["skipped_files"] == {}
-    row = read_json_lines(tmp_path / "run" / "metrics.jsonl")[-1]
+    assert "batch_size=8 learning_rate=0.00106: 38 training images" in result.stdout
+    (run,) = (tmp_path / "runs" / "images").iterdir()
+    assert read_json(run / "config.json")["config"]["learning_rate"] == 0.00106
+    assert read_json(run / "summary.json")["skipped_files"] == {}
+    row = read_json_lines(run / "metrics.jsonl")[-1]
     for unit in ("module1_feedback_half", "module1_feedback_same"):
         assert row[unit] > 0
         assert row[f"{unit}_raw_spread"] > 0
         assert f"val_{unit}" not in row
-    assert "Feedback agreement" in (tmp_path / "run" / "report.html").read_text()
-    result = encapnet("evaluate", "run")
+    assert "Feedback agreement" in (run / "report.html").read_text()
+    result = encapnet("evaluate", run)
     assert result.status == 0, result.stderr
     assert "the same" in result.stdout
 

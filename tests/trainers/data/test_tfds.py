@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
+from encapnet_tf.trainers.data.sizing.summary import summarise
 from encapnet_tf.trainers.runs.errors import UserError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -140,6 +141,18 @@ def test_a_corrupt_image_in_a_record_is_named(prepared_copy):
     with pytest.raises(UserError, match="1 of 30 images cannot be decoded: image 4 of one_size's train split"):
         _load(prepared_copy, dataset="one_size")
     assert len(_load(prepared_copy, dataset="one_size", corrupt_images="skip").train) == 29
+
+
+@pytest.mark.parametrize(
+    ("dataset", "images", "sizes", "has_validation"),
+    [("tiny_shapes", 40, {(10 + i, 12) for i in range(5)}, False), ("one_size", 30, {(9, 9)}, True)],
+    ids=["sizes from the records", "size from the metadata"],
+)
+def test_a_data_set_is_described_without_decoding_it(prepared, dataset, images, sizes, has_validation):
+    described = summarise(resolve("images", {"dataset": dataset, "data_dir": str(prepared)}))
+    assert (described.images, described.classes, described.smallest_class) == (images, 2, images // 2)
+    assert {(header.height, header.width) for header in described.headers} == sizes
+    assert described.has_validation == has_validation
 
 
 def test_images_of_differing_sizes_need_image_size(prepared):
