@@ -5,7 +5,7 @@ import pytest
 from encapnet_tf.export.verification.runtimes import through_c_api
 from encapnet_tf.export.verification.standalone import saved_model_process
 
-from tests.export.image_bytes import animated, claiming, encoded
+from tests.trainers.data.image_bytes import animated, claiming, encoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
 FLOATS = PIXELS.astype(np.float32)

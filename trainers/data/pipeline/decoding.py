@@ -5,33 +5,75 @@ import math
 
 import tensorflow as tf
 
+from . import image_formats as formats
+from .image_header import require_jpeg_limits, require_readable
+from .orientation import jpeg_orientation, png_orientation, swaps_sides, turn_upright, webp_orientation
 
-def decode_image(data, channels: int, min_size: tuple[int, int] | None = None):
-    """Decode a JPEG, PNG or BMP image, or the first frame of a GIF, to a uint8 tensor.
+
+def decode_image(data, channels: int, min_size: tuple[int, int] | None = None, prefix=""):
+    """Decode an image file to a uint8 tensor, turned upright as its EXIF data says.
+
+    The formats are JPEG, PNG, BMP, GIF (the first frame of an animation) and, where TensorFlow reads it, WebP. EXIF is
+    read in JPEG, PNG and WebP files.
 
     Args:
         data: scalar string tensor.
         channels: 1 or 3.
         min_size: (height, width) that the caller needs at least. A larger JPEG file is decoded at 1/2, 1/4 or 1/8 of
             its size, which costs less than resizing it afterwards. None decodes at full size.
+        prefix: scalar string, beginning of the message about a file that is refused; see `image_header`.
 
     Returns:
-        (height, width, channels) uint8.
+        (height, width, channels) uint8. Running the graph raises InvalidArgumentError where the file is damaged, too
+        large by its header, or of a kind that is not read.
     """
+    return turn_upright(*decode_stored_pixels(data, channels, min_size, prefix))
 
-    def decode_at_full_size():
-        return tf.io.decode_image(data, channels=channels, expand_animations=False)
 
-    def decode_reduced_jpeg():
-        shape = tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.float32)
-        shrink = tf.reduce_min(shape / tf.constant(min_size, tf.float32))
-        # The power of 2 is rounded down, so that the decoded image is never smaller than `min_size`.
-        power = tf.cast(tf.math.log(tf.clip_by_value(shrink, 1.0, 8.0)) / math.log(2) + 1e-4, tf.int32)
-        return tf.switch_case(power, [lambda r=r: tf.io.decode_jpeg(data, channels, ratio=r) for r in (1, 2, 4, 8)])
+def decode_stored_pixels(data, channels: int, min_size: tuple[int, int] | None = None, prefix=""):
+    """Decode an image file without turning it, and return the pixels and the EXIF orientation.
 
+    Bounding boxes, for one, refer to pixels as they are stored. See `decode_image` for arguments and errors.
+
+    Returns:
+        (height, width, channels) uint8, and scalar int32; see `turn_upright`.
+    """
+    # JPEG comes first and has a path of its own, because most images are JPEG.
+    image, orientation = tf.cond(
+        formats.has_magic(data, formats.JPEG),
+        lambda: _decode_jpeg(data, channels, min_size, prefix),
+        lambda: _decode_other(data, channels, prefix),
+    )
+    return tf.ensure_shape(image, (None, None, channels)), orientation
+
+
+def _decode_jpeg(data, channels, min_size, prefix):
+    shape = tf.image.extract_jpeg_shape(data)
+    data = require_jpeg_limits(data, shape, prefix)
+    orientation = jpeg_orientation(data)
     if min_size is None:
-        return decode_at_full_size()
-    return tf.cond(tf.io.is_jpeg(data), decode_reduced_jpeg, decode_at_full_size)
+        return tf.io.decode_image(data, channels, expand_animations=False), orientation
+    needed = tf.constant(min_size, tf.float32)
+    needed = tf.where(swaps_sides(orientation), needed[::-1], needed)
+    shrink = tf.reduce_min(tf.cast(shape[:2], tf.float32) / needed)
+    # The power of 2 is rounded down, so that the decoded image is never smaller than `min_size`.
+    power = tf.cast(tf.math.log(tf.clip_by_value(shrink, 1.0, 8.0)) / math.log(2) + 1e-4, tf.int32)
+    image = tf.switch_case(power, [lambda r=r: tf.io.decode_jpeg(data, channels, ratio=r) for r in (1, 2, 4, 8)])
+    return image, orientation
+
+
+def _decode_other(data, channels, prefix):
+    data = require_readable(data, prefix)
+
+    def decode_png():
+        return tf.io.decode_image(data, channels, expand_animations=False), png_orientation(data)
+
+    def decode_in_colour():  # TensorFlow decodes the other formats in colour only
+        image = tf.io.decode_image(data, 3, expand_animations=False)
+        orientation = tf.cond(formats.is_webp(data), lambda: webp_orientation(data), lambda: tf.constant(1))
+        return image if channels == 3 else tf.image.rgb_to_grayscale(image), orientation
+
+    return tf.cond(formats.has_magic(data, formats.PNG), decode_png, decode_in_colour)
 
 
 def crop_and_resize(image, size: tuple[int, int]):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from encapnet_tf.export.artefacts.image_header import LIMIT, require_still_image
 
-from tests.export.image_bytes import animated, claiming, encoded, gif_of_frame
+from tests.trainers.data.image_bytes import animated, claiming, encoded, gif_of_frame
 
 KINDS = ("PNG", "JPEG", "GIF", "BMP")
 SIGNATURE = [tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int32)]

@@ -29,7 +29,7 @@ def claiming(kind, width, height):
     if kind == "GIF":
         return b"GIF89a" + struct.pack("<HH3s", width, height, b"\0\0\0") + b"\x3b"
     if kind == "BMP":
-        return b"BM" + b"\0" * 12 + struct.pack("<Iii", 40, width, height) + b"\0" * 28
+        return b"BM" + b"\0" * 12 + struct.pack("<IiiHHI", 40, width, height, 1, 24, 0) + b"\0" * 20
     small = encoded(np.zeros((8, 8), np.uint8), "JPEG")
     at = small.index(b"\xff\xc0") + 5
     return small[:at] + struct.pack(">HH", height, width) + small[at + 4 :]
