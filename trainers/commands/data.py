@@ -139,11 +139,13 @@ def h_imagenet(args):
 
 def hardest(args):
     """Run `encapnet data hardest`: write a text file that lists the classes with the lowest test accuracy."""
+    from ..data.sources.class_names import class_name_line
     from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
     try:
-        Path(args.out).write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
+        lines = [f"{class_name_line(name)}  # {accuracy:.4f}\n" for name, accuracy in rows]
+        Path(args.out).write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise UserError(f"Cannot write {args.out}: {error.strerror}.") from None
     print(f"{args.out}: the {len(rows)} hardest classes, from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")

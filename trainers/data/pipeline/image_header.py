@@ -71,7 +71,7 @@ def _checked_bmp(data, header, prefix):
 
     TensorFlow returns the numbers of palette colours, which are the pixels only if the palette is all greys in order.
     """
-    header_size, bits, compression = formats.integer(header[14:18]), formats.integer(header[28:30]), formats.integer(header[30:34])
+    header_size, bits, compression = (formats.integer(header[i:j]) for i, j in ((14, 18), (28, 30), (30, 34)))
     colours = tf.minimum(formats.integer(header[46:50]), 256)
     colours = tf.where(colours > 0, colours, 256)
     first = tf.minimum(14 + header_size, tf.cast(tf.strings.length(data), tf.int64))
@@ -96,9 +96,7 @@ def _checked_webp(data, header, prefix):
     lossless = (bits % (1 << 14) + 1, bits // (1 << 14) % (1 << 14) + 1)
     extended = (formats.integer(header[24:27]) + 1, formats.integer(header[27:30]) + 1)
     is_lossless, is_extended = (tf.reduce_all(header[12:16] == list(name)) for name in (b"VP8L", b"VP8X"))
-    width, height = (
-        tf.where(is_extended, extended[i], tf.where(is_lossless, lossless[i], lossy[i])) for i in range(2)
-    )
+    width, height = (tf.where(is_extended, extended[i], tf.where(is_lossless, lossless[i], lossy[i])) for i in range(2))
     is_still = ~(is_extended & (header[20] // 2 % 2 > 0))
     data = _require(is_still, data, [prefix, "is an animated WebP, which is not read. Save one frame."])
     return _require_size(data, width, height, LIMIT, prefix)
@@ -106,7 +104,7 @@ def _checked_webp(data, header, prefix):
 
 def _require_size(data, width, height, limit: int, prefix):
     size = (tf.strings.as_string(width), "x", tf.strings.as_string(height))
-    message = [prefix, "is ", *size, f" pixels by its header; expected 1x1 to {limit:,} pixels. Reduce its size."]
+    message = [prefix, "is ", *size, f" pixels by its header; expected at most {limit:,} pixels. Reduce its size."]
     # Divided rather than multiplied, because a header can claim sides whose product is no 64-bit integer.
     return _require((width >= 1) & (height >= 1) & (width <= limit // tf.maximum(height, 1)), data, message)
 

@@ -19,7 +19,8 @@ from ...runs.errors import UserError
 from ..pipeline.decoding import decode_stored_pixels
 from ..pipeline.encoded import abbreviate
 from ..pipeline.orientation import turn_upright
-from .folder import list_image_files, read_class_names
+from .class_names import read_class_names
+from .folder import list_image_files
 
 PAPER_CLASSES = 200
 PAPER_COUNTS = {"train": 255_725, "val": 17_101}
