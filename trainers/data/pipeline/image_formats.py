@@ -34,6 +34,19 @@ _UNREADABLE = (
 )
 _HEAD_BYTES = 512
 
+STRING = tf.TensorSpec((), tf.string)
+
+
+def traced_once(*specs):
+    """Return a decorator that traces a function into a graph of its own, which all pipelines and exports call.
+
+    Tracing takes most of a second for all checks, and a training makes several pipelines.
+
+    Args:
+        *specs: `tf.TensorSpec` of each argument.
+    """
+    return tf.function(input_signature=specs, autograph=False)
+
 
 def is_webp(data):
     """Return whether an encoded image is a WebP file, as a scalar boolean tensor."""

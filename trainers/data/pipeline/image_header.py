@@ -17,6 +17,13 @@ GIF_LIMIT = 4 * LIMIT  # of all frames of a GIF file together; the decoder holds
 _HEADER_BYTES = 64
 
 
+def is_in_jpeg_limits(shape):
+    """Return whether a JPEG file of the shape (3,) int32 is small enough to be decoded, as a scalar boolean tensor."""
+    pixels = tf.reduce_prod(tf.cast(shape[:2], tf.int64))  # a side has at most 65,535
+    return (pixels >= 1) & (pixels <= JPEG_LIMIT)
+
+
+@formats.traced_once(formats.STRING, tf.TensorSpec((3,), tf.int32), formats.STRING)
 def require_jpeg_limits(data, shape, prefix):
     """Return a JPEG file unchanged, or fail if it is too large.
 
@@ -25,10 +32,10 @@ def require_jpeg_limits(data, shape, prefix):
         shape: (3,) int32, from `tf.image.extract_jpeg_shape`.
         prefix: scalar string, beginning of the error message.
     """
-    height, width = tf.cast(shape[0], tf.int64), tf.cast(shape[1], tf.int64)
-    return _require_size(data, width, height, JPEG_LIMIT, prefix)
+    return _require(is_in_jpeg_limits(shape), data, _size_message(shape[1], shape[0], JPEG_LIMIT, prefix))
 
 
+@formats.traced_once(formats.STRING, formats.STRING)
 def require_readable(data, prefix):
     """Return an encoded image unchanged, or fail if TensorFlow would not decode it, not rightly, or not in its memory.
 
@@ -103,10 +110,14 @@ def _checked_webp(data, header, prefix):
 
 
 def _require_size(data, width, height, limit: int, prefix):
-    size = (tf.strings.as_string(width), "x", tf.strings.as_string(height))
-    message = [prefix, "is ", *size, f" pixels by its header; expected at most {limit:,} pixels. Reduce its size."]
+    message = _size_message(width, height, limit, prefix)
     # Divided rather than multiplied, because a header can claim sides whose product is no 64-bit integer.
     return _require((width >= 1) & (height >= 1) & (width <= limit // tf.maximum(height, 1)), data, message)
+
+
+def _size_message(width, height, limit: int, prefix) -> list:
+    size = (tf.strings.as_string(width), "x", tf.strings.as_string(height))
+    return [prefix, "is ", *size, f" pixels by its header; expected at most {limit:,} pixels. Reduce its size."]
 
 
 def _require(condition, data, message: list):

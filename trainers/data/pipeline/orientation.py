@@ -6,7 +6,10 @@ TensorFlow operations are used, because an exported model does the same without 
 
 import tensorflow as tf
 
-_SEARCH_BYTES = 1 << 17  # of a JPEG file; EXIF is in its first segments, each of at most 64 KiB
+from .image_formats import STRING, traced_once
+
+_SEARCH_BYTES = 1 << 20  # of a JPEG file; EXIF is in its first segments, each of at most 64 KiB
+_JFIF_HEAD, _TABLE = b"\xff\xe0\0\x10", b"\xff\xdb"  # marker and length of the JFIF header; marker of a table
 _MAX_SEGMENTS = 64
 _SHORT, _LONG = 3, 4  # EXIF's types of integers with 2 and with 4 bytes
 _ORIENTATION_TAG = 0x0112
@@ -15,6 +18,17 @@ _WEBP_FLAGS, _WEBP_HAS_EXIF = 20, 0x08  # position and bit
 _ENTRY_BYTES = 12  # of an EXIF entry: tag (2), type (2), count (4), value (4)
 
 
+def has_no_metadata(data):
+    """Return whether a JPEG file has no metadata but the JFIF header of fixed size, as a scalar boolean tensor.
+
+    Its first segment, or the one after that header, is then a quantisation table.
+    """
+    head = tf.strings.substr(data, 2, 20)
+    is_jfif = tf.equal(tf.strings.substr(head, 0, len(_JFIF_HEAD)), _JFIF_HEAD)
+    return tf.equal(tf.strings.substr(head, tf.where(is_jfif, 18, 0), 2), _TABLE)
+
+
+@traced_once(STRING)
 def jpeg_orientation(data):
     """Return the EXIF orientation of a JPEG file, from 1 (upright) to 8.
 
@@ -24,12 +38,10 @@ def jpeg_orientation(data):
     Returns:
         Scalar int32; 1 where there is no EXIF, or damaged EXIF.
     """
-    head = tf.strings.substr(data, 0, _SEARCH_BYTES)
-    # A search is much faster than the loop over the segments, which most files do not need.
-    has_exif = tf.size(tf.strings.split(head, _EXIF)) > 1
-    return tf.cond(has_exif, lambda: _tiff_orientation(_exif_segment(head)), lambda: tf.constant(1))
+    return _tiff_orientation(_exif_segment(tf.strings.substr(data, 0, _SEARCH_BYTES)))
 
 
+@traced_once(STRING)
 def png_orientation(data):
     """Return the EXIF orientation of a PNG file, from 1 (upright) to 8.
 
@@ -39,6 +51,7 @@ def png_orientation(data):
     return tf.cond(tf.size(parts) > 1, lambda: _tiff_orientation(parts[1]), lambda: tf.constant(1))
 
 
+@traced_once(STRING)
 def webp_orientation(data):
     """Return the EXIF orientation of a WebP file, from 1 (upright) to 8.
 
@@ -79,31 +92,29 @@ def swaps_sides(orientation):
     return orientation >= 5
 
 
+@traced_once(STRING)
 def _exif_segment(head):
     """Return the EXIF segment of a JPEG file, or an empty string if there is none.
 
-    The loop goes from segment to segment: 0xFF, a marker, and, but for the markers that stand alone, a length of 2
-    bytes that counts itself. The pixels follow the marker 0xDA.
+    The loop goes from segment to segment: 0xFF, a marker, and a length of 2 bytes that counts itself. Metadata have the
+    markers 0xE0 to 0xEF and 0xFE and come before all other segments.
     """
     content = _bytes(head)
     end = tf.strings.length(head)
 
-    def marker(position):
-        return content[position + 1]
-
     def is_exif(position):
-        return (marker(position) == 0xE1) & tf.equal(tf.strings.substr(head, position + 4, len(_EXIF)), _EXIF)
+        return (content[position + 1] == 0xE1) & tf.equal(tf.strings.substr(head, position + 4, len(_EXIF)), _EXIF)
 
     def cond(position, found, steps):
         in_bounds = (position + 4 + len(_EXIF) < end) & (steps < _MAX_SEGMENTS)
-        return ~found & in_bounds & (content[position] == 0xFF) & (marker(position) != 0xDA)
+        kind = content[position + 1]
+        is_metadata = ((kind >= 0xE0) & (kind <= 0xEF)) | (kind >= 0xFE)  # 0xFF fills the space between segments
+        return ~found & in_bounds & (content[position] == 0xFF) & is_metadata
 
     def body(position, found, steps):
         found = is_exif(position)
-        kind = marker(position)
-        is_alone = (kind == 0x01) | ((kind >= 0xD0) & (kind <= 0xD9))
         length = 256 * content[position + 2] + content[position + 3]
-        step = tf.where(kind == 0xFF, 1, tf.where(is_alone, 2, 2 + tf.maximum(length, 2)))  # 0xFF 0xFF: padding
+        step = tf.where(content[position + 1] == 0xFF, 1, 2 + tf.maximum(length, 2))
         return tf.where(found, position, tf.minimum(position + step, end)), found, steps + 1
 
     start = (tf.constant(2), tf.constant(False), tf.constant(0))
@@ -113,6 +124,7 @@ def _exif_segment(head):
     return tf.cond(found, lambda: tf.strings.substr(head, first, tf.maximum(size, 0)), lambda: tf.constant(b""))
 
 
+@traced_once(STRING)
 def _tiff_orientation(exif):
     """Return the orientation that EXIF data names: a TIFF header and entries, of which the first table is read."""
     content = _bytes(exif)

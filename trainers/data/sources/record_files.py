@@ -7,6 +7,7 @@ one it prepares by default.
 import hashlib
 import os
 import struct
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -121,16 +122,16 @@ class RecordFiles:
             (n,) integers.
         """
         key = hashlib.sha256(repr((self.files, self.length.tolist())).encode()).hexdigest()[:16]
-        cache = folder / f"encapnet_labels_{key}.npz"
+        cache = folder / f"encapnet_labels_{key}.npy"
         if (labels := _cached_labels(cache, len(self))) is not None:
             return labels
         print(f"Reading the labels of {len(self):,} records in {folder}, once ...", flush=True)
         indices = tf.data.Dataset.range(len(self))
         batches = indices.map(label_of, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
-        labels = np.concatenate(list(batches.as_numpy_iterator()))
+        labels = np.concatenate(list(batches.as_numpy_iterator())).astype(np.int64)
         try:
             with replacing(cache) as temporary:
-                np.savez(temporary, labels=labels)
+                np.save(temporary, np.append(labels, _checksum(labels)))
         except OSError as error:
             print(
                 f"The labels cannot be cached in {folder} ({error.strerror}) and will be read again next time.",
@@ -144,14 +145,18 @@ def _cached_labels(cache: Path, count: int) -> np.ndarray | None:
     if not cache.is_file():
         return None
     try:
-        with np.load(cache, allow_pickle=False) as arrays:  # a zip file, which has a checksum
-            labels = arrays["labels"]
-    except Exception:  # NumPy and zipfile raise many kinds
-        labels = np.empty(0)
-    if labels.shape == (count,) and np.issubdtype(labels.dtype, np.integer):
+        content = np.load(cache, allow_pickle=False).astype(np.int64, casting="safe")
+        labels, checksum = content[:-1], content[-1]
+    except Exception:  # NumPy raises many kinds
+        labels, checksum = np.empty(0, np.int64), -1
+    if len(labels) == count and checksum == _checksum(labels):
         return labels
     print(f"{cache} is damaged and will be written again.", flush=True)
     return None
+
+
+def _checksum(labels: np.ndarray) -> int:
+    return zlib.crc32(labels.astype("<i8").tobytes())
 
 
 def _record_positions(path: str) -> list[tuple[int, int]]:

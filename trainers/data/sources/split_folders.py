@@ -1,4 +1,4 @@
-"""Functions that find the training, validation and test folders of a data set, and list folders without hidden files."""
+"""Functions that find the training, validation and test folders of a data set, and list folders."""
 
 import os
 from collections.abc import Collection
@@ -47,8 +47,8 @@ def split_folders(root: Path, classes: Collection[str] | None, skipped: dict) ->
     for role, candidates in roles.items():
         if len(candidates) > 1:
             raise UserError(
-                f"{root} has {len(candidates)} folders for the {role} split: {', '.join(candidates)}. Keep one; move or "
-                "merge the others."
+                f"{root} has {len(candidates)} folders for the {role} split: {', '.join(candidates)}. Keep one; move "
+                "or merge the others."
             )
     if "train" not in roles:
         held_out = [name for candidates in roles.values() for name in candidates]
