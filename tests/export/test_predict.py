@@ -25,8 +25,8 @@ from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.evaluation.predictions import saved_model
 from encapnet_tf.trainers.runs.errors import UserError
 
-from tests.trainers.data.image_bytes import animated, encoded
 from tests.export.servers import grpc_server, rest_server
+from tests.trainers.data.image_bytes import animated, encoded
 
 
 def predict(*arguments):

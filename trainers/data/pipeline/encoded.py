@@ -116,7 +116,7 @@ class EncodedSplit:
     def _reason(self, index) -> str:
         """Return why the image at an index cannot be decoded, as TensorFlow or the check of its header says."""
         try:
-            list(tf.data.Dataset.from_tensors([index]).map(self.reader()))
+            tf.function(self.reader(), autograph=False)(tf.constant([index], tf.int64))
         except tf.errors.OpError as error:
             return root_cause(error.message).rstrip(".")
         return "it could be decoded in a second attempt"
