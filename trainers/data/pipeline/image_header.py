@@ -97,7 +97,7 @@ def _checked_bmp(data, header, prefix):
 
 
 def _checked_webp(data, header, prefix):
-    """Return a WebP file unchanged, or fail if it is animated or too large; its first chunk has the size."""
+    """Return a WebP file unchanged, or fail if it is animated or too large by the size in its first chunk."""
     lossy = (formats.integer(header[26:28]) % (1 << 14), formats.integer(header[28:30]) % (1 << 14))
     bits = formats.integer(header[21:25])
     lossless = (bits % (1 << 14) + 1, bits // (1 << 14) % (1 << 14) + 1)
