@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from ...trainers.data.augmentation.views import Views
 from ...trainers.data.pipeline.decoding import crop_and_resize, decode_image
-from .image_header import is_gif_or_bmp, require_still_image
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Preprocessing:
     def of_files(self, files):
         """Decode and preprocess a batch of image files into a float32 network input.
 
-        The files are PNG, JPEG, BMP or GIF, each checked by its header first.
+        The files are those that training reads; each is checked by its header first.
 
         Args:
             files: (batch,) strings.
@@ -55,18 +54,11 @@ class Preprocessing:
         """
 
         def load(file_and_index):
-            return crop_and_resize(self._decode(require_still_image(*file_and_index)), self.stored)
+            data, index = file_and_index
+            prefix = tf.strings.join(["image ", tf.strings.as_string(index), " of the batch "])
+            return crop_and_resize(decode_image(data, self.channels, self.stored, prefix), self.stored)
 
         return self._preprocess(load, (files, tf.range(tf.size(files))))
-
-    def _decode(self, data):
-        if self.channels != 1:
-            return decode_image(data, self.channels, self.stored)
-        return tf.cond(  # TensorFlow decodes GIF and BMP in colour only
-            is_gif_or_bmp(data),
-            lambda: tf.image.rgb_to_grayscale(decode_image(data, 3)),
-            lambda: decode_image(data, 1, self.stored),
-        )
 
     def _preprocess(self, load, elements):
         """Load a batch of images and crop the images to the network's input size.

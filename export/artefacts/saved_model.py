@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from encapnet_tf.ops.acceleration import portable
 
-from .image_header import LIMIT
+from ...trainers.data.pipeline.image_header import SIDE
 from .preprocessing import Preprocessing
 
 SIGNATURES = ("serving_default", "serve_uint8", "serve_bytes")
@@ -51,8 +51,8 @@ def save_model(model: keras.Model, preprocessing: Preprocessing, assets: list[Pa
     def serve_uint8(images):
         images = _require_batch(images, (None, None, None, size[2]))
         height, width = tf.unstack(tf.shape(images)[1:3])
-        is_in_limits = (height >= 1) & (width >= 1) & (height <= LIMIT) & (width <= LIMIT)
-        message = f"images of 1x1 to {LIMIT}x{LIMIT} pixels are served; the shape received is"
+        is_in_limits = (height >= 1) & (width >= 1) & (height <= SIDE) & (width <= SIDE)
+        message = f"images of 1x1 to {SIDE}x{SIDE} pixels are served; the shape received is"
         with tf.control_dependencies([tf.debugging.Assert(is_in_limits, [message, tf.shape(images)], summarize=4)]):
             return score(preprocessing.of_pixels(tf.identity(images)))
 

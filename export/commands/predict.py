@@ -4,12 +4,11 @@ A local model is a run, a model file or an export.
 """
 
 import argparse
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from ...trainers.runs.counting import counted
-from ...trainers.runs.errors import UserError
+from ...trainers.runs.errors import UserError, root_cause
 
 _BATCH = 64
 _PRINTED_CLASSES = 3  # of each image
@@ -91,17 +90,7 @@ def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict
         if len(files) > 1:  # a decoder's message does not name the image: try one after another
             for file, path in zip(files, paths, strict=True):
                 predict(predictor, [file], [path])
-        raise UserError(f"{paths[0]}: {_root_cause(str(error))}", status=1) from None
-
-
-def _root_cause(message):
-    """Return the essential part of a TensorFlow error message, without graph locations."""
-    if match := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
-        return match[1]
-    message = re.sub(r"\{\{function_node .*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message)
-    noise = ("Graph execution error", "Detected at node", "<stack traces")
-    lines = [line.strip() for line in message.splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(noise))
+        raise UserError(f"{paths[0]}: {root_cause(str(error))}", status=1) from None
 
 
 def _best_classes(scores, names):

@@ -11,7 +11,7 @@ from encapnet_tf.export.commands import export
 from encapnet_tf.trainers.commands import cli
 from encapnet_tf.trainers.data.sources.digits import load_digits
 
-from tests.export.image_bytes import encoded
+from tests.trainers.data.image_bytes import encoded
 
 
 @pytest.fixture

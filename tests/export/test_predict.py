@@ -25,8 +25,8 @@ from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.evaluation.predictions import saved_model
 from encapnet_tf.trainers.runs.errors import UserError
 
-from tests.export.image_bytes import animated, encoded
 from tests.export.servers import grpc_server, rest_server
+from tests.trainers.data.image_bytes import encoded
 
 
 def predict(*arguments):
@@ -44,7 +44,7 @@ def images(tmp_path_factory):
     for i, pixels in enumerate(load_digits().test.images[:3, ..., 0]):
         (folder / f"{i}.png").write_bytes(encoded(pixels))
     (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:60])
-    (folder / "film.gif").write_bytes(animated("GIF"))
+    (folder / "scan.tif").write_bytes(encoded(np.zeros((8, 8), np.uint8), "TIFF"))
     (folder / "text.txt").write_text("no image")
     return folder
 
@@ -98,7 +98,7 @@ def test_answers(source, sources, images, capsys):
 @pytest.mark.parametrize("source", SOURCES, indirect=True)
 def test_refused_images_are_named_and_the_server_goes_on(source, images, capsys):
     good = images / "0.png"
-    for name, message in (("cut.png", "PNG"), ("film.gif", "is animated"), ("text.txt", "is no PNG, JPEG")):
+    for name, message in (("cut.png", "PNG"), ("scan.tif", "is a TIFF file"), ("text.txt", "is no image file")):
         with pytest.raises(UserError, match=message) as error:
             predict(*source, good, images / name)
         assert error.value.status == 1

@@ -1,15 +1,34 @@
 """Wrong requests to a SavedModel raise an error with a message, and the process goes on: Python and C API."""
 
+import io
+
 import numpy as np
 import pytest
 from encapnet_tf.export.verification.runtimes import through_c_api
 from encapnet_tf.export.verification.standalone import saved_model_process
+from PIL import ExifTags, Image, ImageOps
 
-from tests.export.image_bytes import animated, claiming, encoded
+from tests.trainers.data.image_bytes import animated, claiming, encoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
 FLOATS = PIXELS.astype(np.float32)
 PNG = encoded(PIXELS[0, ..., 0])
+COLOURS = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
+
+
+def stored_turned():
+    """Return the first image in the eight ways that EXIF's orientation undoes."""
+    image, files = Image.fromarray(PIXELS[0, ..., 0]), []
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        inverse = {6: 8, 8: 6}.get(orientation, orientation)
+        other = Image.Exif()
+        other[ExifTags.Base.Orientation] = inverse
+        reader = Image.open(io.BytesIO(encoded(np.asarray(image), exif=other)))
+        files.append(encoded(np.asarray(ImageOps.exif_transpose(reader)), exif=exif))
+    return files
+
 
 # Case -> signature, images, part of the error's message.
 WRONG = {
@@ -25,10 +44,15 @@ WRONG = {
     "empty batch of files": ("serve_bytes", [], "the batch is empty"),
     "corrupt file": ("serve_bytes", [PNG, PNG[:60]], "PNG"),
     "cut off in the header": ("serve_bytes", [PNG[:20]], "image 0 of the batch is 8x0 pixels"),
-    "no image": ("serve_bytes", [PNG, b"nothing"], "image 1 of the batch is no PNG, JPEG, GIF or BMP file"),
-    "nothing": ("serve_bytes", [b""], "image 0 of the batch is no PNG"),
+    "no image": (
+        "serve_bytes",
+        [PNG, b"nothing"],
+        "image 1 of the batch is no image file; expected JPEG, PNG, BMP, GIF",
+    ),
+    "nothing": ("serve_bytes", [b""], "image 0 of the batch is an empty file"),
     "too large": ("serve_bytes", [claiming("PNG", 60000, 60000)], "60000x60000 pixels by its header"),
-    "animated": ("serve_bytes", [animated("GIF")], "is animated"),
+    "palette": ("serve_bytes", [encoded(COLOURS, "BMP", palette=True)], "is a BMP with a palette of colours"),
+    "another format": ("serve_bytes", [encoded(COLOURS, "TIFF")], "image 0 of the batch is a TIFF file"),
     "floats for files": ("serve_bytes", FLOATS, "string"),
 }
 RIGHT = {
@@ -37,6 +61,8 @@ RIGHT = {
     "larger pixels": ("serve_uint8", PIXELS.repeat(5, axis=1).repeat(4, axis=2)),
     "files": ("serve_bytes", [encoded(image[..., 0]) for image in PIXELS]),
     "other files": ("serve_bytes", [encoded(PIXELS[0].repeat(3, -1), kind) for kind in ("BMP", "PNG", "GIF", "JPEG")]),
+    "turned files": ("serve_bytes", stored_turned()),
+    "animated": ("serve_bytes", [animated("GIF")]),
     "a large file": ("serve_bytes", [encoded(np.zeros((600, 400, 3), np.uint8), "JPEG")]),
 }
 
@@ -63,6 +89,9 @@ def test_the_process_goes_on_serving(answers):
         assert not isinstance(answers[name], str), f"{name}: {answers[name]}"
     for name in ("pixels", "files"):
         np.testing.assert_allclose(answers[name]["lengths"], answers["floats"]["lengths"], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(
+        answers["turned files"]["lengths"], answers["files"]["lengths"][[0] * 8], atol=1e-6, rtol=0
+    )
     assert answers["a large file"]["capsules"].shape == (1, 10, 4)
     assert answers["files"]["label"].dtype == np.int64
     np.testing.assert_allclose(

@@ -148,13 +148,15 @@ def h_imagenet(args):
 
 def hardest(args):
     """Run `encapnet data hardest`: write a text file that lists the classes with the lowest test accuracy."""
+    from ..data.sources.class_names import class_name_line
     from ..evaluation.evaluate import hardest_classes
 
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
     model = Path(args.model)
     path = Path(args.out) if args.out else (model if model.is_dir() else model.parent) / "hardest.txt"
     try:
-        path.write_text("".join(f"{name}  # {accuracy:.4f}\n" for name, accuracy in rows), encoding="utf-8")
+        lines = [f"{class_name_line(name)}  # {accuracy:.4f}\n" for name, accuracy in rows]
+        path.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None
     print(f"{path}: the hardest of the classes ({len(rows)}), from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")

@@ -75,8 +75,8 @@ def given_settings(args: argparse.Namespace) -> set[str]:
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
     """Return the name of the training preset (recipe) and the settings that flags or a configuration file specify.
 
-    The preset name is None if no flag gives one. A configuration file names all settings, except one with the recipe
-    `images`, which leaves some to the data.
+    The preset name is None if no flag gives one. A configuration file names the preset and all settings, except one
+    with the recipe `images`, which leaves some to the data.
     """
     if args.config is None:
         return args.recipe, flag_values(args)

@@ -1,4 +1,6 @@
-"""Exception class for errors that users can fix, shown on the command line without a traceback."""
+"""Exception class for errors that users can fix, and functions that shorten the messages of other errors."""
+
+import re
 
 
 class UserError(Exception):
@@ -20,3 +22,13 @@ def reason(error: BaseException) -> str:
     The line is cut off after 300 characters.
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def root_cause(message: str) -> str:
+    """Return the essential part of a TensorFlow error message, without locations in the graph."""
+    if match := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
+        return match[1]
+    message = re.sub(r"\{\{function_node .*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message)
+    noise = ("Graph execution error", "Detected at node", "<stack traces")
+    lines = [line.strip() for line in message.splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(noise))

@@ -4,14 +4,21 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.data.augmentation.augment import Augmentation
+from encapnet_tf.trainers.data.augmentation.views import Views
 from encapnet_tf.trainers.data.pipeline.batches import training_batches
 from encapnet_tf.trainers.data.pipeline.decoding import crop_and_resize, decode_image
+from encapnet_tf.trainers.data.pipeline.encoded import EncodedSplit
+from encapnet_tf.trainers.data.pipeline.image_formats import READS_WEBP
+from encapnet_tf.trainers.data.sources.class_names import class_name_line, read_class_names
+from encapnet_tf.trainers.data.sources.folder import list_folder
 from encapnet_tf.trainers.runs.errors import UserError
 from PIL import Image
 
+from tests.trainers.data.image_bytes import animated, claiming, encoded
 from tests.trainers.data.image_files import COLOURS, write_folder, write_image
 
 
@@ -47,13 +54,124 @@ def test_classes_of_one_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("folders", "sizes"),
-    [({"train": 6, "val": 2, "test": 3}, (18, 6, 9)), ({"train": 10, "val": 2}, (27, 3, 6))],
-    ids=["three splits", "val is the test split where there is no other"],
+    [
+        ({"train": 6, "val": 2, "test": 3}, (18, 6, 9)),
+        ({"Training": 6, "VALID": 2, "testing": 3}, (18, 6, 9)),
+        ({"TRAIN": 6, "dev": 2, "Test": 3}, (18, 6, 9)),
+        ({"train": 10, "Validation": 2}, (27, 3, 6)),
+        ({"train": 10, "valid": 2}, (27, 3, 6)),
+        ({"train": 10, "test": 2}, (27, 3, 6)),
+    ],
+    ids=str,
 )
 def test_folders_of_splits(tmp_path, folders, sizes):
+    """A validation folder is the test split where there is no other."""
     for name, n in folders.items():
         write_folder(tmp_path / name, n)
-    assert _sizes(_load_undecoded(tmp_path)) == sizes
+    write_folder(tmp_path / "extra", 1)
+    dataset = _load_undecoded(tmp_path)
+    assert _sizes(dataset) == sizes
+    assert dataset.skipped == {"folder beside the splits": (str(tmp_path / "extra"),)}
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("train", "val", "valid"), "has 2 folders for the validation split: val, valid"),
+        (("Train", "training"), "has 2 folders for the train split: Train, training"),
+        (("val", "test"), "has the folder test and val but no training folder beside it"),
+        (("cat", "Testing"), "has the folder Testing but no training folder .*--classes_file"),
+    ],
+)
+def test_unclear_splits_are_refused(tmp_path, folders, message):
+    for name in folders:
+        write_folder(tmp_path / name, 1)
+    with pytest.raises(UserError, match=message):
+        _load_undecoded(tmp_path)
+
+
+NAMES = ("C#", "#1", "take #2", "naïve 雪", "it's", '"quoted"', ' "a', "$x$", "100%", "a,b", "train")
+
+
+def test_every_name_of_a_class_works_with_a_classes_file(tmp_path):
+    """Among them the name of a split, which is a class where the file lists it."""
+    for name in NAMES:
+        write_image(tmp_path / "data" / name / "0.png", COLOURS["red"])
+        write_image(tmp_path / "data" / name / "1.png", COLOURS["red"])
+    write_image(tmp_path / "data" / "other" / "0.png", COLOURS["red"])
+    file = tmp_path / "classes.txt"
+    file.write_text("\ufeff" + "".join(f"{class_name_line(name)}  # words\n" for name in NAMES), encoding="utf-8")
+    assert read_class_names(file) == list(NAMES)
+    config = {"dataset": "folder", "data_dir": str(tmp_path / "data"), "classes_file": str(file)}
+    assert list_folder(resolve("digits", config)).class_names == NAMES
+
+
+def test_names_that_are_no_text_are_reported(tmp_path):
+    write_folder(tmp_path / "data")
+    file = os.path.join(os.fsencode(tmp_path), b"data", b"red", b"caf\xe9.png")
+    try:
+        with open(file, "wb") as stream:
+            stream.write(encoded(np.zeros((8, 8), np.uint8)))
+    except OSError:
+        pytest.skip("The file system takes names in UTF-8 only.")
+    with pytest.raises(UserError, match=r"1 names in .*red are no text in UTF-8.*red/caf\\xe9\.png\. Rename them"):
+        _load_undecoded(tmp_path / "data")
+    os.rename(file, os.path.join(os.fsencode(tmp_path), b"data", b"gr\xfcn"))
+    with pytest.raises(UserError, match=r"data/gr\\xfcn\. Rename them"):
+        _load_undecoded(tmp_path / "data")
+
+
+def test_formats_that_are_not_read_are_refused_by_name(tmp_path):
+    write_folder(tmp_path, per_class=20, suffixes=(".png", ".TIF"))
+    with pytest.raises(UserError, match=r"30 x TIFF image, a format .*01\.TIF.*Convert.*--corrupt_images=skip"):
+        _load_undecoded(tmp_path)
+    dataset = _load_undecoded(tmp_path, corrupt_images="skip")
+    assert sum(_sizes(dataset)) == 30
+    assert len(dataset.skipped["TIFF image, a format that TensorFlow does not read"]) == 30
+
+
+# One list of files goes through training and through an exported model's preprocessing.
+SQUARE = np.random.default_rng(0).integers(0, 256, (12, 12, 3)).astype(np.uint8)
+READ = {
+    **{kind: encoded(SQUARE, kind) for kind in ("PNG", "JPEG", "BMP", "GIF")},
+    "grey BMP": encoded(SQUARE[..., 0], "BMP"),
+    "animated GIF": animated("GIF"),
+    "animated PNG": animated("PNG"),
+    **({"WebP": encoded(SQUARE, "WEBP")} if READS_WEBP else {}),
+}
+REFUSED = {
+    "palette": (encoded(SQUARE, "BMP", palette=True), "it is a BMP with a palette of colours"),
+    "TIFF": (encoded(SQUARE, "TIFF"), "it is a TIFF file; expected JPEG"),
+    "PNG too large": (claiming("PNG", 20000, 20000), "it is 20000x20000 pixels by its header"),
+    "JPEG too large": (claiming("JPEG", 20000, 20000), "it is 20000x20000 pixels by its header"),
+    "cut PNG": (encoded(SQUARE)[:200], "Invalid PNG data"),
+    "cut JPEG": (encoded(SQUARE, "JPEG")[:400], "Invalid JPEG data"),
+    "empty": (b"", "it is an empty file"),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_reads_what_an_export_reads(channels):
+    from encapnet_tf.export.artefacts.preprocessing import Preprocessing
+
+    files = list(READ.values()) + [file for file, _ in REFUSED.values()]
+    table, n = tf.constant(files), len(files)
+    split = EncodedSplit(
+        lambda i: table[i], np.arange(n), np.zeros(n, np.int32), (8, 8), channels, [*READ, *REFUSED].__getitem__
+    )
+    assert split.readable_indices().tolist() == list(range(len(READ)))
+    of_files = tf.function(
+        Preprocessing((8, 8), channels, Views((8, 8), 1.0)).of_files,
+        input_signature=[tf.TensorSpec((None,), tf.string)],
+        autograph=False,
+    )
+    readable = np.arange(len(READ))
+    np.testing.assert_array_equal(of_files(tf.constant(files[: len(READ)])), split.pixels(readable))
+    for i, (name, (file, reason)) in enumerate(REFUSED.items()):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=reason.removeprefix("it ")):
+            of_files(tf.constant([file]))
+        with pytest.raises(UserError, match=rf"1 of 1 images cannot be decoded: {name} \({reason}"):
+            split.take([len(READ) + i]).raise_if_corrupt()
 
 
 def test_links_and_other_files_are_left_out_and_counted(tmp_path):
@@ -66,9 +184,15 @@ def test_links_and_other_files_are_left_out_and_counted(tmp_path):
     (red / "inner").mkdir()
     os.mkfifo(red / "pipe.png")  # reading it would wait forever
     (tmp_path / "data" / "README").write_text("")
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        write_image(tmp_path / "data" / name / "0.png", (9, 9, 9))
+    write_image(red / "._00.png", (9, 9, 9))
+    (red / "Thumbs.db").write_text("")
     dataset = _load(tmp_path / "data")
+    assert dataset.class_names == ("blue", "green", "red")
     assert sum(_sizes(dataset)) == 30
     assert {why: len(names) for why, names in dataset.skipped.items()} == {
+        "hidden file or folder": 4,
         "symbolic link": 2,
         "no image by its name": 1,
         "folder within a class, or no regular file": 2,

@@ -8,6 +8,7 @@ from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.data.sizing.summary import summarise
 from encapnet_tf.trainers.data.sources import connection
+from encapnet_tf.trainers.data.sources.record_files import RecordFiles
 from encapnet_tf.trainers.runs.errors import UserError
 
 from tests.trainers.commands.command import run_command
@@ -301,6 +302,35 @@ def test_a_half_prepared_data_set_is_refused(prepared_copy):
     records.unlink()
     with pytest.raises(UserError, match=r"half prepared: 1 of 1 files of its test split .*encapnet data prepare"):
         _load(prepared_copy, image_size=12)
+
+
+def test_a_changed_byte_of_a_record_is_found(prepared_copy):
+    """Anywhere in a file: in a length, in a checksum or in the pixels, whose decoders do not notice most changes."""
+    (path,) = prepared_copy.glob("tiny_shapes/1.0.0/*train.tfrecord*")
+    whole = path.read_bytes()
+    records = RecordFiles.index_files("tiny_shapes", [path])
+    for position in (0, 9, *np.random.default_rng(0).integers(12, records.length[0] + 16, 10)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
+        with pytest.raises(UserError, match=r"record 0 of .*train\.tfrecord.* is damaged"):
+            records.read_bytes(0)
+        assert records.read_bytes(1)
+    with pytest.raises(UserError, match=r"are damaged|images cannot be decoded: record 0"):
+        _load(prepared_copy, image_size=12, cache_gib=1e-9).train.decode()
+
+
+def test_a_damaged_label_cache_is_written_again(prepared_copy, capsys):
+    for cache in prepared_copy.glob("tiny_shapes/1.0.0/encapnet_labels_*.npy"):
+        cache.unlink()  # of the folder that this one is a copy of
+    before = _load(prepared_copy, image_size=12, cache_gib=1e-9).train.labels
+    caches = list(prepared_copy.glob("tiny_shapes/1.0.0/encapnet_labels_*.npy"))
+    capsys.readouterr()
+    for change in (lambda b: b[:-9] + b"\1" + b[-8:], lambda b: b[:50], lambda b: b"", lambda b: b"words" * 30):
+        whole = [cache.read_bytes() for cache in caches]
+        for cache, content in zip(caches, whole, strict=True):
+            cache.write_bytes(change(content))
+        np.testing.assert_array_equal(_load(prepared_copy, image_size=12, cache_gib=1e-9).train.labels, before)
+        assert capsys.readouterr().out.count("is damaged and will be written again") == len(caches)
+        assert [cache.read_bytes() for cache in caches] == whole
 
 
 def test_too_few_examples_are_refused(tmp_path):

@@ -5,33 +5,111 @@ import math
 
 import tensorflow as tf
 
+from . import image_formats as formats
+from .image_header import is_in_jpeg_limits, require_jpeg_limits, require_readable
+from .orientation import (
+    has_no_metadata,
+    jpeg_orientation,
+    png_orientation,
+    swaps_sides,
+    turn_upright,
+    webp_orientation,
+)
 
-def decode_image(data, channels: int, min_size: tuple[int, int] | None = None):
-    """Decode a JPEG, PNG or BMP image, or the first frame of a GIF, to a uint8 tensor.
+
+def decode_image(data, channels: int, min_size: tuple[int, int] | None = None, prefix=""):
+    """Decode an image file to a uint8 tensor, turned upright as its EXIF data says.
+
+    The formats are JPEG, PNG, BMP, GIF (the first frame of an animation) and, where TensorFlow reads it, WebP. EXIF is
+    read in JPEG, PNG and WebP files.
 
     Args:
         data: scalar string tensor.
         channels: 1 or 3.
         min_size: (height, width) that the caller needs at least. A larger JPEG file is decoded at 1/2, 1/4 or 1/8 of
             its size, which costs less than resizing it afterwards. None decodes at full size.
+        prefix: scalar string, beginning of the message about a file that is refused; see `image_header`.
 
     Returns:
-        (height, width, channels) uint8.
+        (height, width, channels) uint8. Running the graph raises InvalidArgumentError where the file is damaged, too
+        large by its header, or of a kind that is not read.
+    """
+    image = tf.cond(
+        tf.io.is_jpeg(data),
+        lambda: _decode_jpeg(data, channels, min_size, prefix),
+        lambda: turn_upright(*_decode_other(data, channels, prefix)),
+    )
+    return tf.ensure_shape(image, (None, None, channels))
+
+
+def _decode_jpeg(data, channels, min_size, prefix):
+    """Decode a JPEG file at a reduced size where that suffices.
+
+    Most images are JPEG files without EXIF. They take a path of few operations, because each costs microseconds, and
+    the decoding of a small image not many of them.
+    """
+    shape = tf.image.extract_jpeg_shape(data)
+
+    def decode_and_turn():
+        checked = require_jpeg_limits(data, shape, prefix)
+        orientation = jpeg_orientation(checked)
+        needed = min_size and tf.where(swaps_sides(orientation), min_size[::-1], min_size)
+        branches = _reduced_decoders(checked, channels, needed)
+        image = tf.switch_case(_reduction(shape, needed), branches) if min_size else branches[0]()
+        return turn_upright(image, orientation)
+
+    branches = _reduced_decoders(data, channels, min_size)
+    is_plain = has_no_metadata(data) & is_in_jpeg_limits(shape)
+    branch = tf.where(is_plain, _reduction(shape, min_size), len(branches))
+    return tf.switch_case(branch, [*branches, decode_and_turn])
+
+
+def _reduced_decoders(data, channels, min_size) -> list:
+    if min_size is None:
+        return [lambda: tf.io.decode_image(data, channels, expand_animations=False)]
+    return [lambda r=r: tf.io.decode_jpeg(data, channels, ratio=r) for r in (1, 2, 4, 8)]
+
+
+def _reduction(shape, min_size):
+    """Return the power of 2 that a JPEG file's size can be divided by, from 0 to 3, as a scalar int32.
+
+    It is rounded down, so that the decoded image is never smaller than `min_size`.
+    """
+    if min_size is None:
+        return tf.constant(0)
+    shrink = tf.reduce_min(tf.cast(shape[:2], tf.float32) / tf.cast(min_size, tf.float32))
+    return tf.cast(tf.math.log(tf.clip_by_value(shrink, 1.0, 8.0)) / math.log(2) + 1e-4, tf.int32)
+
+
+def decode_stored_pixels(data, channels: int, prefix=""):
+    """Decode an image file at full size without turning it, and return the pixels and the EXIF orientation.
+
+    Bounding boxes, for one, refer to pixels as they are stored. See `decode_image` for arguments and errors.
+
+    Returns:
+        (height, width, channels) uint8, and scalar int32; see `turn_upright`.
     """
 
-    def decode_at_full_size():
-        return tf.io.decode_image(data, channels=channels, expand_animations=False)
+    def decode_jpeg():
+        checked = require_jpeg_limits(data, tf.image.extract_jpeg_shape(data), prefix)
+        return tf.io.decode_jpeg(checked, channels), jpeg_orientation(checked)
 
-    def decode_reduced_jpeg():
-        shape = tf.cast(tf.image.extract_jpeg_shape(data)[:2], tf.float32)
-        shrink = tf.reduce_min(shape / tf.constant(min_size, tf.float32))
-        # The power of 2 is rounded down, so that the decoded image is never smaller than `min_size`.
-        power = tf.cast(tf.math.log(tf.clip_by_value(shrink, 1.0, 8.0)) / math.log(2) + 1e-4, tf.int32)
-        return tf.switch_case(power, [lambda r=r: tf.io.decode_jpeg(data, channels, ratio=r) for r in (1, 2, 4, 8)])
+    image, orientation = tf.cond(tf.io.is_jpeg(data), decode_jpeg, lambda: _decode_other(data, channels, prefix))
+    return tf.ensure_shape(image, (None, None, channels)), orientation
 
-    if min_size is None:
-        return decode_at_full_size()
-    return tf.cond(tf.io.is_jpeg(data), decode_reduced_jpeg, decode_at_full_size)
+
+def _decode_other(data, channels, prefix):
+    data = require_readable(data, prefix)
+
+    def decode_png():
+        return tf.io.decode_image(data, channels, expand_animations=False), png_orientation(data)
+
+    def decode_in_colour():  # TensorFlow decodes the other formats in colour only
+        image = tf.io.decode_image(data, 3, expand_animations=False)
+        orientation = tf.cond(formats.is_webp(data), lambda: webp_orientation(data), lambda: tf.constant(1))
+        return image if channels == 3 else tf.image.rgb_to_grayscale(image), orientation
+
+    return tf.cond(formats.has_magic(data, formats.PNG), decode_png, decode_in_colour)
 
 
 def crop_and_resize(image, size: tuple[int, int]):

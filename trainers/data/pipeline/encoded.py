@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from ...runs.counting import counted
-from ...runs.errors import UserError
+from ...runs.errors import UserError, root_cause
 from .decoding import crop_and_resize, decode_image
 from .split import Split
 
 _DECODE_BATCH = 64
+_EXPLAINED = 3  # corrupt images of which a message gives the reason
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class EncodedSplit:
         rows = tf.constant(self.rows, tf.int64)
 
         def read_image(index):
-            return crop_and_resize(decode_image(self.read(rows[index]), self.channels, self.size), self.size)
+            image = decode_image(self.read(rows[index]), self.channels, self.size, prefix="it ")
+            return crop_and_resize(image, self.size)
 
         signature = tf.TensorSpec(self.shape, tf.uint8)
         return lambda indices: tf.map_fn(read_image, indices, fn_output_signature=signature, parallel_iterations=16)
@@ -102,11 +104,23 @@ class EncodedSplit:
         Raises:
             UserError: some images cannot be read or decoded.
         """
-        if names := self.image_names(np.setdiff1d(np.arange(len(self)), self.readable_indices())):
+        corrupt = np.setdiff1d(np.arange(len(self)), self.readable_indices())
+        if len(corrupt):
+            names = self.image_names(corrupt)
+            for i, index in enumerate(corrupt[:_EXPLAINED]):
+                names[i] += f" ({self._reason(index)})"
             raise UserError(
                 f"{len(names):,} of {counted(len(self), 'image')} cannot be decoded: {abbreviate(names)}. Repair or "
                 "remove them, or leave them out by --corrupt_images=skip."
             )
+
+    def _reason(self, index) -> str:
+        """Return why the image at an index cannot be decoded, as TensorFlow or the check of its header says."""
+        try:
+            tf.function(self.reader(), autograph=False)(tf.constant([index], tf.int64))
+        except tf.errors.OpError as error:
+            return root_cause(error.message).rstrip(".")
+        return "it could be decoded in a second attempt"
 
 
 @contextmanager

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from PIL import Image
+from PIL.ExifTags import Base
 
 from ..sources.record_files import RecordFiles
 
+_TURNED = (5, 6, 7, 8)  # values of EXIF's orientation that exchange height and width
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")  # Pillow's names
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Height and width of an image in pixels, and a flag for greyscale images."""
+    """Height and width of an upright image in pixels, and a flag for greyscale images."""
 
     height: int
     width: int
@@ -56,6 +58,10 @@ def _read_header(file) -> ImageHeader | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large images, which are not decoded here
             with Image.open(file) as image:
-                return ImageHeader(image.height, image.width, image.mode in _GREY_MODES)
+                height, width = image.height, image.width
+                # Not in PNG files, of which Pillow would decode the pixels first.
+                if image.format in ("JPEG", "WEBP") and image.getexif().get(Base.Orientation, 1) in _TURNED:
+                    height, width = width, height
+                return ImageHeader(height, width, image.mode in _GREY_MODES)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
         return None

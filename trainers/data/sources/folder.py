@@ -1,6 +1,5 @@
 """Loader for image data sets stored as a folder with one subfolder per class."""
 
-import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,12 @@ from ...runs.errors import UserError
 from ..pipeline.dataset import TEST_SHARE, AnySplit, SourceDataset, stratified_split
 from ..pipeline.decoding import decode_image
 from ..pipeline.encoded import EncodedSplit, abbreviate
+from ..pipeline.image_formats import READABLE, READS_WEBP, UNREADABLE_SUFFIXES
+from .class_names import read_class_names
+from .split_folders import is_folder, list_entries, split_folders
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-_VALIDATION, _TEST = ("val", "validation"), "test"  # names of the folders of splits
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", *([".webp"] if READS_WEBP else []))
+_UNREADABLE = "image, a format that TensorFlow does not read"
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ class FolderListing:
 def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
     """Load an image data set from a folder with one subfolder per class.
 
-    The layout is FOLDER/CLASS/image.jpg, or FOLDER/train/CLASS/image.jpg with test and val folders beside train.
-    Without a test folder, the val folder is the test split; without either, a fixed fifth of the images is. Symbolic
-    links and files that are no images are left out, and counted in the result's `skipped`.
+    The layout is FOLDER/CLASS/image.jpg, or FOLDER/train/CLASS/image.jpg with test and validation folders beside train;
+    `split_folders` has their names. Without a test folder, the validation folder is the test split; without either, a
+    fixed fifth of the images is. Symbolic links, hidden files and files that are no images are left out, and counted in
+    the result's `skipped`.
 
     Args:
         config: the run's `Config`: data_dir, classes_file.
@@ -51,8 +54,9 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
             all.
 
     Raises:
-        UserError: the folder is missing, a class has no images, the splits' classes differ, or the file of class names
-            is wrong; the message names the folder or file.
+        UserError: the folder is missing, its splits are unclear, a class has no images, the splits' classes differ, a
+            name is no text, images are of a format that is not read (unless `corrupt_images` is "skip"), or the file of
+            class names is wrong; the message names the folder or file.
     """
     listing = list_folder(config)
     encoded = {part: _encoded_split(files, listing.labels[part], size) for part, files in listing.files.items()}
@@ -82,65 +86,18 @@ def list_folder(config: Config) -> FolderListing:
     if not root.is_dir():
         raise UserError(f"--data_dir={root}: there is no such folder.")
     skipped: dict[str, list[str]] = defaultdict(list)
-    folders = _split_folders(root)
-    if config.classes_file is None:
+    classes = None if config.classes_file is None else read_class_names(config.classes_file)
+    folders = split_folders(root, classes, skipped)
+    if classes is None:
         classes = _class_folders(folders["train"], skipped)
         for folder in folders.values():
             _refuse_other_classes(folder, classes)
-    else:
-        classes = read_class_names(config.classes_file)
     files, labels = {}, {}
     for part, folder in folders.items():
         files[part], labels[part] = _list_split(folder, classes, skipped)
+    if config.corrupt_images != "skip":
+        _refuse_unreadable_formats(skipped)
     return FolderListing(tuple(classes), files, labels, dict(skipped))
-
-
-def _split_folders(root: Path) -> dict[str, Path]:
-    """Return the paths of the training, validation and test folders inside the folder of a data set.
-
-    A folder without a folder named train is itself the training split.
-    """
-    if not _is_folder(root / "train"):
-        return {"train": root}
-    folders = {"train": root / "train"}
-    existing = [name for name in (*_VALIDATION, _TEST) if _is_folder(root / name)]
-    for name in existing:
-        folders["test" if name == _TEST or _TEST not in existing else "validation"] = root / name
-    return folders
-
-
-def read_class_names(path) -> list[str]:
-    """Read a list of class names from a text file with one name per line.
-
-    The names are those of class folders, such as WordNet ids. A comment starts with `#`.
-
-    Raises:
-        UserError: the file is missing or empty, or a line is wrong; the message gives its number.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text file"
-        raise UserError(f"--classes_file={path} cannot be read: {reason}.") from None
-    first_lines: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        name = line.split("#")[0].strip()
-        if not name:
-            continue
-        if name in first_lines:
-            raise UserError(
-                f"--classes_file={path}: line {number} names {name} again, after line {first_lines[name]}. "
-                "Remove one of the two lines."
-            )
-        if "/" in name or name in (".", ".."):
-            raise UserError(
-                f"--classes_file={path}: line {number} is no folder's name: {name!r}. Expected a class folder's name, "
-                "without the path to it."
-            )
-        first_lines[name] = number
-    if not first_lines:
-        raise UserError(f"--classes_file={path} names no class. Expected one class folder's name a line.")
-    return list(first_lines)
 
 
 def _class_folders(path: Path, skipped: dict) -> list[str]:
@@ -149,7 +106,7 @@ def _class_folders(path: Path, skipped: dict) -> list[str]:
     Paths of links and of other files are added to `skipped`, by reason.
     """
     names = []
-    for entry in _list_entries(path):
+    for entry in list_entries(path, skipped):
         if entry.is_symlink():
             skipped["symbolic link"].append(entry.path)
         elif entry.is_dir():
@@ -160,17 +117,15 @@ def _class_folders(path: Path, skipped: dict) -> list[str]:
         links = len(skipped["symbolic link"])
         raise UserError(
             f"{path} holds {counted(len(names), 'folder')}; expected one for each class, at least 2, with "
-            "its images in it." + (f" Left out: {counted(links, 'symbolic link')}." if links else "")
+            "its images in it."
+            + (f" Left out: {counted(links, 'symbolic link')}." if links else "")
+            + (f" If {path / names[0]} is the folder of the data set, name it in --data_dir." if names else "")
         )
     return names
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 def _refuse_other_classes(path: Path, classes: list[str]):
-    folders = [entry.name for entry in _list_entries(path) if entry.is_dir(follow_symlinks=False)]
+    folders = [entry.name for entry in list_entries(path) if entry.is_dir(follow_symlinks=False)]
     if others := [name for name in folders if name not in set(classes)]:
         raise UserError(
             f"{path} has folders for classes without training images: {abbreviate(others)}. Remove them, or add their "
@@ -180,7 +135,7 @@ def _refuse_other_classes(path: Path, classes: list[str]):
 
 def _list_split(path: Path, classes: list[str], skipped: dict) -> tuple[list[str], np.ndarray]:
     """Return paths and labels of the training, validation or test images, ordered by class and file name."""
-    if missing := [name for name in classes if not _is_folder(path / name)]:
+    if missing := [name for name in classes if not is_folder(path / name)]:
         raise UserError(
             f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."
         )
@@ -193,6 +148,7 @@ def _list_split(path: Path, classes: list[str], skipped: dict) -> tuple[list[str
         if not class_files:
             raise UserError(
                 f"The class folder {path / name} has no images. Expected files that end in {', '.join(SUFFIXES)}."
+                + "".join(f" It has {len(names):,} x {reason}." for reason, names in other_files.items())
             )
         files += class_files
         labels += [label] * len(class_files)
@@ -217,27 +173,35 @@ def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
     No file is opened.
 
     Returns:
-        Paths of the images, and reason -> paths of the entries that were left out: symbolic links, folders, pipes, and
-        files without the suffix of an image.
+        Paths of the images, and reason -> paths of the entries that were left out: hidden files, symbolic links,
+        folders, pipes, and files without the suffix of an image that TensorFlow reads.
     """
-    files, skipped = [], defaultdict(list)
-    for entry in _list_entries(path):
+    files: list[str] = []
+    skipped: dict[str, list[str]] = defaultdict(list)
+    for entry in list_entries(path, skipped):
+        suffix = Path(entry.name).suffix.lower()
         if entry.is_symlink():
             skipped["symbolic link"].append(entry.path)
         elif not entry.is_file():
             skipped["folder within a class, or no regular file"].append(entry.path)
-        elif not entry.name.lower().endswith(SUFFIXES) or entry.name.startswith("."):
+        elif suffix in UNREADABLE_SUFFIXES:
+            skipped[f"{UNREADABLE_SUFFIXES[suffix]} {_UNREADABLE}"].append(entry.path)
+        elif suffix not in SUFFIXES:
             skipped["no image by its name"].append(entry.path)
         else:
             files.append(entry.path)
     return files, skipped
 
 
-def _list_entries(path) -> list[os.DirEntry]:
-    try:
-        return sorted(os.scandir(path), key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"Cannot read the folder {path}: {error.strerror}.") from None
+def _refuse_unreadable_formats(skipped: dict):
+    """Raise `UserError` if files were left out that are images of a format that TensorFlow does not read."""
+    unreadable = {reason: names for reason, names in skipped.items() if reason.endswith(_UNREADABLE)}
+    if unreadable:
+        found = "; ".join(f"{len(names):,} x {reason} ({abbreviate(names, 3)})" for reason, names in unreadable.items())
+        raise UserError(
+            f"The data has images that cannot be read: {found}. Convert them to {READABLE}, or leave them out by "
+            "--corrupt_images=skip."
+        )
 
 
 def _common_size(files: list[str]) -> tuple[int, int]:

@@ -16,8 +16,11 @@ from xml.etree import ElementTree
 import tensorflow as tf
 
 from ...runs.errors import UserError
+from ..pipeline.decoding import decode_stored_pixels
 from ..pipeline.encoded import abbreviate
-from .folder import list_image_files, read_class_names
+from ..pipeline.orientation import turn_upright
+from .class_names import read_class_names
+from .folder import list_image_files
 
 PAPER_CLASSES = 200
 PAPER_COUNTS = {"train": 255_725, "val": 17_101}
@@ -123,7 +126,7 @@ def _crop_split(files: list[str], annotations: dict, out: Path, skip_corrupt: bo
 def _crop_image(file: Path, annotations: dict, out: Path, skip_corrupt: bool) -> Counter:
     """Save one crop for each bounding box of an image, or the whole image if there is no bounding box."""
     try:
-        image = tf.io.decode_image(file.read_bytes(), channels=3, expand_animations=False)
+        image, orientation = decode_stored_pixels(file.read_bytes(), 3)
     except (tf.errors.InvalidArgumentError, OSError) as error:
         if skip_corrupt:
             return Counter({"corrupt": 1})
@@ -139,10 +142,10 @@ def _crop_image(file: Path, annotations: dict, out: Path, skip_corrupt: bool) ->
         if min(right - left, bottom - top) < MIN_SIDE:
             counts["too small"] += 1
             continue
-        crop = image[top:bottom, left:right]
+        crop = turn_upright(image[top:bottom, left:right], orientation)
         scale = MAX_SIDE / max(right - left, bottom - top)
         if scale < 1:
-            size = [max(1, round(n * scale)) for n in (bottom - top, right - left)]
+            size = [max(1, round(n * scale)) for n in crop.shape[:2]]
             crop = tf.cast(tf.clip_by_value(tf.round(tf.image.resize(crop, size, antialias=True)), 0, 255), tf.uint8)
         target = out / file.parent.name / f"{file.stem}_{i}.jpg"
         target.write_bytes(tf.io.encode_jpeg(crop, quality=_JPEG_QUALITY).numpy())

@@ -7,14 +7,16 @@ one it prepares by default.
 import hashlib
 import os
 import struct
+import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from ...runs.atomic_files import replacing
-from ...runs.errors import UserError
+from ...runs.errors import UserError, root_cause
 
 # A record: its length (8 bytes), a checksum of that (4), the data, a checksum of that (4).
 _HEAD_BYTES, _TAIL_BYTES = 12, 4
@@ -61,27 +63,45 @@ class RecordFiles:
         return len(self.offset)
 
     def read(self, index):
-        """Read a serialized example from TFRecord files by index, and return a scalar string tensor.
+        """Read a serialized example from TFRecord files by index, and check its checksums.
 
         Args:
             index: scalar integer tensor.
 
         Returns:
-            Scalar string tensor.
+            Scalar string tensor. Running the graph raises DataLossError where the record is damaged.
         """
-        data = tf.numpy_function(self._read, (index,), tf.string, stateful=False)
-        return tf.ensure_shape(data, ())
+        files, file, offset = self._tensors
+        # The raw operations begin to read at a position, which `tf.data.TFRecordDataset` has no argument for.
+        dataset = tf.raw_ops.TFRecordDatasetV2(
+            filenames=files[file[index]][None],
+            compression_type="",
+            buffer_size=tf.constant(0, tf.int64),
+            byte_offsets=offset[index][None] - _HEAD_BYTES,
+        )
+        output = {"output_types": [tf.string], "output_shapes": [[]]}
+        dataset = tf.raw_ops.TakeDataset(input_dataset=dataset, count=tf.constant(1, tf.int64), **output)
+        return tf.raw_ops.DatasetToSingleElement(dataset=dataset, **output)[0]
 
-    def _read(self, index):
-        return np.array(self.read_bytes(index), dtype=object)
+    @cached_property
+    def _tensors(self):
+        """Tensors of `files`, `file` and `offset`, made outside every graph so that graphs share them."""
+        with tf.init_scope():
+            return tf.constant(self.files), tf.constant(self.file), tf.constant(self.offset)
 
     def read_bytes(self, index: int) -> bytes:
-        """Read one serialised example, by its index, from TFRecord files as bytes, without TensorFlow."""
-        handle = os.open(self.files[self.file[index]], os.O_RDONLY)
+        """Read one serialised example, by its index, from TFRecord files as bytes, outside of TensorFlow graphs.
+
+        Raises:
+            UserError: the record is damaged.
+        """
         try:
-            return os.pread(handle, self.length[index], self.offset[index])
-        finally:
-            os.close(handle)
+            return self.read(index).numpy()
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"{self.name_of(index)} is damaged ({root_cause(error.message)}). Delete the file and prepare the data "
+                "set again."
+            ) from None
 
     def name_of(self, index: int) -> str:
         """Return a description of one serialized example for error messages, such as "record 3 of train.tfrecord"."""
@@ -91,7 +111,8 @@ class RecordFiles:
     def labels(self, label_of, folder: Path) -> np.ndarray:
         """Return the labels of all examples in the TFRecord files, cached in a file after the first call.
 
-        Without the cache file every record is read once, and the file is written if the folder allows it.
+        Without the cache file, or with a damaged one, every record is read once, and the file is written if the folder
+        allows it.
 
         Args:
             label_of: function of a scalar index tensor that returns the record's label; runs inside tf.data.
@@ -102,21 +123,40 @@ class RecordFiles:
         """
         key = hashlib.sha256(repr((self.files, self.length.tolist())).encode()).hexdigest()[:16]
         cache = folder / f"encapnet_labels_{key}.npy"
-        if cache.is_file():
-            return np.load(cache, allow_pickle=False)
+        if (labels := _cached_labels(cache, len(self))) is not None:
+            return labels
         print(f"Reading the labels of {len(self):,} records in {folder}, once ...", flush=True)
         indices = tf.data.Dataset.range(len(self))
         batches = indices.map(label_of, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
-        labels = np.concatenate(list(batches.as_numpy_iterator()))
+        labels = np.concatenate(list(batches.as_numpy_iterator())).astype(np.int64)
         try:
             with replacing(cache) as temporary:
-                np.save(temporary, labels)
+                np.save(temporary, np.append(labels, _checksum(labels)))
         except OSError as error:
             print(
                 f"The labels cannot be cached in {folder} ({error.strerror}) and will be read again next time.",
                 flush=True,
             )
         return labels
+
+
+def _cached_labels(cache: Path, count: int) -> np.ndarray | None:
+    """Return the labels in a cache file, or None if there is no such file or it is damaged."""
+    if not cache.is_file():
+        return None
+    try:
+        content = np.load(cache, allow_pickle=False).astype(np.int64, casting="safe")
+        labels, checksum = content[:-1], content[-1]
+    except Exception:  # NumPy raises many kinds
+        labels, checksum = np.empty(0, np.int64), -1
+    if len(labels) == count and checksum == _checksum(labels):
+        return labels
+    print(f"{cache} is damaged and will be written again.", flush=True)
+    return None
+
+
+def _checksum(labels: np.ndarray) -> int:
+    return zlib.crc32(labels.astype("<i8").tobytes())
 
 
 def _record_positions(path: str) -> list[tuple[int, int]]:

@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image
 
 
-def encoded(pixels, kind="PNG", **options):
-    """Encode an image (height, width) or (height, width, 3) uint8."""
+def encoded(pixels, kind="PNG", palette=False, **options):
+    """Encode an image (height, width) or (height, width, 3) uint8, if wanted with a palette."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
+    image = Image.fromarray(pixels)
+    (image.convert("P") if palette else image).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -29,7 +30,10 @@ def claiming(kind, width, height):
     if kind == "GIF":
         return b"GIF89a" + struct.pack("<HH3s", width, height, b"\0\0\0") + b"\x3b"
     if kind == "BMP":
-        return b"BM" + b"\0" * 12 + struct.pack("<Iii", 40, width, height) + b"\0" * 28
+        return b"BM" + b"\0" * 12 + struct.pack("<IiiHHI", 40, width, height, 1, 24, 0) + b"\0" * 20
+    if kind == "WEBP":
+        sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        return b"RIFF\0\0\0\0WEBPVP8X" + struct.pack("<II", 10, 0) + sides
     small = encoded(np.zeros((8, 8), np.uint8), "JPEG")
     at = small.index(b"\xff\xc0") + 5
     return small[:at] + struct.pack(">HH", height, width) + small[at + 4 :]
