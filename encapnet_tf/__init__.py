@@ -29,3 +29,8 @@ __all__ = [
     "optimizers",
     "strip_feedback",
 ]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)

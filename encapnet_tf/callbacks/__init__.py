@@ -5,3 +5,8 @@ from encapnet_tf.callbacks.feedback_weight_schedule import FeedbackWeightSchedul
 from encapnet_tf.callbacks.spread_margin_schedule import SpreadMarginSchedule
 
 __all__ = ["CollapseWatch", "FeedbackWeightSchedule", "SpreadMarginSchedule"]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)

@@ -21,3 +21,8 @@ __all__ = [
     "GroupedConv2D",
     "Squash",
 ]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)

@@ -6,3 +6,8 @@ from encapnet_tf.losses.sinkhorn_loss import SinkhornLoss
 from encapnet_tf.losses.spread_loss import SpreadLoss
 
 __all__ = ["MarginLoss", "SinkhornLoss", "SpreadLoss"]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)

@@ -7,3 +7,8 @@ from encapnet_tf.models.plain_cnn import PlainCNN
 from encapnet_tf.models.resnet import ResNet18, ResNet20
 
 __all__ = ["CapNet", "EncapNet", "EncapNet6", "EncapNet18", "EncapNet101", "PlainCNN", "ResNet18", "ResNet20"]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)

@@ -28,3 +28,8 @@ __all__ = [
     "split_capsules",
     "squash",
 ]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)

@@ -3,3 +3,8 @@
 from encapnet_tf.optimizers.adam_l2 import AdamL2
 
 __all__ = ["AdamL2"]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)

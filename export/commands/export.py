@@ -166,4 +166,5 @@ def _about_run(run):
         "accuracy that the run reported": f"{summary['test_accuracy']:.2%} on test, "
         f"{summary['validation_accuracy']:.2%} on validation images",
     }
-    return {"data": config["config"]["dataset"], "facts": facts, "configuration": config["config"]}
+    data = summary.get("data_name", config["config"]["dataset"])  # version 0.1 wrote no name
+    return {"data": data, "facts": facts, "configuration": config["config"]}

@@ -1,9 +1,13 @@
 """Training configuration from command-line flags, with settings chosen to suit the data set."""
 
 import argparse
+import shlex
 
 from ..config import flags
+from ..config.recipes import IMAGES_RECIPE
 from ..config.schema import Config
+
+_DRAWN = ("dataset", "data_dir", "classes_file", "image_size", "augment", "flip")  # what a picture of images shows
 
 
 def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
@@ -16,7 +20,22 @@ def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
     Raises:
         UserError: a setting is refused, or the data cannot be found.
     """
-    return fit_and_print(flags.configuration(args), flags.given_settings(args), quiet=quiet)
+    given = flags.given_settings(args)
+    config = fit_and_print(flags.configuration(args), given, quiet=quiet)
+    if config.recipe == IMAGES_RECIPE and not quiet:
+        print(f"  Look at the images as the network sees them: {_check_command(config, given)}", flush=True)
+    return config
+
+
+def _check_command(config: Config, given: set[str]) -> str:
+    """Return the command that draws the images of a configuration, cropped and augmented as in training."""
+    values = {name: getattr(config, name) for name in _DRAWN if name in given | {"dataset"}}
+    words = [
+        f"--{name}={','.join(value) if isinstance(value, tuple) else value}"
+        for name, value in values.items()
+        if value is not None
+    ]
+    return shlex.join(["encapnet", "data", "check", *words])
 
 
 def fit_and_print(config: Config, given: set[str], *, quiet: bool = False) -> Config:

@@ -1,10 +1,10 @@
 """Command `encapnet data`: check, download or build data sets, or list the classes that a model finds hardest."""
 
-import re
 from pathlib import Path
 
 from ..config.dataset_names import canonical_dataset_name
 from ..config.flags import add_choice, add_flags
+from ..config.naming import file_name
 from ..config.recipes import RECIPES, default_recipe, resolve
 from ..config.schema import settings
 from ..runs.errors import UserError
@@ -103,18 +103,13 @@ def check(args):
     print(class_table(dataset))
     if dataset.skipped:
         print(f"left out: {data.describe_skipped(dataset)}")
-    path = Path(args.out or f"{_CHECKS}/{_file_name(dataset.name)}.png")
+    path = Path(args.out or f"{_CHECKS}/{file_name(dataset.name) or config.recipe}.png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sample_grid(dataset, config, _GRID_ROWS, _GRID_COLUMNS))
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None
     print(f"{path}: images as the network sees them in training (--augment={','.join(config.augment)})")
-
-
-def _file_name(dataset: str) -> str:
-    """Convert a data set name, such as "plant_village/small:1.0.0", to a valid file name."""
-    return re.sub(r"[^\w.-]+", "_", dataset)
 
 
 def prepare(args):

@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
     from ..fitting import resume
     from ..fitting.strategy import is_chief
     from ..fitting.train import train
-    from ..report.summary_sections import guessing_warning
+    from ..report.summary_sections import remarks
 
     if args.resume is None:
         result = train(configuration(args, quiet=not is_chief()), args.run_dir)
@@ -52,6 +52,6 @@ def main(args: argparse.Namespace) -> None:
         f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%}, "
         f"trained in {summary['train_seconds']:.0f} s"
     )
-    if warning := guessing_warning(summary):
-        print(warning)
+    for remark in remarks(summary):
+        print(remark)
     print(f"report:  {run.file(RunDirectory.report_file)}\nnext:    encapnet evaluate {shlex.quote(str(run.path))}")

@@ -16,9 +16,20 @@ def series_name(config: Config) -> str:
     """
     if config.recipe != IMAGES_RECIPE:
         return config.recipe
-    name = config.dataset
-    if name == "folder" and config.data_dir is not None:
+    return file_name(data_name(config)) or IMAGES_RECIPE
+
+
+def data_name(config: Config) -> str:
+    """Return the name under which a data set is shown to the user, such as "photos" for the folder my/photos.
+
+    It is the name of the folder of images, of the file of arrays without its ending, or of the data set.
+    """
+    if config.data_dir is not None and config.dataset in ("folder", "npz"):
         name = Path(config.data_dir).resolve().name
-    elif name == "npz" and config.data_dir is not None:
-        name = Path(config.data_dir).resolve().name.removesuffix(".npz")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or IMAGES_RECIPE
+        return (name.removesuffix(".npz") if config.dataset == "npz" else name) or config.dataset
+    return config.dataset
+
+
+def file_name(name: str) -> str:
+    """Convert a data set name, such as "plant_village/small:1.0.0", to a valid file name, which may be empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")

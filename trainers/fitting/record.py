@@ -71,6 +71,7 @@ def record_results(
         "seed": config.seed,
         "test_accuracy": predictions.accuracy,
         "test_errors": predictions.errors,
+        "training_accuracy": _training_accuracy(run, best.epoch),
         "validation_accuracy": best.accuracy,
         "validation_guessing_limit": guessing_limit(dataset.validation.labels),
         "test_guessing_limit": guessing_limit(dataset.test.labels),
@@ -82,6 +83,7 @@ def record_results(
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         "test_images": len(dataset.test),
+        "data_name": dataset.name,
         "data_source": dataset.source,
         "stored_shape": list(dataset.train.shape),  # before the images are resized for the network
         "skipped_files": {reason: len(names) for reason, names in dataset.skipped.items()},
@@ -102,6 +104,12 @@ def describe_recipe(config: Config) -> str:
         return series_name(config)
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {config.dataset}" if other else config.recipe
+
+
+def _training_accuracy(run: RunDirectory, epoch: int | None) -> float | None:
+    """Return the accuracy on the augmented training images in one epoch, as training logged it."""
+    rows = run.read_json_lines(RunDirectory.metrics_file)
+    return next((row["accuracy"] for row in rows if row["epoch"] == epoch), None)
 
 
 def parameter_count(model: keras.Model) -> int:

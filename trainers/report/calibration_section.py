@@ -38,7 +38,7 @@ def draw_calibration(calibration: Calibration) -> str:
     centres, width = (edges[:-1] + edges[1:]) / 2, _BAR_WIDTH * edges[1]
     diagram.bar(centres[calibration.counts > 0], calibration.accuracy, width, color=BLUE, label="accuracy")
     CalibrationDisplay(calibration.accuracy, calibration.confidence, y_prob=None).plot(
-        ax=diagram, name="mean confidence of the bin", linestyle="none", marker="o", markersize=4, color=ORANGE
+        ax=diagram, name="(mean confidence, accuracy)", linestyle="none", marker="o", markersize=4, color=ORANGE
     )
     diagram.get_legend().remove()  # it would cover bars; the figure's legend is below them
     diagram.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))

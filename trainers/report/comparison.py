@@ -6,6 +6,10 @@ from .figures import epoch_marker, png, show_literally, style_epoch_axes
 from .page import Picture, Section
 from .run_record import RunRecord
 
+_DIFFERENT_DATA = (
+    "The runs have different data: accuracies and losses can be compared only between runs on the same data."
+)
+
 
 def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
     """Return the HTML page sections that compare several training runs: a table of results and loss curves.
@@ -18,10 +22,11 @@ def comparison_sections(records: dict[str, RunRecord]) -> list[Section]:
 
 def _results_section(records: dict[str, RunRecord]) -> Section:
     """Return an HTML page section with a table of results, one row for each training run."""
-    header = ("run", "test accuracy", "validation accuracy", "parameters", "training")
+    header = ("run", "data", "test accuracy", "validation accuracy", "parameters", "training")
     rows = [
         (
             name,
+            record.data_name,
             f"{record.summary['test_accuracy']:.2%}",
             f"{record.summary['validation_accuracy']:.2%}",
             f"{record.summary['parameters']:,}",
@@ -29,32 +34,41 @@ def _results_section(records: dict[str, RunRecord]) -> Section:
         )
         for name, record in records.items()
     ]
-    return Section("Results", table=[header, *rows])
+    return Section("Results", texts=[_DIFFERENT_DATA] if _have_different_data(records) else [], table=[header, *rows])
+
+
+def _have_different_data(records: dict[str, RunRecord]) -> bool:
+    """Return whether some training runs have other data or other classes than the first one."""
+    return len({(record.data_name, tuple(record.class_names)) for record in records.values()}) > 1
 
 
 def _losses_section(records: dict[str, RunRecord]) -> Section:
     """Return an HTML page section with curves of the classification loss of several training runs."""
+    with_data = _have_different_data(records)
     metrics = {
-        _describe_run(name, record): record.metrics
+        _describe_run(name, record, with_data): record.metrics
         for name, record in records.items()
         if all("class_loss" in row for row in record.metrics)
     }
     texts = ["The loss of the classes alone, without the feedback units' terms (Figure 4 of the paper)."]
+    if with_data:
+        texts.append(_DIFFERENT_DATA)
     if missing := len(records) - len(metrics):
         texts.append(f"{missing} of the runs logged no class loss and are left out.")
     pictures = [Picture(_draw_losses(metrics), "Class losses")] if metrics else []
     return Section("Class loss", texts=texts, pictures=pictures)
 
 
-def _describe_run(name: str, record: RunRecord) -> str:
+def _describe_run(name: str, record: RunRecord, with_data: bool) -> str:
     """Return the plot legend entry of a training run: name, network, capsule routing and regulariser.
 
-    Runs usually differ in these settings.
+    Runs usually differ in these settings. The data is added if the runs differ in it.
     """
     config = record.config["config"]
     values = [config[key] for key in ("model", "routing", "feedback") if config.get(key) not in (None, "none")]
     words = ["+".join(value) if isinstance(value, list) else value for value in values]
-    return f"{name}: {' '.join(words)}"
+    data = f" on {record.data_name}" if with_data else ""
+    return f"{name}: {' '.join(words)}{data}"
 
 
 def _draw_losses(metrics: dict[str, list[dict]]) -> str:

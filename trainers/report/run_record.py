@@ -48,6 +48,11 @@ class RunRecord:
         )
 
     @property
+    def data_name(self) -> str:
+        """Name of the data set or of the folder of images, such as "digits" or "photos"."""
+        return self.summary.get("data_name") or self.config["config"].get("dataset", "")  # version 0.1 wrote no name
+
+    @property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of the integer labels."""
         return self.summary["class_names"]

@@ -1,5 +1,6 @@
 """Training report sections with tables of results and settings."""
 
+from ..evaluation.caveats import caveats
 from ..evaluation.chance import is_guessing
 from ..runs.counting import counted
 from .page import Section
@@ -29,8 +30,17 @@ def result_section(record: RunRecord) -> Section:
             f"{counted(summary['train_images'], 'image')}",
         ),
     ]
+    return Section("Result", texts=remarks(summary), table=rows)
+
+
+def remarks(summary: dict) -> list[str]:
+    """Return the sentences to show with the accuracies of a training run: a warning of guessing, and caveats.
+
+    Args:
+        summary: contents of summary.json.
+    """
     warning = guessing_warning(summary)
-    return Section("Result", texts=[warning] if warning else [], table=rows)
+    return [*([warning] if warning else []), *caveats(summary)]
 
 
 def guessing_warning(summary: dict) -> str | None:

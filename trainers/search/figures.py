@@ -9,6 +9,7 @@ from .space import Axis
 
 _POINT, _MARK, _BEST_SO_FAR = "#3b6fb6", "#c0392b", "#d1622b"
 _MAX_LABELS = 40  # trials; with more, their labels would overlap
+_LEAST_POINTS, _LEAST_SHARE = 5.0, 0.2  # span of the colours: percentage points of accuracy, share of a loss
 _LABELS = {
     "feedback_weight": "lambda (feedback_weight)",
     "val_accuracy": "validation accuracy, %",
@@ -38,7 +39,7 @@ def scatter(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obje
     points = axes.scatter(
         *positions(completed[::-1]),  # the best are drawn last, so that no other hides them
         c=values[::-1],
-        cmap=_colour_map(objective),
+        **_colours(values, objective),
         s=90,
         edgecolors="white",
         zorder=3,
@@ -83,7 +84,7 @@ def heat_map(x: Axis, y: Axis, *, completed: list[dict], failed: list[dict], obj
     means = np.array([[np.mean(group) if group else np.nan for group in line] for line in values])
     figure = Figure(figsize=(2.2 + 1.1 * len(columns), 1.6 + 0.75 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    picture = axes.imshow(means, cmap=_colour_map(objective), origin="lower", aspect="auto")
+    picture = axes.imshow(means, **_colours(means, objective), origin="lower", aspect="auto")
     figure.colorbar(picture, ax=axes, label=_LABELS[objective])
     middle = (np.nanmin(means) + np.nanmax(means)) / 2
     for (row, column), mean in np.ndenumerate(means):
@@ -161,8 +162,17 @@ def _objective_value(record, objective) -> float:
     return 100 * record["validation_accuracy"] if objective == "val_accuracy" else record["validation_loss"]
 
 
-def _colour_map(objective) -> str:
-    return "viridis" if objective == "val_accuracy" else "viridis_r"  # bright is good
+def _colours(values, objective) -> dict:
+    """Return the colour map and the range of colours for values of an objective, of which some may be NaN.
+
+    The range is wide enough for nearly equal trials to have nearly equal colours.
+    """
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    middle = (low + high) / 2
+    least = _LEAST_POINTS if objective == "val_accuracy" else _LEAST_SHARE * abs(middle)
+    half = max(high - low, least) / 2 or 1.0  # a range of 0 has no colours
+    name = "viridis" if objective == "val_accuracy" else "viridis_r"  # bright is good
+    return {"cmap": name, "vmin": middle - half, "vmax": middle + half}
 
 
 def _with_settings(records, *axes) -> list[dict]:

@@ -53,6 +53,8 @@ def test_train_writes_a_whole_run(trained_run):
     assert [row["epoch"] for row in rows] == [1, 2]
     assert summary["validation_accuracy"] == max(row["val_accuracy"] for row in rows)
     assert all(row["class_loss"] == pytest.approx(row["loss"], rel=1e-4) for row in rows), "there are no units"
+    assert summary["training_accuracy"] == rows[summary["best_epoch"] - 1]["accuracy"]
+    assert summary["data_name"] == "digits"
     assert config["config"]["num_capsules"] == 4
     assert config["versions"]["tensorflow"]
     assert "epoch 2/2" in output
@@ -118,10 +120,10 @@ def test_data_check_draws_what_training_sees(encapnet, tmp_path):
     result = encapnet("data", "check", "--dataset=folder", "--data_dir=images", "--augment=++,mixup")
     assert result.status == 0, result.stderr
     assert "recipe images, for 24 images of 3 classes, colour, of 16x16 pixels" in result.stdout
-    assert "augment=" not in result.stdout.split("folder: ")[0], "given settings are not chosen"
-    assert "data: images\nfolder: 3 classes, images of 16x16x3" in result.stdout
+    assert "augment=" not in result.stdout.split("images: 3")[0], "given settings are not chosen"
+    assert "data: images\nimages: 3 classes, images of 16x16x3" in result.stdout
     assert "left out: 1 x symbolic link" in result.stdout
-    with Image.open(tmp_path / "data_checks" / "folder.png") as grid:
+    with Image.open(tmp_path / "data_checks" / "images.png") as grid:
         assert grid.size[0] > 800
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data_checks", "images"]
 

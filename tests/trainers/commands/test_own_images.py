@@ -36,7 +36,7 @@ def parse(*words):
 def test_train(photos, monkeypatch, capsys):
     received = []
     monkeypatch.setattr("encapnet_tf.trainers.fitting.train.train", lambda config, run_dir: received.append(config))
-    for flags in ((), ("--epochs=7", "--batch_size=8"), ("--recipe=digits",)):
+    for flags in ((), ("--epochs=7", "--batch_size=8", "--augment=+,mixup"), ("--recipe=digits",)):
         args = parse("train", *OWN, *flags)
         args.main(args)
     plain, given, digits = received
@@ -44,7 +44,12 @@ def test_train(photos, monkeypatch, capsys):
     assert plain.epochs == 120
     assert (given.epochs, given.batch_size, given.image_size) == (7, 8, 32)
     assert (digits.recipe, digits.image_size, digits.batch_size) == ("digits", None, 64)
-    assert capsys.readouterr().out.count("recipe images, for") == 2
+    output = capsys.readouterr().out
+    assert output.count("recipe images, for") == 2
+    assert output.count("crops cut off objects near an edge") == 1, "given settings are not explained"
+    check = "encapnet data check --dataset=folder --data_dir=photos"
+    assert check + "\n" in output
+    assert check + " --augment=+,mixup\n" in output
 
 
 def test_a_recipe_by_hand_needs_a_folder(photos):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from encapnet_tf.trainers.config import flags
-from encapnet_tf.trainers.config.naming import series_name
+from encapnet_tf.trainers.config.naming import data_name, series_name
 from encapnet_tf.trainers.config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
 from encapnet_tf.trainers.data.sizing import fit_to_data
 from encapnet_tf.trainers.data.sizing.choice import choose
@@ -204,7 +204,7 @@ def test_which_recipe_a_data_set_has(recipe, datasets):
     ("settings", "name"),
     [
         ({"dataset": "folder", "data_dir": "/data/my photos/"}, "my-photos"),
-        ({"dataset": "folder", "data_dir": "/data/.."}, "images"),
+        ({"dataset": "folder", "data_dir": "/data/.."}, "folder"),
         ({"dataset": "npz", "data_dir": "/data/my arrays.npz"}, "my-arrays"),
         ({"dataset": "cifar-10", "data_dir": "/data"}, "cifar10"),
         ({"dataset": "emnist/letters:3.0.0", "data_dir": "/data"}, "emnist-letters-3.0.0"),
@@ -213,6 +213,15 @@ def test_which_recipe_a_data_set_has(recipe, datasets):
 def test_runs_are_named_after_the_data(settings, name):
     assert series_name(resolve(IMAGES_RECIPE, settings)) == name
     assert series_name(resolve("digits", settings)) == "digits"
+
+
+def test_data_is_shown_under_one_name():
+    """The name of the folder, whatever the recipe; characters that a file's name may not have are replaced later."""
+    for recipe in (IMAGES_RECIPE, "digits"):
+        assert data_name(resolve(recipe, {"dataset": "folder", "data_dir": "/data/my photos/"})) == "my photos"
+        assert data_name(resolve(recipe, {"dataset": "npz", "data_dir": "/data/own.npz"})) == "own"
+        assert data_name(resolve(recipe, {"dataset": "emnist/letters", "data_dir": "/data"})) == "emnist/letters"
+    assert data_name(resolve("digits", {})) == "digits"
 
 
 def parsed(*arguments):

@@ -223,7 +223,7 @@ def test_calibration_figure_shows_accuracy_confidence_and_counts(figure_of, scor
     np.testing.assert_array_equal(points.get_xydata(), np.stack([calibration.confidence, calibration.accuracy], axis=1))
     assert points.get_linestyle() == "None"
     assert [bar.get_height() for bar in histogram.patches] == calibration.counts.tolist()
-    assert _texts(figure.legends[0].get_texts()) == ["Perfectly calibrated", "mean confidence of the bin", "accuracy"]
+    assert _texts(figure.legends[0].get_texts()) == ["Perfectly calibrated", "(mean confidence, accuracy)", "accuracy"]
     assert diagram.get_legend() is None  # it would cover bars
 
 
@@ -235,8 +235,20 @@ def test_comparison_of_runs():
     )
     results, losses = comparison_sections({"one": plain, EVIL: logged, DOLLARS: logged})
     assert [row[0] for row in results.table] == ["run", "one", EVIL, DOLLARS]
-    assert results.table[1][1] == "50.00%"
+    assert results.table[1][2] == "50.00%"
+    assert results.texts == []
     assert len(losses.pictures) == 1
     assert "1 of the runs logged no class loss" in losses.texts[1]
     assert not re.search(r"<[^>]*onerror", render_page("t", [results, losses]))
     assert not comparison_sections({"one": plain})[1].pictures
+
+
+def test_comparison_of_runs_on_different_data():
+    first = _record(["a", "b", "c"])
+    other = dataclasses.replace(first, summary={**first.summary, "data_name": "photos"})
+    for second in (other, _record(["a", "b", "d"])):  # other classes are other data, whatever its name
+        results, losses = comparison_sections({"one": first, "two": second})
+        assert "different data" in results.texts[0]
+        assert results.texts[0] in losses.texts
+    results, _ = comparison_sections({"one": first, "two": other})
+    assert [row[1] for row in results.table] == ["data", "", "photos"]

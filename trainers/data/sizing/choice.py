@@ -168,7 +168,8 @@ def _network(side: float, summary: DataSummary, config: Config, given: Collectio
 _AUGMENT_REASONS = {
     "none": "few epochs hardly repeat an image",
     "affine": "small rotations, shifts and zooms, which leave the edges of small images in view",
-    "++": "random crops, and random changes of brightness, contrast and saturation",
+    "++": "random crops, and random changes of brightness, contrast and saturation; crops cut off objects near an "
+    "edge: if edges matter, --augment=affine or none",
 }
 
 
