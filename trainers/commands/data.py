@@ -41,7 +41,10 @@ def add_arguments(parser):
     )
     recipe_help = "Recipe whose data and augmentation to show. Default: as for training."
     add_choice(checking, "--recipe", RECIPES, help=recipe_help)
-    checking.add_argument("--out", help=f"Picture of augmented samples to write. Default: {_CHECKS}/DATASET.png.")
+    checking.add_argument(
+        "--out",
+        help=f"Picture of augmented samples to write. Default: {_CHECKS}/NAME.png, NAME of the data set or the folder.",
+    )
     _add_data_flags(checking)
 
     preparing = add_action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
