@@ -11,6 +11,13 @@ from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 from encapnet_tf.layers.feedback_agreement import units_of
 
+__all__ = ["load_official_state_dict"]
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `dir`."""
+    return list(__all__)
+
 
 def load_official_state_dict(layer_or_model, state_dict):
     """Load a state dict of the EncapNet paper's PyTorch implementation into a Keras layer or model.

@@ -101,7 +101,7 @@ def describe_recipe(config: Config) -> str:
     it is the name of the data.
     """
     if config.recipe == IMAGES_RECIPE:
-        return series_name(config)
+        return data_name(config)
     other = RECIPES[config.recipe].config.dataset != config.dataset
     return f"{config.recipe} on {data_name(config)}" if other else config.recipe
 

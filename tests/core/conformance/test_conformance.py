@@ -37,7 +37,7 @@ def test_every_public_class_has_a_row():
 
 
 def test_public_names_exist():
-    for module in (en, en.ops, *PACKAGES.values()):
+    for module in (en, en.interop, en.ops, *PACKAGES.values()):
         assert all(hasattr(module, name) for name in module.__all__), module.__name__
         assert dir(module) == sorted(module.__all__), "completion shows the public names only"
     assert set(PACKAGES) <= set(en.__all__)
