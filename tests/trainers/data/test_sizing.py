@@ -85,6 +85,12 @@ def test_unknown_images_are_not_mirrored():
     choice = choose(summary(), resolve(IMAGES_RECIPE, {}), ())
     assert choice.settings["flip"] == "no"
     assert "flip=no: mirrored letters" in choice.text(summary())
+    assert "--augment=+ --flip=yes" in choice.text(summary()), "small images have a base that mirrors nothing"
+
+
+def test_the_learning_rate_follows_the_batch():
+    rates = [chosen(summary(), batch_size=batch)["learning_rate"] for batch in (4, 32, 64, 128)]
+    assert rates == [2e-3, pytest.approx(3e-3 * 0.5**0.5, abs=1e-5), 3e-3, 3e-3]
 
 
 def test_few_epochs_need_no_augmentation():
@@ -95,7 +101,7 @@ def test_given_settings_are_kept_and_the_others_follow_them():
     settings = chosen(summary(sizes=((40, 60), (60, 40))), image_size=24, batch_size=8, depths=(2, 2), seed=3)
     assert not {"image_size", "batch_size", "depths", "seed"} & set(settings)
     assert settings["strides"] == (2, 2), "two modules, as given"
-    assert settings["learning_rate"] == pytest.approx(3e-3 * 8**-0.5, abs=1e-5)
+    assert settings["learning_rate"] == 2e-3
     assert settings["capsule_dims"] == (2, 4)
     assert "strides" not in chosen(summary(), model="resnet18", loss="crossentropy")
 

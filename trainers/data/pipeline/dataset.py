@@ -85,6 +85,7 @@ def stratified_split(split: AnySplit, share: float | int) -> tuple[AnySplit, Any
         )
     except ValueError as error:
         raise UserError(
-            f"Cannot set aside {share} of {len(split)} images, every class in proportion: {error}"
+            f"Cannot set aside {share} of {len(split)} images, every class in proportion: {str(error).rstrip('.')}. "
+            "Add images to the smallest classes, of which each should have at least five, or leave these classes out."
         ) from None
     return split.take(np.sort(first)), split.take(np.sort(second))

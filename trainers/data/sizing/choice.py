@@ -22,7 +22,7 @@ _PER_MODULE = ("depths", "capsule_dims", "strides")  # settings with one value f
 # (images from which on, batch size)
 _BATCHES = ((20_000, 128), (2_000, 64), (300, 32), (0, 8))
 _PIXELS_PER_BATCH = 64 * 64 * 64  # at the first module, which bounds the memory of a step
-_FULL_RATE, _FULL_RATE_BATCH = 3e-3, 64  # below this batch size the learning rate shrinks with its square root
+_LEAST_RATE, _FULL_RATE, _FULL_RATE_BATCH = 2e-3, 3e-3, 64  # the rate shrinks with the square root of the batch size
 _STEPS = 1500  # wanted in all, within these numbers of epochs
 _LEAST_EPOCHS, _MOST_EPOCHS = 3, 120
 _AUGMENTED_EPOCHS = 6  # with fewer the images are hardly repeated, and need no augmentation
@@ -78,7 +78,7 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
         "image_size": image_size,
         "batch_size": batch,
         "epochs": epochs,
-        "learning_rate": round(_FULL_RATE * min(1.0, math.sqrt(batch / _FULL_RATE_BATCH)), 5),
+        "learning_rate": _learning_rate(batch),
         "augment": ("none" if epochs < _AUGMENTED_EPOCHS else "affine" if is_small else "++",),
         "flip": "no",
     }
@@ -86,6 +86,8 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
         settings["validation_fraction"] = fraction
     if config.model == "encapnet":
         settings |= _network(side, summary, config, given)
+    augment = config.augment if "augment" in given else settings["augment"]
+    flip = "--flip=yes" if augment[0] in ("+", "++") else "--augment=+ --flip=yes"  # no other base mirrors images
     reasons = (
         (("image_size",), size_reason),
         (("validation_fraction",), "some images of every class to choose the best epoch on"),
@@ -100,7 +102,7 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
         (("augment",), _AUGMENT_REASONS[settings["augment"][0]]),
         (
             ("flip",),
-            "mirrored letters, digits or arrows are other classes; if left and right do not matter: --flip=yes",
+            f"mirrored letters, digits or arrows are other classes; if left and right do not matter: {flip}",
         ),
     )
     return Choice({name: value for name, value in settings.items() if name not in given}, reasons)
@@ -130,6 +132,11 @@ def _batch_size(images: int, side: float) -> int:
     while batch > 1 and (batch * side * side > _PIXELS_PER_BATCH or batch > max(4, images // 4)):
         batch //= 2
     return min(batch, images)
+
+
+def _learning_rate(batch: int) -> float:
+    """Return the learning rate for a batch size."""
+    return round(max(_LEAST_RATE, _FULL_RATE * min(1.0, math.sqrt(batch / _FULL_RATE_BATCH))), 5)
 
 
 def _network(side: float, summary: DataSummary, config: Config, given: Collection[str]) -> dict:
