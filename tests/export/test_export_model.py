@@ -74,7 +74,7 @@ def test_a_miss_publishes_nothing(monkeypatch, tmp_path):
     path = export_model(tiny(), images, name="tiny", folder=tmp_path, tflite=())
     report = (path / "parity.json").read_text()
     monkeypatch.setitem(parity.TOLERANCES, "saved_model", -1.0)
-    with pytest.raises(UserError, match="comparisons missed the limit") as error:
+    with pytest.raises(UserError, match="comparisons miss their limit") as error:
         export_model(tiny(), images, name="tiny", folder=tmp_path, tflite=())
     assert error.value.status == 1
     assert ExportFolder.versions(path) == [1]

@@ -170,7 +170,8 @@ def _quick(monkeypatch):
     monkeypatch.setattr("encapnet_tf.export.verification.parity._TIMED_CALLS", 1)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("bfloat16", marks=pytest.mark.ci)])
+@pytest.mark.ci
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
 @pytest.mark.usefixtures("runtimes_in_this_process", "_quick")
 def test_exported_whole(policy, tmp_path):
     """SavedModel and all TFLite files, with the trained model's difference in the report and in the model card."""

@@ -150,7 +150,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.ci), 3])
 def test_training_reads_what_an_export_reads(channels):
     from encapnet_tf.export.artefacts.preprocessing import Preprocessing
 
@@ -170,7 +170,7 @@ def test_training_reads_what_an_export_reads(channels):
     for i, (name, (file, reason)) in enumerate(REFUSED.items()):
         with pytest.raises(tf.errors.InvalidArgumentError, match=reason.removeprefix("it ")):
             of_files(tf.constant([file]))
-        with pytest.raises(UserError, match=rf"1 of 1 images cannot be decoded: {name} \({reason}"):
+        with pytest.raises(UserError, match=rf"1 of 1 image cannot be decoded: {name} \({reason}"):
             split.take([len(READ) + i]).raise_if_corrupt()
 
 
@@ -239,7 +239,7 @@ def test_images_too_many_for_memory_are_read_for_each_batch(tmp_path):
         np.testing.assert_array_equal(y1, y2)
 
 
-@pytest.mark.parametrize("part", ["train", "val", "test"])
+@pytest.mark.parametrize("part", ["train", *(pytest.param(part, marks=pytest.mark.ci) for part in ("val", "test"))])
 def test_an_image_that_breaks_in_training_is_named(tmp_path, part):
     """Too many images for memory, so none was decoded before; the test images are checked before training begins."""
     from encapnet_tf.trainers.fitting.train import train

@@ -68,6 +68,7 @@ def assert_same_run(run, other):
     assert ours == theirs
 
 
+@pytest.mark.ci
 def test_interrupted_in_the_first_steps_and_at_the_end_of_another_epoch(finished_run, tiny, tmp_path, capsys):
     """In the first steps the momentum of batch normalisation depends on the step."""
     run = stop(tiny, SigtermAt(1), tmp_path / "run")
