@@ -16,9 +16,15 @@ def series_name(config: Config) -> str:
     """
     if config.recipe != IMAGES_RECIPE:
         return config.recipe
-    name = config.dataset
-    if name == "folder" and config.data_dir is not None:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", data_name(config)).strip("-.") or IMAGES_RECIPE
+
+
+def data_name(config: Config) -> str:
+    """Return the name of a configuration's data set, such as "cifar10", or "photos" for the images in /home/me/photos.
+
+    For images of the user's own, it is the name of the folder or the file.
+    """
+    if config.dataset in ("folder", "npz") and config.data_dir is not None:
         name = Path(config.data_dir).resolve().name
-    elif name == "npz" and config.data_dir is not None:
-        name = Path(config.data_dir).resolve().name.removesuffix(".npz")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or IMAGES_RECIPE
+        return (name.removesuffix(".npz") if config.dataset == "npz" else name) or config.dataset
+    return config.dataset

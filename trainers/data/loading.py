@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from ..config.naming import data_name
 from ..config.schema import Config
 from ..runs.errors import UserError
 from .augmentation.views import ENLARGE, Views
@@ -73,7 +74,7 @@ def load(config: Config) -> Dataset:
         splits["train"], splits["validation"] = stratified_split(splits["train"], config.validation_fraction)
     skipped = {reason: tuple(names) for reason, names in skipped.items() if names}
     return Dataset(
-        name=config.dataset,
+        name=data_name(config),
         class_names=source.class_names,
         train=splits["train"],
         validation=splits["validation"],

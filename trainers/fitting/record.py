@@ -8,7 +8,7 @@ from datetime import datetime
 import keras
 import tensorflow as tf
 
-from ..config.naming import series_name
+from ..config.naming import data_name, series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
 from ..data import Dataset
@@ -101,7 +101,7 @@ def describe_recipe(config: Config) -> str:
     if config.recipe == IMAGES_RECIPE:
         return series_name(config)
     other = RECIPES[config.recipe].config.dataset != config.dataset
-    return f"{config.recipe} on {config.dataset}" if other else config.recipe
+    return f"{config.recipe} on {data_name(config)}" if other else config.recipe
 
 
 def parameter_count(model: keras.Model) -> int:
