@@ -26,5 +26,5 @@ def data_name(config: Config) -> str:
     """
     if config.dataset in ("folder", "npz") and config.data_dir is not None:
         name = Path(config.data_dir).resolve().name
-        return (name.removesuffix(".npz") if config.dataset == "npz" else name) or config.dataset
+        return (name.removesuffix(".npz") if config.dataset == "npz" else name) or IMAGES_RECIPE
     return config.dataset

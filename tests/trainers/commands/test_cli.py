@@ -119,7 +119,7 @@ def test_data_check_draws_what_training_sees(encapnet, tmp_path):
     result = encapnet("data", "check", "--dataset=folder", "--data_dir=images", "--augment=++,mixup")
     assert result.status == 0, result.stderr
     assert "recipe images, for 24 images of 3 classes, colour, of 16x16 pixels" in result.stdout
-    assert "augment=" not in result.stdout.split("folder: ")[0], "given settings are not chosen"
+    assert "augment=" not in result.stdout.split("\ndata: ")[0], "given settings are not chosen"
     assert "data: images\nimages: 3 classes, images of 16x16x3" in result.stdout
     assert "left out: 1 x symbolic link" in result.stdout
     with Image.open(tmp_path / "data_checks" / "images.png") as grid:
@@ -210,6 +210,7 @@ def test_help_is_readable_at_80_columns(verb, encapnet, monkeypatch):
     assert result.status == 0
     assert result.stdout.startswith(f"usage: encapnet {verb}".strip())
     assert max(map(len, result.stdout.splitlines())) <= 80
+    assert ("Start with: encapnet train." in result.stdout) == (not verb)
 
 
 def test_help_groups_flags_by_meaning(encapnet):

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import re
 
 import numpy as np
 import pytest
 from encapnet_tf.trainers.config import flags
-from encapnet_tf.trainers.config.naming import series_name
+from encapnet_tf.trainers.config.naming import data_name, series_name
 from encapnet_tf.trainers.config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
 from encapnet_tf.trainers.data.sizing import fit_to_data
 from encapnet_tf.trainers.data.sizing.choice import choose
@@ -213,6 +214,7 @@ def test_which_recipe_a_data_set_has(recipe, datasets):
 def test_runs_are_named_after_the_data(settings, name):
     assert series_name(resolve(IMAGES_RECIPE, settings)) == name
     assert series_name(resolve("digits", settings)) == "digits"
+    assert re.sub("[ /:]", "-", data_name(resolve("digits", settings))) == name
 
 
 def parsed(*arguments):
