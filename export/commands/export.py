@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_choice, add_flags
+from ...trainers.config.naming import data_name
 from ...trainers.config.recipes import RECIPES
-from ...trainers.config.schema import settings
+from ...trainers.config.schema import Config, settings
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
@@ -52,6 +53,8 @@ def check_arguments(args: argparse.Namespace):
 
 def main(args: argparse.Namespace):
     """Run the command `encapnet export`, and print a table that compares exported files with the trained model."""
+    files = ", ".join(["SavedModel", *(f"TFLite {variant}" for variant in filter(None, args.tflite.split(",")))])
+    print(f"exporting {args.model} ({files}), and comparing each file with the model on test images ...", flush=True)
     folder = export_run(
         args.model,
         name=args.name,

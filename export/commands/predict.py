@@ -3,12 +3,20 @@
 A local model is a run, a model file or an export.
 """
 
+from __future__ import annotations
+
 import argparse
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError, root_cause
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _BATCH = 64
 _PRINTED_CLASSES = 3  # of each image
@@ -20,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser):
         "paths",
         nargs="+",
         metavar="path",
-        help="A run's folder, an export's or a .keras file, then image files; with --url image files alone.",
+        help="A run's folder, an export's or a .keras file, then images: files or folders; with --url images alone.",
     )
     parser.add_argument(
         "--url", help="Ask a TF Serving: http://HOST:8501/v1/models/NAME (with --grpc HOST:8500/v1/...)."
@@ -31,23 +39,44 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def check_arguments(args: argparse.Namespace):
-    """Check the flags of `encapnet predict`, and raise `UserError` for image files that cannot be read."""
+    """Check the flags of `encapnet predict`, and raise `UserError` if none of the images can be read."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
     if not _images(args):
         raise UserError(f"Name the images to classify after the model: encapnet predict {args.paths[0]} IMAGE.png.")
-    for path in _images(args):
-        _read(path)
+    if not any(Path(path).is_dir() or os.access(path, os.R_OK) for path in _images(args)):
+        _read(_images(args)[0])
 
 
 def _images(args) -> list[str]:
     return args.paths if args.url else args.paths[1:]
 
 
+def _files(paths: list[str]) -> list[str]:
+    """Replace folders in a list of paths by the image files in them and in their subfolders, in alphabetical order."""
+    from ...trainers.data.pipeline.image_formats import UNREADABLE_SUFFIXES
+    from ...trainers.data.sources.folder import SUFFIXES
+
+    endings = {*SUFFIXES, *UNREADABLE_SUFFIXES}  # an image that cannot be decoded is named rather than left out
+    files: list[str] = []
+    for path in paths:
+        if not Path(path).is_dir():
+            files.append(path)
+            continue
+        found = sorted(str(file) for file in Path(path).rglob("*") if file.suffix.lower() in endings and file.is_file())
+        if not found:
+            raise UserError(f"The folder {path} has no images. Expected files that end in {', '.join(SUFFIXES)}.")
+        files += found
+    return list(dict.fromkeys(files))
+
+
 def main(args: argparse.Namespace):
-    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file."""
-    images = _images(args)
-    files = [_read(path) for path in images]
+    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file.
+
+    Raises:
+        UserError: some of the files cannot be read or classified. All others have been classified.
+    """
+    images = _files(_images(args))
     predictor: Callable[[list], dict]
     names: list[str] | None
     if args.url:
@@ -61,36 +90,48 @@ def main(args: argparse.Namespace):
     if args.labels:
         names = _read(args.labels).decode(errors="replace").splitlines()
     width = max(map(len, images))
-    for first in range(0, len(files), _BATCH):
-        part = slice(first, first + _BATCH)
-        scores = predict(predictor, files[part], images[part])["lengths"]
-        for path, row in zip(images[part], scores, strict=True):
-            print(f"{path:<{width}}  {_best_classes(row, names)}")
+    problems: list[str] = []
+    for first in range(0, len(images), _BATCH):
+        files: dict[str, bytes] = {}
+        for path in images[first : first + _BATCH]:
+            try:
+                files[path] = _read(path)
+            except UserError as error:
+                problems.append(str(error))
+        for path, row in zip(files, predict(predictor, list(files.values())), strict=True):
+            if isinstance(row, str):
+                problems.append(f"{path}: {row}")
+            else:
+                print(f"{path:<{width}}  {_best_classes(row, names)}")
+        if len(problems) >= first + _BATCH:  # nothing was classified: the server, say, has no such model
+            break
+    if problems:
+        sys.stdout.flush()
+        count = f"{len(problems)} of {counted(len(images), 'file')} could not be classified:\n"
+        raise UserError(f"{count if len(images) > 1 else ''}{chr(10).join(problems)}", status=1)
 
 
-def predict(predictor: Callable[[list], dict], files: list, paths: list) -> dict:
-    """Classify a batch of image files, or raise an error that names the first file that cannot be classified.
+def predict(predictor: Callable[[list], dict], files: list[bytes]) -> list[np.ndarray | str]:
+    """Classify a batch of image files, and return the scores or the reason for each file that cannot be classified.
 
     Args:
         predictor: function of encoded images to {output: array}: a client or a local predictor.
-        files: list of bytes.
-        paths: of the files, for the message.
+        files: the contents of the files.
 
     Returns:
-        {output: array}.
-
-    Raises:
-        UserError: an image is refused.
+        For each file the scores of shape (classes,), or the text of the error.
     """
     from ..serving.clients import RequestRefused
 
+    if not files:
+        return []
     try:
-        return predictor(files)
+        return list(predictor(files)["lengths"])
     except RequestRefused as error:
-        if len(files) > 1:  # a decoder's message does not name the image: try one after another
-            for file, path in zip(files, paths, strict=True):
-                predict(predictor, [file], [path])
-        raise UserError(f"{paths[0]}: {root_cause(str(error))}", status=1) from None
+        if len(files) == 1:
+            return [root_cause(str(error))]
+    half = len(files) // 2  # a decoder's message does not name the image
+    return predict(predictor, files[:half]) + predict(predictor, files[half:])
 
 
 def _best_classes(scores, names):

@@ -35,6 +35,7 @@ def test_export_again_and_predict(exported, encapnet, tmp_path):
     shutil.copytree(exported.path, tmp_path / "exports" / "digits")
     status, output, errors = encapnet("export", exported.run, "--tflite=float32", "--images=20")
     assert status == 0, errors
+    assert output.startswith(f"exporting {exported.run} (SavedModel, TFLite float32), and comparing")
     assert "on 20 images" in output
     assert "SavedModel, C API, serve_bytes" in output
     assert "next:    encapnet predict exports/digits IMAGE.png" in output

@@ -100,13 +100,28 @@ def test_refused_images_are_named_and_the_server_goes_on(source, images, capsys)
     good = images / "0.png"
     for name, message in (("cut.png", "PNG"), ("scan.tif", "is a TIFF file"), ("text.txt", "is no image file")):
         with pytest.raises(UserError, match=message) as error:
-            predict(*source, good, images / name)
+            predict(*source, images / name, good, images / name)
         assert error.value.status == 1
+        assert capsys.readouterr().out.startswith(str(good)), "the others are classified"
         assert name in str(error.value)
         assert "Graph execution" not in str(error.value)
         assert "{{node" not in str(error.value)
     predict(*source, good)
     assert capsys.readouterr().out
+
+
+def test_folders_stand_for_their_images(sources, images, capsys, tmp_path):
+    (tmp_path / "zero").mkdir()
+    for name in ("1.PNG", "zero/0.png", "notes.md"):
+        shutil.copy(images / "0.png", tmp_path / name)
+    predict(*sources["run"], tmp_path, tmp_path / "1.PNG")
+    paths = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert paths == [str(tmp_path / name) for name in ("1.PNG", "zero/0.png")]
+    with pytest.raises(UserError, match=r"1 of 3 files could not be classified:\nnowhere.png cannot be read: No such"):
+        predict(*sources["run"], "nowhere.png", tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="has no images"):
+        predict(*sources["run"], tmp_path / "empty")
 
 
 def test_labels(sources, images, capsys, tmp_path):

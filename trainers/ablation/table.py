@@ -33,11 +33,24 @@ def write(rows: list[Row], out: Path) -> Path:
     return out / "table.md"
 
 
+def as_text(rows: list[Row], out: Path, *, chosen: list[Row]) -> str:
+    """Return the results table of an ablation study as Markdown text, without rows that were never to be run.
+
+    Args:
+        rows: the rows of the table.
+        out: the ablation's folder.
+        chosen: the rows that the user chose; of the others, those with runs are in the table.
+    """
+    entries = [(row, _entry(row, out)) for row in rows]
+    return _markdown([entry for row, entry in entries if row in chosen or entry["errors"] or entry["failed"]])
+
+
 def _entry(row, out) -> dict:
     """Return a dictionary with the ablation results of one configuration, such as the test error for each seed.
 
     "guessing" is the number of runs that are not better than guessing.
-    The mean error, the spread and the time are None where no run has finished.
+    The mean error, the spread and the time are None where no run has finished. So is the time where runs have one
+    epoch.
     """
     results, failures = [], []
     for folder in _runs(row, out):
@@ -46,6 +59,7 @@ def _entry(row, out) -> dict:
         elif (folder / RunDirectory.summary_file).exists():
             results.append(_result(RunDirectory(folder)))
     errors = [result["error"] for result in results]
+    times = [result["seconds_per_step"] for result in results if result["seconds_per_step"] is not None]
     return {
         "row": row.name,
         "what": row.about,
@@ -53,7 +67,7 @@ def _entry(row, out) -> dict:
         "mean_error": statistics.mean(errors) if errors else None,
         "spread": statistics.stdev(errors) if len(errors) > 1 else None,
         "errors": errors,
-        "seconds_per_step": statistics.median(run["seconds_per_step"] for run in results) if results else None,
+        "seconds_per_step": statistics.median(times) if times else None,
         "failed": failures,
         "guessing": sum(result["guessing"] for result in results),
         **{key: sorted({result[key] for result in results}, key=str) for key in ("recipe", "epochs", "parameters")},
@@ -87,13 +101,13 @@ def _result(run) -> dict:
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)
-    seconds = [row["seconds"] for row in run.read_json_lines(RunDirectory.metrics_file)]
-    seconds_per_epoch = statistics.median(seconds[1:] or seconds)  # the first epoch also traces the graph
+    seconds = [row["seconds"] for row in run.read_json_lines(RunDirectory.metrics_file)][1:]  # the first compiles, too
+    steps = max(1, summary["train_images"] // config["batch_size"])
     return {
         **{key: summary[key] for key in ("recipe", "epochs", "parameters")},
         "error": 100 * (1 - summary["test_accuracy"]),
         "guessing": is_guessing(summary["test_accuracy"], summary.get("test_guessing_limit")),
-        "seconds_per_step": seconds_per_epoch / max(1, summary["train_images"] // config["batch_size"]),
+        "seconds_per_step": statistics.median(seconds) / steps if seconds else None,
     }
 
 
@@ -126,7 +140,8 @@ def _markdown(entries) -> str:
     return (
         "\n".join(lines) + "\n\n" + _guessing_warning(entries) + "Error: test error in percent, mean and standard "
         "deviation over the runs (seeds). "
-        "Paper: its figure on its own data set and schedule. s/step: median epoch, validation included.\n"
+        "Paper: its figure on its own data set and schedule. s/step: median epoch after the first, which compiles, "
+        "validation included.\n"
     )
 
 

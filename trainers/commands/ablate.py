@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..ablation.rows import TABLES, Row, select_rows
+from ..config.dataset_names import canonical_dataset_name, refuse_unread_data_dir
 from ..config.flags import add_choice, add_flags
 from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
@@ -34,7 +35,10 @@ def check_arguments(args: argparse.Namespace) -> None:
     """Check the flags of `encapnet ablate` without loading data, and raise `UserError` for a mistake."""
     if args.seeds < 1:
         raise UserError(f"--seeds={args.seeds}: expected at least 1.")
-    _selected_rows(args)
+    for row in _selected_rows(args):
+        recipe = args.recipe or (IMAGES_RECIPE if default_recipe(args.dataset) == IMAGES_RECIPE else row.recipe)
+        dataset = canonical_dataset_name(args.dataset or RECIPES[recipe].config.dataset)
+        refuse_unread_data_dir(args.data_dir, dataset)
 
 
 def _selected_rows(args) -> list[Row]:
@@ -47,6 +51,7 @@ def main(args: argparse.Namespace) -> None:
     Raises:
         UserError: a flag is refused, or runs failed.
     """
+    from ..ablation import table
     from ..ablation.run import plan_runs, run_all
 
     rows = _selected_rows(args)
@@ -61,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
     runs = plan_runs(rows, recipe, flags, args.seeds, base)
     failures = run_all(runs, out, lambda: _write_table(args.table, out, args.results))
     file = _write_table(args.table, out, args.results)
-    print(f"\n{file.read_text(encoding='utf-8')}\ntable:   {file}")
+    print(f"\n{table.as_text(TABLES[args.table], out, chosen=rows)}\ntable:   {file}")
     if failures:
         raise UserError(f"{failures} of {counted(len(runs), 'run')} failed; the table says why.", status=1)
 

@@ -30,7 +30,11 @@ _MODULES = {"export": "...export.commands.export", "predict": "...export.command
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command-line arguments of `encapnet` from a list such as `sys.argv`."""
-    parser = Parser(prog="encapnet", description="Capsule networks in Keras: train, evaluate, export.")
+    parser = Parser(
+        prog="encapnet",
+        description="Capsule networks in Keras: train, evaluate, export.",
+        epilog="Start with: encapnet train. Each verb has its own help: encapnet train --help.",
+    )
     parser.add_argument("--version", action=_PrintVersions, nargs=0, help="Print the versions and exit.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ..config.dataset_names import canonical_dataset_name
+from ..config.dataset_names import canonical_dataset_name, refuse_unread_data_dir
 from ..config.flags import add_choice, add_flags
 from ..config.naming import file_name
 from ..config.recipes import RECIPES, default_recipe, resolve
-from ..config.schema import settings
+from ..config.schema import Config, settings
 from ..runs.errors import UserError
 from .configuration import fit_and_print
 
@@ -46,6 +46,7 @@ def add_arguments(parser):
         help=f"Picture of augmented samples to write. Default: {_CHECKS}/NAME.png, NAME of the data set or the folder.",
     )
     _add_data_flags(checking)
+    checking.set_defaults(check=_check_configuration)
 
     preparing = add_action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
     preparing.add_argument("--dataset", required=True, type=canonical_dataset_name, help="Its name, such as cifar10.")
@@ -92,10 +93,16 @@ def data_settings(args) -> dict:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _check_configuration(args) -> Config:
+    """Build the configuration of `encapnet data check` without loading data, and raise `UserError` for a mistake."""
+    config = resolve(args.recipe or default_recipe(args.dataset), data_settings(args))
+    refuse_unread_data_dir(args.data_dir, config.dataset)
+    return config
+
+
 def check(args):
     """Run `encapnet data check`: print the class counts of a data set and save a picture of augmented images."""
-    given = data_settings(args)
-    config = fit_and_print(resolve(args.recipe or default_recipe(args.dataset), given), set(given))
+    config = fit_and_print(_check_configuration(args), set(data_settings(args)))
     from .. import data
     from ..data.inspection import class_table, sample_grid
 

@@ -77,7 +77,11 @@ def _evaluate(run: RunDirectory, args: argparse.Namespace) -> None:
         accuracy, count = many_crop_accuracy(run)
         print(f"{count:>2} crops             {accuracy:.2%}")
     print(f"validation accuracy  {validation.accuracy:.2%} ({counted(len(validation.labels), 'image')})")
-    print(f"calibration error    {Calibration.from_scores(test.lengths, test.labels).expected_error:.2%}")
+    calibration = Calibration.from_scores(test.lengths, test.labels)
+    print(
+        f"calibration error    {calibration.expected_error:.2%} (class scores, such as capsule lengths, read as "
+        "probabilities)"
+    )
     names = summary["class_names"]
     if args.per_class or len(names) <= _FEW_CLASSES:
         _print_classes(test, names)

@@ -4,6 +4,7 @@ import argparse
 import shlex
 
 from ..config import flags
+from ..config.dataset_names import refuse_unread_data_dir
 from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_arguments(args: argparse.Namespace) -> None:
     """Check the flags of `encapnet train` without loading data, and raise `UserError` for a mistake."""
     if args.resume is None:
-        flags.configuration(args)
+        refuse_unread_data_dir(args.data_dir, flags.configuration(args).dataset)
     elif args.run_dir is not None:
         raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
     else:
@@ -49,8 +50,8 @@ def main(args: argparse.Namespace) -> None:
     run, summary = result
     print(
         f"\ntest accuracy {summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
-        f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%}, "
-        f"trained in {summary['train_seconds']:.0f} s"
+        f"{counted(summary['test_images'], 'image')}), validation accuracy {summary['validation_accuracy']:.2%} "
+        f"(best epoch, {summary['best_epoch']} of {summary['epochs']}), trained in {summary['train_seconds']:.0f} s"
     )
     for remark in remarks(summary):
         print(remark)

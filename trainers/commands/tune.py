@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config import flags as config_file
+from ..config.dataset_names import refuse_unread_data_dir
 from ..config.flags import add_flags
 from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES
@@ -66,7 +67,9 @@ def check_arguments(args: argparse.Namespace) -> None:
     for name, least in bounds.items():
         if getattr(args, name) is not None and getattr(args, name) < least:
             raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
-    config_file.configuration(args)
+    config = config_file.configuration(args)
+    if not args.resume:
+        refuse_unread_data_dir(args.data_dir, config.dataset)
     if args.search:
         Space.parse(args.search)
 

@@ -2,10 +2,13 @@
 
 import re
 
+from ..runs.errors import UserError
+
 KNOWN_DATASETS = (
     *("digits", "mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn_cropped", "imagenet2012"),
     *("h_imagenet", "folder", "npz"),
 )
+_WITHOUT_FILES = {"digits": "scikit-learn brings it"}  # data set -> where it is from
 _OTHER_NAMES = {
     "svhn": "svhn_cropped",
     "fmnist": "fashion_mnist",
@@ -35,3 +38,21 @@ def canonical_dataset_name(name: str) -> str:
     """
     name = name.strip()
     return name if set(name) & {":", "/"} else _KEYS.get(name_key(name), name)
+
+
+def refuse_unread_data_dir(data_dir: str | None, dataset: str) -> None:
+    """Raise `UserError` if `--data_dir` is given for a data set that is not read from files, such as digits.
+
+    Only for what the user typed: in a recipe, a configuration file or a run, `data_dir` has no effect there.
+
+    Args:
+        data_dir: the flag's value; None without the flag.
+        dataset: standard name of the data set.
+    """
+    if data_dir is None or dataset not in _WITHOUT_FILES:
+        return
+    own = "npz" if data_dir.endswith(".npz") else "folder"
+    raise UserError(
+        f"--data_dir={data_dir}: the data set {dataset} is not read from there: {_WITHOUT_FILES[dataset]}. Did you "
+        f"mean --dataset={own} --data_dir={data_dir}? Otherwise leave --data_dir out."
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from .. import data
+from ..config.dataset_names import refuse_unread_data_dir
 from ..config.recipes import override, resolve
 from ..config.schema import Config
 from ..runs.errors import UserError
@@ -42,6 +43,7 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
         raise UserError("A model file does not name its data: choose the images to evaluate by --recipe or --dataset.")
     else:
         config = resolve(recipe or "digits", {"augment": ("none",), **overrides})
+    refuse_unread_data_dir(overrides.get("data_dir"), config.dataset)
     model = saved_model(path)
     dataset = data.load(config)
     _check_images(path, model, dataset.image_shape)

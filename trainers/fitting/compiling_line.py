@@ -60,7 +60,7 @@ class CompilingLine(keras.callbacks.Callback):
             self.stream.write(f"\r{text}")
             self.stream.flush()
             self._done.wait(_REFRESH_SECONDS)
-        self.stream.write(f"\r{' ' * len(text)}\r")
+        self.stream.write(f"\r{' ' * len(text + '^C')}\r")  # a terminal shows Ctrl-C as "^C"
         self.stream.flush()
 
     def _stop(self):

@@ -174,9 +174,8 @@ def _fit(
             chief=chief,
         )
         loggers = _logging_callbacks(run, config, dataset, best, batches_from) if chief else []
-        if chief and sys.stdout.isatty():
-            loggers.insert(0, ProgressBar(config.batch_size, steps, config.epochs, start))
-        with CompilingLine(steps, start) if chief else nullcontext() as line:
+        bar = ProgressBar(config.batch_size, steps, config.epochs, start) if chief and sys.stdout.isatty() else None
+        with CompilingLine(steps, start) if chief else nullcontext() as line, bar or nullcontext():
             model.fit(
                 batches_from(start.epoch * steps + start.step),
                 validation_data=validation,
@@ -185,7 +184,7 @@ def _fit(
                 steps_per_epoch=steps,
                 shuffle=False,  # the pipeline shuffles
                 verbose=0,
-                callbacks=[*([line] if line else []), watch, *schedules, *loggers, *callbacks, writer],
+                callbacks=[*filter(None, (line, bar)), watch, *schedules, *loggers, *callbacks, writer],
             )
     return best, writer.seconds
 

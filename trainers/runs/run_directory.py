@@ -71,7 +71,7 @@ class RunDirectory(AtomicFolder):
         Raises:
             UserError: there is no run in this folder, or the run did not finish.
         """
-        run = cls._with_configuration(path)
+        run = cls._with_configuration(path, complete=True)
         if not run.is_complete:
             raise UserError(
                 f"The run at {path} did not finish: it has no {cls.summary_file}. Resume it with "
@@ -86,7 +86,7 @@ class RunDirectory(AtomicFolder):
         Raises:
             UserError: there is no run in this folder, or the run is complete.
         """
-        run = cls._with_configuration(path)
+        run = cls._with_configuration(path, complete=False)
         if run.is_complete:
             raise UserError(f"The run at {path} is complete: there is nothing to resume.")
         return run
@@ -100,14 +100,22 @@ class RunDirectory(AtomicFolder):
         return self.file(self.summary_file).is_file()
 
     @classmethod
-    def _with_configuration(cls, path):
+    def _with_configuration(cls, path, *, complete):
         run = cls(path)
         if not run.file(cls.config_file).is_file():
             raise UserError(
                 f"There is no run at {path}: the folder has no {cls.config_file}. Expected a folder that `encapnet "
-                "train` wrote, such as runs/digits/20261122-182440."
+                f"train` wrote{cls._newest(complete=complete)}."
             )
         return run
+
+    @classmethod
+    def _newest(cls, *, complete: bool) -> str:
+        """Return text such as ", such as runs/digits/20261122-182440" with the newest run here, or "" without one."""
+        files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
+        runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
+        newest = [run.path for run in runs if run.is_complete == complete][-1:]
+        return f", such as {newest[0]}" if newest else ""
 
 
 class _ExistsError(UserError):

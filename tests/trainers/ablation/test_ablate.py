@@ -165,7 +165,7 @@ def test_a_table_is_run_and_resumed(tmp_path, capsys, monkeypatch):
     assert entries["table3/7"]["errors"] == entries["table3/a"]["errors"]
     assert 0 <= entries["table3/7"]["mean_error"] <= 100
     assert entries["table3/7"]["spread"] is None
-    assert entries["table3/7"]["seconds_per_step"] > 0
+    assert entries["table3/7"]["seconds_per_step"] is None, "the first epoch compiles"
     markdown = (tmp_path / "results.md").read_text()
     assert markdown == (tmp_path / "out" / "table.md").read_text()
     assert "| table3/c | one OT a module | not run | 0 | 4.58 |" in markdown

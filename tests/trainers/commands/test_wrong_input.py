@@ -1,11 +1,13 @@
 """Messages and exit statuses of the command for wrong input."""
 
+import contextlib
 import sys
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from encapnet_tf.trainers.commands import cli
+from encapnet_tf.trainers.runs.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,10 @@ from encapnet_tf.trainers.commands import cli
         (["train", "--depths=1,1,1"], "one entry of capsule_dims per module"),
         (["train", "--run_dir=a b"], "letters, digits"),
         (["train", "--recipe=fashion_mnist", "--data_dir=nowhere"], "Fashion-MNIST was not found; there is no nowhere"),
+        (["train", "--data_dir=photos"], "--data_dir=photos: the data set digits is not read from there"),
+        (["tune", "--data_dir=a.npz"], "Did you mean --dataset=npz --data_dir=a.npz?"),
+        (["ablate", "--data_dir=photos"], "Did you mean --dataset=folder --data_dir=photos?"),
+        (["data", "check", "--data_dir=photos"], "Did you mean --dataset=folder --data_dir=photos?"),
         (["train", "--dataset=npz"], "needs --data_dir=FILE.npz"),
         (["train", "--dataset=folder"], "needs --data_dir=FOLDER"),
         (["train", "--augment=sepia"], "--augment=sepia: expected one of none"),
@@ -61,6 +67,15 @@ def test_wrong_input_exits_with_2_and_one_message(tmp_path, monkeypatch, capsys,
     assert error.startswith(f"encapnet {verb}" if verb else "encapnet: ")
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())  # nothing was begun
+
+
+def test_an_unread_data_dir_is_refused_as_a_flag_only(tmp_path):
+    """Configurations of earlier runs hold what was typed then."""
+    (tmp_path / "config.json").write_text('{"dataset": "digits", "data_dir": "photos"}')
+    for flags in ([], ["--data_dir=photos"]):
+        args = cli._parse(["encapnet", "train", f"--config={tmp_path / 'config.json'}", *flags])
+        with pytest.raises(UserError, match="is not read from there") if flags else contextlib.nullcontext():
+            args.check(args)
 
 
 def test_an_interruption_says_no_more_than_it_knows(capsys):

@@ -59,7 +59,8 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch):
 
 def test_offline_is_told_with_the_servers_and_the_command(tmp_path, closed, server):
     with pytest.raises(
-        UserError, match=r"no connection can be made to 127.0.0.1\. Run .* network.*: encapnet data"
+        UserError,
+        match=r"no connection can be made to 127.0.0.1\. Run, with a network: encapnet data.* copy .* to .*shapes",
     ) as e:
         raise_if_offline(builder(tmp_path, closed), "encapnet data prepare --dataset=shapes")
     assert e.value.status == 1

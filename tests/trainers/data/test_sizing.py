@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 
 import numpy as np
 import pytest
@@ -213,6 +214,7 @@ def test_which_recipe_a_data_set_has(recipe, datasets):
 def test_runs_are_named_after_the_data(settings, name):
     assert series_name(resolve(IMAGES_RECIPE, settings)) == name
     assert series_name(resolve("digits", settings)) == "digits"
+    assert re.sub("[ /:]", "-", data_name(resolve("digits", settings))) == name
 
 
 def test_data_is_shown_under_one_name():

@@ -359,4 +359,6 @@ def test_without_tfds_the_error_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(UserError, match=r"pip install -e \"\.\[data\]\""):
         data.load(resolve("cifar10", {}))
+    with pytest.raises(UserError, match=r"=digit: there is no data set of this name \(did you mean digits\?\), unless"):
+        data.load(resolve("digits", {"dataset": "digit"}))
     assert len(data.load(resolve("digits", {})).test) == 360

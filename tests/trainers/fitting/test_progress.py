@@ -16,7 +16,7 @@ from encapnet_tf.trainers.fitting.progress import ProgressBar
 from encapnet_tf.trainers.fitting.resume import Start
 
 
-@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("columns", [80, 200, 62, 30])
 def test_images_per_second_and_time_left(monkeypatch, columns):
     """Steps of 2 s, 4 images each; the run begins in its second epoch, after one step."""
     now, stream = [100.0], io.StringIO()
@@ -31,14 +31,35 @@ def test_images_per_second_and_time_left(monkeypatch, columns):
             bar.on_train_batch_end(batch, {} if (epoch, batch) == (1, 0) else {"loss": 0.5, "accuracy": 0.25})
         bar.on_epoch_end(epoch)
     lines = [line for line in stream.getvalue().split("\r") if line.strip()]
-    assert {len(line) for line in lines} == {min(columns, 110) - 1}
-    texts = [re.sub(r"\[=+ *\]", "[]", line) for line in lines]
-    numbers = "loss 0.5000  accuracy 25.00%   2.00 images/s"
-    assert texts[0] == f"epoch 2/3 [] 3/3  {numbers}  00:06 left"
-    assert f"epoch 3/3 [] 2/3  {numbers}  00:02 left" in texts
-    assert texts[-1] == f"epoch 3/3 [] 3/3  {numbers}  00:00 left"
+    assert max(map(len, lines)) <= min(columns, 110) - 3, "there is room for ^C"
+    texts = [re.sub(r"\[=+ *\]", "[]", line.strip()) for line in lines]
+    bar, numbers = {
+        200: (" []", "  loss 0.5000  accuracy 25.00%  2.0 images/s"),
+        80: (" []", "  loss 0.5000  accuracy 25.00%"),
+        62: ("", "  loss 0.5000  accuracy 25.00%"),
+        30: ("", ""),
+    }[columns]
+    assert texts[0] == f"epoch 2/3{bar} 3/3{numbers}  00:06 left"
+    assert f"epoch 3/3{bar} 2/3{numbers}  00:02 left" in texts
+    assert texts[-1] == f"epoch 3/3{bar} 3/3{numbers}  00:00 left"
+    if not bar:
+        return
     filled, empty = re.search(r"\[(=+)( *)\] 2/3", "".join(lines)).groups()
     assert len(filled) / len(filled + empty) == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_the_line_is_cleared_when_training_is_interrupted(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = io.StringIO()
+    with ProgressBar(4, 3, 1, Start(), stream) as bar:
+        bar.on_epoch_begin(0)
+        for batch in range(3):
+            bar.on_train_batch_end(batch, {"loss": 0.5, "accuracy": 0.25})
+        assert stream.getvalue().endswith(" left")
+        stream.write("^C")
+    *_, cleared, end = stream.getvalue().split("\r")
+    assert (cleared.strip(), end) == ("", "")
+    assert len(cleared) == 79
 
 
 class Terminal(io.StringIO):
@@ -64,7 +85,7 @@ def test_compiling_is_shown_until_the_first_step_is_done(monkeypatch):
         now[0] = 112.3
         terminal.wait_for("\rcompiling ... 12 s")
         line.on_train_batch_end(1)
-        assert terminal.getvalue().endswith("\r" + " " * len("compiling ... 12 s") + "\r"), "it is cleared"
+        assert terminal.getvalue().endswith("\r" + " " * len("compiling ... 12 s^C") + "\r"), "it is cleared"
         shown = terminal.getvalue()
         line.on_train_batch_end(2)
         line.on_epoch_begin(2)

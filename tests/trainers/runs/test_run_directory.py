@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,22 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         half_a_write()
     assert run.file("note").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["note"]
+
+
+def test_the_newest_run_is_named_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="`encapnet train` wrote\\."):
+        RunDirectory.open("nowhere")
+    for time, name in enumerate(("digits/a", "b", "photos/unfinished")):
+        run = RunDirectory.create("", Path("runs") / name)
+        run.write_json("config.json", {})
+        os.utime(run.file("config.json"), (time, time))
+        if name != "photos/unfinished":
+            run.write_json("summary.json", {})
+    with pytest.raises(UserError, match="wrote, such as runs/b\\."):
+        RunDirectory.open("nowhere")
+    with pytest.raises(UserError, match="wrote, such as runs/photos/unfinished\\."):
+        RunDirectory.unfinished("nowhere")
 
 
 def test_open_wants_a_finished_run(tmp_path):

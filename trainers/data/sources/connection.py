@@ -40,8 +40,8 @@ def raise_if_offline(builder, command: str) -> None:
     if servers and not can_reach(servers):
         names = ", ".join(host for host, _ in servers)
         raise UserError(
-            f"{builder.name} has to be downloaded, and no connection can be made to {names}. Run this command on a "
-            f"machine with a network; if that is another one, copy the folder of --data_dir from there: {command}",
+            f"{builder.name} has to be downloaded, and no connection can be made to {names}. Run, with a network: "
+            f"{command}. If that is on another machine, then copy the data set from there to {builder.data_dir}",
             status=1,
         )
 

@@ -106,8 +106,9 @@ def tfds_builder(name: str, data_dir):
         import tensorflow_datasets as tfds
     except ImportError as error:
         hint = "" if name in KNOWN_DATASETS else did_you_mean(name, KNOWN_DATASETS)
+        unknown = f": there is no data set of this name{hint}, unless it" if hint else ""
         raise UnpreparedError(
-            f"--dataset={name}{hint} is read by TensorFlow Datasets, which is not installed ({error}): "
+            f"--dataset={name}{unknown} is read by TensorFlow Datasets, which is not installed ({error}): "
             f"{install_command('data')}. Without it, --dataset=digits, folder and npz work, and the original files of "
             "MNIST, Fashion-MNIST, Kuzushiji-MNIST, CIFAR and SVHN."
         ) from None
