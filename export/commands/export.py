@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_choice, add_flags
-from ...trainers.config.naming import data_name
 from ...trainers.config.recipes import RECIPES
-from ...trainers.config.schema import Config, settings
+from ...trainers.config.schema import settings
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
