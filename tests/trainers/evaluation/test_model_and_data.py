@@ -14,7 +14,7 @@ def _saved(path, *shape):
 
 def test_a_folder_that_the_data_set_does_not_read_is_refused(tmp_path):
     (tmp_path / "model.keras").touch()
-    with pytest.raises(UserError, match="digits is not read from there.* mean --dataset=folder --data_dir=photos"):
+    with pytest.raises(UserError, match=r"digits is not read from there.* mean --dataset=folder --data_dir=photos"):
         model_and_data(tmp_path / "model.keras", "digits", {"data_dir": "photos"})
 
 
