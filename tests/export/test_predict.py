@@ -132,7 +132,7 @@ def test_labels(sources, images, capsys, tmp_path):
     predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
     assert "number-" in capsys.readouterr().out
     (tmp_path / "names.txt").write_text("one\n")
-    with pytest.raises(UserError, match="1 class names for 10 scores"):
+    with pytest.raises(UserError, match="1 class name for 10 scores"):
         predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
 
 
