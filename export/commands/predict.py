@@ -106,9 +106,11 @@ def main(args: argparse.Namespace):
         if len(problems) >= first + _BATCH:  # nothing was classified: the server, say, has no such model
             break
     if problems:
-        sys.stdout.flush()
-        count = f"{len(problems)} of {counted(len(images), 'file')} could not be classified:\n"
-        raise UserError(f"{count if len(images) > 1 else ''}{chr(10).join(problems)}", status=1)
+        sys.stdout.flush()  # the answers go before the message
+        heading = f"{len(problems)} of {counted(len(images), 'file')} could not be classified:"
+        if len(images) > first + _BATCH:
+            heading = f"None of the first {len(problems)} files could be classified, and no other was tried:"
+        raise UserError("\n".join([heading, *problems] if len(images) > 1 else problems), status=1)
 
 
 def predict(predictor: Callable[[list], dict], files: list[bytes]) -> list[np.ndarray | str]:

@@ -110,7 +110,7 @@ def test_refused_images_are_named_and_the_server_goes_on(source, images, capsys)
     assert capsys.readouterr().out
 
 
-def test_folders_stand_for_their_images(sources, images, capsys, tmp_path):
+def test_folders_stand_for_their_images(sources, images, capsys, tmp_path, monkeypatch):
     (tmp_path / "zero").mkdir()
     for name in ("1.PNG", "zero/0.png", "notes.md"):
         shutil.copy(images / "0.png", tmp_path / name)
@@ -118,6 +118,9 @@ def test_folders_stand_for_their_images(sources, images, capsys, tmp_path):
     paths = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert paths == [str(tmp_path / name) for name in ("1.PNG", "zero/0.png")]
     with pytest.raises(UserError, match=r"1 of 3 files could not be classified:\nnowhere.png cannot be read: No such"):
+        predict(*sources["run"], "nowhere.png", tmp_path)
+    monkeypatch.setattr(predict_command, "_BATCH", 1)
+    with pytest.raises(UserError, match=r"None of the first 1 files could be classified, and no other was tried:"):
         predict(*sources["run"], "nowhere.png", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no images"):
@@ -129,7 +132,7 @@ def test_labels(sources, images, capsys, tmp_path):
     predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
     assert "number-" in capsys.readouterr().out
     (tmp_path / "names.txt").write_text("one\n")
-    with pytest.raises(UserError, match="1 class names for 10 scores"):
+    with pytest.raises(UserError, match="1 class name for 10 scores"):
         predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
 
 

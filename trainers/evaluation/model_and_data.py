@@ -36,8 +36,8 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
         config = override(config, overrides)
     elif not path.is_file():
         raise UserError(
-            f"There is no model at {path}: expected a finished run's folder, such as runs/digits/20261122-182440, or a "
-            ".keras file."
+            f"There is no model at {path}: expected a finished run's folder or a .keras "
+            f"file{RunDirectory.example(complete=True)}."
         )
     elif recipe is None and "dataset" not in overrides:
         raise UserError("A model file does not name its data: choose the images to evaluate by --recipe or --dataset.")

@@ -105,12 +105,12 @@ class RunDirectory(AtomicFolder):
         if not run.file(cls.config_file).is_file():
             raise UserError(
                 f"There is no run at {path}: the folder has no {cls.config_file}. Expected a folder that `encapnet "
-                f"train` wrote{cls._newest(complete=complete)}."
+                f"train` wrote{cls.example(complete=complete)}."
             )
         return run
 
     @classmethod
-    def _newest(cls, *, complete: bool) -> str:
+    def example(cls, *, complete: bool) -> str:
         """Return text such as ", such as runs/digits/20261122-182440" with the newest run here, or "" without one."""
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
