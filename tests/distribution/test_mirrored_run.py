@@ -51,7 +51,7 @@ def mirrored(tmp_path_factory):
 def test_a_run_on_two_replicas_is_whole(mirrored):
     run, output = mirrored
     assert "on 2 replicas" in output
-    assert "validation leaves out 1 images: 2 replicas take 1 x 14" in output
+    assert "validation leaves out 1 image: 2 replicas take 1 x 14" in output
     assert {"best.keras", "final.keras", "summary.json", "report.html"} <= {path.name for path in run.iterdir()}
     assert all(np.isfinite(value) for row in rows(run) for value in row.values())
 
