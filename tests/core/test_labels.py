@@ -17,7 +17,7 @@ LENGTHS = np.array([[0.95, 0.05, 0.3], [0.4, 0.7, 0.1], [0.2, 0.8, 0.95]], "floa
 LOSSES = [MarginLoss, SpreadLoss]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.ci)])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_label_that_is_no_class_is_seen_in_fit(loss, jit_compile):
     """Loss, metric and weights are NaN, where a traced step cannot raise."""

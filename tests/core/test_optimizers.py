@@ -48,6 +48,7 @@ def test_the_penalty_is_not_decoupled():
     np.testing.assert_allclose(variable.numpy(), [1.9, 3.9], rtol=1e-5)
 
 
+@pytest.mark.ci
 def test_a_compiled_model_reloads(tmp_path):
     model, _ = _fitted(
         AdamL2(keras.optimizers.schedules.PiecewiseConstantDecay([5], [0.1, 0.01]), l2=0.25), run_eagerly=False

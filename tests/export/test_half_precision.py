@@ -127,7 +127,13 @@ def randomized(model):
 
 @pytest.mark.parametrize(
     ("name", "policy"),
-    [*((name, "mixed_float16") for name in NETWORKS), *itertools.product(("capsules", "operations"), POLICIES[1:])],
+    [
+        *((name, "mixed_float16") for name in NETWORKS),
+        *(
+            pytest.param(*row, marks=pytest.mark.ci)
+            for row in itertools.product(("capsules", "operations"), POLICIES[1:])
+        ),
+    ],
 )
 def test_rebuilt_in_float32(name, policy):
     keras.config.set_dtype_policy(policy)

@@ -71,9 +71,11 @@ COMPILATIONS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "make"), [*((name, dense) for name in COMPILATIONS), ("metrics", sequential), ("optimizer", sequential)]
-)
+QUICK = [("loss", dense), ("scaled", dense), ("metrics", sequential)]
+REST = [*((name, dense) for name in COMPILATIONS if name not in ("loss", "scaled")), ("optimizer", sequential)]
+
+
+@pytest.mark.parametrize(("name", "make"), [*QUICK, *(pytest.param(*row, marks=pytest.mark.ci) for row in REST)])
 def test_objects_that_are_not_registered(name, make):
     model = make()
     model.compile(**{"optimizer": keras.optimizers.SGD(0.125), **COMPILATIONS[name]()}, run_eagerly=True)

@@ -116,6 +116,7 @@ def test_weight_must_be_finite():
     assert unit.weight == 10.0
 
 
+@pytest.mark.ci
 def test_training_lowers_the_divergence():
     """If the divergence is the only loss, the generator learns to recover the lower layer."""
     keras.utils.set_random_seed(3)

@@ -54,6 +54,7 @@ def test_save_and_load(choice, tmp_path):
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.ci
 def test_a_loaded_model_continues_training(tmp_path):
     """With optimizer, weights and lambda loaded, the next step is that of the original.
 

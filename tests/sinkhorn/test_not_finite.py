@@ -44,6 +44,7 @@ def test_divergence(cost, options):
         assert_visible(*value_and_gradients(*sets, epsilon=0.5, cost=cost, **OPTIONS[options]))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("options", "cost", "execution"),
     [

@@ -59,7 +59,14 @@ def test_help_and_mistakes_import_no_library(arguments, tmp_path):
     assert HEAVY & set(imported) == set()
 
 
-@pytest.mark.parametrize("moment", ["encapnet_tf.trainers.commands.cli", "keras", "tensorflow.python.ops.math_ops"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "encapnet_tf.trainers.commands.cli",
+        "keras",
+        pytest.param("tensorflow.python.ops.math_ops", marks=pytest.mark.ci),
+    ],
+)
 def test_ctrl_c_during_the_start(moment, tmp_path):
     process = run(moment, "train", cwd=tmp_path)
     assert (process.returncode, process.stdout, process.stderr) == (130, "", "Interrupted.\n")

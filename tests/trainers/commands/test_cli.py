@@ -239,6 +239,7 @@ def test_diverging_run_stops_with_a_message(encapnet, tmp_path):
     assert not (tmp_path / "nan" / "summary.json").exists()
 
 
+@pytest.mark.ci
 def test_an_interrupted_run_keeps_what_it_saved(encapnet, tmp_path, heeding_ctrl_c):
     """A process of its own: the exit status after Ctrl-C. Keras's NumPy backend, which cannot train, is not used."""
     process = subprocess.Popen(

@@ -133,6 +133,7 @@ def test_damaged_records_are_refused(prepared_copy, change):
         _load(prepared_copy, dataset="one_size")
 
 
+@pytest.mark.ci
 def test_a_corrupt_image_in_a_record_is_named(prepared_copy):
     import tensorflow as tf
 

@@ -63,6 +63,7 @@ def in_process(monkeypatch):
     monkeypatch.setattr(session, "_hide_gpus", lambda: None)
 
 
+@pytest.mark.ci
 def test_a_failed_trial_is_reported_and_the_best_one_trains(tmp_path, monkeypatch, capsys, in_process):
     monkeypatch.chdir(tmp_path)
     flags = ["--feedback=none", "--schedule=constant", "--search=learning_rate=0.003/1e38", "--tuner=grid"]
