@@ -96,8 +96,8 @@ def attach_feedback(model, pairs, generator="conv", **options):
     """
     model = _functional(model)
     units = [
-        (f"feedback_{higher}_{lower}".replace("/", "_"), *_paths(model, higher, lower))
-        for higher, lower in _checked_pairs(pairs)
+        (f"feedback_{higher}_{lower}".replace("/", "_"), *_find_layer_paths(model, higher, lower))
+        for higher, lower in _check_pairs(pairs)
     ]
     if repeated := [unit for i, unit in enumerate(units) if unit[1:] in [other[1:] for other in units[:i]]]:
         names = ", ".join(repr((higher[-1], lower[-1])) for _, higher, lower in repeated)
@@ -110,7 +110,7 @@ def _attach(model, units, options):
 
     Args:
         model: a functional model.
-        units: list of (unit's name, higher layer's path, lower layer's path), see `_paths`.
+        units: list of (unit's name, higher layer's path, lower layer's path), see `_find_layer_paths`.
         options: arguments of `FeedbackAgreement`.
 
     Returns:
@@ -213,7 +213,7 @@ def _functional(model):
     return model
 
 
-def _checked_pairs(pairs):
+def _check_pairs(pairs):
     """Check that an argument is a list of pairs of layer names, and return the argument unchanged.
 
     Raises ValueError if it is something else.
@@ -228,7 +228,7 @@ def _checked_pairs(pairs):
     return pairs
 
 
-def _paths(model, higher, lower):
+def _find_layer_paths(model, higher, lower):
     """Find two layers by their names in a Keras model or in one of the models nested in it.
 
     The path of a layer is a list: the names of the nested models that it lies in, from the outermost, and its own name.

@@ -87,6 +87,6 @@ def test_behind_a_proxy_the_proxy_is_asked(tmp_path, monkeypatch, server, closed
     hidden = builder(tmp_path, ("no-such-host.invalid", 80))
     for address, proxy in ((server, f"http://127.0.0.1:{server[1]}"), (closed, f"127.0.0.1:{closed[1]}")):
         monkeypatch.setattr(connection, "getproxies", lambda proxy=proxy: {"http": proxy})
-        assert connection._server(next(iter(hidden.url_infos))) == address
+        assert connection._host_and_port(next(iter(hidden.url_infos))) == address
     with pytest.raises(UserError):
         raise_if_offline(hidden, "")

@@ -34,9 +34,9 @@ def raise_if_offline(builder, command: str) -> None:
         UserError: no server answers within 5 seconds; the message names them.
     """
     urls = list(getattr(builder, "url_infos", None) or ())
-    if not urls or Path(builder.data_dir).exists() or _downloaded(builder) & set(urls):
+    if not urls or Path(builder.data_dir).exists() or _downloaded_urls(builder) & set(urls):
         return
-    servers = list(dict.fromkeys(server for url in urls if (server := _server(url))))[:_MAX_SERVERS]
+    servers = list(dict.fromkeys(server for url in urls if (server := _host_and_port(url))))[:_MAX_SERVERS]
     if servers and not can_reach(servers):
         names = ", ".join(host for host, _ in servers)
         raise UserError(
@@ -72,7 +72,7 @@ def can_reach(servers: Iterable[tuple[str, int]], seconds: float = _SECONDS) -> 
         return False
 
 
-def _server(url: str) -> tuple[str, int] | None:
+def _host_and_port(url: str) -> tuple[str, int] | None:
     """Return the host and port to connect to for a download: those of the server in the URL, or of the proxy."""
     address = urlsplit(url)
     proxy = getproxies().get(address.scheme) or getproxies().get("all")
@@ -82,7 +82,7 @@ def _server(url: str) -> tuple[str, int] | None:
     return (address.hostname, port) if address.hostname and port else None
 
 
-def _downloaded(builder) -> set[str]:
+def _downloaded_urls(builder) -> set[str]:
     """Return the URLs of the files that TensorFlow Datasets has downloaded before, according to its .INFO files."""
     urls: set[str] = set()
     folder = Path(builder.data_dir_root) / "downloads"

@@ -88,14 +88,14 @@ def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
     """
     paths: dict[tuple[str, str], Path] = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: (entry.suffix != ".gz", entry.name)):
-        file = _part_and_kind(entry)
+        file = _split_and_content(entry)
         inside = sorted(entry.iterdir()) if file and entry.is_dir() else [entry]
-        if file and (files := [path for path in inside if path.is_file() and _part_and_kind(path) == file]):
+        if file and (files := [path for path in inside if path.is_file() and _split_and_content(path) == file]):
             paths.setdefault(file, files[0])
     return paths
 
 
-def _part_and_kind(path: Path) -> tuple[str, str] | None:
+def _split_and_content(path: Path) -> tuple[str, str] | None:
     match = _IDX_NAME.fullmatch(path.name.lower())
     return match and ("train" if match[1] == "train" else "t10k", match[2])
 
