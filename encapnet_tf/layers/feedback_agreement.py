@@ -15,6 +15,7 @@ from encapnet_tf.blocks.feedback_extractor import EXTRACTORS, feedback_extractor
 from encapnet_tf.blocks.feedback_generator import GENERATORS, feedback_generator
 from encapnet_tf.blocks.feedback_part import name_or_layer, serialize_name_or_layer
 from encapnet_tf.blocks.training_mean import TrainingMean
+from encapnet_tf.blocks.unsaved_number import UnsavedNumber
 from encapnet_tf.keras_private import PerReplicaLosses
 from encapnet_tf.ops.replicas import all_gather
 from encapnet_tf.ops.transport.pairwise_cost import COSTS, self_cost
@@ -49,7 +50,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             see `callbacks.FeedbackWeightSchedule`.
         num_capsules: capsules of both layers, for the "capsule" generator.
         epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: arguments of
-            `ops.sinkhorn_divergence`.
+            `ops.sinkhorn_divergence`. `epsilon` can be changed while training.
         generator: "capsule" (a transposed capConv, for feature maps of capsules), "conv" (a dense transposed
             convolution, for feature maps, token sequences and feature vectors of any channel counts), None (z has the
             lower layer's shape already) or a Keras layer that maps z to the lower layer's shape.
@@ -114,7 +115,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self.supports_masking = True
         check_arguments(epsilon, iterations, solver)
         self.num_capsules = whole_number("num_capsules", num_capsules)
-        self.epsilon = float(epsilon)
+        self._epsilon = UnsavedNumber(epsilon, self.variable_dtype, name="epsilon")
         self.iterations = int(iterations)
         self.cost = one_of("cost", cost, COSTS)
         self.debias = bool(debias)
@@ -145,6 +146,19 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
     @weight.setter
     def weight(self, value):
         self._weight.assign(finite_number("weight", value))
+
+    @property
+    def epsilon(self) -> float:
+        """Regularisation strength of the optimal transport.
+
+        It can be changed while a compiled model trains.
+        """
+        return self._epsilon.number
+
+    @epsilon.setter
+    def epsilon(self, value):
+        check_arguments(value, self.iterations, self.solver)
+        self._epsilon.number = value
 
     @property
     def synchronized(self):
@@ -276,7 +290,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return ops.sinkhorn_divergence(
             reconstruction,
             lower,
-            epsilon=self.epsilon,
+            epsilon=self._epsilon.state,
             iterations=self.iterations,
             cost=self.cost,
             debias=self.debias,

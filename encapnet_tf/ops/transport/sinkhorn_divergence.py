@@ -70,15 +70,14 @@ def sinkhorn_divergence(
     if len(x.shape) == len(y.shape) == 2:
         x, y = with_equal_counts(x, y)
     options = {
-        "epsilon": epsilon,
         "iterations": iterations,
         "differentiate_plan": differentiate_plan,
         "value": value,
         "relative_epsilon": relative_epsilon,
     }
-    training = training and not hasattr(epsilon, "dtype")  # a compiled function takes epsilon as a constant
+    epsilon = K.convert_to_tensor(epsilon, x.dtype)  # a tensor: a compiled function serves all of its values
     if solver == "plain":
-        return run_compiled(_plain_divergence, (x, y), training, cost=cost, debias=debias, **options)
+        return run_compiled(_plain_divergence, (x, y, epsilon), training, cost=cost, debias=debias, **options)
     x, y = prepare(x, y, cost)
     costs = [cost_between(x, y, cost)]
     if debias:
@@ -86,7 +85,7 @@ def sinkhorn_divergence(
     # Only this part is compiled. It does not depend on the number of features, so that all feedback units of one batch
     # size share it.
     body = _debiased_value_and_slopes if debias else _value_and_slopes
-    amount, slopes = run_compiled(body, [K.stop_gradient(q) for q in costs], training, **options)
+    amount, slopes = run_compiled(body, [K.stop_gradient(q) for q in (*costs, epsilon)], training, **options)
     return _attach_gradients(amount, slopes, costs)
 
 
@@ -99,7 +98,7 @@ def _attach_gradients(amount, slopes, costs):
     return K.stop_gradient(amount) + sum(zeros)
 
 
-def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value, relative_epsilon):
+def _value_and_slopes(between, epsilon, *, iterations, differentiate_plan, value, relative_epsilon):
     """Compute the entropic transport cost for a cost matrix, and the gradient with respect to that matrix.
 
     The gradient is in a list.
@@ -112,7 +111,7 @@ def _value_and_slopes(between, *, epsilon, iterations, differentiate_plan, value
 
 
 def _debiased_value_and_slopes(
-    between, within_x, within_y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon
+    between, within_x, within_y, epsilon, *, iterations, differentiate_plan, value, relative_epsilon
 ):
     """Compute the Sinkhorn divergence from three cost matrices, and the gradients with respect to these matrices.
 
@@ -137,14 +136,14 @@ def _debiased_value_and_slopes(
     return K.stop_gradient(2.0 * amount - amounts[0] - amounts[1]), [K.stop_gradient(part) for part in slopes]
 
 
-def _plain_divergence(x, y, *, epsilon, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
+def _plain_divergence(x, y, epsilon, *, iterations, differentiate_plan, value, relative_epsilon, cost, debias):
     """Compute the Sinkhorn divergence between two sets of points by a fixed number of plain Sinkhorn iterations.
 
     Each of the three problems takes exactly `iterations` steps of Eq. 9.
     """
     x, y = prepare(x, y, cost)
     between = cost_between(x, y, cost)
-    epsilon = absolute_epsilon(between, epsilon, relative_epsilon)
+    epsilon = absolute_epsilon(between, K.stop_gradient(epsilon), relative_epsilon)
 
     def transport_cost(matrix):
         plan, f, g = solve_plain(matrix if differentiate_plan else K.stop_gradient(matrix), epsilon, iterations)

@@ -1,0 +1,35 @@
+"""Number that a training step reads from a variable, so that a new value needs no new compilation."""
+
+import keras
+
+
+class UnsavedNumber(keras.random.SeedGenerator):
+    """Number of a layer's configuration that can be changed without compiling the training step again.
+
+    A compiled step reads it from a variable. As with `StepCounter`, the variable is one of the layer's `variables` but
+    not one of its `weights`: files of weights, `get_weights` and counts of parameters leave it out, and the layer's
+    `get_config` saves `number`. No random number is drawn.
+
+    Args:
+        number: initial value.
+        dtype: dtype of the layer's variables; the number is kept in at least float32.
+        name: name of the variable.
+
+    Attributes:
+        state: Keras variable (), for the layer's `call`.
+    """
+
+    def __init__(self, number: float, dtype: str, name: str):  # the seed generator's own state would have two numbers
+        dtype = "float64" if dtype == "float64" else "float32"
+        self._number = float(number)
+        self.state = keras.Variable(self._number, trainable=False, dtype=dtype, autocast=False, name=name)
+
+    @property
+    def number(self) -> float:
+        """Value as a Python number, without the rounding of the variable."""
+        return self._number
+
+    @number.setter
+    def number(self, value):
+        self._number = float(value)
+        self.state.assign(self._number)
