@@ -146,7 +146,7 @@ def crop_and_resize(image, size: tuple[int, int]):
 
 
 def decode_to_size(data, channels: int, size: tuple[int, int], prefix="it "):
-    """Decode an image file, and crop and resize the image to a size; see `decode_image` and `crop_and_resize`."""
+    """Decode an image file, and crop and resize the image to a target size."""
     return crop_and_resize(decode_image(data, channels, size, prefix), size)
 
 
