@@ -76,6 +76,7 @@ def test_modules_are_found():
     assert {"encapnet_tf.ops.squash", "encapnet_tf.layers.cap_conv2d", "encapnet_tf.saving"} <= set(modules())
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", modules())
 def test_examples_run(name):
     module = importlib.import_module(name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from ...trainers.data.augmentation.views import Views
-from ...trainers.data.pipeline.decoding import crop_and_resize, decode_image
+from ...trainers.data.pipeline.decoding import crop_and_resize, decode_to_size, map_to_images
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Preprocessing:
         def load(file_and_index):
             data, index = file_and_index
             prefix = tf.strings.join(["image ", tf.strings.as_string(index), " of the batch "])
-            return crop_and_resize(decode_image(data, self.channels, self.stored, prefix), self.stored)
+            return decode_to_size(data, self.channels, self.stored, prefix)
 
         return self._preprocess(load, (files, tf.range(tf.size(files))))
 
@@ -65,6 +65,5 @@ class Preprocessing:
 
         The function `load` returns images of the stored size.
         """
-        stored = tf.TensorSpec((*self.stored, self.channels), tf.uint8)
-        images = tf.map_fn(load, elements, fn_output_signature=stored)
+        images = map_to_images(load, elements, (*self.stored, self.channels))
         return self.views.test(tf.cast(images, tf.float32))

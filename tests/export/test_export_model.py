@@ -69,6 +69,7 @@ def test_without_litert(monkeypatch, tmp_path):
         export_model(tiny(), images, name="tiny", folder=tmp_path)
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("runtimes_in_this_process")
 def test_a_miss_publishes_nothing(monkeypatch, tmp_path):
     path = export_model(tiny(), images, name="tiny", folder=tmp_path, tflite=())

@@ -65,7 +65,7 @@ def saved(model, path):
     return inference
 
 
-LARGE = ("encapnet6", "encapnet18", "encapnet18 master", "capnet em", "resnet18", "mobilenet")  # seconds each
+LARGE = ("encapnet6", "encapnet18", "encapnet18 master", "capnet", "capnet em", "resnet18", "mobilenet")  # seconds each
 
 
 def names(*choice):

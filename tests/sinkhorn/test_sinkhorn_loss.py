@@ -150,8 +150,15 @@ def test_shapes_that_differ_are_refused():
         SinkhornLoss()(np.ones((4, 2), "float32"), np.ones((4, 3), "float32"))
 
 
-@pytest.mark.parametrize("mode", [{"jit_compile": False}, {"run_eagerly": True}], ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+@pytest.mark.parametrize(
+    ("dtype", "mode"),
+    [
+        ("float32", {"jit_compile": False}),
+        *((dtype, {"run_eagerly": True}) for dtype in ("float32", "int64", "bool")),
+        *(pytest.param(dtype, {"jit_compile": False}, marks=pytest.mark.ci) for dtype in ("int64", "bool")),
+    ],
+    ids=str,
+)
 def test_targets_of_one_number_fit_dense_1(dtype, mode):
     """As with Keras's own losses, (batch,) are the targets of `Dense(1)`."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])

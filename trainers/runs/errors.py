@@ -29,6 +29,6 @@ def root_cause(message: str) -> str:
     if match := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
         return match[1]
     message = re.sub(r"\{\{function_node .*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message)
-    noise = ("Graph execution error", "Detected at node", "<stack traces")
+    noise = ("Graph execution error", "Detected at node", "<stack traces", 'File "')
     lines = [line.strip() for line in message.splitlines()]
     return " ".join(line for line in lines if line and not line.startswith(noise))

@@ -112,7 +112,11 @@ UNITS = [
 ]
 
 
-@pytest.mark.parametrize(("build", "counts"), UNITS, ids=["dynamic", "em", "plain", "resnet18", "resnet20"])
+@pytest.mark.parametrize(
+    ("build", "counts"),
+    [*UNITS[:3], *(pytest.param(*row, marks=pytest.mark.ci) for row in UNITS[3:])],
+    ids=["dynamic", "em", "plain", "resnet18", "resnet20"],
+)
 def test_feedback_units(build, counts):
     models = {name: build(feedback=name, feedback_options={"weight": 2.0}) for name in counts}
     for name, count in counts.items():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import encapnet_tf as en
-from tests.core.conformance.rows import LAYERS_AND_MODELS, MODELS, enliven, named
+from tests.core.conformance.rows import LAYERS, LAYERS_AND_MODELS, MODELS, enliven, named
 
 
 def gradient_function(row, layer):
@@ -30,7 +30,9 @@ def finite(tensors):
     return all(np.isfinite(values).all() for values in tensors)
 
 
-@pytest.mark.parametrize("row", LAYERS_AND_MODELS, ids=named)
+@pytest.mark.parametrize(
+    "row", [*LAYERS, *MODELS[:2], *(pytest.param(row, marks=pytest.mark.ci) for row in MODELS[2:])], ids=named
+)
 def test_gradient(row):
     layer = row.factory()
     step = gradient_function(row, layer)

@@ -194,6 +194,7 @@ def test_ablate(encapnet, tmp_path):
     assert [row in result.stdout for row in rows] == [row.startswith(("| table1/c", "| table1/e")) for row in rows]
 
 
+@pytest.mark.ci
 def test_fashion_mnist_recipe_without_agreement(encapnet, tmp_path):
     write_fashion_mnist(tmp_path / "files", train=160, test=20)
     flags = [f"--data_dir={tmp_path / 'files'}", "--batch_size=16", *TINY, "--epochs=1", "--routing_epochs=0"]
@@ -231,6 +232,7 @@ def test_help_groups_flags_by_meaning(encapnet):
     assert listed == [f"--{setting.name}" for setting in settings() if setting.name != "recipe"]
 
 
+@pytest.mark.ci
 def test_diverging_run_stops_with_a_message(encapnet, tmp_path):
     result = encapnet("train", "--run_dir=nan", "--learning_rate=1e38", "--schedule=constant", *TINY)
     assert result.status == 1

@@ -239,7 +239,8 @@ def test_images_too_many_for_memory_are_read_for_each_batch(tmp_path):
         np.testing.assert_array_equal(y1, y2)
 
 
-@pytest.mark.parametrize("part", ["train", *(pytest.param(part, marks=pytest.mark.ci) for part in ("val", "test"))])
+@pytest.mark.ci
+@pytest.mark.parametrize("part", ["train", "val", "test"])
 def test_an_image_that_breaks_in_training_is_named(tmp_path, part):
     """Too many images for memory, so none was decoded before; the test images are checked before training begins."""
     from encapnet_tf.trainers.fitting.train import train

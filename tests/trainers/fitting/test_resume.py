@@ -95,6 +95,7 @@ def test_a_damaged_newest_checkpoint_costs_one_interval(finished_run, tiny, inte
     assert_same_run(interrupted_run, finished_run)
 
 
+@pytest.mark.ci
 def test_interrupted_before_the_first_checkpoint_and_after_the_last_epoch(finished_run, tiny, tmp_path, capsys):
     def interrupt(logs):
         raise KeyboardInterrupt

@@ -94,7 +94,7 @@ def fit(model, steps=2):
     return [v.path for v, old in pairs if (keras.ops.convert_to_numpy(v) != old).any()], logs
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", [pytest.param("bfloat16", marks=pytest.mark.ci), "float16"])
 def test_mixed_precision(precision):
     model = compiled(precision=precision)
     assert keras.config.dtype_policy().name == "float32"

@@ -143,3 +143,31 @@ def crop_and_resize(image, size: tuple[int, int]):
         lambda: tf.reshape(image, (*size, tf.shape(image)[2])),  # of that size already: only the static shape is set
         functools.partial(tf.cond, shrinks_below_half, lambda: resize(True), lambda: resize(False)),
     )
+
+
+def decode_to_size(data, channels: int, size: tuple[int, int], prefix="it "):
+    """Decode an image file, and crop and resize the image to a target size."""
+    return crop_and_resize(decode_image(data, channels, size, prefix), size)
+
+
+def map_to_images(function, elements, shape: tuple[int, int, int]):
+    """Return the uint8 images (batch, *shape) that a function makes of each of the elements, several at a time."""
+    signature = tf.TensorSpec(shape, tf.uint8)
+    return tf.map_fn(function, elements, fn_output_signature=signature, parallel_iterations=16)
+
+
+@functools.lru_cache(maxsize=16)
+def batch_decoder(channels: int, size: tuple[int, int]):
+    """Return the function that decodes a batch of image files to one size.
+
+    It is the same object for the same arguments, because TensorFlow needs most of a second to optimise its graph.
+
+    Returns:
+        Function of files (batch,), strings. Returns (batch, *size, channels) uint8.
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
+    def decode_files(files):
+        return map_to_images(lambda data: decode_to_size(data, channels, size), files, (*size, channels))
+
+    return decode_files

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ...runs.counting import counted
 from ...runs.errors import UserError, root_cause
-from .decoding import crop_and_resize, decode_image
+from .decoding import batch_decoder, decode_to_size, map_to_images
 from .split import Split
 
 _DECODE_BATCH = 64
@@ -56,13 +56,9 @@ class EncodedSplit:
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
         rows = tf.constant(self.rows, tf.int64)
-
-        def read_image(index):
-            image = decode_image(self.read(rows[index]), self.channels, self.size, prefix="it ")
-            return crop_and_resize(image, self.size)
-
-        signature = tf.TensorSpec(self.shape, tf.uint8)
-        return lambda indices: tf.map_fn(read_image, indices, fn_output_signature=signature, parallel_iterations=16)
+        return lambda indices: map_to_images(
+            lambda index: decode_to_size(self.read(rows[index]), self.channels, self.size), indices, self.shape
+        )
 
     def image_names(self, indices) -> list[str]:
         """Return the names of the images at the given indices, for error messages."""
@@ -82,21 +78,29 @@ class EncodedSplit:
         Raises:
             UserError: some are corrupt; the message names them.
         """
-        indices = tf.data.Dataset.range(len(self)).batch(_DECODE_BATCH)
-        batches = indices.map(self.reader(), num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+        decode_files = batch_decoder(self.channels, self.size)
         images = np.empty((len(self), *self.shape), np.uint8)
         with corrupt_image_as_user_error(self):
-            for i, batch in enumerate(batches.as_numpy_iterator()):
-                images[_DECODE_BATCH * i : _DECODE_BATCH * (i + 1)] = batch
+            for indices, files in self._files().batch(_DECODE_BATCH).prefetch(2):
+                images[indices] = decode_files(files)
         return Split(images, self.labels)
 
     def readable_indices(self) -> np.ndarray:
         """Try to decode every image, and return the indices of the images that are not corrupt."""
-        read_images = self.reader()
-        images = tf.data.Dataset.range(len(self)).map(
-            lambda index: (index, read_images(index[None])), num_parallel_calls=tf.data.AUTOTUNE
-        )
-        return np.array([index for index, _ in images.ignore_errors().as_numpy_iterator()], np.int64)
+        decode_files = batch_decoder(self.channels, self.size)
+        readable = [np.zeros(0, np.int64)]
+        for batch, files in self._files().ignore_errors().batch(_DECODE_BATCH).prefetch(2):
+            indices = batch.numpy()
+            if _failure(decode_files, files):  # of one image or more, so each is tried
+                indices = indices[[not _failure(decode_files, file[None]) for file in files]]
+            readable.append(indices)
+        return np.concatenate(readable)
+
+    def _files(self) -> tf.data.Dataset:
+        """Return a data set of the index and the encoded image of each image, in order."""
+        rows = tf.constant(self.rows, tf.int64)
+        indices = tf.data.Dataset.range(len(self))
+        return indices.map(lambda index: (index, self.read(rows[index])), num_parallel_calls=tf.data.AUTOTUNE)
 
     def raise_if_corrupt(self):
         """Try to decode every image, and raise an error that names the corrupt images if there are any.
@@ -116,11 +120,20 @@ class EncodedSplit:
 
     def _reason(self, index) -> str:
         """Return why the image at an index cannot be decoded, as TensorFlow or the check of its header says."""
-        try:
-            tf.function(self.reader(), autograph=False)(tf.constant([index], tf.int64))
-        except tf.errors.OpError as error:
-            return root_cause(error.message).rstrip(".")
-        return "it could be decoded in a second attempt"
+
+        def decode():
+            batch_decoder(self.channels, self.size)(self.read(tf.constant(self.rows[index], tf.int64))[None])
+
+        return _failure(decode) or "it could be decoded in a second attempt"
+
+
+def _failure(function, *args) -> str | None:
+    """Return the message of the TensorFlow error that a function raises, or None if it raises none."""
+    try:
+        function(*args)
+    except tf.errors.OpError as error:
+        return root_cause(error.message).rstrip(".")
+    return None
 
 
 @contextmanager
