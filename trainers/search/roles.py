@@ -15,9 +15,10 @@ ALONE, CHIEF, WORKER = "alone", "chief", "worker"
 ADDRESS_VARIABLE, PORT_VARIABLE = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 NAME_VARIABLE = "KERASTUNER_TUNER_ID"
 SUPERVISOR_VARIABLE = "ENCAPNET_TUNE_SUPERVISOR"  # process id of the supervisor that started this worker
-# TensorFlow keeps what XLA compiled: on the digits a process grows by 0.2 to 0.4 GiB a trial, whether or not the jitted
-# helpers are dropped between trials. A worker that has run this many trials exits, and the supervisor starts another.
-TRIALS_PER_PROCESS = 6
+# TensorFlow keeps what XLA compiled: on the digits a process grows by 0.2 to 0.4 GiB for each model that it compiles,
+# whether or not the jitted helpers are dropped. A worker that has compiled this many models exits after the trial, and
+# the supervisor starts another. Trials that take over a compiled model (`model_reuse`) do not count.
+COMPILATIONS_PER_PROCESS = 6
 EXIT_TO_RESTART = 75  # exit status of a worker that asks its supervisor for a new process
 
 

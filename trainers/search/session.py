@@ -56,11 +56,11 @@ def work(plan: Plan, folder: AtomicFolder) -> None:
         folder: the search's folder.
     """
     strategy = prepare(plan.config)  # before anything else uses TensorFlow
-    max_trials = roles.TRIALS_PER_PROCESS if roles.exit_with_supervisor() else None
+    max_compilations = roles.COMPILATIONS_PER_PROCESS if roles.exit_with_supervisor() else None
     heartbeat = roles.heartbeat_file(folder.path)
     heartbeat.parent.mkdir(parents=True, exist_ok=True)
     tuner = _create_tuner(
-        plan, folder, heartbeat=heartbeat, max_trials_of_process=max_trials, distribution_strategy=strategy
+        plan, folder, heartbeat=heartbeat, max_compilations=max_compilations, distribution_strategy=strategy
     )
     tuner.search()
 

@@ -26,6 +26,7 @@ from ..fitting.strategy import check_replica_settings, shard_for_workers, valida
 from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
 from .hyper_model import EncapNetHyperModel
+from .model_reuse import CompiledModels
 from .records import RECORD_FILE
 from .roles import EXIT_TO_RESTART
 from .space import Space
@@ -54,6 +55,7 @@ class TrialModel(EncapNetHyperModel):
     def __init__(self, dataset, config: Config, space: Space, grid_points: int | None = None):
         self.dataset = dataset
         self._trial_config: Config | None = None
+        self.compiled = CompiledModels()
         steps = self._steps(config)
         super().__init__(dataset.image_shape, len(dataset.class_names), config, space, steps, grid_points)
 
@@ -102,11 +104,15 @@ class TrialModel(EncapNetHyperModel):
         return self.dataset if enlarged_alike else data.load(config)
 
     def build(self, hp):
-        """Build and compile the network of a hyper-parameter search trial, with the same seed for all trials."""
+        """Build and compile the network of a hyper-parameter search trial, with the same seed for all trials.
+
+        In a trial, the compiled model of an earlier one is taken over where it differs in numbers only.
+        """
         config = self._config_for(hp)
         self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
         keras.utils.set_random_seed(self.config.seed)
-        return self._build_and_compile(config)
+        model = self._build_and_compile(config)
+        return self.compiled.take_over(config, model) if self._trial_config else model
 
     def fit(self, hp, model, run: RunDirectory, callbacks=()):  # type: ignore[override]  # the data are the data set's
         """Train the network of a hyper-parameter search trial.
@@ -147,14 +153,14 @@ class SearchTuner(keras_tuner.Tuner):
 
     Args:
         heartbeat: file to touch while this process makes progress; None touches none.
-        max_trials_of_process: number of trials after which the process exits with `roles.EXIT_TO_RESTART`; None sets
-            no limit.
+        max_compilations: number of compiled models after which the process exits with `roles.EXIT_TO_RESTART`; None
+            sets no limit.
         **options: arguments of `keras_tuner.Tuner`, such as `distribution_strategy`.
     """
 
-    def __init__(self, heartbeat: Path | None = None, max_trials_of_process: int | None = None, **options):
+    def __init__(self, heartbeat: Path | None = None, max_compilations: int | None = None, **options):
         self._heartbeat, self._last_heartbeat = heartbeat, 0.0
-        self._idle, self._trials_left = False, max_trials_of_process
+        self._idle, self._max_compilations = False, max_compilations
         super().__init__(**options)
 
     def save(self):
@@ -175,10 +181,8 @@ class SearchTuner(keras_tuner.Tuner):
 
     def on_trial_end(self, trial):
         super().on_trial_end(trial)
-        if self._trials_left is not None:
-            self._trials_left -= 1
-            if not self._trials_left:
-                raise SystemExit(EXIT_TO_RESTART)
+        if self._max_compilations is not None and self.hypermodel.compiled.compilations >= self._max_compilations:
+            raise SystemExit(EXIT_TO_RESTART)
 
     def on_batch_end(self, trial, model, batch, logs=None):
         self._beat()

@@ -1,0 +1,103 @@
+"""Reuse of compiled models by later trials, which differ from earlier ones only in numbers such as lambda or epsilon.
+
+Compiling a training step takes longer than a short trial. A step reads the numbers below from variables, so a trial that
+differs in these alone takes over the compiled model of an earlier trial, with the state of a model built for itself.
+"""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import keras
+
+from encapnet_tf.layers import FeedbackAgreement
+
+from ..config.schema import Config
+
+_KEPT_MODELS = 3
+_NUMBERS = ("feedback_weight", "epsilon", "learning_rate", "l2", "weight_decay")
+
+
+class CompiledModels:
+    """Cache of the compiled models of the last trials, which later trials take over."""
+
+    def __init__(self):
+        self._models: OrderedDict[Config, _CompiledModel] = OrderedDict()
+        self.compilations = 0
+
+    def take_over(self, config: Config, model: keras.Model) -> keras.Model:
+        """Return a compiled model in the state of a new one.
+
+        Args:
+            config: the trial's configuration.
+            model: the network, built and compiled for this trial and not trained. Its optimizer cannot be saved
+                afterwards.
+
+        Returns:
+            The model of an earlier trial that differs only in numbers, with the weights, random seeds, optimizer state
+            and numbers of `model`; or `model` itself, which is kept for later trials.
+        """
+        new = _CompiledModel(model)
+        kept = self._models.setdefault(structure_of(config), new)
+        self._models.move_to_end(structure_of(config))
+        if kept is new:
+            self.compilations += 1
+            if len(self._models) > _KEPT_MODELS:
+                self._models.popitem(last=False)
+        else:
+            kept.copy_state(new)
+        return kept.model
+
+
+def structure_of(config: Config) -> Config:
+    """Return a training configuration without the numbers that a compiled training step reads from variables.
+
+    A number that is zero or None stays, because a step may leave out what it would do with another number.
+    """
+    return replace(config, **{name: 1.0 for name in _NUMBERS if getattr(config, name)})
+
+
+class _CompiledModel:
+    """Compiled model whose training step reads all numbers of its optimizer from variables."""
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+            self._numbers = _numbers_as_variables(model.optimizer)
+
+    def copy_state(self, other: "_CompiledModel"):
+        """Copy the whole state of another compiled model of the same structure."""
+        for variable, value in zip(self._variables(), other._variables(), strict=True):
+            variable.assign(value)
+        for unit, other_unit in zip(_units(self.model), _units(other.model), strict=True):
+            unit.weight, unit.epsilon = other_unit.weight, other_unit.epsilon
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.model.optimizer.variables, *self._numbers]
+
+
+def _units(model) -> list[FeedbackAgreement]:
+    return [layer for layer in model.layers if isinstance(layer, FeedbackAgreement)]
+
+
+def _numbers_as_variables(optimizer) -> list[keras.Variable]:
+    """Replace the numbers in an optimizer's configuration and schedule by variables, and return the variables.
+
+    Keras's optimizers and schedules compute with variables as with numbers, but cannot save them. The learning rate
+    itself, where it is constant, is one of the optimizer's variables already.
+    """
+    variables = []
+
+    def as_variable(number):
+        if not number:
+            return number
+        variables.append(keras.Variable(number, trainable=False, dtype="float32", name="number"))
+        return variables[-1]
+
+    schedule = optimizer._learning_rate
+    for owner, name in ((optimizer, "l2"), (optimizer, "weight_decay"), (schedule, "warmup_target")):
+        if hasattr(owner, name):
+            setattr(owner, name, as_variable(getattr(owner, name)))
+    if isinstance(schedule, keras.optimizers.schedules.PiecewiseConstantDecay):
+        schedule.values = [as_variable(value) for value in schedule.values]
+    return variables
