@@ -109,7 +109,8 @@ def main(args: argparse.Namespace):
         sys.stdout.flush()  # the answers go before the message
         heading = f"{len(problems)} of {counted(len(images), 'file')} could not be classified:"
         if len(images) > first + _BATCH:
-            heading = f"None of the first {len(problems)} files could be classified, and no other was tried:"
+            tried = "The first file" if len(problems) == 1 else f"None of the first {len(problems)} files"
+            heading = f"{tried} could {'not ' if len(problems) == 1 else ''}be classified, and no other was tried:"
         raise UserError("\n".join([heading, *problems] if len(images) > 1 else problems), status=1)
 
 

@@ -120,7 +120,7 @@ def test_folders_stand_for_their_images(sources, images, capsys, tmp_path, monke
     with pytest.raises(UserError, match=r"1 of 3 files could not be classified:\nnowhere.png cannot be read: No such"):
         predict(*sources["run"], "nowhere.png", tmp_path)
     monkeypatch.setattr(predict_command, "_BATCH", 1)
-    with pytest.raises(UserError, match=r"None of the first 1 files could be classified, and no other was tried:"):
+    with pytest.raises(UserError, match=r"The first file could not be classified, and no other was tried:"):
         predict(*sources["run"], "nowhere.png", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no images"):
