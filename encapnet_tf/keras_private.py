@@ -10,7 +10,6 @@ import threading
 import weakref
 
 import keras
-from keras.src.saving import serialization_lib
 
 _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread's own list of losses
 
@@ -41,7 +40,7 @@ def safe_mode():
 
     Before Keras 3.11.3, `load_model(safe_mode=True)` ran the code of a Lambda layer in an HDF5 file (CVE-2025-9905).
     """
-    return serialization_lib.SafeModeScope(safe_mode=True)
+    return sys.modules[keras.saving.deserialize_keras_object.__module__].SafeModeScope(safe_mode=True)
 
 
 def compile_arguments(model) -> dict:

@@ -59,7 +59,10 @@ def has_known_rank(x) -> bool:
 
 
 def _targets_of_unknown_rank(y_true, lengths):
-    """Return one-hot targets (batch, classes) for labels or one-hot rows that are told apart when the graph runs."""
+    """Return one-hot targets (batch, classes) for class labels with an unknown number of axes.
+
+    Labels and one-hot rows are distinguished at run time.
+    """
     classes = lengths.shape[-1]
     rows = K.reshape(y_true, (K.shape(lengths)[0], -1))
     return K.cond(
