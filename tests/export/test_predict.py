@@ -131,9 +131,26 @@ def test_labels(sources, images, capsys, tmp_path):
     (tmp_path / "names.txt").write_text("".join(f"number-{i}\n" for i in range(10)))
     predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
     assert "number-" in capsys.readouterr().out
+    (tmp_path / "names.txt").write_bytes("\r\n".join(["\ufeffzero", *"123456789", "", ""]).encode())
+    predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
+    words = capsys.readouterr().out.split()[1:]
+    assert set(words[::2]) <= {"zero", *"123456789"}, "as Windows writes text"
+    (tmp_path / "names.txt").write_bytes("gr\xfcn\n".encode("latin-1"))
+    with pytest.raises(UserError, match="names.txt cannot be read: it is no text in UTF-8"):
+        predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
     (tmp_path / "names.txt").write_text("one\n")
     with pytest.raises(UserError, match="1 class name for 10 scores"):
         predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
+
+
+@pytest.mark.parametrize("source", ["rest", "grpc"], indirect=True)
+def test_the_address_of_requests_is_understood(source, images, capsys):
+    """Ending in `:predict`, as in every example of TF Serving."""
+    predict(*source, images / "0.png")
+    expected = capsys.readouterr().out
+    for ending in (":predict", "/", ":predict/"):
+        predict(*source[:-1], source[-1] + ending, images / "0.png")
+        assert capsys.readouterr().out == expected
 
 
 def free_port():

@@ -313,6 +313,14 @@ def test_no_folder(tmp_path):
         _load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_classes_file_of_windows(tmp_path, encoding):
+    """Notepad and PowerShell write byte order marks, and lines that end in a carriage return and a line feed."""
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    (tmp_path / "names.txt").write_bytes(f"{mark}rød\r\nblue\r\n".encode(encoding))
+    assert read_class_names(tmp_path / "names.txt") == ["rød", "blue"]
+
+
 def test_classes_file_selects_classes(tmp_path):
     write_folder(tmp_path / "data")
     ids = tmp_path / "ids.txt"

@@ -82,7 +82,7 @@ def list_folder(config: Config) -> FolderListing:
     """
     if config.data_dir is None:
         raise UserError(f"--dataset={config.dataset} needs --data_dir=FOLDER, with a folder of images for each class.")
-    root = Path(config.data_dir)
+    root = Path(config.data_dir).expanduser()
     if not root.is_dir():
         raise UserError(f"--data_dir={root}: there is no such folder.")
     skipped: dict[str, list[str]] = defaultdict(list)
