@@ -136,7 +136,7 @@ def test_labels(sources, images, capsys, tmp_path):
     words = capsys.readouterr().out.split()[1:]
     assert set(words[::2]) <= {"zero", *"123456789"}, "as Windows writes text"
     (tmp_path / "names.txt").write_bytes("gr\xfcn\n".encode("latin-1"))
-    with pytest.raises(UserError, match="names.txt cannot be read: it is no text in UTF-8"):
+    with pytest.raises(UserError, match=r"names.txt cannot be read: it is no text in UTF-8"):
         predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
     (tmp_path / "names.txt").write_text("one\n")
     with pytest.raises(UserError, match="1 class name for 10 scores"):

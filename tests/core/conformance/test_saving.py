@@ -118,7 +118,7 @@ def test_pickled_code_is_refused(tmp_path, name):
     """A Lambda layer is code that runs when the model does: safe mode stays on."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1, output_shape=(3,))])
     model.save(tmp_path / name)
-    with pytest.raises(ValueError, match="safe_mode=False|unsafe"):
+    with pytest.raises(ValueError, match=r"safe_mode=False|unsafe"):
         en.load_model(tmp_path / name)
 
 
