@@ -247,6 +247,16 @@ def test_wrong_arguments(arguments, message, images):
         predict(*(str(images / "0.png") if argument == "IMAGE" else argument for argument in arguments))
 
 
+def test_a_folder_with_brackets(exported, images, tmp_path, monkeypatch, capsys):
+    """TensorFlow finds no variables there, unless the path is from inside."""
+    shutil.copytree(exported.path, tmp_path / "of[1]" / "digits")
+    with pytest.raises(UserError, match=r"reads no SavedModel from a path with '\['"):
+        predict(tmp_path / "of[1]" / "digits", images / "0.png")
+    monkeypatch.chdir(tmp_path / "of[1]")
+    predict("digits", images / "0.png")
+    assert "0.png" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_tensorflow_model_server(exported, images, capsys):
     """TF Serving itself, if it is installed."""
