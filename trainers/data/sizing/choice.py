@@ -52,8 +52,8 @@ class Choice:
         lines.append("  A flag of the same name overrides each of these.")
         if any(header.is_16_bit for header in summary.headers):
             lines.append(
-                "  Some images are PNG files of 16 bits, of which the upper 8 bits are read. Values of 12 bits, as many "
-                "cameras and scanners write, become nearly black: save such images with values from 0 to 255."
+                "  Some images are PNG files of 16 bits, of which the upper 8 bits are read. Values of 12 bits, as "
+                "cameras and scanners often write them, become nearly black: save such images with 8 bits."
             )
         return "\n".join(lines)
 
