@@ -53,7 +53,8 @@ def sinkhorn_divergence(
         so large that a squared length overflows (1e20 in float32).
 
     Raises:
-        ValueError: the sets differ in size or are empty, epsilon is not positive, iterations is below 1, or a choice is unknown.
+        ValueError: the sets differ in size or are empty, epsilon is not positive, iterations is below 1, or a choice
+            is unknown.
 
     Example:
 

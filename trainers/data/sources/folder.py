@@ -148,9 +148,8 @@ def _refuse_other_classes(path: Path, classes: list[str]):
 
 def _list_split(path: Path, classes: list[str], skipped: dict) -> tuple[list[str], np.ndarray]:
     """Return paths and labels of the training, validation or test images, ordered by class and file name."""
-    folders = {
-        _normal_form(entry.name): Path(entry.path) for entry in list_entries(path) if is_folder(Path(entry.path))
-    }
+    folders = {_normal_form(entry.name): Path(entry.path) for entry in list_entries(path)}
+    folders = {name: folder for name, folder in folders.items() if is_folder(folder)}
     if missing := [name for name in classes if _normal_form(name) not in folders]:
         raise UserError(
             f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."
