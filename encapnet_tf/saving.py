@@ -16,7 +16,8 @@ def load_model(path, custom_objects=None, compile=True):
     """Load a saved Keras model (`.keras` or `.h5` file) that may contain layers of this package.
 
     Keras finds a saved class only after its import. Importing this package registers all its classes, so a call of this
-    function is enough. Keras's safe mode stays on: a file with pickled Python code (a Lambda layer) is refused.
+    function is enough. Keras's safe mode stays on: a file with pickled Python code (a Lambda layer) is refused. Before
+    Keras 3.11 a `.keras` file made to attack can switch that off (CVE-2025-9906): take a newer one for files of others.
 
     Args:
         path: path of a file written by `model.save("name.keras")`, or by `model.save("name.h5")`, which Keras itself
