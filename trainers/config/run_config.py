@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
@@ -31,7 +32,8 @@ def read_run_config(run: RunDirectory, data_needed: bool = True) -> Config:
         if path is None or Path(path).expanduser().exists():
             continue
         if (began_in / path).exists():
-            config = replace(config, **{name: str(began_in / path)})
+            found: dict[str, Any] = {name: str(began_in / path)}
+            config = replace(config, **found)
         elif data_needed:
             raise UserError(
                 f"The run {run.path} read its data from {began_in / path}, where there is nothing now. Move the data "
