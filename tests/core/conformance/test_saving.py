@@ -113,12 +113,24 @@ def test_folder_raises(tmp_path):
         en.load_model(tmp_path)
 
 
-def test_pickled_code_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_pickled_code_is_refused(tmp_path, name):
     """A Lambda layer is code that runs when the model does: safe mode stays on."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1, output_shape=(3,))])
-    model.save(tmp_path / "model.keras")
-    with pytest.raises(ValueError, match="unsafe"):
-        en.load_model(tmp_path / "model.keras")
+    model.save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"safe_mode=False|unsafe"):
+        en.load_model(tmp_path / name)
+
+
+def test_hdf5(tmp_path):
+    """The older kind of file names classes without their package, and Keras finds no registered model class by that."""
+    model = en.models.EncapNet((8, 6, 1), 3, (1,), (2,), (2,), num_capsules=4, feedback="same")
+    model.compile("adam", en.losses.MarginLoss(down_weight=0.25), metrics=["accuracy"])
+    model.save(tmp_path / "model.h5")
+    loaded = en.load_model(tmp_path / "model.h5")
+    images = np.random.default_rng(0).random((2, 8, 6, 1)).astype("float32")
+    np.testing.assert_allclose(loaded(images), model(images), rtol=1e-6)
+    assert (type(loaded), loaded.loss.down_weight) == (type(model), 0.25)
 
 
 class Doubled(keras.layers.Layer):
