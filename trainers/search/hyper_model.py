@@ -26,7 +26,8 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         input_shape: (height, width, channels) of an image.
         classes: number of classes.
         config: a `Config` with the settings that are not searched. Default: the digits recipe's network with two
-            units a module and a constant learning rate.
+            units a module and a constant learning rate. Its `epochs` are those of the schedule; `search` takes its own
+            `epochs`, `batch_size` and images, and each trial starts from other weights (`seed` is not used).
         space: name of a setting (or "lambda", or "depth") -> (low, high), a list of values, or None for its usual
             range. Default: lambda and epsilon, logarithmically.
         steps_per_epoch: number of batches in an epoch; needed where the learning rate changes (`config.schedule`).
@@ -89,5 +90,16 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
-        """Train the network of a KerasTuner trial, and stop if the loss becomes NaN or infinite."""
+        """Train the network of a KerasTuner trial, and stop if the loss becomes NaN or infinite.
+
+        Raises:
+            UserError: the loss is NaN or infinite, or the learning rate changes over another number of epochs.
+        """
+        config, epochs = self.configured(hp), kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0)
+        if config.schedule != "constant" and epochs != config.epochs:
+            raise UserError(
+                f"The schedule {config.schedule!r} is made for config.epochs={config.epochs}, but this trial trains for "
+                f"{epochs}. Call search(epochs={config.epochs}), pass a config with other epochs, or choose the schedule "
+                "'constant', as for KerasTuner's Hyperband, whose trials differ in length."
+            )
         return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)
