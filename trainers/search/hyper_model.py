@@ -98,8 +98,8 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         config, epochs = self.configured(hp), kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0)
         if config.schedule != "constant" and epochs != config.epochs:
             raise UserError(
-                f"The schedule {config.schedule!r} is made for config.epochs={config.epochs}, but this trial trains for "
-                f"{epochs}. Call search(epochs={config.epochs}), pass a config with other epochs, or choose the schedule "
-                "'constant', as for KerasTuner's Hyperband, whose trials differ in length."
+                f"The schedule {config.schedule!r} is made for config.epochs={config.epochs}, but this trial trains "
+                f"for {epochs}. Call search(epochs={config.epochs}), pass a config with other epochs, or choose the "
+                "schedule 'constant', as for KerasTuner's Hyperband, whose trials differ in length."
             )
         return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)

@@ -197,7 +197,7 @@ def test_the_hypermodels_example(tmp_path, monkeypatch):
 
 @pytest.mark.ci
 def test_kerastuners_own_objectives_reload_and_early_stopping(tmp_path):
-    """A metric of the network as the objective; a search that is found again goes on, one that is overwritten begins."""
+    """A metric as the objective; a search that is found again goes on, one that is overwritten begins anew."""
     hypermodel = EncapNetHyperModel(
         (8, 8, 1), 10, resolve("digits", {**SMALL, "schedule": "constant"}), {"learning_rate": (0.001, 0.01)}
     )
