@@ -20,7 +20,9 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
 
     Any KerasTuner tuner can search its settings.
 
-    Images have pixels from 0 to 255, which the network's first layer rescales, and labels are integers.
+    Images have pixels from 0 to 255, which the network's first layer rescales, and labels are integers. Objectives are
+    "val_accuracy", "val_loss" or, without the terms of the feedback units,
+    `keras_tuner.Objective("val_class_loss", "min")`; early stopping at that metric needs `mode="min"`, too.
 
     Args:
         input_shape: (height, width, channels) of an image.

@@ -208,7 +208,7 @@ def test_kerastuners_own_objectives_reload_and_early_stopping(tmp_path):
         tuner = keras_tuner.BayesianOptimization(
             hypermodel, objective, max_trials=trials, directory=tmp_path, seed=1, **options
         )
-        stopping = keras.callbacks.EarlyStopping("val_class_loss", min_delta=10)
+        stopping = keras.callbacks.EarlyStopping("val_class_loss", mode="min", min_delta=10)
         count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _: epochs.append(epoch))
         arrays = {"validation_data": (images, labels), "batch_size": 16, "verbose": 0}
         tuner.search(images, labels, epochs=6, callbacks=[stopping, count], **arrays)
