@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
+from encapnet_tf.layers import FeedbackAgreement
+from tests.core.conformance.rows import LAYERS, UNITS, Row
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,24 @@ def test_compile(saved):
     assert isinstance(model.loss, en.losses.MarginLoss)
     assert isinstance(model.optimizer, keras.optimizers.SGD)
     assert not en.load_model(saved, compile=False).compiled
+
+
+def test_names_of_variables_do_not_change():
+    """TensorFlow keeps 35 kB for each new name: with counted names, a process that loads models in a loop grows."""
+    one_of_each_class = {row.factory.func: row for row in LAYERS}.values()
+    dense = [Row("unit", UNITS[0].factory, shape, _unit_of_dense) for shape in [(6, 4), (8,)]]
+    rows = [*one_of_each_class, *UNITS, *dense]
+    inputs = [keras.Input(row.shape) for row in rows]
+    original = keras.Model(inputs, [row.call(row.factory(), x) for row, x in zip(rows, inputs, strict=True)])
+    first, second = (keras.Model.from_config(original.get_config()) for _ in range(2))
+    names = [variable.path for variable in first.variables]
+    assert len(names) == len(set(names)) > 100
+    assert names == [variable.path for variable in second.variables]
+
+
+def _unit_of_dense(unit, x):
+    """Call a unit on token sequences or feature vectors."""
+    return FeedbackAgreement.from_config({**unit.get_config(), "generator": "conv"})([keras.layers.Dense(4)(x), x])
 
 
 def test_missing_file_raises(tmp_path):
