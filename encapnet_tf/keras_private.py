@@ -1,7 +1,8 @@
-"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training, and access to the arguments of `compile`.
+"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training and loading, and the arguments of `compile`.
 
 They use private names of Keras, which no other file does. Each has a test that shows the fault without it, in
-tests/distribution/test_keras_private.py or, for `compile_arguments`, in tests/feedback/test_compiled.py.
+tests/distribution/test_keras_private.py or, for `compile_arguments`, in tests/feedback/test_compiled.py, and for
+`safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
 """
 
 import sys
@@ -32,6 +33,14 @@ class PerReplicaLosses:
     @_losses.setter
     def _losses(self, value):
         self._losses[:] = value
+
+
+def safe_mode():
+    """Return a context in which Keras refuses to load Python code from any file.
+
+    Before Keras 3.11.3, `load_model(safe_mode=True)` ran the code of a Lambda layer in an HDF5 file (CVE-2025-9905).
+    """
+    return sys.modules[keras.saving.deserialize_keras_object.__module__].SafeModeScope(safe_mode=True)
 
 
 def compile_arguments(model) -> dict:

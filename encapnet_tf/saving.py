@@ -7,15 +7,21 @@ import zipfile
 
 import keras
 
+from encapnet_tf.keras_private import safe_mode
+
+_HDF5_SUFFIXES = (".h5", ".hdf5")
+
 
 def load_model(path, custom_objects=None, compile=True):
-    """Load a saved Keras model (`.keras` file) that may contain layers of this package.
+    """Load a saved Keras model (`.keras` or `.h5` file) that may contain layers of this package.
 
     Keras finds a saved class only after its import. Importing this package registers all its classes, so a call of this
-    function is enough. Keras's safe mode stays on: a file with pickled Python code (a Lambda layer) is refused.
+    function is enough. Keras's safe mode stays on: a file with pickled Python code (a Lambda layer) is refused. Before
+    Keras 3.11 a `.keras` file made to attack can switch that off (CVE-2025-9906): take a newer one for files of others.
 
     Args:
-        path: path of a file written by `model.save("name.keras")`.
+        path: path of a file written by `model.save("name.keras")`, or by `model.save("name.h5")`, which Keras itself
+            does not load again if the model is of a registered class, as those of `models` are.
         custom_objects: name -> class, for classes of your own.
         compile: whether to restore the optimizer, loss and metrics too.
 
@@ -59,8 +65,11 @@ def load_model(path, custom_objects=None, compile=True):
 
 def _load(path, **options):
     """Load a Keras model. Raise ValueError if that fails and a newer Keras saved the file."""
+    if os.fspath(path).endswith(_HDF5_SUFFIXES):
+        options["custom_objects"] = {**_registered_classes(), **(options["custom_objects"] or {})}
     try:
-        return keras.saving.load_model(path, **options)
+        with safe_mode():
+            return keras.saving.load_model(path, **options)
     except Exception as error:
         version = _keras_version(path)
         if _release(version) <= _release(keras.__version__) or "Could not locate" in str(error):
@@ -71,6 +80,11 @@ def _load(path, **options):
             f'{keras.__version__} that is installed. Install a newer one: pip install "keras>={version}". '
             f"Keras says: {reason}"
         ) from error
+
+
+def _registered_classes():
+    """Return the registered classes and functions by their names without the package, which HDF5 files lack."""
+    return {name.split(">")[-1]: value for name, value in keras.saving.get_custom_objects().items()}
 
 
 def _keras_version(path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ..trainers.config.schema import Config
+from ..trainers.config.run_config import read_run_config
 from ..trainers.data.augmentation.views import ENLARGE, Views
 from ..trainers.evaluation.predictions import saved_model
 from ..trainers.runs.errors import UserError
@@ -39,7 +39,7 @@ def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] 
         return _predictor(lambda files: signature(images=files)), names
     if path.is_dir():
         run = RunDirectory.open(path)
-        config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
+        config = read_run_config(run, data_needed=False)
         summary = run.read_json(RunDirectory.summary_file, "class_names")
         function = _keras_function(run.file(RunDirectory.best_model_file), config, summary.get("stored_shape"))
         return _predictor(function), summary["class_names"]

@@ -29,7 +29,7 @@ ALLOWED = {
     "model_copies": {"keras_private"},
     "named_outputs": set(),
     "feedback": {"arguments", "blocks", "layers", "model_copies", "named_outputs"},
-    "saving": {"arguments"},
+    "saving": {"arguments", "keras_private"},
     "__init__": {
         "callbacks",
         "feedback",

@@ -1,5 +1,6 @@
 """Source distribution and wheel: built, installed in a fresh environment and run outside the checkout."""
 
+import ast
 import configparser
 import os
 import re
@@ -126,6 +127,31 @@ def test_tensorflow_addons_is_explained_not_required():
     assert "tensorflow-addons" not in required
     assert "tensorflow-addons" in text
     assert "tensorflow-addons" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_imported_packages_are_declared():
+    """Also those that another requirement happens to install, such as SciPy beside scikit-learn."""
+    other_names = {
+        "absl": "absl-py",
+        "google": "tensorflow",
+        "grpc": "grpcio",
+        "PIL": "pillow",
+        "sklearn": "scikit-learn",
+    }
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    text = "\n".join([settings["options"]["install_requires"], *settings["options.extras_require"].values()])
+    declared = {name.lower().replace("-", "_") for name in re.findall(r"^([\w-]+)", text, re.M)}
+    imported = set()
+    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, "encapnet_start", "encapnet_tf"}
+    assert {"keras", "scipy", "sklearn"} <= imported
+    assert not {name for name in imported if other_names.get(name, name).lower().replace("-", "_") not in declared}
 
 
 def test_versions_are_named_alike():

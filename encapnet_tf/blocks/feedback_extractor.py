@@ -3,6 +3,8 @@
 They are `FeedbackAgreement` layers.
 """
 
+from functools import partial
+
 import keras
 
 from encapnet_tf.blocks.batch_norm import BatchNorm
@@ -32,15 +34,19 @@ def feedback_extractor(shape, *, synchronized: bool, dtype):
     """
     channels = shape[-1]
     if len(shape) == 2:
-        mappings = [keras.layers.Dense(max(4, channels // factor), dtype=dtype) for factor in (4, 16)]
+        mappings = [partial(keras.layers.Dense, max(4, channels // factor)) for factor in (4, 16)]
     else:
         strides = 1 if min(shape[1:-1]) < _HALVED_FROM_SIZE else 2
         widths = (max(1, channels // 4), 1)
         if len(shape) == 3:
-            mappings = [keras.layers.Conv1D(width, 3, strides, padding="same", dtype=dtype) for width in widths]
+            mappings = [partial(keras.layers.Conv1D, width, 3, strides, padding="same") for width in widths]
         else:
-            mappings = [GroupedConv2D(width, 3, strides, dtype=dtype) for width in widths]
+            mappings = [partial(GroupedConv2D, width, 3, strides) for width in widths]
     layers = []
-    for mapping in mappings:
-        layers += [mapping, BatchNorm(synchronized=synchronized, dtype=dtype), keras.layers.ReLU(dtype=dtype)]
-    return keras.Sequential(layers)
+    for number, mapping in enumerate(mappings, start=1):  # named as a generator's, for the same reason
+        layers += [
+            mapping(dtype=dtype, name=f"mapping{number}"),
+            BatchNorm(synchronized=synchronized, dtype=dtype, name=f"norm{number}"),
+            keras.layers.ReLU(dtype=dtype, name=f"relu{number}"),
+        ]
+    return keras.Sequential(layers, name="extractor")

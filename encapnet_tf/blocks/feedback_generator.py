@@ -20,6 +20,9 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
     channel counts. On token sequences the convolution is one-dimensional, on feature vectors a dense layer takes its
     place.
 
+    Its layers have fixed names. TensorFlow (2.21) keeps about 35 kB for every new name of a variable until the process
+    ends, so with Keras's counted names (`conv1d_17`) a process that loads a model often would grow.
+
     Args:
         kind: "capsule" or "conv".
         higher_shape, lower_shape: shapes with the batch axis, (batch, height, width, channels), (batch, tokens,
@@ -43,16 +46,17 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
                 f"num_capsules={num_capsules}. Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}. "
                 'generator="conv" takes any number of channels.'
             )
-        convolution = TransposedConv2D(filters, lower_shape[1:3], num_capsules, dtype=dtype)
-        return keras.Sequential([convolution, CapsuleActivation(filters // num_capsules, synchronized, dtype=dtype)])
+        mapping = TransposedConv2D(filters, lower_shape[1:3], num_capsules, dtype=dtype, name="mapping")
+        activation = CapsuleActivation(filters // num_capsules, synchronized, dtype=dtype, name="activation")
+        return keras.Sequential([mapping, activation], name="generator")
     if len(lower_shape) == 4:
-        mapping = [TransposedConv2D(filters, lower_shape[1:3], dtype=dtype)]
+        mappings = [TransposedConv2D(filters, lower_shape[1:3], dtype=dtype, name="mapping")]
     elif len(lower_shape) == 3:
-        mapping = _token_convolutions(filters, higher_shape[1], lower_shape[1], dtype)
+        mappings = _token_convolutions(filters, higher_shape[1], lower_shape[1], dtype)
     else:
-        mapping = [keras.layers.Dense(filters, dtype=dtype)]
-    norm = BatchNorm(synchronized=synchronized, dtype=dtype)
-    return keras.Sequential([*mapping, norm, keras.layers.ReLU(dtype=dtype)])
+        mappings = [keras.layers.Dense(filters, dtype=dtype, name="mapping")]
+    norm = BatchNorm(synchronized=synchronized, dtype=dtype, name="norm")
+    return keras.Sequential([*mappings, norm, keras.layers.ReLU(dtype=dtype, name="relu")], name="generator")
 
 
 def _check_shapes(higher_shape, lower_shape):
@@ -83,7 +87,9 @@ def _token_convolutions(filters, higher_tokens, lower_tokens, dtype):
     An odd length is the doubled one without its first token, as with `output_padding=0`, which Keras 3.10 refuses.
     """
     if higher_tokens == lower_tokens:
-        return [keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype)]
-    doubled = keras.layers.Conv1DTranspose(filters, 3, strides=2, padding="same", output_padding=1, dtype=dtype)
+        return [keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype, name="mapping")]
+    doubled = keras.layers.Conv1DTranspose(
+        filters, 3, strides=2, padding="same", output_padding=1, dtype=dtype, name="mapping"
+    )
     surplus = 2 * higher_tokens - lower_tokens
-    return [doubled, keras.layers.Cropping1D((surplus, 0), dtype=dtype)] if surplus else [doubled]
+    return [doubled, keras.layers.Cropping1D((surplus, 0), dtype=dtype, name="cropping")] if surplus else [doubled]

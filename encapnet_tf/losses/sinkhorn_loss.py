@@ -5,6 +5,7 @@ from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of
+from encapnet_tf.losses.targets import has_known_rank
 from encapnet_tf.ops.transport.pairwise_cost import COSTS
 from encapnet_tf.ops.transport.sinkhorn import check_arguments
 from encapnet_tf.ops.transport.sinkhorn_divergence import VALUES
@@ -72,6 +73,10 @@ class SinkhornLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         y_true, y_pred = K.convert_to_tensor(y_true), K.convert_to_tensor(y_pred)
+        if not has_known_rank(y_pred):
+            raise ValueError("Expected predictions with a known number of axes. Reshape the output of the model.")
+        if not has_known_rank(y_true):
+            y_true = K.reshape(y_true, K.shape(y_pred))  # numbers that differ raise when the graph runs
         if not _have_one_shape(tuple(y_true.shape), tuple(y_pred.shape)):
             raise ValueError(
                 f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and "

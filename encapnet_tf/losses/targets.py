@@ -14,6 +14,7 @@ def targets_and_lengths(y_true, y_pred):
 
     Args:
         y_true: integer labels of shape (batch,) or (batch, 1), or one-hot (or soft) rows of shape (batch, classes).
+            TensorFlow may not know their number of axes yet; see `has_known_rank`.
         y_pred: capsule lengths, (batch, classes).
 
     Returns:
@@ -25,9 +26,11 @@ def targets_and_lengths(y_true, y_pred):
             are known) a label is out of range.
     """
     y_true, lengths = K.convert_to_tensor(y_true), floating(y_pred)
-    if len(lengths.shape) != 2:
-        raise ValueError(f"Expected capsule lengths of shape (batch, classes). Received: {tuple(lengths.shape)}.")
+    if not has_known_rank(lengths) or len(lengths.shape) != 2:
+        raise ValueError(f"Expected capsule lengths of shape (batch, classes). Received: {lengths.shape}.")
     classes = lengths.shape[-1]
+    if not has_known_rank(y_true):
+        return with_equal_counts(_targets_of_unknown_rank(y_true, lengths), lengths)
     shape = tuple(y_true.shape)
     is_one_hot = len(shape) == 2 and shape[1] == classes
     if not is_one_hot and len(shape) != 1 and shape[1:] != (1,):
@@ -44,6 +47,29 @@ def targets_and_lengths(y_true, y_pred):
         K.cast(y_true, lengths.dtype) if is_one_hot else _one_hot(K.reshape(y_true, (-1,)), classes, lengths.dtype)
     )
     return with_equal_counts(targets, lengths)
+
+
+def has_known_rank(x) -> bool:
+    """Return whether the number of axes of a tensor is known.
+
+    TensorFlow does not know that of what a `tf.py_function` or a generator without shapes returns. Nor does it once one
+    compiled model has seen labels (batch,) and labels (batch, 1): Keras then traces one function for both.
+    """
+    return getattr(x.shape, "rank", 0) is not None
+
+
+def _targets_of_unknown_rank(y_true, lengths):
+    """Return one-hot targets (batch, classes) for class labels with an unknown number of axes.
+
+    Labels and one-hot rows are distinguished at run time.
+    """
+    classes = lengths.shape[-1]
+    rows = K.reshape(y_true, (K.shape(lengths)[0], -1))
+    return K.cond(
+        K.shape(rows)[1] == classes,
+        lambda: K.cast(K.reshape(rows, (-1, classes)), lengths.dtype),
+        lambda: _one_hot(K.reshape(rows, (-1,)), classes, lengths.dtype),
+    )
 
 
 def _one_hot(labels, classes, dtype):

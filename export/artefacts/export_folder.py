@@ -27,7 +27,7 @@ class ExportFolder:
         name: of the model, also at the server.
 
     Raises:
-        UserError: the name is not allowed.
+        UserError: the name is not allowed, or TensorFlow cannot read a model from such a folder.
     """
 
     labels_file = "labels.txt"
@@ -42,6 +42,7 @@ class ExportFolder:
         if not _NAME.fullmatch(name):
             raise UserError(f"A model's name may have letters, digits, '.', '_' and '-' only. Received: --name={name}.")
         self.path, self.name = Path(folder) / name, name
+        _refuse_brackets(self.path)
 
     @classmethod
     def versions(cls, path: str | Path) -> list[int]:
@@ -55,12 +56,13 @@ class ExportFolder:
         """Return the path of the newest SavedModel version in an exported model's folder.
 
         Raises:
-            UserError: there is none.
+            UserError: there is none, or TensorFlow cannot read it from there.
         """
         if not (versions := cls.versions(path)):
             raise UserError(
                 f"There is no export at {path}: no {cls.versions_folder}/<version> in it. `encapnet export` makes one."
             )
+        _refuse_brackets(path)
         return Path(path) / cls.versions_folder / str(versions[-1])
 
     @contextmanager
@@ -79,6 +81,15 @@ class ExportFolder:
             yield Draft(self, path, (self.versions(self.path) or [0])[-1] + 1)
         finally:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _refuse_brackets(path):
+    """Raise UserError if a path has brackets, which TensorFlow takes for a pattern when it reads variables."""
+    if "[" in str(path):
+        raise UserError(
+            f"TensorFlow reads no SavedModel from a path with '[', such as {path}. Rename the folder, or go there and "
+            "give a path from there."
+        )
 
 
 class Draft(AtomicFolder):

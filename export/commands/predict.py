@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError, root_cause
+from ...trainers.runs.text_files import read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +89,7 @@ def main(args: argparse.Namespace):
 
         predictor, names = load_predictor(args.paths[0])
     if args.labels:
-        names = _read(args.labels).decode(errors="replace").splitlines()
+        names = _read_labels(args.labels)
     width = max(map(len, images))
     problems: list[str] = []
     for first in range(0, len(images), _BATCH):
@@ -109,7 +110,8 @@ def main(args: argparse.Namespace):
         sys.stdout.flush()  # the answers go before the message
         heading = f"{len(problems)} of {counted(len(images), 'file')} could not be classified:"
         if len(images) > first + _BATCH:
-            heading = f"None of the first {len(problems)} files could be classified, and no other was tried:"
+            tried = "The first file" if len(problems) == 1 else f"None of the first {len(problems)} files"
+            heading = f"{tried} could {'not ' if len(problems) == 1 else ''}be classified, and no other was tried:"
         raise UserError("\n".join([heading, *problems] if len(images) > 1 else problems), status=1)
 
 
@@ -144,6 +146,15 @@ def _best_classes(scores, names):
             "one line for each class."
         )
     return "  ".join(f"{i if names is None else names[i]} {scores[i]:.3f}" for i in order)
+
+
+def _read_labels(path):
+    """Read class names from a text file with one name per line, and leave out empty lines at the end."""
+    try:
+        return read_text(path).rstrip().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise UserError(f"--labels={path} cannot be read: {reason}.") from None
 
 
 def _read(path):

@@ -125,7 +125,7 @@ def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
     """Return a REST or gRPC client for a model on a TF Serving server.
 
     Args:
-        url: the model's, ending in /v1/models/NAME.
+        url: the model's, ending in /v1/models/NAME, or that of its requests, ending in /v1/models/NAME:predict.
         grpc: whether to speak gRPC instead of REST.
         timeout: seconds to wait for an answer.
 
@@ -134,12 +134,13 @@ def client(url: str, grpc: bool, timeout: float) -> "RestClient | GrpcClient":
     """
     if timeout <= 0:
         raise UserError(f"--timeout={timeout}: expected a number of seconds above 0.")
+    url = url.rstrip("/").removesuffix(":predict")  # as in the addresses of requests
     parts = urllib.parse.urlsplit(url if "//" in url else f"//{url}")
     _model_and_version(url, parts.path)
     if not grpc:
         if parts.scheme not in ("http", "https"):
             raise UserError(f"--url={url}: expected http://HOST:8501/v1/models/NAME.")
-        return RestClient(url.rstrip("/"), timeout)
+        return RestClient(url, timeout)
     if importlib.util.find_spec("grpc") is None:
         raise UserError(f"--grpc needs grpcio: {install_command('serving')}. REST needs no package.")
     return GrpcClient(url, timeout)

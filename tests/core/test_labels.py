@@ -68,6 +68,32 @@ def test_counts_that_differ_raise_where_they_are_unknown_at_first(loss, shape):
             function(np.zeros((labels, *shape[1:]), "float32"), LENGTHS[:lengths])
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_labels_of_several_ranks_in_one_compiled_model(loss, jit_compile):
+    """After the second form Keras traces one function for both, in which the number of axes is unknown."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Rescaling(1.0)])
+    model.compile("sgd", loss(), jit_compile=jit_compile)
+    labels = np.array([0, 2, 1])
+    expected = float(loss()(labels, LENGTHS))
+    for form in (labels, labels[:, None], np.eye(3)[labels], labels):
+        assert model.evaluate(LENGTHS, form, verbose=0) == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(model.evaluate(LENGTHS, np.array([1, 2, 3]), verbose=0))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_labels_of_unknown_rank(loss):
+    """As of a `tf.py_function` or a generator without shapes."""
+    function = tf.function(loss(), input_signature=[tf.TensorSpec(None), tf.TensorSpec((None, 3))])
+    for labels in ([0, 2, 1], [[0], [2], [1]], np.eye(3)[[0, 2, 1]]):
+        assert float(function(np.float32(labels), LENGTHS)) == pytest.approx(float(loss()([0, 2, 1], LENGTHS)))
+    for labels, lengths in (([0], LENGTHS), ([0, 1], LENGTHS), ([0, 1], LENGTHS[:1]), (np.zeros((3, 2)), LENGTHS)):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            function(np.float32(labels), lengths)
+    with pytest.raises(ValueError, match=r"lengths of shape \(batch, classes\)"):
+        tf.function(loss(), input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)])([0.0], LENGTHS)
+
+
 def test_counts_that_differ_raise_in_fit():
     """For instance behind a layer that moves samples into another axis."""
     model = keras.Sequential([keras.Input((2, 3)), keras.layers.Lambda(lambda x: keras.ops.reshape(x, (-1, 3)))])

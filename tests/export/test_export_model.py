@@ -54,6 +54,7 @@ def test_example():
         ({"class_names": ["a", "b", "c\nd"]}, "Expected 3 class names"),
         ({"tflite": ["int4"]}, "int4"),
         ({"name": "a b"}, "letters, digits"),
+        ({"folder": "exports[1]"}, r"reads no SavedModel from a path with '\['.*exports\[1\]"),
     ],
 )
 def test_wrong_arguments(wrong, message, tmp_path):

@@ -120,7 +120,7 @@ def test_folders_stand_for_their_images(sources, images, capsys, tmp_path, monke
     with pytest.raises(UserError, match=r"1 of 3 files could not be classified:\nnowhere.png cannot be read: No such"):
         predict(*sources["run"], "nowhere.png", tmp_path)
     monkeypatch.setattr(predict_command, "_BATCH", 1)
-    with pytest.raises(UserError, match=r"None of the first 1 files could be classified, and no other was tried:"):
+    with pytest.raises(UserError, match=r"The first file could not be classified, and no other was tried:"):
         predict(*sources["run"], "nowhere.png", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no images"):
@@ -131,9 +131,26 @@ def test_labels(sources, images, capsys, tmp_path):
     (tmp_path / "names.txt").write_text("".join(f"number-{i}\n" for i in range(10)))
     predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
     assert "number-" in capsys.readouterr().out
+    (tmp_path / "names.txt").write_bytes("\r\n".join(["\ufeffzero", *"123456789", "", ""]).encode())
+    predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
+    words = capsys.readouterr().out.split()[1:]
+    assert set(words[::2]) <= {"zero", *"123456789"}, "as Windows writes text"
+    (tmp_path / "names.txt").write_bytes("gr\xfcn\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"names.txt cannot be read: it is no text in UTF-8"):
+        predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
     (tmp_path / "names.txt").write_text("one\n")
     with pytest.raises(UserError, match="1 class name for 10 scores"):
         predict(*sources["rest"], f"--labels={tmp_path / 'names.txt'}", images / "0.png")
+
+
+@pytest.mark.parametrize("source", ["rest", "grpc"], indirect=True)
+def test_the_address_of_requests_is_understood(source, images, capsys):
+    """Ending in `:predict`, as in every example of TF Serving."""
+    predict(*source, images / "0.png")
+    expected = capsys.readouterr().out
+    for ending in (":predict", "/", ":predict/"):
+        predict(*source[:-1], source[-1] + ending, images / "0.png")
+        assert capsys.readouterr().out == expected
 
 
 def free_port():
@@ -228,6 +245,16 @@ def test_the_wrong_model_and_a_server_of_something_else(sources, images):
 def test_wrong_arguments(arguments, message, images):
     with pytest.raises(UserError, match=message):
         predict(*(str(images / "0.png") if argument == "IMAGE" else argument for argument in arguments))
+
+
+def test_a_folder_with_brackets(exported, images, tmp_path, monkeypatch, capsys):
+    """TensorFlow finds no variables there, unless the path is from inside."""
+    shutil.copytree(exported.path, tmp_path / "of[1]" / "digits")
+    with pytest.raises(UserError, match=r"reads no SavedModel from a path with '\['"):
+        predict(tmp_path / "of[1]" / "digits", images / "0.png")
+    monkeypatch.chdir(tmp_path / "of[1]")
+    predict("digits", images / "0.png")
+    assert "0.png" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -60,5 +60,8 @@ def test_matrix_that_is_not_square(shape):
 def test_sets_that_do_not_fit():
     with pytest.raises(ValueError, match=r"as many points.*\(3, 2\) and \(4, 2\)"):
         sinkhorn_divergence(POINTS, np.ones((4, 2), "float32"))
+    for options in ({}, {"solver": "plain"}):
+        with pytest.raises(ValueError, match="at least one point"):
+            sinkhorn_divergence(POINTS[:0], POINTS[:0], **options)
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(3, 5\)"):
         sinkhorn_divergence(POINTS, np.ones((3, 5), "float32"))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import encapnet_tf as en
 from encapnet_tf.losses import SinkhornLoss
@@ -82,6 +83,23 @@ def test_prediction_is_the_first_set():
     )
     assert ours == pytest.approx(right, rel=1e-6)
     assert ours != pytest.approx(wrong, rel=1e-3)
+
+
+def test_targets_of_several_ranks_in_one_compiled_model():
+    """After the second form Keras traces one function for both, in which the number of axes is unknown."""
+    x, y = problem("gaussian", 6, 2)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", SinkhornLoss(cost="sqeuclidean"))
+    for target in (y[:, :1], y[:, 1]):
+        expected = float(model.loss(target.reshape(6, 1), model(x)))
+        for form in (target.reshape(6, 1), target.reshape(6), target.reshape(6, 1)):
+            assert model.evaluate(x, form, verbose=0) == pytest.approx(expected, rel=1e-5)
+    function = tf.function(model.loss, input_signature=[tf.TensorSpec(None), tf.TensorSpec((None, 2))])
+    for wrong in (y[:5], y[0]):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            function(wrong.astype("float32"), x.astype("float32"))
+    with pytest.raises(ValueError, match="known number of axes"):
+        tf.function(model.loss, input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)])(y, x)
 
 
 def test_image_shaped_targets_are_flattened():

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -45,10 +46,21 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         # Set before the verb adds its arguments, so that a verb with actions can set another main for each of them.
         verb_parser.set_defaults(parser=verb_parser, main=module.main, check=getattr(module, "check_arguments", None))
         module.add_arguments(verb_parser)
-    args, unknown = parser.parse_known_args(argv[1:])
+    args, unknown = parser.parse_known_args([_expand_home(word) for word in argv[1:]])
     if unknown:  # reported by the verb's parser, which knows the verb's flags
         args.parser.refuse_unknown(unknown)
     return args
+
+
+def _expand_home(word: str) -> str:
+    """Replace the user's home folder `~` at the beginning of a flag's value, as in `--data_dir=~/photos`.
+
+    Most shells replace it only at the beginning of a word.
+    """
+    flag, equals, value = word.partition("=")
+    if flag.startswith("--") and equals and value.split("/")[0].startswith("~"):
+        return f"{flag}={os.path.expanduser(value)}"
+    return word
 
 
 class _PrintVersions(argparse.Action):

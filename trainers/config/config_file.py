@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ..runs.errors import UserError
+from ..runs.text_files import read_text
 from . import schema
 from .recipes import default_recipe, resolve
 from .setting import values_from_json
@@ -41,7 +42,7 @@ def read_settings(path: str | Path) -> dict:
         UserError: as from `read_config`; bounds and choices are not checked.
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"--config: there is no file {path}.") from None
     except OSError as error:

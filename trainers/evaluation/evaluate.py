@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import data
-from ..config.schema import Config
+from ..config.run_config import read_run_config
 from ..data.pipeline.batches import evaluation_batches
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
@@ -13,7 +13,7 @@ from .predictions import PREDICT_BATCH, Predictions, many_crop_lengths, saved_mo
 
 def run_data(run: RunDirectory) -> data.Dataset:
     """Load the data set that a training run used."""
-    return data.load(Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"]))
+    return data.load(read_run_config(run))
 
 
 def evaluate(run: RunDirectory) -> tuple[Predictions, Predictions]:

@@ -8,7 +8,7 @@ import keras
 from .. import data
 from ..config.dataset_names import refuse_unread_data_dir
 from ..config.recipes import override, resolve
-from ..config.schema import Config
+from ..config.run_config import read_run_config
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 from .predictions import saved_model
@@ -30,7 +30,7 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
     if path.is_dir():
         run = RunDirectory.open(path)
         path = run.file(RunDirectory.best_model_file)
-        config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
+        config = read_run_config(run, data_needed=not (recipe or "data_dir" in overrides))
         if recipe:
             config = replace(resolve(recipe, {}), augment=config.augment, image_size=config.image_size)
         config = override(config, overrides)

@@ -1,5 +1,6 @@
 """Functions that write the configuration, the final model and the results of a training run to files."""
 
+import os
 import platform
 import shlex
 import sys
@@ -23,7 +24,7 @@ _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def record_start(run: RunDirectory, config: Config) -> None:
-    """Write the configuration, command line, package versions and devices of a new training run to config.json."""
+    """Write the configuration, command line, versions, devices and current folder of a new run to config.json."""
     run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_environment()})
 
 
@@ -121,6 +122,7 @@ def _environment() -> dict:
     """Describe the running process: command line, current time, package versions, devices and machine type."""
     return {
         "command": shlex.join(sys.argv),
+        "working_directory": os.getcwd(),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **package_versions(*_PACKAGES)},
         "devices": [device.name for device in tf.config.list_logical_devices()],

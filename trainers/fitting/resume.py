@@ -1,10 +1,11 @@
 """Resumption of an interrupted training run from the newest undamaged checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
 from ..config.recipes import resolve
+from ..config.run_config import PATHS, read_run_config
 from ..config.schema import Config
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
@@ -55,15 +56,19 @@ class Start:
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
     """Read the configuration of an interrupted training run, and check that no command-line flag contradicts a setting.
 
+    Flags may say where the data are now.
+
     Args:
         run: the run's folder.
         recipe: the recipe on the command line; None where there is none.
         flags: setting -> value on the command line.
 
     Raises:
-        UserError: a flag has another value than the run.
+        UserError: a flag has another value than the run, other than for the place of the data; or the data are not
+            where they were.
     """
-    config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
+    moved = {name: flags[name] for name in PATHS if name in flags}
+    config = replace(read_run_config(run, data_needed=not moved), **moved)
     requested = resolve(recipe or config.recipe, flags)
     names = (*flags, *(["recipe"] if recipe else []))
     _check_same_settings({name: getattr(requested, name) for name in names}, config, "on the command line")
@@ -151,7 +156,7 @@ def _check_same_settings(values: dict, config: Config, place: str) -> None:
         config: the run's configuration.
         place: where the values come from, for the message.
     """
-    names = [name for name, value in values.items() if getattr(config, name) != value]
+    names = [name for name, value in values.items() if name not in PATHS and getattr(config, name) != value]
     if names:
         lines = "\n".join(f"  {name}: {getattr(config, name)} in the run, {values[name]} {place}" for name in names)
         raise UserError(

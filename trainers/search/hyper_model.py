@@ -20,13 +20,16 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
 
     Any KerasTuner tuner can search its settings.
 
-    Images have pixels from 0 to 255, which the network's first layer rescales, and labels are integers.
+    Images have pixels from 0 to 255, which the network's first layer rescales, and labels are integers. Objectives are
+    "val_accuracy", "val_loss" or, without the terms of the feedback units,
+    `keras_tuner.Objective("val_class_loss", "min")`; early stopping at that metric needs `mode="min"`, too.
 
     Args:
         input_shape: (height, width, channels) of an image.
         classes: number of classes.
         config: a `Config` with the settings that are not searched. Default: the digits recipe's network with two
-            units a module and a constant learning rate.
+            units a module and a constant learning rate. Its `epochs` are those of the schedule; `search` takes its own
+            `epochs`, `batch_size` and images, and each trial starts from other weights (`seed` is not used).
         space: name of a setting (or "lambda", or "depth") -> (low, high), a list of values, or None for its usual
             range. Default: lambda and epsilon, logarithmically.
         steps_per_epoch: number of batches in an epoch; needed where the learning rate changes (`config.schedule`).
@@ -89,5 +92,16 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
-        """Train the network of a KerasTuner trial, and stop if the loss becomes NaN or infinite."""
+        """Train the network of a KerasTuner trial, and stop if the loss becomes NaN or infinite.
+
+        Raises:
+            UserError: the loss is NaN or infinite, or the learning rate changes over another number of epochs.
+        """
+        config, epochs = self.configured(hp), kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0)
+        if config.schedule != "constant" and epochs != config.epochs:
+            raise UserError(
+                f"The schedule {config.schedule!r} is made for config.epochs={config.epochs}, but this trial trains "
+                f"for {epochs}. Call search(epochs={config.epochs}), pass a config with other epochs, or choose the "
+                "schedule 'constant', as for KerasTuner's Hyperband, whose trials differ in length."
+            )
         return model.fit(*args, callbacks=[NonFiniteWatch(), *self._callbacks, *callbacks], **kwargs)

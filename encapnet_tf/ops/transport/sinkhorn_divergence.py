@@ -53,7 +53,8 @@ def sinkhorn_divergence(
         so large that a squared length overflows (1e20 in float32).
 
     Raises:
-        ValueError: the sets differ in size, epsilon is not positive, iterations is below 1, or a choice is unknown.
+        ValueError: the sets differ in size or are empty, epsilon is not positive, iterations is below 1, or a choice
+            is unknown.
 
     Example:
 
@@ -67,6 +68,8 @@ def sinkhorn_divergence(
     x, y = map(at_least_float32, floating_together(x, y))
     if None not in (x.shape[0], y.shape[0]) and x.shape[0] != y.shape[0]:
         raise ValueError(f"The sets must have as many points. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")
+    if 0 in (x.shape[0], y.shape[0]):
+        raise ValueError(f"A set needs at least one point. Received: shapes {tuple(x.shape)} and {tuple(y.shape)}.")
     if len(x.shape) == len(y.shape) == 2:
         x, y = with_equal_counts(x, y)
     options = {

@@ -51,5 +51,6 @@ def test_same_as_tensorflow(rng, backend, tmp_path):
     assert set(theirs.files) == set(ours)
     assert np.abs(ours["after"] - ours["before"]).max() > 1e-3, "without a change the comparison shows nothing"
     assert all(ours["visible_nan"])
+    assert all(ours["visible_wrong_labels"])
     for name, values in ours.items():
         np.testing.assert_allclose(theirs[name], values, atol=1e-4, err_msg=name)

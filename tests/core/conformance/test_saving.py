@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
+from encapnet_tf.layers import FeedbackAgreement
+from tests.core.conformance.rows import LAYERS, UNITS, Row
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,24 @@ def test_compile(saved):
     assert isinstance(model.loss, en.losses.MarginLoss)
     assert isinstance(model.optimizer, keras.optimizers.SGD)
     assert not en.load_model(saved, compile=False).compiled
+
+
+def test_names_of_variables_do_not_change():
+    """TensorFlow keeps 35 kB for each new name: with counted names, a process that loads models in a loop grows."""
+    one_of_each_class = {row.factory.func: row for row in LAYERS}.values()
+    dense = [Row("unit", UNITS[0].factory, shape, _unit_of_dense) for shape in [(6, 4), (8,)]]
+    rows = [*one_of_each_class, *UNITS, *dense]
+    inputs = [keras.Input(row.shape) for row in rows]
+    original = keras.Model(inputs, [row.call(row.factory(), x) for row, x in zip(rows, inputs, strict=True)])
+    first, second = (keras.Model.from_config(original.get_config()) for _ in range(2))
+    names = [variable.path for variable in first.variables]
+    assert len(names) == len(set(names)) > 100
+    assert names == [variable.path for variable in second.variables]
+
+
+def _unit_of_dense(unit, x):
+    """Call a unit on token sequences or feature vectors."""
+    return FeedbackAgreement.from_config({**unit.get_config(), "generator": "conv"})([keras.layers.Dense(4)(x), x])
 
 
 def test_missing_file_raises(tmp_path):
@@ -113,12 +133,24 @@ def test_folder_raises(tmp_path):
         en.load_model(tmp_path)
 
 
-def test_pickled_code_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_pickled_code_is_refused(tmp_path, name):
     """A Lambda layer is code that runs when the model does: safe mode stays on."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1, output_shape=(3,))])
-    model.save(tmp_path / "model.keras")
-    with pytest.raises(ValueError, match="unsafe"):
-        en.load_model(tmp_path / "model.keras")
+    model.save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"safe_mode=False|unsafe"):
+        en.load_model(tmp_path / name)
+
+
+def test_hdf5(tmp_path):
+    """The older kind of file names classes without their package, and Keras finds no registered model class by that."""
+    model = en.models.EncapNet((8, 6, 1), 3, (1,), (2,), (2,), num_capsules=4, feedback="same")
+    model.compile("adam", en.losses.MarginLoss(down_weight=0.25), metrics=["accuracy"])
+    model.save(tmp_path / "model.h5")
+    loaded = en.load_model(tmp_path / "model.h5")
+    images = np.random.default_rng(0).random((2, 8, 6, 1)).astype("float32")
+    np.testing.assert_allclose(loaded(images), model(images), rtol=1e-6)
+    assert (type(loaded), loaded.loss.down_weight) == (type(model), 0.25)
 
 
 class Doubled(keras.layers.Layer):

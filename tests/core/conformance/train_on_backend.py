@@ -32,6 +32,19 @@ def visible_nan(x):
     return seen
 
 
+def visible_wrong_labels(x):
+    """Return, for each class loss, whether a step with a label that is no class raises or makes the loss NaN."""
+    seen = []
+    for loss in (en.losses.MarginLoss(), en.losses.SpreadLoss(0.2)):
+        model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(3, "sigmoid")])
+        model.compile("sgd", loss)
+        try:
+            seen.append(np.isnan(model.train_on_batch(x, np.arange(len(x)) % 3 + 1)))
+        except ValueError as error:
+            seen.append("Labels must be integers from 0 to 2" in str(error))
+    return seen
+
+
 def measure(folder):
     """Return name -> array of scores, losses and weights on which all backends should agree."""
     data = np.load(folder / "data.npz")
@@ -42,6 +55,7 @@ def measure(folder):
     results["after"] = model.predict(data["x"], verbose=0)
     results["scheduled"] = scheduled_losses(data["lengths"], data["y"])
     results["visible_nan"] = visible_nan(data["lengths"])
+    results["visible_wrong_labels"] = visible_wrong_labels(data["lengths"])
     for i, weight in enumerate(model.get_weights()):
         results[f"weight{i}"] = weight
     return results

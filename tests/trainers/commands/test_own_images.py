@@ -6,6 +6,7 @@ import pytest
 from encapnet_tf.trainers.ablation import run
 from encapnet_tf.trainers.commands import cli, tune
 from encapnet_tf.trainers.config.schema import Config
+from encapnet_tf.trainers.data.sources.folder import list_folder
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.search.plan import Plan
 
@@ -50,6 +51,16 @@ def test_train(photos, monkeypatch, capsys):
     check = "encapnet data check --dataset=folder --data_dir=photos"
     assert check + "\n" in output
     assert check + " --augment=+,mixup\n" in output
+
+
+def test_the_home_folder(photos, tmp_path, monkeypatch):
+    """Shells leave `~` as it is after `--data_dir=`, and a file of settings is read by no shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    args = parse("train", "--dataset=folder", "--data_dir=~/photos", "--run_dir=~/run", "--augment=+,mixup")
+    assert (args.data_dir, args.run_dir) == (str(tmp_path / "photos"), str(tmp_path / "run"))
+    assert parse("predict", "--labels=~", "a~b").paths == ["a~b"]
+    config = Config(dataset="folder", data_dir="~/photos")
+    assert list_folder(config).class_names == ("blue", "green", "red")
 
 
 def test_a_recipe_by_hand_needs_a_folder(photos):

@@ -33,6 +33,13 @@ def test_a_runs_file_and_its_settings_alone_are_the_same(written):
     assert configuration(written(config.to_json())) == config
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_windows(tmp_path, encoding):
+    """Notepad and PowerShell write byte order marks."""
+    (tmp_path / "settings.json").write_bytes(b'{"epochs": 7}\r\n'.decode().encode(encoding))
+    assert configuration(f"--config={tmp_path / 'settings.json'}").epochs == 7
+
+
 def test_flags_override_the_file_and_the_file_its_recipe(written):
     file = written({"recipe": "fashion_mnist", "epochs": 7, "feedback": "half"})
     config = configuration(file, "--epochs=9", "--augment=mixup")

@@ -1,6 +1,7 @@
 """Image folders: layouts, files that are left out, and errors that name the folder or file at fault."""
 
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -312,6 +313,30 @@ def test_wrong_folders_are_named(tmp_path, change, message):
 def test_no_folder(tmp_path):
     with pytest.raises(UserError, match="there is no such folder"):
         _load(tmp_path / "nowhere")
+
+
+def test_accents_of_macos(tmp_path):
+    """Names that look the same are one class, though macOS writes an accented letter as two characters."""
+    one, two = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    for name in (f"train/{two}", "train/tea", f"test/{one}", "test/tea"):
+        write_image(tmp_path / "data" / name / "0.png", (0, 0, 0))
+    config = {"dataset": "folder", "data_dir": str(tmp_path / "data")}
+    listing = list_folder(resolve("digits", config))
+    assert (listing.class_names, len(listing.files["test"])) == ((two, "tea"), 2)
+    (tmp_path / "names.txt").write_text(f"tea\n{one}\n")
+    listing = list_folder(resolve("digits", {**config, "classes_file": str(tmp_path / "names.txt")}))
+    assert (listing.class_names, len(listing.files["train"])) == (("tea", one), 2)
+    write_image(tmp_path / "data" / "train" / one / "0.png", (0, 0, 0))
+    with pytest.raises(UserError, match=r"names look the same.*'cafe\\u0301', 'caf\\xe9'"):
+        list_folder(resolve("digits", config))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_classes_file_of_windows(tmp_path, encoding):
+    """Notepad and PowerShell write byte order marks, and lines that end in a carriage return and a line feed."""
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    (tmp_path / "names.txt").write_bytes(f"{mark}rød\r\nblue\r\n".encode(encoding))
+    assert read_class_names(tmp_path / "names.txt") == ["rød", "blue"]
 
 
 def test_classes_file_selects_classes(tmp_path):

@@ -55,6 +55,15 @@ def as_pillow(file):
     return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))).convert("RGB"))
 
 
+def test_the_graph_needs_no_python():
+    """Exported models hold it, and are served without Python."""
+    graph = decode_reduced.get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    operations = {node.op for node in nodes}
+    assert "DecodePng" in operations or "DecodeImage" in operations
+    assert not [name for name in operations if "PyFunc" in name]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
 def test_every_orientation_as_pillow_does(orientation, order):

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from encapnet_tf.trainers.config import flags
 from encapnet_tf.trainers.config.naming import data_name, series_name
 from encapnet_tf.trainers.config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
@@ -68,6 +69,19 @@ def test_training_length_follows_the_number_of_images(images, classes, batch_siz
     names = ("batch_size", "epochs", "validation_fraction")
     assert tuple(settings[name] for name in names) == (batch_size, epochs, fraction)
     assert images * fraction >= classes
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_16_bits_are_told(tmp_path, grey):
+    """Only the upper 8 bits are read, so that 12 bits in 16 become nearly black, and no error is raised."""
+    write_folder(tmp_path / "photos", per_class=10, size=(8, 8))
+    config = resolve(IMAGES_RECIPE, {"dataset": "folder", "data_dir": str(tmp_path / "photos")})
+    assert "16 bits" not in fit_to_data(config, ())[1]
+    pixels = np.full((8, 8) if grey else (8, 8, 3), 4095, "uint16")
+    (tmp_path / "photos" / "red" / "deep.png").write_bytes(tf.io.encode_png(pixels.reshape(8, 8, -1)).numpy())
+    assert "PNG files of 16 bits, of which the upper 8 bits are read" in fit_to_data(config, ())[1]
+    (deep,) = (header for header in summarise(config).headers if header.is_16_bit)
+    assert (deep.height, deep.width, deep.is_grey) == (8, 8, grey)
 
 
 def test_a_validation_split_of_the_data_is_not_split_again():

@@ -195,6 +195,50 @@ def test_the_hypermodels_example(tmp_path, monkeypatch):
     assert doctest.testmod(hyper_model).failed == 0
 
 
+@pytest.mark.ci
+def test_kerastuners_own_objectives_reload_and_early_stopping(tmp_path):
+    """A metric as the objective; a search that is found again goes on, one that is overwritten begins anew."""
+    hypermodel = EncapNetHyperModel(
+        (8, 8, 1), 10, resolve("digits", {**SMALL, "schedule": "constant"}), {"learning_rate": (0.001, 0.01)}
+    )
+    images, labels = np.random.default_rng(0).uniform(0, 255, (32, 8, 8, 1)), np.arange(32) % 10
+
+    def search(trials, **options):
+        objective, epochs = keras_tuner.Objective("val_class_loss", "min"), []
+        tuner = keras_tuner.BayesianOptimization(
+            hypermodel, objective, max_trials=trials, directory=tmp_path, seed=1, **options
+        )
+        stopping = keras.callbacks.EarlyStopping("val_class_loss", mode="min", min_delta=10)
+        count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _: epochs.append(epoch))
+        arrays = {"validation_data": (images, labels), "batch_size": 16, "verbose": 0}
+        tuner.search(images, labels, epochs=6, callbacks=[stopping, count], **arrays)
+        scores = {name: trial.score for name, trial in tuner.oracle.trials.items()}
+        return scores, epochs, tuner.get_best_models()[0].predict(images, verbose=0)
+
+    scores, epochs, outputs = search(1)
+    assert epochs == [0, 1], "stopped early"
+    again, epochs, reloaded = search(1)
+    assert (again, epochs) == (scores, []), "nothing is trained again"
+    np.testing.assert_array_equal(reloaded, outputs)
+    more, epochs, _ = search(2)
+    assert (sorted(more), more["0"], epochs) == (["0", "1"], scores["0"], [0, 1])
+    anew, epochs, _ = search(1, overwrite=True)
+    assert (sorted(anew), epochs) == (["0"], [0, 1])
+    keras.backend.clear_session()
+
+
+def test_a_schedule_for_another_number_of_epochs_is_refused():
+    hypermodel = EncapNetHyperModel(
+        (8, 8, 1), 10, resolve("digits", {"epochs": 5}), {"learning_rate": None}, steps_per_epoch=2
+    )
+    hp, network = keras_tuner.HyperParameters(), mock.Mock()
+    hypermodel.fit(hp, network, epochs=5)
+    assert network.fit.call_args.kwargs["epochs"] == 5
+    for wrong in ({}, {"epochs": 2}, {"epochs": 5, "initial_epoch": 2}):
+        with pytest.raises(UserError, match=r"'cosine' is made for config.epochs=5, .*search\(epochs=5\)"):
+            hypermodel.fit(hp, network, **wrong)
+
+
 def test_the_hypermodel_refuses_what_it_cannot_do():
     with pytest.raises(UserError, match="needs steps_per_epoch"):
         EncapNetHyperModel((8, 8, 1), 10, resolve("digits", {"feedback": "two"}))

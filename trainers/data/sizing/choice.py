@@ -49,7 +49,13 @@ class Choice:
         for names, reason in self.reasons:
             if chosen := [f"{name}={_as_flag(self.settings[name])}" for name in names if name in self.settings]:
                 lines.append(f"  {' '.join(chosen)}: {reason}")
-        return "\n".join([*lines, "  A flag of the same name overrides each of these."])
+        lines.append("  A flag of the same name overrides each of these.")
+        if any(header.is_16_bit for header in summary.headers):
+            lines.append(
+                "  Some images are PNG files of 16 bits, of which the upper 8 bits are read. Values of 12 bits, as "
+                "cameras and scanners often write them, become nearly black: save such images with 8 bits."
+            )
+        return "\n".join(lines)
 
 
 def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choice:

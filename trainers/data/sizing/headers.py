@@ -11,16 +11,17 @@ from PIL.ExifTags import Base
 from ..sources.record_files import RecordFiles
 
 _TURNED = (5, 6, 7, 8)  # values of EXIF's orientation that exchange height and width
-_GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")  # Pillow's names
+_GREY_MODES = ("1", "L", "LA", "I", "F")  # Pillow's names
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Height and width of an upright image in pixels, and a flag for greyscale images."""
+    """Height and width of an upright image in pixels, and flags for greyscale images and PNG files of 16 bits."""
 
     height: int
     width: int
     is_grey: bool
+    is_16_bit: bool = False
 
 
 def headers_of_files(files: Iterable[str | io.BytesIO]) -> tuple[ImageHeader, ...]:
@@ -62,6 +63,8 @@ def _read_header(file) -> ImageHeader | None:
                 # Not in PNG files, of which Pillow would decode the pixels first.
                 if image.format in ("JPEG", "WEBP") and image.getexif().get(Base.Orientation, 1) in _TURNED:
                     height, width = width, height
-                return ImageHeader(height, width, image.mode in _GREY_MODES)
+                # Pillow's name of the pixels in a PNG file, such as "I;16B" or "RGB;16B".
+                is_16_bit = image.format == "PNG" and ";16" in str(image.tile)
+                return ImageHeader(height, width, image.mode.partition(";")[0] in _GREY_MODES, is_16_bit)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
         return None

@@ -1,9 +1,9 @@
 """Text files that list class names, one a line."""
 
 import json
-from pathlib import Path
 
 from ...runs.errors import UserError
+from ...runs.text_files import read_text
 
 
 def read_class_names(path) -> list[str]:
@@ -17,7 +17,7 @@ def read_class_names(path) -> list[str]:
         UserError: the file is missing or empty, or a line is wrong; the message gives its number.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text file"
         raise UserError(f"--classes_file={path} cannot be read: {reason}.") from None

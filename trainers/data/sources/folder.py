@@ -1,6 +1,7 @@
 """Loader for image data sets stored as a folder with one subfolder per class."""
 
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def list_folder(config: Config) -> FolderListing:
     """
     if config.data_dir is None:
         raise UserError(f"--dataset={config.dataset} needs --data_dir=FOLDER, with a folder of images for each class.")
-    root = Path(config.data_dir)
+    root = Path(config.data_dir).expanduser()
     if not root.is_dir():
         raise UserError(f"--data_dir={root}: there is no such folder.")
     skipped: dict[str, list[str]] = defaultdict(list)
@@ -113,6 +114,12 @@ def _class_folders(path: Path, skipped: dict) -> list[str]:
             names.append(entry.name)
         else:
             skipped["file outside the class folders"].append(entry.path)
+    twins = Counter(map(_normal_form, names))
+    if twice := [name for name in names if twins[_normal_form(name)] > 1]:
+        raise UserError(
+            f"{path} has folders whose names look the same, but are written with other characters (an accented letter "
+            f"as one character or as two): {', '.join(map(ascii, twice))}. Merge them."
+        )
     if len(names) < 2:
         links = len(skipped["symbolic link"])
         raise UserError(
@@ -124,9 +131,15 @@ def _class_folders(path: Path, skipped: dict) -> list[str]:
     return names
 
 
+def _normal_form(name: str) -> str:
+    """Return a name with each accented letter as one character: macOS writes two, the letter and the accent."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _refuse_other_classes(path: Path, classes: list[str]):
     folders = [entry.name for entry in list_entries(path) if entry.is_dir(follow_symlinks=False)]
-    if others := [name for name in folders if name not in set(classes)]:
+    known = set(map(_normal_form, classes))
+    if others := [name for name in folders if _normal_form(name) not in known]:
         raise UserError(
             f"{path} has folders for classes without training images: {abbreviate(others)}. Remove them, or add their "
             "classes to the training images."
@@ -135,19 +148,22 @@ def _refuse_other_classes(path: Path, classes: list[str]):
 
 def _list_split(path: Path, classes: list[str], skipped: dict) -> tuple[list[str], np.ndarray]:
     """Return paths and labels of the training, validation or test images, ordered by class and file name."""
-    if missing := [name for name in classes if not is_folder(path / name)]:
+    folders = {_normal_form(entry.name): Path(entry.path) for entry in list_entries(path)}
+    folders = {name: folder for name, folder in folders.items() if is_folder(folder)}
+    if missing := [name for name in classes if _normal_form(name) not in folders]:
         raise UserError(
             f"{path} has no folder for {len(missing)} of the {len(classes)} classes: {abbreviate(missing)}."
         )
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        class_files, other_files = list_image_files(path / name)
+        folder = folders[_normal_form(name)]
+        class_files, other_files = list_image_files(folder)
         for reason, names in other_files.items():
             skipped[reason] += names
         if not class_files:
             raise UserError(
-                f"The class folder {path / name} has no images. Expected files that end in {', '.join(SUFFIXES)}."
+                f"The class folder {folder} has no images. Expected files that end in {', '.join(SUFFIXES)}."
                 + "".join(f" It has {len(names):,} x {reason}." for reason, names in other_files.items())
             )
         files += class_files
