@@ -1,7 +1,7 @@
 """Reuse of compiled models by later trials, which differ from earlier ones only in numbers such as lambda or epsilon.
 
-Compiling a training step takes longer than a short trial. A step reads the numbers below from variables, so a trial that
-differs in these alone takes over the compiled model of an earlier trial, with the state of a model built for itself.
+Compiling a training step takes longer than a short trial. A step reads the numbers below from variables, so a trial
+that differs in these alone takes over the compiled model of an earlier trial, with the state of a model of its own.
 """
 
 from collections import OrderedDict
