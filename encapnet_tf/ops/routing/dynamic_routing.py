@@ -9,7 +9,9 @@ from encapnet_tf.ops.squash import squash
 SOFTMAX_OVER = ("output", "input")
 
 
-def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: str = "output"):
+def dynamic_routing(
+    capsules, kernel, bias=None, iterations: int = 3, softmax_over: str = "output", *, epsilon: float | None = None
+):
     """Compute higher capsules from lower capsules by dynamic routing (EncapNet paper, Eq. 1).
 
         c = softmax(b),    s_j = sum_i c_ij v_{j|i},    v_j = squash(s_j),    b_ij <- b_ij + v_{j|i} . v_j
@@ -25,10 +27,11 @@ def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: s
     Args:
         capsules: u, (batch, num_input_capsules, positions, input_dim).
         kernel: W, (num_input_capsules, input_dim, num_capsules, capsule_dim).
-        bias: (num_input_capsules, num_capsules, capsule_dim).
+        bias: (num_input_capsules, num_capsules, capsule_dim), or None for 0.
         iterations: rounds of routing, R in section 2.1.
         softmax_over: "output": the couplings of a lower capsule sum to 1 over the higher ones, as published; "input":
             those of a higher capsule sum to 1 over the lower ones, as in the paper's release.
+        epsilon: argument of `squash`.
 
     Returns:
         The higher capsules v, (batch, num_capsules, capsule_dim), in at least float32.
@@ -50,7 +53,7 @@ def dynamic_routing(capsules, kernel, bias, iterations: int = 3, softmax_over: s
     for r in range(iterations):
         couplings = K.softmax(logits, axis=-1) if softmax_over == "output" else _softmax_over_inputs(logits)
         u_sum = K.matmul(K.swapaxes(couplings, -1, -2), u)  # sum_p c_pj u_p: (batch, inputs, outputs, input_dim)
-        v = squash(K.einsum("bgje,gejd->bjd", u_sum, w))
+        v = squash(K.einsum("bgje,gejd->bjd", u_sum, w), epsilon=epsilon)
         if r < iterations - 1:
             v_mapped_back = K.einsum("bjd,gejd->bgej", v, w)  # W_j' v_j
             logits = logits + K.matmul(u, v_mapped_back)
