@@ -217,6 +217,13 @@ def named(row):
     return row.name
 
 
+def joined_layers(rows):
+    """Return one model of several rows of layers, each with an input and an output of its own."""
+    inputs = [keras.Input(row.shape) for row in rows]
+    outputs = [row.call(row.factory(), x) for row, x in zip(rows, inputs, strict=True)]
+    return keras.Model(inputs, keras.layers.Concatenate()([keras.layers.Flatten()(x) for x in outputs]))
+
+
 def has_capsules(model):
     """Return whether a network ends in class capsules; the others end in probabilities."""
     return any(layer.name == "class_capsules" for layer in model.layers)
