@@ -94,7 +94,7 @@ class DynamicRouting(CapsuleMapping):
             self.num_capsules / (num_inputs * self.capsule_dim) ** 0.5
         )  # the coefficients c start at 1 / num_capsules
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         outputs = ops.dynamic_routing(
             self.lower_capsules(inputs),
             self.kernel,
@@ -102,6 +102,7 @@ class DynamicRouting(CapsuleMapping):
             self.iterations,
             self.softmax_over,
             epsilon=self.epsilon,
+            recompute=bool(training),
         )
         return K.cast(outputs, self.compute_dtype)
 

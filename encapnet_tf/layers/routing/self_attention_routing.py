@@ -78,7 +78,7 @@ class SelfAttentionRouting(keras.layers.Layer):
     def call(self, inputs, training=None):
         capsules, kernel, bias = map(at_least_float32, (inputs, self.kernel, self.bias))
         capsules = K.transpose(capsules, (1, 0, 2))[:, :, None]
-        query = sum_votes(capsules, kernel)
+        query = sum_votes(capsules, kernel) * self.capsule_dim**-0.5
         sums = attend_to_votes(capsules, kernel, query, bias, recompute=bool(training))
         return K.cast(ops.squash(sums, kind="exponential", epsilon=self.epsilon), self.compute_dtype)
 

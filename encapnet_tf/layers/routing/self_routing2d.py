@@ -7,7 +7,7 @@ from keras import ops as K
 
 from encapnet_tf.arguments import input_capsule_dim, one_of, whole_number, whole_pair
 from encapnet_tf.ops.precision import at_least_float32
-from encapnet_tf.ops.routing.attention import slices_of_inputs
+from encapnet_tf.ops.routing.attention import split_inputs
 from encapnet_tf.ops.routing.patches import PADDINGS, capsule_patches, window_counts
 
 
@@ -129,10 +129,9 @@ class SelfRouting2D(keras.layers.Layer):
         weights = [w for w in (self.routing_kernel, self.bias, self.kernel) if w is not None]
         tensors = [at_least_float32(x) for x in (activations, poses, *weights)]
         positions = 1 if None in inputs[0].shape[1:3] else sizes[0] * sizes[1]
-        slices = slices_of_inputs(poses.shape[0], positions * self.num_capsules * (self.capsule_dim or 1))
-        function = keras.remat(_route_piece) if training and len(slices) > 1 else _route_piece
-        pieces = [function(*(x[piece] for x in tensors)) for piece in slices]
-        weight, *pose_sums = (sum(parts) for parts in zip(*pieces, strict=True))
+        pieces = split_inputs(tensors, positions * self.num_capsules * (self.capsule_dim or 1))
+        function = keras.remat(_route_piece) if training and len(pieces) > 1 else _route_piece
+        weight, *pose_sums = (sum(parts) for parts in zip(*(function(*piece) for piece in pieces), strict=True))
         outputs = [_divide(weight, K.sum(tensors[0], axis=0))]
         outputs += [_divide(pose_sum, weight[..., None]) for pose_sum in pose_sums]
         outputs = [K.cast(K.reshape(y, (-1, *sizes, math.prod(y.shape[1:]))), self.compute_dtype) for y in outputs]

@@ -28,10 +28,10 @@ def sum_votes(capsules, kernel):
 def attend_to_votes(capsules, kernel, query, bias=None, *, positions: int = 1, recompute: bool = False):
     """Compute the sum of votes for each higher capsule, weighted by their agreement with a query.
 
-        V_ij = P_i W_ij,    c_ij = softmax_j(V_ij . q_j / sqrt(capsule_dim)) + b_ij,    s_j = sum_i c_ij V_ij
+        V_ij = P_i W_ij,    c_ij = softmax_j(V_ij . q_j) + b_ij,    s_j = sum_i c_ij V_ij
 
-    where capsule_dim = rows * new columns, the size of a vote. The votes are computed in pieces, for some lower
-    capsules at a time, so that a piece holds at most 2^21 numbers for each sample of the batch.
+    The votes are computed in pieces, for some lower capsules at a time, so that a piece holds at most 2^21 numbers for
+    each sample of the batch.
 
     Args:
         capsules: P, (inputs, samples, rows, columns).
@@ -49,25 +49,31 @@ def attend_to_votes(capsules, kernel, query, bias=None, *, positions: int = 1, r
     _, _, outputs, columns = kernel.shape
     query = K.transpose(K.reshape(query, (-1, outputs, rows, columns)), (0, 2, 1, 3))
     bias = K.zeros((inputs, outputs), dtype=query.dtype) if bias is None else bias
-    slices = slices_of_inputs(inputs, positions * outputs * rows * columns)
-    function = keras.remat(_attend_to_piece) if recompute and len(slices) > 1 else _attend_to_piece
-    total = sum(function(capsules[piece], kernel[piece], query, bias[piece]) for piece in slices)
+    pieces = split_inputs([capsules, kernel, bias], positions * outputs * rows * columns)
+    function = keras.remat(_attend_to_piece) if recompute and len(pieces) > 1 else _attend_to_piece
+    total = sum(function(query, *piece) for piece in pieces)
     return K.reshape(K.transpose(total, (0, 2, 1, 3)), (-1, outputs, rows * columns))
 
 
-def slices_of_inputs(inputs: int, votes_of_an_input: int) -> list[slice]:
+def split_inputs(tensors, votes_of_an_input: int) -> list[tuple]:
     """Split the lower capsules of a routing layer into groups whose votes are held at the same time.
 
     Args:
-        inputs: number of lower capsules.
+        tensors: whose first axis is over the lower capsules.
         votes_of_an_input: vote entries of one lower capsule, for one sample of the batch.
+
+    Returns:
+        List of groups, each a tuple with a part of every tensor.
     """
+    inputs = tensors[0].shape[0]
     pieces = min(inputs, math.ceil(inputs * votes_of_an_input / _VOTES_PER_PIECE))
     size = math.ceil(inputs / pieces)
-    return [slice(start, min(start + size, inputs)) for start in range(0, inputs, size)]
+    starts = list(range(size, inputs, size))
+    # Not slices, whose gradient in TensorFlow is a tensor of the whole size for each.
+    return list(zip(*(K.split(x, starts, axis=0) if starts else [x] for x in tensors), strict=True))
 
 
-def _attend_to_piece(capsules, kernel, query, bias):
+def _attend_to_piece(query, capsules, kernel, bias):
     """Compute the weighted sum of the votes of some lower capsules, (samples, rows, outputs, new columns)."""
     inputs, _, rows, columns = capsules.shape
     _, _, outputs, new_columns = kernel.shape
@@ -75,6 +81,6 @@ def _attend_to_piece(capsules, kernel, query, bias):
         K.reshape(capsules, (inputs, -1, columns)), K.reshape(kernel, (inputs, columns, outputs * new_columns))
     )
     votes = K.reshape(votes, (inputs, -1, rows, outputs, new_columns))
-    agreement = K.sum(votes * query, axis=(2, 4)) * (rows * new_columns) ** -0.5  # (inputs, samples, outputs)
+    agreement = K.sum(votes * query, axis=(2, 4))  # (inputs, samples, outputs)
     coefficients = K.softmax(agreement, axis=-1) + bias[:, None]
     return K.sum(coefficients[:, :, None, :, None] * votes, axis=0)

@@ -41,7 +41,8 @@ def inverted_attention(
         if v is None:
             sums = sum_votes(capsules, kernel) / kernel.shape[2]
         else:
-            sums = attend_to_votes(capsules, kernel, v, positions=positions, recompute=recompute)
+            query = v * v.shape[-1] ** -0.5
+            sums = attend_to_votes(capsules, kernel, query, positions=positions, recompute=recompute)
         v = sums if scale is None else _layer_norm(sums) * scale + offset
     return v
 

@@ -56,8 +56,9 @@ def test_every_file_is_read():
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 3])
-def test_dynamic_routing_of_sabour(iterations):
+def test_dynamic_routing_of_sabour(pieces, iterations):
     """A matrix for each capsule of a list, without a bias; the reference has (output, input, component out, in)."""
+    pieces(100)  # of 360
     file = figures("sabour_digit_caps")
     layer = layers.DynamicRouting(5, 6, iterations=iterations, use_bias=False, epsilon=1e-7)
     layer.build(file["x"].shape)
