@@ -12,7 +12,7 @@ import time
 from benchmarks.harness.arguments import argument_parser
 from benchmarks.harness.processes import ROOT
 
-NAMES = ("grouped_conv", "dense_conv", "activation", "step", "sinkhorn", "growth")
+NAMES = ("grouped_conv", "dense_conv", "activation", "step", "sinkhorn", "growth", "routing")
 
 
 def main(arguments=None):

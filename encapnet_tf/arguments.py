@@ -50,3 +50,48 @@ def finite_number(name: str, value, least: float = -math.inf) -> float:
         limit = "" if least == -math.inf else f" of at least {least:g}"
         raise ValueError(f"{name} must be a finite number{limit}. Received: {name}={value!r}.")
     return number
+
+
+def whole_pair(name: str, value) -> tuple[int, int]:
+    """Return an argument as a pair (for height and width) of positive integers, else raise ValueError.
+
+    Args:
+        name: the argument's name, for the error.
+        value: an integer for both, or a pair of integers.
+    """
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be an integer or a pair of integers. Received: {name}={value!r}.")
+    return whole_number(name, pair[0]), whole_number(name, pair[1])
+
+
+def capsule_sizes(layer: str, input_shape) -> tuple[int, int]:
+    """Return the number of capsules and of their components from a layer's input shape, else raise ValueError.
+
+    Args:
+        layer: the layer's name, for the error.
+        input_shape: expected to be (batch, capsules, capsule_dim), known but for the batch.
+    """
+    sizes = tuple(input_shape[1:])
+    if len(sizes) != 2 or None in sizes:
+        raise ValueError(
+            f"{layer} expects capsules (batch, capsules, capsule_dim) of known number and size; FlattenCapsules makes "
+            f"them from a feature map. Received: input shape {tuple(input_shape)}."
+        )
+    return sizes
+
+
+def input_capsule_dim(layer: str, input_shape, num_input_capsules: int) -> int:
+    """Return the components of each capsule of a layer's input feature map, else raise ValueError.
+
+    Args:
+        layer: the layer's name, for the error.
+        input_shape: expected to be (batch, height, width, channels).
+        num_input_capsules: capsules at each position; must divide the channels.
+    """
+    if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % num_input_capsules:
+        raise ValueError(
+            f"{layer} expects a feature map (batch, height, width, channels) whose channels are a multiple of its "
+            f"{num_input_capsules} input capsules. Received: input shape {tuple(input_shape)}."
+        )
+    return input_shape[-1] // num_input_capsules

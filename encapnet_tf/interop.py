@@ -117,10 +117,9 @@ def _targets(target):
         return {"weight": (target.kernel, target)}
     if isinstance(target, CapsuleMapping):
         betas = {"beta_v": "beta_u", "beta_a": "beta_a"} if isinstance(target, layers.EMRouting) else {}
+        weights = {"W.weight": target.kernel, **({"W.bias": target.bias} if target.use_bias else {})}
         return {
-            **{
-                f"W.{name}": (variable, target) for name, variable in (("weight", target.kernel), ("bias", target.bias))
-            },
+            **{name: (variable, target) for name, variable in weights.items()},
             **{name: (getattr(target, ours), None) for name, ours in betas.items()},
         }
     if isinstance(target, layers.FeedbackAgreement):

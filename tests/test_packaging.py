@@ -159,6 +159,7 @@ def test_versions_are_named_alike():
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "-c .ci/oldest.txt" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^(\w+)==([\d.]+)$", (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8"), re.M))
     for name, title in (("keras", "Keras"), ("tensorflow", "TensorFlow")):
         pattern = rf"^{name}(?:\[and-cuda\])? >= (\d+)\.(\d+), < (\d+)\.(\d+)$"

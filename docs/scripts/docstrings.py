@@ -1,10 +1,11 @@
-"""Griffe extension that shows the examples in docstrings as code blocks in the API reference."""
+"""Griffe extension that prepares the package for the API reference: examples as code blocks, and exported names."""
 
 import re
 
 import griffe
 
 _EXAMPLE = re.compile(r"^Example:\n\n(>>> .*)\Z", re.M | re.S)
+_EXPORT = re.compile(r"^from [\w.]+ import (\w+) as \1$", re.M)
 
 
 class Examples(griffe.Extension):
@@ -16,3 +17,14 @@ class Examples(griffe.Extension):
     def on_instance(self, *, obj, **kwargs):
         if obj.docstring:
             obj.docstring.value = _EXAMPLE.sub(r"**Example**\n\n```pycon\n\1\n```", obj.docstring.value)
+
+
+class Exports(griffe.Extension):
+    """Griffe extension that lists the names which a module exports by `from module import Name as Name`.
+
+    Griffe reads names from an `__all__` that is written out only; `encapnet_tf.layers` makes its own from these lines.
+    """
+
+    def on_module_members(self, *, mod, **kwargs):
+        if mod.is_init_module and not mod.exports:
+            mod.exports = sorted(_EXPORT.findall(mod.source))

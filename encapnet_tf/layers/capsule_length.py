@@ -4,6 +4,8 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
+from encapnet_tf.arguments import finite_number
+from encapnet_tf.ops.squash import EPSILON
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -12,11 +14,18 @@ class CapsuleLength(keras.layers.Layer):
 
     See section 2.2 of the paper.
 
+    Args:
+        epsilon: added to the squared length, so that the gradient at 0 is finite. The released codes of CapsNet and
+            Efficient-CapsNet add 1e-7.
+
     Call arguments:
         inputs: (batch, num_capsules, capsule_dim).
 
     Returns:
         (batch, num_capsules), in [0, 1) for squashed capsules.
+
+    Raises:
+        ValueError: `epsilon` is below 1e-30 or not finite.
 
     Example:
 
@@ -25,11 +34,15 @@ class CapsuleLength(keras.layers.Layer):
     1.0
     """
 
+    def __init__(self, epsilon=EPSILON, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = finite_number("epsilon", epsilon, least=1e-30)
+
     def call(self, inputs):
-        return ops.capsule_length(K.cast(inputs, self.compute_dtype))  # Keras casts floats only
+        return ops.capsule_length(K.cast(inputs, self.compute_dtype), epsilon=self.epsilon)  # Keras casts floats only
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[:-1])
 
     def get_config(self):
-        return super().get_config()  # Defined here: Keras's automatic one refuses dtype policies.
+        return {**super().get_config(), "epsilon": self.epsilon}

@@ -4,7 +4,8 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import whole_number
+from encapnet_tf.arguments import finite_number, one_of, whole_number
+from encapnet_tf.ops.squash import KINDS
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -15,9 +16,12 @@ class Squash(keras.layers.Layer):
 
         v = |s|^2 / (1 + |s|^2) * s / |s|
 
+    With `kind="exponential"` it is that of Efficient-CapsNet, v = (1 - exp(-|s|)) * s / |s|.
+
     Args:
         capsule_dim: components of a capsule. The last axis is read as capsules in capsule-major order
             (channel = capsule * capsule_dim + component), so any feature map can be squashed.
+        kind, epsilon: arguments of `ops.squash`.
 
     Call arguments:
         inputs: (..., num_capsules * capsule_dim).
@@ -35,9 +39,11 @@ class Squash(keras.layers.Layer):
     True
     """
 
-    def __init__(self, capsule_dim, **kwargs):
+    def __init__(self, capsule_dim, kind="norm", epsilon=None, **kwargs):
         super().__init__(**kwargs)
         self.capsule_dim = whole_number("capsule_dim", capsule_dim)
+        self.kind = one_of("kind", kind, KINDS)
+        self.epsilon = None if epsilon is None else finite_number("epsilon", epsilon, least=0)
 
     def build(self, input_shape):
         if input_shape[-1] is None or input_shape[-1] % self.capsule_dim:
@@ -48,10 +54,11 @@ class Squash(keras.layers.Layer):
 
     def call(self, inputs):
         inputs = K.cast(inputs, self.compute_dtype)  # Keras casts floats only
-        return ops.merge_capsules(ops.squash(ops.split_capsules(inputs, self.capsule_dim)))
+        capsules = ops.split_capsules(inputs, self.capsule_dim)
+        return ops.merge_capsules(ops.squash(capsules, kind=self.kind, epsilon=self.epsilon))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), "capsule_dim": self.capsule_dim}
+        return {**super().get_config(), "capsule_dim": self.capsule_dim, "kind": self.kind, "epsilon": self.epsilon}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-from benchmarks.contestants import sinkhorn_problem
+from benchmarks.contestants import routing_layers, sinkhorn_problem
 from benchmarks.contestants.keras_activation import activation
 from benchmarks.contestants.network_flops import Convolution, convolutions, forward_flops
 from benchmarks.contestants.sinkhorn_keras import ours
@@ -24,6 +24,19 @@ def test_activations_are_equal():
     for library, separate in zip(*both, strict=True):
         assert np.abs(library).max() > 1e-3
         np.testing.assert_allclose(library, separate, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["EMRouting", "SelfRouting2D", "InvertedAttentionConv2D"])
+def test_steps_of_layers_have_all_gradients(layer):
+    options = {"num_capsules": 3, "capsule_dim": 4} | ({} if layer == "SelfRouting2D" else {"num_input_capsules": 2})
+    step = routing_layers.training_step(layer=layer, options=options, shape=(4, 3, 8), input_dim=4, batch=2)
+    outputs, gradients = step.run()
+    assert outputs.shape[0] == 2
+    assert len(gradients) == (5 if layer != "InvertedAttentionConv2D" else 4)
+    assert all(np.abs(gradient).max() > 0 for gradient in gradients)
+    assert step.facts["parameters"] == sum(
+        np.size(gradient) for gradient in gradients[2 if layer == "SelfRouting2D" else 1 :]
+    )
 
 
 def test_pytorch_activation_has_capsule_lengths_below_1():

@@ -8,7 +8,7 @@ from keras import ops as K
 from encapnet_tf.ops.precision import at_least_float32, floating_together
 
 
-def mapped_capsules(capsules, kernel, bias):
+def mapped_capsules(capsules, kernel, bias=None):
     """Compute the vote of each lower capsule for each higher capsule (EncapNet paper, section 2.1).
 
         v_{j|i} = W_ij u_i + b_ij
@@ -19,7 +19,7 @@ def mapped_capsules(capsules, kernel, bias):
     Args:
         capsules: u, (batch, num_input_capsules, positions, input_dim).
         kernel: W, (num_input_capsules, input_dim, num_capsules, capsule_dim).
-        bias: b, (num_input_capsules, num_capsules, capsule_dim).
+        bias: b, (num_input_capsules, num_capsules, capsule_dim), or None for 0.
 
     Returns:
         v, (batch, num_input_capsules, positions, num_capsules, capsule_dim), in at least float32.
@@ -41,12 +41,15 @@ def fold_bias(capsules, kernel, bias):
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).
         kernel: (num_input_capsules, input_dim, num_capsules, capsule_dim).
-        bias: (num_input_capsules, num_capsules, capsule_dim).
+        bias: (num_input_capsules, num_capsules, capsule_dim), or None: then nothing is appended.
 
     Returns:
         Capsules (batch, num_input_capsules, positions, input_dim + 1) and kernel
         (num_input_capsules, input_dim + 1, num_capsules, capsule_dim), in at least float32.
     """
+    if bias is None:
+        capsules, kernel = map(at_least_float32, floating_together(capsules, kernel))
+        return capsules, kernel
     capsules, kernel, bias = map(at_least_float32, floating_together(capsules, kernel, bias))
     capsules = K.concatenate([capsules, K.ones_like(capsules[..., :1])], axis=-1)
     return capsules, K.concatenate([kernel, bias[:, None]], axis=1)

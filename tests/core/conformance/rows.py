@@ -1,89 +1,35 @@
 """Table that all conformance tests loop over: small rows for each public class and builder."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import keras
 import numpy as np
 import pytest
 
-import encapnet_tf as en
 from encapnet_tf.callbacks import CollapseWatch, FeedbackWeightSchedule, SpreadMarginSchedule
 from encapnet_tf.layers import (
     CapConv2D,
     CapConvModule,
     CapFC,
     CapsuleLength,
-    DynamicRouting,
-    EMRouting,
+    CapsuleMask,
     FeedbackAgreement,
+    FlattenCapsules,
     GroupedConv2D,
     Squash,
 )
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
 from encapnet_tf.models import CapNet, EncapNet, EncapNet6, EncapNet18, EncapNet101, PlainCNN, ResNet18, ResNet20
-
-PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
-
-
-@dataclass(frozen=True)
-class Row:
-    """Public class or builder with arguments and the shape of an input.
-
-    Attributes:
-        name: the row's id.
-        factory: the class or builder with its arguments.
-        shape: of an input, without the batch (height and width differ); of losses and callbacks: (classes,).
-        call: how the layer is called, where that is not `layer(x)`.
-        loss: of callbacks, the loss to compile with.
-        one_hot: of losses, whether labels must be one-hot.
-        slow_xla: whether its test under XLA is left to `pytest -m slow`, since its parts have rows of their own.
-    """
-
-    name: str
-    factory: partial
-    shape: tuple
-    call: Callable = field(default=lambda layer, x, **options: layer(x, **options))
-    loss: Callable = MarginLoss
-    one_hot: bool = False
-    slow_xla: bool = False
-
-    @property
-    def kind(self):
-        """Public package of the class: "layers", "models", "losses" or "callbacks"."""
-        return next(name for name, package in PACKAGES.items() if self.factory.func in vars(package).values())
-
-    @property
-    def public(self):
-        return f"{self.kind}.{self.factory.func.__name__}"
-
-    def input(self, batch=3, seed=5):
-        rng = np.random.default_rng(seed)
-        if self.factory.keywords.get("include_rescaling"):
-            return rng.integers(0, 256, (batch, *self.shape)).astype("float32")
-        return rng.normal(size=(batch, *self.shape)).astype("float32")
-
-    def model(self):
-        """Return the row as a model with a dynamic batch."""
-        if self.kind == "models":
-            return self.factory()
-        inputs = keras.Input(self.shape)
-        return keras.Model(inputs, self.call(self.factory(), inputs))
+from tests.core.conformance.routing_rows import ROUTING_LAYERS
+from tests.core.conformance.row import Row, join
 
 
 def _with_identity_shortcut(layer, x, **options):
     return layer(x, shortcut=x, **options)
 
 
-def _capsules_with_activations(layer, x, **options):
-    """Join the two outputs of EM routing to one."""
-    capsules, activations = layer(x, **options)
-    return keras.ops.concatenate([capsules, activations[..., None]], axis=-1)
-
-
-def _with_activations(layer, x, **options):
-    return _capsules_with_activations(layer, x, activations=keras.ops.sigmoid(x[..., ::2]), **options)
+def _joined(layer, x, **options):
+    return join(layer(x, **options))
 
 
 _master_aide = partial(CapConv2D, 2, 3, kernel_size=3)
@@ -96,6 +42,7 @@ _everything = {
 
 LAYERS = [
     Row("squash", partial(Squash, capsule_dim=4), (5, 3, 12)),
+    Row("squash_options", partial(Squash, 4, kind="exponential", epsilon=1e-7), (5, 3, 12)),
     Row("squash_vectors", partial(Squash, capsule_dim=1), (6,)),
     Row("grouped_conv_dense", partial(GroupedConv2D, 6, 3, strides=2), (6, 5, 4)),
     Row("grouped_conv", partial(GroupedConv2D, filters=8, kernel_size=3, groups=4), (6, 5, 4)),
@@ -149,41 +96,12 @@ LAYERS = [
     Row("cap_fc_map", partial(CapFC, num_capsules=3, capsule_dim=2), (3, 2, 8)),
     Row("cap_fc_capsules", partial(CapFC, 2, 4, kernel_initializer="ones", kernel_regularizer="l2"), (5, 4)),
     Row("capsule_length", partial(CapsuleLength), (5, 4)),
-    Row("dynamic_routing", partial(DynamicRouting, 3, 4, num_input_capsules=2), (3, 2, 6)),
-    Row(
-        "dynamic_routing_options",
-        partial(
-            DynamicRouting,
-            num_capsules=3,
-            capsule_dim=2,
-            num_input_capsules=2,
-            iterations=2,
-            softmax_over="input",
-            kernel_initializer="he_normal",
-            bias_initializer="ones",
-            kernel_regularizer="l2",
-        ),
-        (6, 4),
-    ),
-    Row("em_routing", partial(EMRouting, 3, 4, num_input_capsules=2), (3, 2, 6), _capsules_with_activations),
-    Row("em_routing_activations", partial(EMRouting, 3, 2, num_input_capsules=2), (3, 2, 4), _with_activations),
-    Row(
-        "em_routing_options",
-        partial(
-            EMRouting,
-            num_capsules=3,
-            capsule_dim=2,
-            num_input_capsules=2,
-            iterations=2,
-            rescale=True,
-            inverse_temperature=0.5,
-            kernel_initializer="he_normal",
-            bias_initializer="ones",
-            kernel_regularizer="l2",
-        ),
-        (6, 4),
-        _capsules_with_activations,
-    ),
+    Row("capsule_length_options", partial(CapsuleLength, epsilon=0.01), (5, 4)),
+    Row("capsule_mask", partial(CapsuleMask), (5, 4)),
+    Row("capsule_mask_options", partial(CapsuleMask, count=2), (5, 4), _joined),
+    Row("flatten_capsules", partial(FlattenCapsules, 4), (3, 2, 12)),
+    Row("flatten_capsules_options", partial(FlattenCapsules, capsule_dim=3, order="capsule"), (3, 2, 12)),
+    *ROUTING_LAYERS,
 ]
 
 
@@ -299,6 +217,13 @@ def named(row):
     return row.name
 
 
+def joined_layers(rows):
+    """Return one model of several rows of layers, each with an input and an output of its own."""
+    inputs = [keras.Input(row.shape) for row in rows]
+    outputs = [row.call(row.factory(), x) for row, x in zip(rows, inputs, strict=True)]
+    return keras.Model(inputs, keras.layers.Concatenate()([keras.layers.Flatten()(x) for x in outputs]))
+
+
 def has_capsules(model):
     """Return whether a network ends in class capsules; the others end in probabilities."""
     return any(layer.name == "class_capsules" for layer in model.layers)
@@ -317,7 +242,8 @@ def enliven(layer, x):
     norms = [part for part in layer._flatten_layers() if isinstance(part, keras.layers.BatchNormalization)]
     for norm in norms:
         norm.momentum = 0.0
-    layer(x, training=True)
+    if norms:
+        layer(x, training=True)
     for norm in norms:
         norm.momentum = 0.9
     return layer

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-from tests.core.conformance.rows import enliven
+from tests.core.conformance.routing_rows import ROUTING_LAYERS
+from tests.core.conformance.rows import enliven, joined_layers
 from tests.core.conformance.train_on_backend import measure
 
 SCRIPT = Path(__file__).with_name("train_on_backend.py")
@@ -42,7 +43,9 @@ def test_same_as_tensorflow(rng, backend, tmp_path):
     )
     x, y = rng.normal(size=(4, 8, 6, 2)).astype("float32"), np.array([0, 1, 2, 0])
     enliven(model, x).save(tmp_path / "model.keras")
-    np.savez(tmp_path / "data.npz", x=x, y=y, lengths=rng.uniform(size=(4, 3)).astype("float32"))
+    enliven(joined_layers(ROUTING_LAYERS), None).save(tmp_path / "routing.keras")
+    inputs = {f"routing{i}": row.input(4) for i, row in enumerate(ROUTING_LAYERS)}
+    np.savez(tmp_path / "data.npz", x=x, y=y, lengths=rng.uniform(size=(4, 3)).astype("float32"), **inputs)
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     child = subprocess.run([python, SCRIPT, tmp_path], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr[-3000:]

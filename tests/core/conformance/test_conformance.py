@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
+from tests.core.conformance.row import PACKAGES, joined_shape
 from tests.core.conformance.rows import (
     CALLBACKS,
     LAYERS,
     LAYERS_AND_MODELS,
     LOSSES,
     MODELS,
-    PACKAGES,
     ROWS,
     UNITS,
     enliven,
@@ -65,7 +65,7 @@ def test_config(row):
     assert arguments <= set(config), "these arguments would be lost in a saved model"
     for name, value in bound.arguments.items():
         if isinstance(value, int | float) or name in ("routing", "coefficients", "skip", "reduction", "name"):
-            assert config[name] == value
+            assert config[name] in (value, (value, value)), "a number may stand for height and width"
         elif isinstance(value, str) and name in config and config[name] != value:
             assert value.replace("_", "") in config[name]["class_name"].lower(), "an initializer or a regularizer"
 
@@ -88,7 +88,7 @@ def test_config_of_a_model(row):
 def test_weights_from_shapes_alone(row):
     """`build(shape)` makes the weights that a call makes, so that a saved model is loaded without a call."""
     from_shape, from_call = row.factory(name="same"), row.factory(name="same")
-    from_shape.build((None, *row.shape))
+    from_shape.build(row.build_shape((None, *row.shape)))
     assert from_shape.built
     row.call(from_call, row.input())
     described = [(w.path.split("/", 1)[-1], tuple(w.shape)) for w in from_shape.weights]
@@ -97,22 +97,17 @@ def test_weights_from_shapes_alone(row):
     assert len(from_shape.weights) == len(described)
 
 
-def joined(shape):
-    """Return the two output shapes of EM routing as the one that its row makes of them."""
-    return (*shape[0][:2], shape[0][2] + 1) if isinstance(shape[0], tuple) else tuple(shape)
-
-
 @pytest.mark.parametrize("row", LAYERS_AND_MODELS, ids=named)
 def test_shapes_and_batches(row):
     """Output shapes are known in advance; one graph serves any batch, and the samples of a batch are independent."""
     x, model = row.input(3), built(row)
     layer = model if row.kind == "models" else row.factory()
     if row.kind == "layers":
-        layer.build((None, *row.shape))
+        layer.build(row.build_shape((None, *row.shape)))
     enliven(model, x)
     outputs = keras.ops.convert_to_numpy(model(x, training=False))
-    assert joined(layer.compute_output_shape((3, *row.shape))) == outputs.shape
-    assert joined(layer.compute_output_shape((None, *row.shape))) == (None, *outputs.shape[1:])
+    assert joined_shape(layer.compute_output_shape(row.build_shape((3, *row.shape)))) == outputs.shape
+    assert joined_shape(layer.compute_output_shape(row.build_shape((None, *row.shape)))) == (None, *outputs.shape[1:])
     assert tuple(model.output_shape) == (None, *outputs.shape[1:])
     one = keras.ops.convert_to_numpy(model(x[1:2], training=False))
     np.testing.assert_allclose(one, outputs[1:2], atol=1e-5)

@@ -15,8 +15,10 @@ CONV_KERNEL = RNG.normal(size=(3, 3, 1, 4)).astype("float32")
 ZEROS = np.zeros(5, "float32")
 EACH = [[0, 1], [2, 3], [4, 5]]  # the entries of each of three capsules
 
-# The table's EM routing takes the sigmoid of its input, which integers have none of; a module only stacks `CapConv2D`.
-ROWS = [row for row in first_of_each_class(LAYERS) if row.public not in ("layers.EMRouting", "layers.CapConvModule")]
+# The table's rows of two of these take the sigmoid of an input, which integers have none of; a module only stacks
+# `CapConv2D`.
+ELSEWHERE = ("layers.EMRouting", "layers.SelfRouting2D", "layers.CapConvModule")
+ROWS = [row for row in first_of_each_class(LAYERS) if row.public not in ELSEWHERE]
 OPS = {
     "squash": en.ops.squash,
     "capsule_length": en.ops.capsule_length,
@@ -71,6 +73,13 @@ def test_em_routing():
     activations = RNG.integers(0, 2, (2, 3, 2, 2))
     expected = layer(np.float32(x), activations=np.float32(activations))
     for ours, theirs in zip(layer(x, activations=activations), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_self_routing():
+    layer = en.layers.SelfRouting2D(3, 4)
+    inputs = RNG.integers(0, 2, (2, 3, 2, 2)), RNG.integers(0, 2, (2, 3, 2, 8))
+    for ours, theirs in zip(layer(inputs), layer([np.float32(x) for x in inputs]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

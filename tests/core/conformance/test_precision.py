@@ -17,18 +17,19 @@ def first_of_each_class(rows):
 
 
 def rows_and_policies():
-    """Pair each row with one policy.
+    """Pair the first row of each layer class, and the first model, with all policies, the other rows with one each.
 
-    The first row of each layer class, and the first model, are paired with the other policies too, marked `ci`.
+    The default suite takes float16 for the first rows; continuous integration takes all.
     """
-    pairs = [(row, list(POLICIES)[i % 3], []) for i, row in enumerate(LAYERS + MODELS)]
-    pairs += [
-        (row, policy, [pytest.mark.ci])
-        for row in first_of_each_class(LAYERS) + MODELS[:1]
-        for policy in POLICIES
-        if (row, policy, []) not in pairs
+    first = first_of_each_class(LAYERS) + MODELS[:1]
+    rest = [row for row in LAYERS + MODELS if row not in first]
+    pairs = [(row, policy) for row in first for policy in POLICIES]
+    pairs += [(row, list(POLICIES)[i % 3]) for i, row in enumerate(rest)]
+    marks = {True: [], False: [pytest.mark.ci]}
+    return [
+        pytest.param(row, policy, id=f"{row.name}-{policy}", marks=marks[row in rest or policy == "mixed_float16"])
+        for row, policy in pairs
     ]
-    return [pytest.param(row, policy, id=f"{row.name}-{policy}", marks=marks) for row, policy, marks in pairs]
 
 
 def float32_twin(row, model):

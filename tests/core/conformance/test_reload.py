@@ -11,7 +11,7 @@ import pytest
 
 from encapnet_tf.layers import CapFC, CapsuleLength
 from tests.core.conformance.reload_in_fresh_process import parts
-from tests.core.conformance.rows import LAYERS, LOSSES, MODELS, UNITS, enliven
+from tests.core.conformance.rows import LAYERS, LOSSES, MODELS, UNITS, enliven, joined_layers
 
 SCRIPT = Path(__file__).with_name("reload_in_fresh_process.py")
 ROOT = Path(__file__).parents[3]
@@ -20,13 +20,6 @@ ROOT = Path(__file__).parents[3]
 def fresh_environment():
     """Return an environment in which the package is importable from the checkout."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def joined_layers(rows):
-    """Return one model of several rows of layers, each with an input and an output of its own."""
-    inputs = [keras.Input(row.shape) for row in rows]
-    outputs = [row.call(row.factory(), x) for row, x in zip(rows, inputs, strict=True)]
-    return keras.Model(inputs, keras.layers.Concatenate()([keras.layers.Flatten()(x) for x in outputs]))
 
 
 def models_to_save():

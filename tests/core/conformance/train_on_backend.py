@@ -1,6 +1,6 @@
 """Program of test_backends.py: measures a network on the backend that KERAS_BACKEND names.
 
-Usage: python train_on_backend.py FOLDER. Reads `model.keras` and `data.npz`, writes `<backend>.npz`.
+Usage: python train_on_backend.py FOLDER. Reads `model.keras`, `routing.keras` and `data.npz`, writes `<backend>.npz`.
 """
 
 import sys
@@ -45,6 +45,16 @@ def visible_wrong_labels(x):
     return seen
 
 
+def trained_routing(folder, data):
+    """Return name -> array of outputs and weights of a model of all routing layers, before and after a step."""
+    model = en.load_model(folder / "routing.keras")
+    x = [data[f"routing{i}"] for i in range(len(model.inputs))]
+    results = {"routing_before": model.predict(x, verbose=0)}
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.train_on_batch(x, 1 - results["routing_before"])
+    return results | {f"routing_{weight.path}": weight.numpy() for weight in model.weights}
+
+
 def measure(folder):
     """Return name -> array of scores, losses and weights on which all backends should agree."""
     data = np.load(folder / "data.npz")
@@ -58,7 +68,7 @@ def measure(folder):
     results["visible_wrong_labels"] = visible_wrong_labels(data["lengths"])
     for i, weight in enumerate(model.get_weights()):
         results[f"weight{i}"] = weight
-    return results
+    return results | trained_routing(folder, data)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ class EMRouting(CapsuleMapping):
     Args:
         num_capsules: output capsules.
         capsule_dim: components of an output capsule.
-        num_input_capsules: capsules of the input at each position; those of one capsule share its matrices.
+        num_input_capsules: capsules of the input at each position; those of one capsule share its matrices. None: 32 on
+            a feature map; all capsules of an input (batch, capsules, input_dim), each with matrices of its own.
         iterations: rounds of routing.
         rescale: whether costs and distances are scaled to the range -5 to 5 over the higher capsules, as in the
             paper's release.
@@ -87,14 +88,14 @@ class EMRouting(CapsuleMapping):
         self.beta_u = self.add_weight(shape=(self.num_capsules,), initializer="zeros", name="beta_u")
         self.beta_a = self.add_weight(shape=(self.num_capsules,), initializer="zeros", name="beta_a")
 
-    def _initial_stddev(self):
+    def _initial_stddev(self, num_inputs):
         return 1.0  # log sigma, the cost of a component, starts near 0
 
     def call(self, inputs, activations=None, training=None):
         lower = self.lower_capsules(inputs)
         temperature = self.inverse_temperature
         if temperature is None:
-            temperature = 256 * self.num_capsules / (self.num_input_capsules * self._positions * self.capsule_dim)
+            temperature = 256 * self.num_capsules / (self.kernel.shape[0] * self._positions * self.capsule_dim)
         capsules, activations = ops.em_routing(
             lower,
             ops.capsule_length(lower) if activations is None else self._lower_activations(activations),
@@ -111,16 +112,16 @@ class EMRouting(CapsuleMapping):
 
     def _lower_activations(self, activations):
         """Reshape the activations of the input capsules to (batch, num_input_capsules, positions)."""
-        shape = tuple(activations.shape[1:])
-        if len(shape) == 3 and shape[2] == self.num_input_capsules and shape[0] * shape[1] == self._positions:
+        shape, groups = tuple(activations.shape[1:]), self.kernel.shape[0]
+        if len(shape) == 3 and shape[2] == groups and shape[0] * shape[1] == self._positions:
             activations = K.transpose(activations, (0, 3, 1, 2))
-        elif shape != (self.num_input_capsules * self._positions,):
+        elif shape != (groups * self._positions,):
             raise ValueError(
-                f"{self.name} expects an activation for each of its {self.num_input_capsules} x {self._positions} "
-                f"input capsules: (batch, height, width, {self.num_input_capsules}) or (batch, "
-                f"{self.num_input_capsules * self._positions}). Received: shape {tuple(activations.shape)}."
+                f"{self.name} expects an activation for each of its {groups} x {self._positions} "
+                f"input capsules: (batch, height, width, {groups}) or (batch, "
+                f"{groups * self._positions}). Received: shape {tuple(activations.shape)}."
             )
-        return K.reshape(activations, (-1, self.num_input_capsules, self._positions))
+        return K.reshape(activations, (-1, groups, self._positions))
 
     def compute_output_shape(self, input_shape):
         batch = input_shape[0]

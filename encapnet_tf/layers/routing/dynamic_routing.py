@@ -7,7 +7,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import one_of
+from encapnet_tf.arguments import finite_number, one_of
 from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 from encapnet_tf.ops.routing.dynamic_routing import SOFTMAX_OVER
 
@@ -26,7 +26,9 @@ class DynamicRouting(CapsuleMapping):
     Args:
         num_capsules: output capsules.
         capsule_dim: components of an output capsule.
-        num_input_capsules: capsules of the input at each position; those of one capsule share its matrices.
+        num_input_capsules: capsules of the input at each position; those of one capsule share its matrices. None: 32 on
+            a feature map; all capsules of an input (batch, capsules, input_dim), each with matrices of its own, as
+            published by Sabour et al. (2017).
         iterations: rounds of routing.
         softmax_over: axis of the softmax. "output": the coefficients of a lower capsule sum to 1 over the higher ones,
             as published. "input": those of a higher capsule sum to 1 over the lower ones, as in the paper's release.
@@ -36,6 +38,8 @@ class DynamicRouting(CapsuleMapping):
             the softmax over "input".
         bias_initializer: Keras initializer of the mapping's bias.
         kernel_regularizer: Keras regularizer or None.
+        use_bias: whether the mapping has a bias. Sabour et al. have none.
+        epsilon: argument of `ops.squash`, 1e-7 in released codes of CapsNet.
 
     Call arguments:
         inputs: a feature map (batch, height, width, channels), channels a multiple of `num_input_capsules` and
@@ -59,12 +63,14 @@ class DynamicRouting(CapsuleMapping):
         self,
         num_capsules,
         capsule_dim,
-        num_input_capsules=32,
+        num_input_capsules=None,
         iterations=3,
         softmax_over="output",
         kernel_initializer=None,
         bias_initializer="zeros",
         kernel_regularizer=None,
+        use_bias=True,
+        epsilon=None,
         **kwargs,
     ):
         super().__init__(
@@ -75,19 +81,28 @@ class DynamicRouting(CapsuleMapping):
             kernel_initializer,
             bias_initializer,
             kernel_regularizer,
+            use_bias,
             **kwargs,
         )
         self.softmax_over = one_of("softmax_over", softmax_over, SOFTMAX_OVER)
+        self.epsilon = None if epsilon is None else finite_number("epsilon", epsilon, least=0)
 
-    def _initial_stddev(self):
+    def _initial_stddev(self, num_inputs):
         if self.softmax_over == "input":
             return 1.0  # the softmax may put the whole weight of a higher capsule on one lower capsule
-        inputs = self.num_input_capsules * self._positions
-        return self.num_capsules / (inputs * self.capsule_dim) ** 0.5  # the coefficients c start at 1 / num_capsules
+        return (
+            self.num_capsules / (num_inputs * self.capsule_dim) ** 0.5
+        )  # the coefficients c start at 1 / num_capsules
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         outputs = ops.dynamic_routing(
-            self.lower_capsules(inputs), self.kernel, self.bias, self.iterations, self.softmax_over
+            self.lower_capsules(inputs),
+            self.kernel,
+            self.bias,
+            self.iterations,
+            self.softmax_over,
+            epsilon=self.epsilon,
+            recompute=bool(training),
         )
         return K.cast(outputs, self.compute_dtype)
 
@@ -95,4 +110,9 @@ class DynamicRouting(CapsuleMapping):
         return (input_shape[0], self.num_capsules, self.capsule_dim)
 
     def get_config(self):
-        return {**super().get_config(), "softmax_over": self.softmax_over}
+        return {
+            **super().get_config(),
+            "softmax_over": self.softmax_over,
+            "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
+        }
