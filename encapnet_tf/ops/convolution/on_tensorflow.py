@@ -52,30 +52,39 @@ def tap_convolution(x, kernel, strides):
     """
     size, map_size = kernel.shape[0], tuple(x.shape[1:3])
     taps = tap_products.taps(map_size, size, strides)
+    patch_sizes = tap_products.patch_sizes(map_size, size, strides)
     where = {"size": size, "strides": strides}
-    input_patches = compile_with_xla(tap_products.input_patches, **where)
+    input_patches = compile_with_xla(tap_products.joined_input_patches, **where)
     input_patches_vjp = compile_vjp(tap_products.input_patches, **where)
-    output_patches = compile_with_xla(tap_products.output_patches, map_size=map_size, **where)
+    output_patches = compile_with_xla(tap_products.joined_output_patches, map_size=map_size, **where)
     scatter_sum = compile_with_xla(tap_products.scatter_sum, map_size=map_size, **where)
+
+    def split(joined):
+        positions = [height * width for height, width in patch_sizes]
+        return tf.split(joined, [x.shape[0] * n for n in positions] if x.shape[0] else tf.shape(x)[0] * positions)
+
+    def multiply(rows, matrices, **options):
+        return [
+            tf.reshape(product, (-1, *patch_size, product.shape[-1]))
+            for patch_size, product in zip(
+                patch_sizes, (tf.matmul(*pair, **options) for pair in zip(rows, matrices, strict=True)), strict=True
+            )
+        ]
 
     @tf.custom_gradient
     def forward(x, kernel):
         matrices = tf.unstack(tap_products.tap_matrices(kernel))
+        used = [matrices[tap] for tap in taps]
 
         def backward(dy):
-            dpatches, dmatrices = [], [tf.zeros_like(matrix) for matrix in matrices]
-            for tap, patch, dproduct in zip(taps, input_patches(x), output_patches(dy), strict=True):
-                dpatches.append(tap_products.multiply_pixels(dproduct, tf.transpose(matrices[tap])))
-                rows, drows = tap_products.flatten_pixels(patch), tap_products.flatten_pixels(dproduct)
-                dmatrices[tap] = tf.matmul(rows, drows, transpose_a=True)
-            (dx,) = input_patches_vjp([x], dpatches)
-            return dx, tf.reshape(tf.stack(dmatrices), kernel.shape)
+            rows, drows = split(input_patches(x)), split(output_patches(dy))
+            (dx,) = input_patches_vjp([x], multiply(drows, used, transpose_b=True))
+            products = [tf.matmul(*pair, transpose_a=True) for pair in zip(rows, drows, strict=True)]
+            dmatrices = dict(zip(taps, products, strict=True))
+            zeros = tf.zeros_like(matrices[0]) if len(taps) < len(matrices) else None
+            return dx, tf.reshape(tf.stack([dmatrices.get(i, zeros) for i in range(len(matrices))]), kernel.shape)
 
-        products = [
-            tap_products.multiply_pixels(patch, matrices[tap])
-            for tap, patch in zip(taps, input_patches(x), strict=True)
-        ]
-        return scatter_sum(products), backward
+        return scatter_sum(multiply(split(input_patches(x)), used)), backward
 
     return forward(x, tf.convert_to_tensor(kernel))
 
