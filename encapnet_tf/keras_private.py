@@ -48,6 +48,44 @@ def compile_arguments(model) -> dict:
     return dict(model._compile_config.config)
 
 
+def adam_moments(optimizer, variable):
+    """Return the backend variables in which a Keras Adam optimizer keeps the two moments of a variable's gradient.
+
+    Args:
+        optimizer: a built `keras.optimizers.Adam`.
+        variable: one of the variables that it was built with.
+    """
+    index = optimizer._get_variable_index(variable)
+    return optimizer._momentums[index].value, optimizer._velocities[index].value
+
+
+class CheapSymbolicBuild:
+    """Keras model mixin that does not trace the model only to build its loss and metrics.
+
+    Put it before `keras.Model`.
+
+    Before the first step `fit` calls the model on symbolic tensors, to build what is not built yet. A functional model
+    is, and its loss and metrics need no more than the shapes of its outputs.
+    """
+
+    _calls_for_shapes = False
+
+    def _symbolic_build(self, *args, **kwargs):
+        self._calls_for_shapes = all(layer.built for layer in self.layers)
+        try:
+            return super()._symbolic_build(*args, **kwargs)
+        finally:
+            self._calls_for_shapes = False
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        if not self._calls_for_shapes:
+            return super().call(inputs, training=training, mask=mask, **kwargs)
+        batch = keras.ops.shape(keras.tree.flatten(inputs)[0])[0]
+        return keras.tree.map_structure(
+            lambda output: keras.ops.zeros((batch, *output.shape[1:]), output.dtype), self.output
+        )
+
+
 def patch_multi_worker_training(model):
     """Patch a Keras model so that `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
