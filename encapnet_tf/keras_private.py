@@ -59,18 +59,19 @@ def adam_moments(optimizer, variable):
     return optimizer._momentums[index].value, optimizer._velocities[index].value
 
 
-class CheapSymbolicBuild:
-    """Keras model mixin that does not trace the model only to build its loss and metrics.
+class BuildBeforeTracing:
+    """Keras model mixin that builds the optimizer and metrics before a training step is traced on TensorFlow.
 
     Put it before `keras.Model`.
 
-    Before the first step `fit` calls the model on symbolic tensors, to build what is not built yet. A functional model
-    is, and its loss and metrics need no more than the shapes of its outputs.
+    Without it TensorFlow traces a training step twice. The first trace creates the variables of the optimizer and the
+    metrics, and a graph in which variables are created cannot be used again.
     """
 
     _calls_for_shapes = False
 
     def _symbolic_build(self, *args, **kwargs):
+        # Keras calls the model on symbolic tensors. If all layers are built, only the outputs' shapes matter.
         self._calls_for_shapes = all(layer.built for layer in self.layers)
         try:
             return super()._symbolic_build(*args, **kwargs)
@@ -84,6 +85,26 @@ class CheapSymbolicBuild:
         return keras.tree.map_structure(
             lambda output: keras.ops.zeros((batch, *output.shape[1:]), output.dtype), self.output
         )
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force=force)
+        if keras.backend.backend() == "tensorflow" and not self.run_eagerly:
+            self._build_at_the_first_call(self.train_function)
+
+    def _build_at_the_first_call(self, train_function):
+        """Replace the compiled training function until its first call, which then builds what is not built yet."""
+        import tensorflow as tf
+
+        def build_and_train(iterator):
+            self.train_function = train_function
+            # In a strategy Keras has built everything. Other iterators than TensorFlow's have no specification.
+            if isinstance(iterator, tf.data.Iterator) and not tf.distribute.has_strategy():
+                self._symbolic_build(data_batch=iterator.element_spec)
+            return train_function(iterator)
+
+        self.train_function = build_and_train
 
 
 def patch_multi_worker_training(model):

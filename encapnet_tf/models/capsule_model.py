@@ -2,12 +2,12 @@
 
 import keras
 
-from encapnet_tf.keras_private import CheapSymbolicBuild
+from encapnet_tf.keras_private import BuildBeforeTracing
 from encapnet_tf.optimizers.fused_updates import fused_updates
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
-class CapsuleModel(CheapSymbolicBuild, keras.Model):
+class CapsuleModel(BuildBeforeTracing, keras.Model):
     """Functional Keras model that can synchronise all batch normalisation layers across replicas.
 
     Attributes:

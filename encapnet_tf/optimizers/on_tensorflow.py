@@ -1,4 +1,4 @@
-"""Adam's update of a variable as one TensorFlow operation.
+"""Update of a variable by the Adam optimizer in one TensorFlow operation.
 
 Keras writes the update of each variable as 37 operations, which were 45 % of the graph of a small network's training
 step. Tracing and optimising a graph takes about a millisecond for each.
