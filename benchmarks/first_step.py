@@ -28,12 +28,12 @@ OTHER_UNITS = {"weight": 3.0, "epsilon": 0.3}
 UNITS = 'feedback "two"'
 FIRST_LIMIT, SECOND_LIMIT = 3.5, 2.0
 ABOUT = (
-    "EncapNet for 8x8x1 images, depths 1 and 1, capsule_dims 4 and 8, 16 capsules, batch 64, float32, Adam, margin loss, "
-    "accuracy. A model: building, compiling and `fit` to the end of its first step. The second model of a process has "
-    'another weight and epsilon of its units (without units, it is the same again). Ratios are to the time of `import '
-    "keras` in the same process; all figures are medians over the rounds. CPU seconds are of all threads of the process; "
-    "other work on the machine lengthens them less than wall time. Operations: those of the step's graph outside of "
-    "compiled functions, and inside of them."
+    "EncapNet for 8x8x1 images, depths 1 and 1, capsule_dims 4 and 8, 16 capsules, batch 64, float32, Adam, margin "
+    "loss, accuracy. A model: building, compiling and `fit` to the end of its first step. The second model of a "
+    "process has another weight and epsilon of its units (without units, it is the same again). Ratios are to the time "
+    "of `import keras` in the same process; all figures are medians over the rounds. CPU seconds are of all threads of "
+    "the process; other work on the machine lengthens them less than wall time. Operations: those of the step's graph "
+    "outside of compiled functions, and inside of them."
 )
 
 

@@ -1,7 +1,8 @@
-"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training, and access to the arguments of `compile`.
+"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training, and access to what Keras keeps private.
 
 They use private names of Keras, which no other file does. Each has a test that shows the fault without it, in
-tests/distribution/test_keras_private.py or, for `compile_arguments`, in tests/feedback/test_compiled.py.
+tests/distribution/test_keras_private.py, in tests/feedback/test_compiled.py for `compile_arguments`, or in
+tests/feedback/test_first_step.py for what shortens the time to the first step.
 """
 
 import sys
@@ -95,12 +96,11 @@ class BuildBeforeTracing:
 
     def _build_at_the_first_call(self, train_function):
         """Replace the compiled training function until its first call, which then builds what is not built yet."""
-        import tensorflow as tf
 
         def build_and_train(iterator):
             self.train_function = train_function
-            # In a strategy Keras has built everything. Other iterators than TensorFlow's have no specification.
-            if isinstance(iterator, tf.data.Iterator) and not tf.distribute.has_strategy():
+            # `train_on_batch` passes a generator. In a strategy Keras has built everything.
+            if hasattr(iterator, "element_spec") and self._distribute_strategy is None:
                 self._symbolic_build(data_batch=iterator.element_spec)
             return train_function(iterator)
 

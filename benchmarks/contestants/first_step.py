@@ -3,7 +3,8 @@
 python -m benchmarks.contestants.first_step OPTIONS
 
 OPTIONS is a JSON object: "network" (arguments of `EncapNet`), "second" (options of the feedback units of a second
-model in this process, or null), "batch", "compile" (arguments of `compile`) and "steps" (how many are timed afterwards).
+model in this process, or null), "batch", "compile" (arguments of `compile`) and "steps" (how many are timed after the
+first).
 """
 
 import json
