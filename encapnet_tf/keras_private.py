@@ -1,8 +1,9 @@
-"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training and loading, and the arguments of `compile`.
+"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training and loading, and access to Keras's private parts.
 
-They use private names of Keras, which no other file does. Each has a test that shows the fault without it, in
-tests/distribution/test_keras_private.py or, for `compile_arguments`, in tests/feedback/test_compiled.py, and for
-`safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
+They use private names of Keras, which no other file does. Each has a test that shows the fault without it: in
+tests/distribution/test_keras_private.py, in tests/feedback/test_compiled.py for `compile_arguments`, in
+tests/feedback/test_first_step.py for what shortens the time to the first step, and for `safe_mode`, with the oldest
+Keras, in tests/core/conformance/test_saving.py.
 """
 
 import sys
@@ -55,6 +56,64 @@ def compile_arguments(model) -> dict:
         New dictionary: argument's name -> value.
     """
     return dict(model._compile_config.config)
+
+
+def adam_moments(optimizer, variable):
+    """Return the backend variables in which a Keras Adam optimizer keeps the two moments of a variable's gradient.
+
+    Args:
+        optimizer: a built `keras.optimizers.Adam`.
+        variable: one of the variables that it was built with.
+    """
+    index = optimizer._get_variable_index(variable)
+    return optimizer._momentums[index].value, optimizer._velocities[index].value
+
+
+class BuildBeforeTracing:
+    """Keras model mixin that builds the optimizer and metrics before a training step is traced on TensorFlow.
+
+    Put it before `keras.Model`.
+
+    Without it TensorFlow traces a training step twice. The first trace creates the variables of the optimizer and the
+    metrics, and a graph in which variables are created cannot be used again.
+    """
+
+    _calls_for_shapes = False
+
+    def _symbolic_build(self, *args, **kwargs):
+        # Keras calls the model on symbolic tensors. If all layers are built, only the outputs' shapes matter.
+        self._calls_for_shapes = all(layer.built for layer in self.layers)
+        try:
+            return super()._symbolic_build(*args, **kwargs)
+        finally:
+            self._calls_for_shapes = False
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        if not self._calls_for_shapes:
+            return super().call(inputs, training=training, mask=mask, **kwargs)
+        batch = keras.ops.shape(keras.tree.flatten(inputs)[0])[0]
+        return keras.tree.map_structure(
+            lambda output: keras.ops.zeros((batch, *output.shape[1:]), output.dtype), self.output
+        )
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force=force)
+        if keras.backend.backend() == "tensorflow" and not self.run_eagerly:
+            self._build_at_the_first_call(self.train_function)
+
+    def _build_at_the_first_call(self, train_function):
+        """Replace the compiled training function until its first call, which then builds what is not built yet."""
+
+        def build_and_train(iterator):
+            self.train_function = train_function
+            # `train_on_batch` passes a generator. In a strategy Keras has built everything.
+            if hasattr(iterator, "element_spec") and self._distribute_strategy is None:
+                self._symbolic_build(data_batch=iterator.element_spec)
+            return train_function(iterator)
+
+        self.train_function = build_and_train
 
 
 def patch_multi_worker_training(model):

@@ -22,9 +22,9 @@ ALLOWED = {
     "blocks": {"arguments", "ops"},
     "layers": {"arguments", "blocks", "keras_private", "ops"},
     "losses": {"arguments", "ops"},
-    "optimizers": {"arguments"},
+    "optimizers": {"arguments", "keras_private"},
     "callbacks": {"arguments", "layers", "losses"},
-    "models": {"arguments", "ops", "blocks", "layers", "losses", "feedback"},
+    "models": {"arguments", "ops", "blocks", "keras_private", "layers", "losses", "feedback", "optimizers"},
     "interop": {"arguments", "ops", "blocks", "layers", "models"},
     "model_copies": {"keras_private"},
     "named_outputs": set(),
@@ -54,7 +54,10 @@ ROOMS = {
 MOST_FILES = 15  # of a room
 THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}
 # The modules of the core that only the TensorFlow backend loads; others import them inside functions.
-ON_TENSORFLOW = tuple(f"encapnet_tf.ops.{room}.on_tensorflow" for room in ("acceleration", "activation", "convolution"))
+ON_TENSORFLOW = tuple(
+    f"encapnet_tf.{room}.on_tensorflow"
+    for room in ("ops.acceleration", "ops.activation", "ops.convolution", "optimizers")
+)
 COMMAND = ("__main__", "encapnet_start")  # the file of the core that runs the command, and what it imports
 PROGRAM = ("encapnet_start", "encapnet_tf", "trainers", "export", "benchmarks")
 FOLDERS = (*PROGRAM, "tests", "examples", "docs")

@@ -4,6 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf.blocks.step_counter import StepCounter
+from encapnet_tf.ops.acceleration import run_shared
 from encapnet_tf.ops.activation.batch_norm import fused_kernels as find_fused_kernels
 
 _LONG_PAST = 10**9  # a count of steps at which the configured momentum has long been reached
@@ -100,20 +101,13 @@ class BatchNorm(keras.layers.BatchNormalization):
         Args:
             mean, variance: (channels,), mean and biased variance of the batch.
         """
-        share = self._share_of_batch(mean.dtype)
-        for moving, batch_value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(K.cast(moving, mean.dtype) * (1.0 - share) + batch_value * share)
-
-    def _share_of_batch(self, dtype):
-        """Return the weight of the current batch in the moving statistics, and increment the step counter."""
-        share = 1.0 - self.momentum
-        if not self.momentum_warmup:
-            return share
-        mean, variance, steps = (v.value for v in (self.moving_mean, self.moving_variance, self.step_counter.state))
-        is_initial = K.all(K.logical_and(K.equal(mean, 0), K.equal(variance, 1)))
-        count = K.where(is_initial, 0, K.where(K.equal(steps, 0), _LONG_PAST, steps)) + 1
-        self.step_counter.state.assign(count)
-        return K.maximum(share, 1.0 / K.cast(count, dtype))
+        state = (self.moving_mean, self.moving_variance)
+        if self.momentum_warmup:
+            state = (*state, self.step_counter.state)
+        tensors = (mean, variance, *(v.value for v in state))
+        values = run_shared(_next_statistics, tensors, True, momentum=self.momentum)
+        for variable, value in zip(state, values, strict=True):
+            variable.assign(value)
 
     def _batch_statistics(self, x, mask):
         """Return the mean and variance of each channel of a batch, ignoring masked positions.
@@ -137,3 +131,24 @@ class BatchNorm(keras.layers.BatchNormalization):
         # Left out where it is the default, so that earlier versions read the files.
         option = {} if self.momentum_warmup else {"momentum_warmup": False}
         return {**super().get_config(), **option}
+
+
+def _next_statistics(batch_mean, batch_variance, mean, variance, steps=None, *, momentum):
+    """Return the moving mean, the moving variance and the count of steps after a training step.
+
+    Args:
+        batch_mean, batch_variance: (channels,), of the batch.
+        mean, variance: (channels,), the moving statistics before the step.
+        steps: the count before the step; None if the momentum does not warm up, and no count is returned.
+        momentum: the configured momentum.
+    """
+    share, count = 1.0 - momentum, []
+    if steps is not None:
+        is_initial = K.all(K.logical_and(K.equal(mean, 0), K.equal(variance, 1)))
+        count = [K.where(is_initial, 0, K.where(K.equal(steps, 0), _LONG_PAST, steps)) + 1]
+        share = K.maximum(share, 1.0 / K.cast(count[0], batch_mean.dtype))
+    moved = [
+        K.cast(moving, batch.dtype) * (1.0 - share) + batch * share
+        for moving, batch in ((mean, batch_mean), (variance, batch_variance))
+    ]
+    return [*moved, *count]

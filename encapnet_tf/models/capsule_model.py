@@ -2,9 +2,12 @@
 
 import keras
 
+from encapnet_tf.keras_private import BuildBeforeTracing
+from encapnet_tf.optimizers.fused_updates import fused_updates
+
 
 @keras.saving.register_keras_serializable("encapnet_tf")
-class CapsuleModel(keras.Model):
+class CapsuleModel(BuildBeforeTracing, keras.Model):
     """Functional Keras model that can synchronise all batch normalisation layers across replicas.
 
     Attributes:
@@ -21,3 +24,7 @@ class CapsuleModel(keras.Model):
         for layer in self.layers:
             if hasattr(layer, "synchronized"):
                 layer.synchronized = bool(value)
+
+    def train_step(self, *args, **kwargs):
+        with fused_updates(self.optimizer):
+            return super().train_step(*args, **kwargs)

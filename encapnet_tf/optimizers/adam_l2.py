@@ -4,6 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf.arguments import finite_number
+from encapnet_tf.optimizers.fused_updates import update_in_one_operation
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -39,7 +40,9 @@ class AdamL2(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         penalty = K.multiply(K.cast(self.l2, gradient.dtype), K.cast(variable, gradient.dtype))
-        super().update_step(K.add(gradient, penalty), variable, learning_rate)
+        gradient = K.add(gradient, penalty)
+        if not update_in_one_operation(self, gradient, variable, learning_rate):
+            super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):
         return {**super().get_config(), "l2": self.l2}

@@ -1,6 +1,6 @@
 """Choice between XLA-compiled functions for training and portable operations for exported models."""
 
-from encapnet_tf.ops.acceleration.compilation import accelerates, run_compiled
+from encapnet_tf.ops.acceleration.compilation import accelerates, run_compiled, run_shared
 from encapnet_tf.ops.acceleration.portability import portable, portable_runtime
 
-__all__ = ["accelerates", "portable", "portable_runtime", "run_compiled"]
+__all__ = ["accelerates", "portable", "portable_runtime", "run_compiled", "run_shared"]

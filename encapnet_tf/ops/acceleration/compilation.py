@@ -4,6 +4,7 @@ They are the parts that become faster by it.
 """
 
 from keras import backend
+from keras import ops as K
 
 
 def accelerates(training, *tensors) -> bool:
@@ -44,3 +45,23 @@ def run_compiled(body, tensors, training, /, *, gradient=None, **options):
     from encapnet_tf.ops.acceleration import on_tensorflow
 
     return on_tensorflow.compile_with_gradient(body, gradient, **options)(*tensors)
+
+
+def run_shared(body, tensors, training, /, **options):
+    """Call a function on tensors, and trace the function once for all its calls in training steps on TensorFlow.
+
+    It is for small chains of operations that stand in many places of a step: each place has one operation then. No
+    gradient flows through the function.
+
+    Args:
+        body: function at module level, written in `keras.ops`.
+        tensors: its tensors.
+        training: whether a training step is traced; changes speed, never values.
+        **options: its other arguments, hashable.
+    """
+    tensors = [K.stop_gradient(x) for x in tensors]
+    if not accelerates(training, tensors[0]):
+        return body(*tensors, **options)
+    from encapnet_tf.ops.acceleration import on_tensorflow
+
+    return on_tensorflow.share_trace(body, **options)(*tensors)

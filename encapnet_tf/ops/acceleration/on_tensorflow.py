@@ -63,6 +63,23 @@ def compile_vjp(body, **options):
     return _compile(vjp)
 
 
+@functools.cache
+def share_trace(body, **options):
+    """Bind keyword arguments to a function, and trace the function once for all places where a graph calls it.
+
+    TensorFlow neither copies it to these places nor optimises it anew for each.
+
+    Args:
+        body, **options: as in `run_shared`.
+    """
+    return tf.function(
+        lambda *tensors: body(*tensors, **options),
+        autograph=False,
+        reduce_retracing=True,  # one trace for all sizes
+        experimental_attributes={"_noinline": True},
+    )
+
+
 def compile_with_gradient(body, gradient=None, **options):
     """Compile a function with XLA, and recompute the intermediate tensors in the backward pass to save memory.
 

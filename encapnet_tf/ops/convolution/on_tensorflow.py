@@ -4,6 +4,7 @@ import tensorflow as tf
 from keras import ops as K
 
 from encapnet_tf.ops.acceleration.on_tensorflow import compile_vjp, compile_with_xla
+from encapnet_tf.ops.capsules import split_capsules
 from encapnet_tf.ops.convolution import lowerings, tap_products
 
 
@@ -52,30 +53,39 @@ def tap_convolution(x, kernel, strides):
     """
     size, map_size = kernel.shape[0], tuple(x.shape[1:3])
     taps = tap_products.taps(map_size, size, strides)
+    patch_sizes = tap_products.patch_sizes(map_size, size, strides)
     where = {"size": size, "strides": strides}
-    input_patches = compile_with_xla(tap_products.input_patches, **where)
+    input_patches = compile_with_xla(tap_products.joined_input_patches, **where)
     input_patches_vjp = compile_vjp(tap_products.input_patches, **where)
-    output_patches = compile_with_xla(tap_products.output_patches, map_size=map_size, **where)
+    output_patches = compile_with_xla(tap_products.joined_output_patches, map_size=map_size, **where)
     scatter_sum = compile_with_xla(tap_products.scatter_sum, map_size=map_size, **where)
+
+    def split(joined):
+        positions = [height * width for height, width in patch_sizes]
+        return tf.split(joined, [x.shape[0] * n for n in positions] if x.shape[0] else tf.shape(x)[0] * positions)
+
+    def multiply(rows, matrices, **options):
+        return [
+            tf.reshape(product, (-1, *patch_size, product.shape[-1]))
+            for patch_size, product in zip(
+                patch_sizes, (tf.matmul(*pair, **options) for pair in zip(rows, matrices, strict=True)), strict=True
+            )
+        ]
 
     @tf.custom_gradient
     def forward(x, kernel):
         matrices = tf.unstack(tap_products.tap_matrices(kernel))
+        used = [matrices[tap] for tap in taps]
 
         def backward(dy):
-            dpatches, dmatrices = [], [tf.zeros_like(matrix) for matrix in matrices]
-            for tap, patch, dproduct in zip(taps, input_patches(x), output_patches(dy), strict=True):
-                dpatches.append(tap_products.multiply_pixels(dproduct, tf.transpose(matrices[tap])))
-                rows, drows = tap_products.flatten_pixels(patch), tap_products.flatten_pixels(dproduct)
-                dmatrices[tap] = tf.matmul(rows, drows, transpose_a=True)
-            (dx,) = input_patches_vjp([x], dpatches)
-            return dx, tf.reshape(tf.stack(dmatrices), kernel.shape)
+            rows, drows = split(input_patches(x)), split(output_patches(dy))
+            (dx,) = input_patches_vjp([x], multiply(drows, used, transpose_b=True))
+            products = [tf.matmul(*pair, transpose_a=True) for pair in zip(rows, drows, strict=True)]
+            dmatrices = dict(zip(taps, products, strict=True))
+            zeros = tf.zeros_like(matrices[0]) if len(taps) < len(matrices) else None
+            return dx, tf.reshape(tf.stack([dmatrices.get(i, zeros) for i in range(len(matrices))]), kernel.shape)
 
-        products = [
-            tap_products.multiply_pixels(patch, matrices[tap])
-            for tap, patch in zip(taps, input_patches(x), strict=True)
-        ]
-        return scatter_sum(products), backward
+        return scatter_sum(multiply(split(input_patches(x)), used)), backward
 
     return forward(x, tf.convert_to_tensor(kernel))
 
@@ -168,7 +178,9 @@ def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
     if group_in <= 2:
         channels, padded = groups * group_in, _pad(x, size // 2)
         components = compile_with_xla(_repeat_components, capsule_dim=group_out, times=group_in)(dy)
-        gradients = [_depthwise_kernel_gradient(padded, part, size, channels, strides) for part in components]
+        gradients = [
+            _depthwise_kernel_gradient(padded, part, size, channels, strides) for part in tf.unstack(components)
+        ]
         gradient = tf.reshape(tf.stack(gradients, axis=-1), (size, size, groups, group_in, group_out))
         return tf.reshape(tf.transpose(gradient, (0, 1, 3, 2, 4)), kernel_shape)
     if strides == 1 and group_out < group_in:  # dy has fewer components than x, so the two change places
@@ -182,7 +194,7 @@ def _kernel_gradient_by_components(x, dy, *, kernel_shape, groups, strides):
     """Compute the gradient of a grouped convolution with respect to the kernel, one capsule component at a time."""
     size, _, group_in, _ = kernel_shape
     components = compile_with_xla(_pad_components, capsule_dim=group_in, margin=size // 2)(x)
-    gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in components]
+    gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in tf.unstack(components)]
     return tf.reshape(tf.stack(gradients, axis=2), kernel_shape)
 
 
@@ -205,11 +217,18 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Pad a capsule feature map, and split the map into one map per capsule component."""
-    x = _pad(x, margin)
-    return [x[..., i::capsule_dim] for i in range(capsule_dim)]
+    """Pad a capsule feature map, and split the map into a stack of one map per capsule component.
+
+    XLA compiles each result of a function apart, so that one stack compiles much sooner than a list.
+    """
+    return _component_maps(_pad(x, margin), capsule_dim)
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Split a capsule feature map into one map per capsule component, and repeat each channel `times` times."""
-    return [K.repeat(x[..., i::capsule_dim], times, axis=-1) for i in range(capsule_dim)]
+    """Split a capsule feature map into one map per component, repeat each channel `times` times, and stack the maps."""
+    return K.repeat(_component_maps(x, capsule_dim), times, axis=-1)
+
+
+def _component_maps(x, capsule_dim):
+    """Return the maps (capsule_dim, batch, height, width, num_capsules) of all components of a capsule feature map."""
+    return K.transpose(split_capsules(x, capsule_dim), (4, 0, 1, 2, 3))

@@ -55,6 +55,27 @@ def output_patches(y, map_size, size, strides):
     return [y[:, region.output_rows, region.output_columns] for region in _regions(map_size, size, strides)]
 
 
+def patch_sizes(map_size, size, strides):
+    """Return the (height, width) of the patch of each kernel position, in the order of `taps`."""
+    return [
+        (rows.stop - rows.start, columns.stop - columns.start)
+        for _, _, _, rows, columns in _regions(map_size, size, strides)
+    ]
+
+
+def joined_input_patches(x, size, strides):
+    """Return the patches of `input_patches` as the rows of one matrix, with a column for each channel.
+
+    XLA compiles each result of a function apart, so that one matrix compiles much sooner than 25 patches.
+    """
+    return K.concatenate([flatten_pixels(patch) for patch in input_patches(x, size, strides)])
+
+
+def joined_output_patches(y, map_size, size, strides):
+    """Return the patches of `output_patches` as the rows of one matrix, with a column for each filter."""
+    return K.concatenate([flatten_pixels(patch) for patch in output_patches(y, map_size, size, strides)])
+
+
 def scatter_sum(patches, map_size, size, strides):
     """Add up the contributions of all kernel positions to the output of a convolution.
 
