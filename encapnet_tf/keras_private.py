@@ -6,6 +6,8 @@ tests/feedback/test_first_step.py for what shortens the time to the first step, 
 Keras, in tests/core/conformance/test_saving.py.
 """
 
+import contextlib
+import gc
 import sys
 import threading
 import weakref
@@ -104,16 +106,34 @@ class BuildBeforeTracing:
             self._build_at_the_first_call(self.train_function)
 
     def _build_at_the_first_call(self, train_function):
-        """Replace the compiled training function until its first call, which then builds what is not built yet."""
+        """Build the optimizer and the metrics when the compiled training function is called for the first time."""
 
         def build_and_train(iterator):
             self.train_function = train_function
             # `train_on_batch` passes a generator. In a strategy Keras has built everything.
             if hasattr(iterator, "element_spec") and self._distribute_strategy is None:
                 self._symbolic_build(data_batch=iterator.element_spec)
-            return train_function(iterator)
+            with _existing_objects_left_out_of_garbage_collection():
+                return train_function(iterator)
 
         self.train_function = build_and_train
+
+
+@contextlib.contextmanager
+def _existing_objects_left_out_of_garbage_collection():
+    """Keep the garbage collector from searching the objects of imported libraries while a step is traced.
+
+    Tracing makes so many objects that all those of TensorFlow and Keras would be searched several times, for a tenth of
+    the time to the first step.
+    """
+    is_ours = gc.get_freeze_count() == 0
+    if is_ours:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if is_ours:
+            gc.unfreeze()
 
 
 def patch_multi_worker_training(model):
