@@ -1,6 +1,6 @@
 """Command that runs all CPU benchmarks one after another.
 
-They take under 40 minutes on two cores.
+They take under an hour on two cores.
 
 python -m benchmarks.all [--quick] [--out FOLDER]
 """
