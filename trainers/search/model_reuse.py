@@ -6,6 +6,7 @@ that differs in these alone takes over the compiled model of an earlier trial, w
 
 from collections import OrderedDict
 from dataclasses import replace
+from typing import Any
 
 import keras
 
@@ -53,7 +54,8 @@ def structure_of(config: Config) -> Config:
 
     A number that is zero or None stays, because a step may leave out what it would do with another number.
     """
-    return replace(config, **{name: 1.0 for name in _NUMBERS if getattr(config, name)})
+    numbers: dict[str, Any] = {name: 1.0 for name in _NUMBERS if getattr(config, name)}
+    return replace(config, **numbers)
 
 
 class _CompiledModel:
