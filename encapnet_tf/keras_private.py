@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 
 import keras
 
-_Model = keras.Model if TYPE_CHECKING else object  # a mixin, but one that calls a model's methods
+if TYPE_CHECKING:  # a mixin that calls a model's methods
+    _Model = keras.Model
+else:
+    _Model = object
+
 _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread's own list of losses
 
 
