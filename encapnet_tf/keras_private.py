@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import keras
 
 if TYPE_CHECKING:  # a mixin that calls a model's methods
-    _Model = keras.Model
+    from keras import Model as _Model
 else:
     _Model = object
 
