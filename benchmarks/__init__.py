@@ -4,5 +4,6 @@ They are run from a checkout.
 
 results/README.md lists the names.
 
-A command here chooses contestants and limits, `contestants/` holds what is timed, `harness/` times and reports.
+A command here chooses contestants and limits; `workloads/` holds what they work on, `contestants/` what is timed, and
+`harness/` times and reports.
 """

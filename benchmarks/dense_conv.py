@@ -8,11 +8,11 @@ Forward, and forward + gradient with respect to input and kernel; batch 32, floa
 from collections import Counter
 
 from benchmarks.grouped_conv import contestants, row_of
-from benchmarks.grouped_conv_shapes import DIMS, SIZES, TYPE2, Shape
 from benchmarks.harness.arguments import argument_parser
 from benchmarks.harness.processes import Processes
 from benchmarks.harness.report import Report
 from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, measure
+from benchmarks.workloads.grouped_conv_shapes import DIMS, SIZES, TYPE2, Shape
 
 CAPSULES = 32
 ALTERNATIVES = {

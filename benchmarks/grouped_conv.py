@@ -5,12 +5,12 @@ python -m benchmarks.grouped_conv [--quick] [--out FOLDER]
 Forward, and forward + gradient with respect to input and kernel; batch 64, 32 capsules, float32.
 """
 
-from benchmarks.grouped_conv_shapes import shapes
 from benchmarks.harness.arguments import argument_parser
 from benchmarks.harness.contestant import Contestant
 from benchmarks.harness.processes import Processes
 from benchmarks.harness.report import Report, milliseconds
 from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, fastest, measure, median, ratio
+from benchmarks.workloads.grouped_conv_shapes import shapes
 
 GROUPS = 32
 LARGEST_PROGRAM = 300  # products written out in one XLA program; more take minutes to compile

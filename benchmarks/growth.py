@@ -15,7 +15,7 @@ from benchmarks.harness.plots import Panel, draw
 from benchmarks.harness.processes import Processes, WorkerFailed
 from benchmarks.harness.report import Report
 from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, measure, median
-from benchmarks.step_networks import ENVIRONMENT
+from benchmarks.workloads.step_networks import ENVIRONMENT
 
 BATCH = 32
 BASE = {"routing": "master", "depths": (1, 1, 1, 1)}

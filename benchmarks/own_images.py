@@ -18,10 +18,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.contestants.drawn_shapes import SHAPES, write_shapes
 from benchmarks.harness.arguments import argument_parser
 from benchmarks.harness.report import Report
 from benchmarks.train_fashion_mnist import DEBIAN, read_idx
+from benchmarks.workloads.drawn_shapes import SHAPES, write_shapes
 
 ABOUT = (
     "`encapnet train --dataset=folder --data_dir=FOLDER` with no other setting: the recipe `images` chooses image "

@@ -10,7 +10,7 @@ from benchmarks.harness.contestant import Contestant, NotRun
 from benchmarks.harness.processes import Processes, WorkerFailed
 from benchmarks.harness.report import Report
 from benchmarks.harness.timing import QUICK_ROUNDS, measure, median
-from benchmarks.step_networks import ENVIRONMENT
+from benchmarks.workloads.step_networks import ENVIRONMENT
 
 ROUNDS = 7
 DIM = 16  # components of every capsule

@@ -8,13 +8,13 @@ differ from the defaults: step.json, step_jax_mixed_bfloat16_batch1024.json, ...
 
 import os
 
-from benchmarks import step_networks as networks
 from benchmarks.harness.arguments import argument_parser
 from benchmarks.harness.contestant import Contestant, NotRun, Timing
 from benchmarks.harness.processes import Processes
 from benchmarks.harness.report import Report
 from benchmarks.harness.timing import QUICK_ROUNDS, ROUNDS, measure, median, peak_memory
 from benchmarks.step_claims import add_claims
+from benchmarks.workloads import step_networks as networks
 
 MODULE = "benchmarks.contestants.networks"
 DENSE = "dense convolutions"
