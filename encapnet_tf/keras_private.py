@@ -10,9 +10,11 @@ import gc
 import sys
 import threading
 import weakref
+from typing import TYPE_CHECKING
 
 import keras
 
+_Model = keras.Model if TYPE_CHECKING else object  # what a mixin stands before
 _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread's own list of losses
 
 
@@ -62,7 +64,7 @@ def adam_moments(optimizer, variable):
     return optimizer._momentums[index].value, optimizer._velocities[index].value
 
 
-class BuildBeforeTracing:
+class BuildBeforeTracing(_Model):
     """Keras model mixin that builds the optimizer and metrics before a training step is traced on TensorFlow.
 
     Put it before `keras.Model`.
