@@ -96,7 +96,6 @@ def _graph_of(model):
     others = [f for name, f in functions.items() if name not in compiled]
     calls = [node.attr["f"].func.name for f in others for node in f.node_def if node.op.endswith("PartitionedCall")]
     return {
-        "traces": traced.experimental_get_tracing_count(),
         "operations": sum(len(f.node_def) for f in others),
         "operations in compiled functions": sum(len(functions[name].node_def) for name in compiled),
         "compiled functions": len(compiled),

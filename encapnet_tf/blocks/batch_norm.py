@@ -101,7 +101,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         Args:
             mean, variance: (channels,), mean and biased variance of the batch.
         """
-        state = [self.moving_mean, self.moving_variance, *([self.step_counter.state] if self.momentum_warmup else [])]
+        state = [self.moving_mean, self.moving_variance]
+        if self.momentum_warmup:
+            state.append(self.step_counter.state)
         tensors = (mean, variance, *(v.value for v in state))
         values = run_shared(_next_statistics, tensors, True, momentum=self.momentum)
         for variable, value in zip(state, values, strict=True):

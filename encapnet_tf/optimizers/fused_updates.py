@@ -31,7 +31,8 @@ def fused_updates(optimizer):
     Args:
         optimizer: a Keras optimizer, or None.
     """
-    if type(optimizer) not in (keras.optimizers.Adam, keras.optimizers.AdamW) or "update_step" in vars(optimizer):
+    is_adam = type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
+    if keras.backend.backend() != "tensorflow" or not is_adam or "update_step" in vars(optimizer):
         yield
         return
     original = optimizer.update_step
