@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 
 import keras
 
-_Model = keras.Model if TYPE_CHECKING else object  # what a mixin stands before
+if TYPE_CHECKING:  # a mixin that calls a model's methods
+    from keras import Model as _Model
+else:
+    _Model = object
+
 _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread's own list of losses
 
 
