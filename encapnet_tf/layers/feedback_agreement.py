@@ -115,7 +115,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self.supports_masking = True
         check_arguments(epsilon, iterations, solver)
         self.num_capsules = whole_number("num_capsules", num_capsules)
-        self._epsilon = UnsavedNumber(epsilon, self.variable_dtype, name="epsilon")
+        with keras.name_scope(self.name, caller=self):  # a path of its own, as weights have
+            self._epsilon = UnsavedNumber(epsilon, self.variable_dtype, name="epsilon")
         self.iterations = int(iterations)
         self.cost = one_of("cost", cost, COSTS)
         self.debias = bool(debias)
