@@ -12,7 +12,7 @@ from tests.sinkhorn.problems import COSTS, cost_scale, problem, relative_error, 
 @pytest.mark.parametrize(
     "options",
     [
-        {"cost": "euclidean", "differentiate_plan": True, "iterations": 25},
+        pytest.param({"cost": "euclidean", "differentiate_plan": True, "iterations": 25}, marks=pytest.mark.ci),
         {"cost": "sqeuclidean", "value": "dual", "debias": False, "iterations": 3, "relative_epsilon": True},
         {"cost": "cosine", "solver": "plain", "differentiate_plan": True},
     ],

@@ -26,6 +26,7 @@ def points(rng, size):
     return rng.normal(size=(size, 2)).astype("float32")
 
 
+@pytest.mark.ci
 def test_a_model_learns_to_move_points():
     """Onto a set shifted by (3, -1), without a target for each point."""
     rng = np.random.default_rng(0)
@@ -40,7 +41,7 @@ def test_a_model_learns_to_move_points():
     "mode",
     [
         pytest.param({"jit_compile": True}, marks=pytest.mark.ci),
-        {"jit_compile": False},
+        pytest.param({"jit_compile": False}, marks=pytest.mark.ci),
         {"run_eagerly": True},
     ],
     ids=str,
@@ -85,6 +86,7 @@ def test_prediction_is_the_first_set():
     assert ours != pytest.approx(wrong, rel=1e-3)
 
 
+@pytest.mark.ci
 def test_targets_of_several_ranks_in_one_compiled_model():
     """After the second form Keras traces one function for both, in which the number of axes is unknown."""
     x, y = problem("gaussian", 6, 2)
@@ -171,9 +173,8 @@ def test_shapes_that_differ_are_refused():
 @pytest.mark.parametrize(
     ("dtype", "mode"),
     [
-        ("float32", {"jit_compile": False}),
         *((dtype, {"run_eagerly": True}) for dtype in ("float32", "int64", "bool")),
-        *(pytest.param(dtype, {"jit_compile": False}, marks=pytest.mark.ci) for dtype in ("int64", "bool")),
+        *(pytest.param(dtype, {"jit_compile": False}, marks=pytest.mark.ci) for dtype in ("float32", "int64", "bool")),
     ],
     ids=str,
 )
