@@ -107,6 +107,20 @@ def describe_recipe(config: Config) -> str:
     return f"{config.recipe} on {data_name(config)}" if other else config.recipe
 
 
+def describe_compilation(config: Config) -> str | None:
+    """Return a warning for a training configuration whose first step takes minutes to compile, otherwise None.
+
+    XLA compiles each loop by itself, and on a CPU all operations of a whole training step become loops: `docs/speed.md`
+    has the seconds and gigabytes of a small network.
+    """
+    if config.jit_compile != "true" or keras.distribution.list_devices("gpu"):
+        return None
+    return (
+        "compile: --jit_compile=true compiles the whole training step with XLA, which on a CPU takes minutes and "
+        "gigabytes of memory before the first step. Steps are usually slower than with the default, auto."
+    )
+
+
 def _training_accuracy(run: RunDirectory, epoch: int | None) -> float | None:
     """Return the accuracy on the augmented training images in one epoch, as training logged it."""
     rows = run.read_json_lines(RunDirectory.metrics_file)

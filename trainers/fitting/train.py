@@ -25,7 +25,7 @@ from .compiling_line import CompilingLine
 from .interruption import StopSignal, interruption_as_user_error
 from .non_finite import Diagnosis, NonFiniteWatch
 from .progress import ProgressBar
-from .record import describe_recipe, parameter_count, record_results, record_resume, record_start
+from .record import describe_compilation, describe_recipe, parameter_count, record_results, record_resume, record_start
 from .resume import Start, find_start, skip_steps
 from .strategy import (
     chief_first,
@@ -225,5 +225,7 @@ def _print_start(run, model, config, dataset, steps):
         f"{f' on {replicas} replicas' if replicas > 1 else ''}\ndata:    {dataset.source}\nrun:     {run.path}",
         flush=True,
     )
+    if warning := describe_compilation(config):
+        print(warning, flush=True)
     if dataset.skipped:
         print(f"left out: {data.describe_skipped(dataset)}", flush=True)

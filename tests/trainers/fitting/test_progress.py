@@ -5,14 +5,17 @@ import re
 import threading
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tqdm.std
+from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.fitting import compiling_line, progress
 from encapnet_tf.trainers.fitting.callbacks import TensorBoardExtras
 from encapnet_tf.trainers.fitting.compiling_line import CompilingLine
 from encapnet_tf.trainers.fitting.progress import ProgressBar
+from encapnet_tf.trainers.fitting.record import describe_compilation
 from encapnet_tf.trainers.fitting.resume import Start
 
 
@@ -130,3 +133,12 @@ def test_tensorboard_gets_lengths_and_images(tmp_path):
     assert set(values) == {"training images", "length, the true class", "length, other classes"}
     assert values["length, the true class"][:, 2].sum() == 5
     assert values["length, other classes"][:, 2].sum() == 10
+
+
+def test_compiling_the_whole_step_is_announced(monkeypatch):
+    config = resolve("digits", {})
+    assert describe_compilation(config) is None
+    config = resolve("digits", {"jit_compile": "true"})
+    assert "takes minutes and gigabytes of memory" in describe_compilation(config)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [f"{kind}:0"])
+    assert describe_compilation(config) is None
