@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def networks(flags):
-    """Return the networks to measure: name -> options of `contestants.first_step`."""
+    """Return the networks to measure, as a dictionary from names to constructor options."""
     network = {**NETWORK, **({"num_capsules": 2} if flags.quick else {})}
     common = {"batch": 8 if flags.quick else BATCH, "compile": {}, "steps": 3 if flags.quick else 50}
     entries = {
@@ -52,7 +52,7 @@ def networks(flags):
 
 
 def run(options):
-    """Measure one network in a new process, and return what `contestants.first_step` prints."""
+    """Measure the time to the first training step of a network in a new process, and return the figures."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.contestants.first_step", json.dumps(options)],

@@ -24,7 +24,7 @@ ABOUT = (
 
 
 def convolutional(capsules):
-    """Return the layers to compare on a map: column -> name, arguments."""
+    """Return the capsule layers to compare on feature maps, as a dictionary from column titles to arguments."""
     window = {"kernel_size": 3, "strides": 2}
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     attention = {**same, **window, "num_input_capsules": capsules}
@@ -43,7 +43,7 @@ def convolutional(capsules):
 
 
 def fully_connected(capsules):
-    """Return the layers to compare on a list of capsules: column -> name, arguments."""
+    """Return the capsule layers to compare on lists of capsules, as a dictionary from column titles to arguments."""
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     return {
         "CapFC": ("CapFC", same),
@@ -56,7 +56,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return the tables to measure: title -> layers, shape of an input, batch, votes of a sample."""
+    """Return the tables of the benchmark: for each title the layers, input shape, batch size and votes of a sample."""
     side, capsules, batch = (4, 2, 2) if quick else (16, 32, 8)
     inputs, outputs, images = (32, 2, 2) if quick else (2048, 32, 32)
     votes = (side // 2) ** 2 * 9 * capsules * capsules * DIM
@@ -73,7 +73,7 @@ def sizes(quick):
 
 
 def votes_of(name, votes):
-    """Return the vote entries of a layer, or None for a layer without votes.
+    """Return how many numbers the votes of a capsule layer have, or None for a layer without votes.
 
     ConvRouting3D sums over its kernel before it routes.
     """
@@ -121,7 +121,7 @@ def main(arguments=None):
 
 
 def _peak(processes, contestant):
-    """Return the peak resident memory of a contestant's process in bytes, or None if it does not answer."""
+    """Return the peak resident memory of a benchmark's process in bytes, or None if the process does not answer."""
     try:
         return processes.request(contestant, do="peak")["resident"]
     except WorkerFailed:

@@ -82,7 +82,7 @@ def capsule_sizes(layer: str, input_shape) -> tuple[int, int]:
 
 
 def input_capsule_dim(layer: str, input_shape, num_input_capsules: int) -> int:
-    """Return the components of each capsule of a layer's input feature map, else raise ValueError.
+    """Return the number of components of each capsule in a layer's input feature map, or raise ValueError.
 
     Args:
         layer: the layer's name, for the error.

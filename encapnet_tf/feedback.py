@@ -29,7 +29,7 @@ class FeedbackPlacement:
         self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Insert Sinkhorn-divergence regularisers after a newly called layer of a functional model.
+        """Add Sinkhorn-divergence regularisers to the output of a layer while a functional model is rebuilt.
 
         The regularisers are those of `units` with this higher layer. The layer's output is recorded for later units.
 

@@ -83,7 +83,7 @@ def _load(path, **options):
 
 
 def _registered_classes():
-    """Return the registered classes and functions by their names without the package, which HDF5 files lack."""
+    """Return Keras's registered classes and functions as a dictionary from names without the package prefix."""
     return {name.split(">")[-1]: value for name, value in keras.saving.get_custom_objects().items()}
 
 

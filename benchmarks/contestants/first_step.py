@@ -82,7 +82,7 @@ def _peak_memory():
 
 
 def _graph_of(model):
-    """Return how many operations a fitted model's step has on TensorFlow, and how often it calls compiled functions."""
+    """Count the operations in the TensorFlow graph of a model's training step, and its calls of compiled functions."""
     import tensorflow as tf
 
     (traced,) = (

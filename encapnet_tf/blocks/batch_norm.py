@@ -134,7 +134,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def _next_statistics(batch_mean, batch_variance, mean, variance, steps=None, *, momentum):
-    """Return the moving mean, the moving variance and the count of steps after a training step.
+    """Return the moving statistics of a batch normalisation and its step counter, updated by one training step.
 
     Args:
         batch_mean, batch_variance: (channels,), of the batch.

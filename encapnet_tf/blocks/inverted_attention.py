@@ -11,7 +11,7 @@ from encapnet_tf.ops.routing.inverted_attention import POSES, inverted_attention
 
 
 class InvertedAttention(keras.layers.Layer):
-    """Keras layer with the weights and passes of inverted dot-product attention, for the subclasses' input capsules.
+    """Base class of capsule layers with inverted dot-product attention routing, which holds weights and iterations.
 
     Args:
         num_capsules: output capsules.

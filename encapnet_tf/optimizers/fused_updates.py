@@ -1,4 +1,4 @@
-"""Choice of one operation for Adam's update of a variable, where TensorFlow traces a training step."""
+"""Replacement of Adam's update rule by a single TensorFlow operation for each variable."""
 
 import contextlib
 

@@ -54,7 +54,7 @@ def update_by_one_operation(optimizer, gradient, variable, learning_rate) -> boo
 
 
 def _scalars(optimizer, dtype):
-    """Return an Adam optimizer's constants and the powers of its betas, which all updates of a graph share."""
+    """Return the constants of Adam's update rule as tensors that the updates of all variables in a graph share."""
     in_graph = _SCALARS.setdefault(tf.compat.v1.get_default_graph(), {})
     key = id(optimizer), dtype
     if key not in in_graph:

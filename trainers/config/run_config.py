@@ -1,4 +1,4 @@
-"""Reader of a training run's configuration, which finds data at relative paths from every current folder."""
+"""Reader of a training run's configuration, which resolves relative data paths."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -26,7 +26,7 @@ class CompiledModels:
         self.compilations = 0
 
     def take_over(self, config: Config, model: keras.Model) -> keras.Model:
-        """Return a compiled model in the state of a new one.
+        """Return an already compiled model that has taken over the state of a newly built one.
 
         Args:
             config: the trial's configuration.

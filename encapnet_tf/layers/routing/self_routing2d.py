@@ -159,7 +159,7 @@ class SelfRouting2D(keras.layers.Layer):
 
 
 def _route_piece(activations, poses, routing_kernel, bias, kernel=None):
-    """Route some input capsules: return their sums for each output capsule, before the division by all activations.
+    """Return the weighted sums of some input capsules' votes and activations for each output capsule.
 
     Args:
         activations: a, (inputs, samples, 1).

@@ -225,7 +225,7 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Split a capsule feature map into one map per component, repeat each channel `times` times, and stack the maps."""
+    """Split a capsule feature map into one map per component, repeat each channel, and stack the maps."""
     return K.repeat(_component_maps(x, capsule_dim), times, axis=-1)
 
 

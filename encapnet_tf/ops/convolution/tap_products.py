@@ -32,7 +32,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of all kernel positions at which a convolution reads pixels, not only zero padding.
+    """Return the indices of the kernel elements of a convolution that overlap the input for at least one output pixel.
 
     The weights at other positions are multiplied only by the zeros of the padding.
     """

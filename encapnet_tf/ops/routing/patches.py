@@ -1,4 +1,4 @@
-"""Patches of a feature map of capsules: the lower capsules that each position of a convolutional layer routes."""
+"""Extraction of patches from a feature map of capsules, for convolutional routing layers."""
 
 from keras import ops as K
 

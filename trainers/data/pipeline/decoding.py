@@ -71,7 +71,7 @@ def _reduced_decoders(data, channels, min_size) -> list:
 
 
 def _reduction(shape, min_size):
-    """Return the power of 2 that a JPEG file's size can be divided by, from 0 to 3, as a scalar int32.
+    """Return how often height and width of a JPEG image can be halved while decoding, from 0 to 3, as a scalar int32.
 
     It is rounded down, so that the decoded image is never smaller than `min_size`.
     """
@@ -151,7 +151,7 @@ def decode_to_size(data, channels: int, size: tuple[int, int], prefix="it "):
 
 
 def map_to_images(function, elements, shape: tuple[int, int, int]):
-    """Return the uint8 images (batch, *shape) that a function makes of each of the elements, several at a time."""
+    """Apply a function that returns a uint8 image to each element of a batch, several elements at a time."""
     signature = tf.TensorSpec(shape, tf.uint8)
     return tf.map_fn(function, elements, fn_output_signature=signature, parallel_iterations=16)
 

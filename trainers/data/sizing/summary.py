@@ -1,4 +1,4 @@
-"""Number, sizes and colour of the images of a data set, found without decoding any image."""
+"""Number and sizes of a data set's images, and whether they are greyscale, found without decoding any image."""
 
 import math
 from dataclasses import dataclass
