@@ -78,7 +78,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return K.cast(outputs, self.compute_dtype)
 
     def fused_kernels(self, inputs, training):
-        """Return the module of fused functions for this batch normalisation layer, or None if fusion is not supported.
+        """Return the Python module with fused functions for this batch normalisation layer, or None if unsupported.
 
         None also results for inputs or devices that the fused functions do not support.
         """
@@ -134,7 +134,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def _next_statistics(batch_mean, batch_variance, mean, variance, steps=None, *, momentum):
-    """Return the moving statistics of a batch normalisation and its step counter, updated by one training step.
+    """Compute the moving statistics and the step counter of a batch normalisation layer after one more training step.
 
     Args:
         batch_mean, batch_variance: (channels,), of the batch.

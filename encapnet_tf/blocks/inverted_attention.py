@@ -11,7 +11,7 @@ from encapnet_tf.ops.routing.inverted_attention import POSES, inverted_attention
 
 
 class InvertedAttention(keras.layers.Layer):
-    """Base class of capsule layers with inverted dot-product attention routing, which holds weights and iterations.
+    """Base class of the layers with inverted dot-product attention routing, which creates the weights.
 
     Args:
         num_capsules: output capsules.
@@ -72,7 +72,7 @@ class InvertedAttention(keras.layers.Layer):
             self.beta = self.add_weight(shape=(self.capsule_dim,), initializer="zeros", name="beta")
 
     def route(self, capsules, previous=None, *, positions=1, training=False):
-        """Compute the output capsules, in at least float32.
+        """Compute the output capsules of inverted dot-product attention routing, in float32 or a wider dtype.
 
         Args:
             capsules: (inputs, samples, input_dim).

@@ -1,10 +1,10 @@
-"""Layer setting stored in a variable, so that a compiled training step uses a new value without compilation."""
+"""Layer setting stored in a variable, so that a new value takes effect without recompiling the training step."""
 
 import keras
 
 
 class UnsavedNumber(keras.random.SeedGenerator):
-    """Numerical layer setting that can be changed without compiling the training step again.
+    """Numerical layer setting that can be changed without recompiling the training step.
 
     A compiled step reads it from a variable. As with `StepCounter`, the variable is one of the layer's `variables` but
     not one of its `weights`: files of weights, `get_weights` and counts of parameters leave it out, and the layer's
@@ -26,7 +26,7 @@ class UnsavedNumber(keras.random.SeedGenerator):
 
     @property
     def number(self) -> float:
-        """Value of the setting as a Python float, without the rounding of the variable."""
+        """Value of the setting as a Python float, not rounded to the precision of the variable."""
         return self._number
 
     @number.setter

@@ -9,7 +9,7 @@ from encapnet_tf.arguments import capsule_sizes, whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleMask(keras.layers.Layer):
-    """Layer that sets all class capsules to 0 except one, and flattens them: the input of a reconstructing decoder.
+    """Layer that sets all class capsules but one to 0, and flattens the result as input of a reconstruction decoder.
 
     The capsule that is kept is the label's in training, and the longest where there are no labels (Sabour, Frosst and
     Hinton, 2017).
@@ -66,7 +66,7 @@ class CapsuleMask(keras.layers.Layer):
         return vectors[0] if self.count == 1 else vectors
 
     def _masks_of_labels(self, labels, num_capsules):
-        """Return `count` masks of shape (batch, capsules) that are 1 at the label and 0 elsewhere."""
+        """Return one mask of shape (batch, capsules) per label of an image: 1 at the label and 0 elsewhere."""
         shape = tuple(labels.shape)
         if self.count == 1 and len(shape) == 2 and shape[1] == num_capsules:
             return [labels]
@@ -91,7 +91,7 @@ class CapsuleMask(keras.layers.Layer):
 
 
 def _masks_of_longest(capsules, count):
-    """Return a boolean mask (batch, capsules) of the longest capsule, one of the second longest, and so on.
+    """Return boolean masks of shape (batch, capsules) that select the longest capsule, the second longest, and so on.
 
     Of equally long capsules the first is taken. There is no argmax, which LiteRT's built-in operations do not have in
     the form of `keras.ops`.

@@ -150,7 +150,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
 
     @property
     def epsilon(self) -> float:
-        """Regularisation strength of the optimal transport.
+        """Entropic regularisation strength (epsilon) of the optimal transport.
 
         It can be changed while a compiled model trains.
         """

@@ -1,4 +1,4 @@
-"""Layer that reads a feature map as a list of capsules."""
+"""Layer that reshapes a feature map to a list of capsules."""
 
 import math
 

@@ -1,10 +1,10 @@
-"""ReLU function that does not hide NaN, neither in its value nor in its gradient."""
+"""ReLU function that passes NaN on instead of hiding it."""
 
 from keras import ops as K
 
 
 def positive_part(x):
-    """Apply a ReLU that returns NaN, and keeps the gradient, at the NaN elements of a tensor.
+    """Apply a ReLU that passes NaN elements and their gradients through unchanged.
 
     `keras.ops.relu` has equal values, but under XLA and on JAX its gradient is 0 where x is NaN. A loss would then be
     NaN while the weights keep moving by what the other terms say.

@@ -59,9 +59,10 @@ def squash(x, axis: int | tuple[int, ...] = -1, kind: str = "norm", epsilon: flo
 
 
 def _exponential_scale(squared, epsilon):
-    """Return the factor of the exponential squash for a squared length, 0 at 0.
+    """Return the factor by which the exponential squash scales a vector of the given squared length.
 
-    With n the length, 1 - 1 / (exp(n) + e) is written in exp(-n), which does not overflow.
+    The factor of a zero vector is 0. With n the length, 1 - 1 / (exp(n) + e) is written in exp(-n), which does not
+    overflow.
     """
     length = K.sqrt(_positive(squared))
     decay = epsilon * K.exp(-length)
@@ -70,7 +71,7 @@ def _exponential_scale(squared, epsilon):
 
 
 def _positive(x):
-    """Replace zeros by ones, so that the gradient of a square root is finite where its value is not used."""
+    """Replace all elements that are not positive by 1, so that the gradient of the square root is finite everywhere."""
     return K.where(x > 0, x, 1.0)
 
 

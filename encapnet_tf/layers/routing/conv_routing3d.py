@@ -11,7 +11,7 @@ from encapnet_tf.ops.routing.patches import PADDINGS
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class ConvRouting3D(keras.layers.Layer):
-    """Convolutional capsule layer with dynamic routing over whole maps, as in DeepCaps.
+    """Convolutional capsule layer with the dynamic routing of DeepCaps.
 
     J. Rajasegaran et al., CVPR 2019. A convolution that all input capsules i share makes a map of votes V_ij for each
     output capsule j; in the paper it is a 3-D convolution whose kernel covers one capsule. Then, with z = 0 at first,
@@ -105,7 +105,9 @@ class ConvRouting3D(keras.layers.Layer):
         return K.cast(K.reshape(outputs, (-1, height, width, channels)), self.compute_dtype)
 
     def _route(self, votes, positions):
-        """Compute the output capsules from their votes. No tensor has more than four axes, for LiteRT.
+        """Compute output capsules by dynamic routing of the votes.
+
+        No tensor has more than four axes, for LiteRT.
 
         Args:
             votes: (batch, num_input_capsules, positions * num_capsules, capsule_dim).

@@ -112,7 +112,7 @@ class SelfRouting2D(keras.layers.Layer):
         )
 
     def _two_shapes(self, input_shape):
-        """Return the shapes of activations and poses, or raise ValueError if these are not maps of one size."""
+        """Return the shapes of activations and poses, or raise ValueError if their heights or widths differ."""
         shapes = [tuple(shape) for shape in input_shape if isinstance(shape, list | tuple)]
         if len(shapes) != 2 or len(shapes[0]) != 4 or shapes[0][-1] is None or shapes[0][1:3] != shapes[1][1:3]:
             raise ValueError(
@@ -159,7 +159,7 @@ class SelfRouting2D(keras.layers.Layer):
 
 
 def _route_piece(activations, poses, routing_kernel, bias, kernel=None):
-    """Return the weighted sums of some input capsules' votes and activations for each output capsule.
+    """Compute, for each output capsule, weighted sums of votes and activations over a subset of the input capsules.
 
     Args:
         activations: a, (inputs, samples, 1).
@@ -182,5 +182,5 @@ def _route_piece(activations, poses, routing_kernel, bias, kernel=None):
 
 
 def _divide(total, weight):
-    """Divide a weighted sum by the sum of its weights, or return 0 where these are all 0."""
+    """Divide a weighted sum by the sum of the weights, or return 0 if all weights are 0."""
     return total / K.where(weight > 0, weight, 1.0)

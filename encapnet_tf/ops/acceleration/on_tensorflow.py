@@ -65,9 +65,9 @@ def compile_vjp(body, **options):
 
 @functools.cache
 def share_trace(body, **options):
-    """Bind keyword arguments to a function, and trace the function once for all places where a graph calls it.
+    """Bind keyword arguments to a function, and trace the function once for all calls in a graph.
 
-    TensorFlow neither copies it to these places nor optimises it anew for each.
+    TensorFlow neither copies the function to each call nor optimises each call apart.
 
     Args:
         body, **options: as in `run_shared`.

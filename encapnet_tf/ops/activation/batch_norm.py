@@ -4,7 +4,7 @@ from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the module of fused batch normalisation functions for CPU training on TensorFlow, or None in other cases.
+    """Return the Python module with fused batch normalisation for CPU training on TensorFlow, or None in other cases.
 
     The map must also have a known size and be in float32. None means that Keras's own operations are to be used.
 

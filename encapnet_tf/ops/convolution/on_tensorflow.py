@@ -230,5 +230,5 @@ def _repeat_components(x, capsule_dim, times):
 
 
 def _component_maps(x, capsule_dim):
-    """Return the maps (capsule_dim, batch, height, width, num_capsules) of all components of a capsule feature map."""
+    """Split a capsule feature map into one map per component: (capsule_dim, batch, height, width, num_capsules)."""
     return K.transpose(split_capsules(x, capsule_dim), (4, 0, 1, 2, 3))

@@ -56,7 +56,10 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Return the (height, width) of the patch of each kernel position, in the order of `taps`."""
+    """Return, for each kernel position, the height and width of the output region to which the weights contribute.
+
+    The kernel positions are in the order of `taps`.
+    """
     return [
         (rows.stop - rows.start, columns.stop - columns.start)
         for _, _, _, rows, columns in _regions(map_size, size, strides)
@@ -64,15 +67,19 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Return the patches of `input_patches` as the rows of one matrix, with a column for each channel.
+    """Return the input pixels that each kernel position multiplies, as rows of a matrix with a column per channel.
 
-    XLA compiles each result of a function apart, so that one matrix compiles much sooner than 25 patches.
+    The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
+    compiles much sooner than 25 patches.
     """
     return K.concatenate([flatten_pixels(patch) for patch in input_patches(x, size, strides)])
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Return the patches of `output_patches` as the rows of one matrix, with a column for each filter."""
+    """Return the output pixels that each kernel position contributes to, as rows of a matrix with a column per filter.
+
+    The rows are the patches of `output_patches`.
+    """
     return K.concatenate([flatten_pixels(patch) for patch in output_patches(y, map_size, size, strides)])
 
 
@@ -112,7 +119,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Element of a convolution kernel, the input pixels that it multiplies, and the output pixels that it adds to."""
+    """Slices of the input and of the output of a convolution that one kernel element connects."""
 
     tap: int
     input_rows: slice

@@ -1,4 +1,4 @@
-"""Sums of votes that are weighted by attention: by how well each vote agrees with a query for each higher capsule."""
+"""Attention over votes: weighted sums in which votes that agree with the query of a higher capsule weigh more."""
 
 import math
 
@@ -56,7 +56,7 @@ def attend_to_votes(capsules, kernel, query, bias=None, *, positions: int = 1, r
 
 
 def split_inputs(tensors, votes_of_an_input: int) -> list[tuple]:
-    """Split the lower capsules of a routing layer into groups whose votes are held at the same time.
+    """Split the lower capsules of a routing layer into groups, to limit how many votes are in memory at the same time.
 
     Args:
         tensors: whose first axis is over the lower capsules.
@@ -74,7 +74,7 @@ def split_inputs(tensors, votes_of_an_input: int) -> list[tuple]:
 
 
 def _attend_to_piece(query, capsules, kernel, bias):
-    """Compute the weighted sum of the votes of some lower capsules, (samples, rows, outputs, new columns)."""
+    """Compute an attention-weighted sum of votes over a subset of the lower capsules."""
     inputs, _, rows, columns = capsules.shape
     _, _, outputs, new_columns = kernel.shape
     votes = K.matmul(

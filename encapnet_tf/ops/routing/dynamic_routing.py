@@ -73,7 +73,7 @@ def dynamic_routing(
 
 
 def _route_votes_in_pieces(u, w, iterations, epsilon, recompute):
-    """Route lower capsules that have matrices of their own: dynamic routing with the softmax over higher capsules."""
+    """Apply dynamic routing with a softmax over the higher capsules, where each lower capsule has its own weights."""
     capsules = K.transpose(u, (1, 0, 2, 3))
     v = v_sum = squash(sum_votes(capsules, w) / w.shape[2], epsilon=epsilon)
     for _ in range(iterations - 1):

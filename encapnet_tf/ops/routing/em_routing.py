@@ -105,9 +105,9 @@ def em_routing(
 
 
 def _sum_over_inputs(u, w, mu, weight):
-    """Sum the weighted squared deviations of the votes from the mean of each higher capsule (EM routing, M step).
+    """Compute, for each higher capsule, the weighted sum of the votes' squared deviations from the capsule's mean.
 
-    The sum is over the input capsules, separately for each component.
+    M step of EM routing. The sum is over the input capsules, separately for each component.
 
     sum_i R_ij a_i (v_{j|i} - mu_j)^2    (batch, outputs, components)
     """

@@ -6,7 +6,7 @@ PADDINGS = ("same", "valid")
 
 
 def capsule_patches(x, num_capsules: int, kernel_size: tuple[int, int], strides: tuple[int, int], padding: str):
-    """Return the capsules under a sliding window at each of its positions.
+    """Return the capsules inside the window, for each position of a sliding window over a feature map.
 
     Args:
         x: feature map (batch, height, width, num_capsules * capsule_dim), capsule-major.
@@ -33,7 +33,7 @@ def capsule_patches(x, num_capsules: int, kernel_size: tuple[int, int], strides:
 
 
 def window_counts(layer: str, input_shape, kernel_size: tuple[int, int], strides: tuple[int, int], padding: str):
-    """Return the numbers of positions of a sliding window on a feature map, or raise ValueError if it does not fit.
+    """Count the positions of a sliding window along height and width, or raise ValueError if the map is too small.
 
     Args:
         layer: the layer's name, for the error.
