@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def networks(flags):
-    """Return the networks to measure, as a dictionary from names to constructor options."""
+    """Return the networks to benchmark, as a dictionary from names to constructor and training options."""
     network = {**NETWORK, **({"num_capsules": 2} if flags.quick else {})}
     common = {"batch": 8 if flags.quick else BATCH, "compile": {}, "steps": 3 if flags.quick else 50}
     entries = {
@@ -52,7 +52,7 @@ def networks(flags):
 
 
 def run(options):
-    """Measure the time to the first training step of a network in a new process, and return the figures."""
+    """Measure the time to the first training step of a network in a new process, and return the measurements."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.contestants.first_step", json.dumps(options)],
@@ -65,7 +65,7 @@ def run(options):
 
 
 def ratios(results, phase, clock):
-    """Return how many times longer than `import keras` a phase took in each round.
+    """Return the ratio of a phase's duration to the duration of `import keras`, for each benchmark round.
 
     Args:
         results: answers of `run`, one a round.
@@ -76,7 +76,7 @@ def ratios(results, phase, clock):
 
 
 def rows(name, results):
-    """Return the table rows of a network: one with seconds of the clock, one with CPU seconds."""
+    """Return two table rows for a network: one with wall-clock times and one with CPU times."""
     table = []
     for clock, title in (("wall", "s"), ("cpu", "CPU s")):
         row = {"network": name, "unit": title}
@@ -111,7 +111,10 @@ def main(arguments=None):
 
 
 def figures(name, results):
-    """Return a table row with the size of a network's step, its duration and the peak memory after the first step."""
+    """Return a table row with a network's graph size, peak memory and median duration of a training step.
+
+    The memory is that after the first step.
+    """
     first = results[0]
     row = {"network": name}
     row |= {key: first[key] for key in first if key not in ("seconds", "peak memory", "step")}

@@ -99,7 +99,7 @@ def train(folder, name, extra):
 
 
 def write(flags, trained):
-    """Write the benchmark report for all trained image folders, including those of an earlier benchmark run."""
+    """Write the benchmark report on training with image folders, including results of earlier benchmark runs."""
     report = Report("own_images", "Training on images of one's own", ABOUT, flags.quick)
     names = [name for name in SETS if name in trained]
     report.table([trained[name]["result"] for name in names])

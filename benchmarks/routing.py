@@ -1,4 +1,4 @@
-"""Benchmark of the capsule layers that route, each alone: time and peak memory of a training step.
+"""Benchmark of single capsule layers, with and without routing: time and peak memory of a training step.
 
 python -m benchmarks.routing [--quick] [--out FOLDER]
 
@@ -24,7 +24,7 @@ ABOUT = (
 
 
 def convolutional(capsules):
-    """Return the capsule layers to compare on feature maps, as a dictionary from column titles to arguments."""
+    """Return convolutional capsule layers to benchmark, as {display name: (class name, constructor arguments)}."""
     window = {"kernel_size": 3, "strides": 2}
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     attention = {**same, **window, "num_input_capsules": capsules}
@@ -43,7 +43,7 @@ def convolutional(capsules):
 
 
 def fully_connected(capsules):
-    """Return the capsule layers to compare on lists of capsules, as a dictionary from column titles to arguments."""
+    """Return fully connected capsule layers to benchmark, as {display name: (class name, constructor arguments)}."""
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     return {
         "CapFC": ("CapFC", same),
@@ -56,7 +56,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return the tables of the benchmark: for each title the layers, input shape, batch size and votes of a sample."""
+    """Return the layers, input shape, batch size and vote-tensor size for each table of the routing benchmark."""
     side, capsules, batch = (4, 2, 2) if quick else (16, 32, 8)
     inputs, outputs, images = (32, 2, 2) if quick else (2048, 32, 32)
     votes = (side // 2) ** 2 * 9 * capsules * capsules * DIM
@@ -73,7 +73,7 @@ def sizes(quick):
 
 
 def votes_of(name, votes):
-    """Return how many numbers the votes of a capsule layer have, or None for a layer without votes.
+    """Return the number of elements in a capsule layer's vote tensor, or None for a layer without votes.
 
     ConvRouting3D sums over its kernel before it routes.
     """
@@ -83,7 +83,7 @@ def votes_of(name, votes):
 
 
 def row_of(name, timing, peak, votes):
-    """Return a table row of one layer: parameters, time, peak memory and the size of its votes."""
+    """Return a table row of one capsule layer: parameter count, run time, peak memory and memory size of the votes."""
     if isinstance(timing, NotRun):
         return {"layer": name, "ms a step": "not run"}
     return {

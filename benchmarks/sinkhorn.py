@@ -92,7 +92,7 @@ def time_row(problem, results):
 
 
 def error_row(problem, results):
-    """Return a table row with the error of every benchmarked Sinkhorn solver on one test problem.
+    """Return a table row with the numerical error of every benchmarked Sinkhorn solver on one test problem.
 
     The errors are of the value, and of the gradient where it was computed.
     """
@@ -107,7 +107,7 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a copy of a Sinkhorn benchmark that uses the fewest iterations for a fixed gradient accuracy.
+    """Return a copy of a Sinkhorn benchmark with the fewest solver iterations that reach the required accuracy.
 
     The gradient error is at most `ACCURACY`, unless no number of iterations in `STEPS` reaches it.
     """

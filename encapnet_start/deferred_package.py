@@ -5,7 +5,7 @@ import sys
 
 
 class DeferredPackage:
-    """Package that is added to `sys.modules` at once, but executes its `__init__.py` only when `execute` is called.
+    """Package that is entered in `sys.modules` immediately, but executes its `__init__.py` only on demand.
 
     Until then its modules can be imported, as long as they need nothing that `__init__.py` defines.
     `importlib.util.LazyLoader` does not serve: importing a module reads the package's `__path__`, and that executes it.

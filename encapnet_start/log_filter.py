@@ -37,11 +37,11 @@ class LogFilter:
 
     @property
     def holds_text(self) -> bool:
-        """True if the stream filter keeps an incomplete line until the rest of the line arrives."""
+        """True while the stream filter holds back an incomplete line."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:
-        """Process the next bytes of a stream, and return its complete lines without TensorFlow's log below ERROR.
+        """Process the next bytes of a stream, and return the completed lines except TensorFlow messages below ERROR.
 
         An incomplete line is kept until its end arrives.
         """

@@ -23,7 +23,7 @@ _FAREWELL_SECONDS = 1.0  # for the last lines to arrive at the terminal before t
 
 
 def hide() -> None:
-    """Hide TensorFlow's later log messages below the level ERROR, unless an environment variable enables them.
+    """Hide all further TensorFlow log messages below the level ERROR, unless an environment variable enables them.
 
     Called before TensorFlow is imported, while the process has one thread. Python's `sys.stderr` keeps writing to the
     terminal, with nothing in between. Environment variables such as `TF_CPP_MIN_LOG_LEVEL=0` ask for the log.
@@ -68,7 +68,7 @@ def _start_filter():
 
 
 def _run_filter(read_end: int, mask) -> NoReturn:
-    """Copy text from a pipe to standard error without TensorFlow's log below ERROR, then end the process.
+    """Copy text from a pipe to standard error, except TensorFlow messages below ERROR, then end the process.
 
     It ends with the last process that has the pipe, so Ctrl-C and other signals to the process group leave it alone.
     """

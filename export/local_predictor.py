@@ -69,7 +69,7 @@ def _keras_function(path, config=None, stored_shape=None):
 
 
 def _predictor(function):
-    """Wrap a TensorFlow function so that it takes a list of bytes and returns NumPy arrays."""
+    """Wrap a TensorFlow function so that it takes a list of byte strings and returns NumPy arrays by output name."""
 
     def predict(files):
         try:

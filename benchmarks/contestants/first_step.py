@@ -15,13 +15,16 @@ import time
 
 
 class Clock:
-    """A clock that measures consecutive phases of a process in seconds, and in CPU seconds of all its threads."""
+    """A clock that measures the wall-clock time and CPU time of consecutive phases of a process.
+
+    CPU time is that of all threads of the process.
+    """
 
     def __init__(self):
         self._last = self._now()
 
     def lap(self):
-        """Return the seconds since the last call as {"wall", "cpu"}."""
+        """Return the seconds since the last call as a dictionary with the keys "wall" and "cpu"."""
         now = self._now()
         seconds = {key: now[key] - self._last[key] for key in now}
         self._last = self._now()
@@ -34,7 +37,7 @@ class Clock:
 
 
 def measure(options):
-    """Measure `import keras`, then building and fitting a first and a second model for one step.
+    """Measure the times of `import keras` and of building two models and training each for one step.
 
     Args:
         options: as in the module's docstring.
@@ -82,7 +85,7 @@ def _peak_memory():
 
 
 def _graph_of(model):
-    """Count the operations in the TensorFlow graph of a model's training step, and its calls of compiled functions."""
+    """Count the operations and compiled-function calls in the TensorFlow graph of a model's training step."""
     import tensorflow as tf
 
     (traced,) = (

@@ -1,4 +1,4 @@
-"""Single capsule layers for benchmarks: a training step of one layer."""
+"""Training step of a single capsule layer, compiled for benchmarks."""
 
 import math
 
@@ -12,7 +12,10 @@ from benchmarks.harness.contestant import Prepared
 
 
 def join(outputs):
-    """Join capsules or poses and their activations to one tensor, so that every weight has a gradient."""
+    """Concatenate all outputs of a capsule layer, such as poses and activations, into one (batch, features) tensor.
+
+    With this one output, every weight of the layer has a gradient.
+    """
     flat = [keras.ops.reshape(y, (y.shape[0], -1)) for y in outputs]
     return keras.ops.concatenate(flat, axis=1)
 

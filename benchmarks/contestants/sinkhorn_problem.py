@@ -1,4 +1,4 @@
-"""Test data of the Sinkhorn benchmark, and errors relative to a float64 reference solution.
+"""Test data of the Sinkhorn benchmark, and comparison of Sinkhorn solvers with a float64 reference solution.
 
 All solvers are timed on these point sets.
 """

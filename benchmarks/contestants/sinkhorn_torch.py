@@ -70,7 +70,7 @@ def pot(*, size, dim, iterations, gradient, log_domain):
 
 
 def _costs(x, y):
-    """Compute a batch of matrices of squared Euclidean distances between two point sets.
+    """Compute the matrix of squared Euclidean distances between two point sets, for each pair of sets in a batch.
 
     Their shape is (batch, B, B).
     """

@@ -1,1 +1,1 @@
-"""Workloads of the benchmarks: shapes of convolutions, groups of networks, and drawn images."""
+"""Inputs of the benchmarks: convolution shapes, lists of networks, and generated image folders."""

@@ -1,4 +1,4 @@
-"""Griffe extension that prepares the package for the API reference: examples as code blocks, and exported names."""
+"""Griffe extensions for the API reference, which format examples as code blocks and list exported names."""
 
 import re
 

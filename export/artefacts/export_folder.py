@@ -84,7 +84,10 @@ class ExportFolder:
 
 
 def _refuse_brackets(path):
-    """Raise UserError if a path has brackets, which TensorFlow takes for a pattern when it reads variables."""
+    """Raise UserError if a path contains "[", because TensorFlow cannot load a SavedModel from such a path.
+
+    TensorFlow takes the brackets for a pattern when it reads the variables.
+    """
     if "[" in str(path):
         raise UserError(
             f"TensorFlow reads no SavedModel from a path with '[', such as {path}. Rename the folder, or go there and "

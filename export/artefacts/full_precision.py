@@ -117,7 +117,7 @@ def _is_network(layer):
 
 
 def _configuration(layer):
-    """Return the configuration of a layer, or only its dtype policy if its class has no `get_config`."""
+    """Return a Keras layer's configuration, or only the dtype policy if `get_config` fails."""
     try:
         return layer.get_config()
     except Exception:  # NotImplementedError of Keras, or whatever a user's own class raises

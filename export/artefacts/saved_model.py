@@ -1,4 +1,4 @@
-"""Functions that write SavedModels that load without Keras and without this package.
+"""Export of Keras models as SavedModels that can be loaded without Keras or this package.
 
 Each SavedModel has three signatures in inference mode.
 """
@@ -78,7 +78,7 @@ def _module(model, assets):
 
 
 def _require_batch(images, shape):
-    """Return a batch of images unchanged, or fail at run time if the batch is empty or has the wrong shape."""
+    """Return a batch of images after a run-time check that the batch is not empty and has the right shape."""
     # A raw operation, because servers do not enforce the shape that the signature declares.
     images = tf.raw_ops.EnsureShape(input=images, shape=shape)
     message = f"the batch is empty: expected {INPUT} of shape {list(shape)} with at least one image."

@@ -1,4 +1,4 @@
-"""Warm-up requests that TF Serving replays when it loads a SavedModel, before the first user's request."""
+"""Warm-up requests that TF Serving replays after loading a SavedModel and before accepting prediction requests."""
 
 from pathlib import Path
 

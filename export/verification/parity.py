@@ -167,7 +167,7 @@ class Parity:
         )
 
     def _add_trained_model(self, lengths, *, kilobytes, milliseconds):
-        """Compare a model trained in half precision with the network exported in float32, and record the difference."""
+        """Compare the original half-precision model with the exported float32 network, and record the difference."""
         difference = _difference(lengths, self.reference["lengths"])
         accuracy, exported = map(self.samples.accuracy, (lengths, self.reference["lengths"]))
         agreement = float((lengths.argmax(axis=1) == self.reference["label"]).mean())

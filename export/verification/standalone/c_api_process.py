@@ -98,7 +98,7 @@ class CApi:
 
 
 def _library(folder):
-    """Load TensorFlow's C library with ctypes and declare function signatures."""
+    """Load TensorFlow's C library with ctypes, and declare the argument and result types of the C functions."""
     for name in ("libtensorflow_framework", "libtensorflow_cc"):
         (path,) = [path for path in sorted(Path(folder).glob(f"{name}.*")) if path.suffixes[0] in (".so", ".2")][:1]
         tf = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
