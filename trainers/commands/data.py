@@ -94,7 +94,10 @@ def data_settings(args) -> dict:
 
 
 def _check_configuration(args) -> Config:
-    """Build the configuration of `encapnet data check` without loading data, and raise `UserError` for a mistake."""
+    """Build the configuration from the flags of `encapnet data check`, and raise `UserError` for a wrong flag.
+
+    No data are loaded.
+    """
     config = resolve(args.recipe or default_recipe(args.dataset), data_settings(args))
     refuse_unread_data_dir(args.data_dir, config.dataset)
     return config

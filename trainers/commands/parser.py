@@ -53,7 +53,7 @@ class Parser(argparse_flags.ArgumentParser):
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """Formatter of argparse help that shortens the usage line of a command with many optional flags."""
+    """Argparse help formatter that shortens the usage lines of commands with many optional flags."""
 
     def add_usage(self, usage, actions, groups, prefix=None):
         actions = [action for action in actions if action.help != argparse.SUPPRESS]

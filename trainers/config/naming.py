@@ -31,5 +31,8 @@ def data_name(config: Config) -> str:
 
 
 def file_name(name: str) -> str:
-    """Convert a data set name, such as "plant_village/small:1.0.0", to a valid file name, which may be empty."""
+    """Convert a data set name, such as "plant_village/small:1.0.0", to a valid file name.
+
+    The file name is empty if no character of the name is allowed.
+    """
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")

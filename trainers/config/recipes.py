@@ -14,7 +14,7 @@ _SIZED_FOR_A_CPU = ("digits", "fashion_mnist")  # data sets whose own recipe is 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Predefined training configuration, and a description of the expected training time and accuracy.
+    """Training preset (recipe): a configuration, and a description of the expected training time and accuracy.
 
     Attributes:
         config: the configuration.

@@ -1,4 +1,4 @@
-"""Reader of a training run's configuration, which resolves relative data paths."""
+"""Reader for a training run's configuration, with data paths resolved from the run's original working directory."""
 
 from dataclasses import replace
 from pathlib import Path

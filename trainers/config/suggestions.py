@@ -57,7 +57,7 @@ def similar_names(word: str, names: Iterable[str]) -> list[str]:
 
 
 def spelling_mistakes(word: str, name: str) -> int:
-    """Count the spelling mistakes in a word: missing, extra, wrong and swapped letters compared with a name.
+    """Return the edit distance between a word and a name, where a swap of adjacent letters counts as one edit.
 
     It is the optimal string alignment distance.
     """
@@ -88,7 +88,7 @@ def _same_beginning(word: str, name: str) -> int:
 
 
 def _is_shared(part: str, parts: list[str]) -> bool:
-    """Return whether a word is equal to one of several words, except for spelling mistakes."""
+    """Return whether a word matches one of several words, allowing for a few spelling mistakes."""
     return len(part) > _SHORTEST_PART and any(
         spelling_mistakes(part, other) <= len(part) * _MISTAKES / 2 for other in parts
     )

@@ -86,7 +86,7 @@ def load(config: Config) -> Dataset:
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
-    """Return the training, validation and test data without corrupt images, and the names of these images."""
+    """Return the training, validation and test data without corrupt images, and the names of the removed images."""
     remaining: dict[str, AnySplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():

@@ -65,7 +65,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Constructor:
-    """Wrapper of a function that a pickle file may call, but whose attributes the pickle cannot set."""
+    """Read-only wrapper of a function for unpickling: a pickle file can call the function but not set attributes."""
 
     __slots__ = ("_function",)
 

@@ -43,7 +43,7 @@ def decode_image(data, channels: int, min_size: tuple[int, int] | None = None, p
 
 
 def _decode_jpeg(data, channels, min_size, prefix):
-    """Decode a JPEG file at a reduced size where that suffices.
+    """Decode a JPEG file, scaled down by 2, 4 or 8 if the image then still has at least the size `min_size`.
 
     Most images are JPEG files without EXIF. They take a path of few operations, because each costs microseconds, and
     the decoding of a small image not many of them.
@@ -71,7 +71,7 @@ def _reduced_decoders(data, channels, min_size) -> list:
 
 
 def _reduction(shape, min_size):
-    """Return how often height and width of a JPEG image can be halved while decoding, from 0 to 3, as a scalar int32.
+    """Return the number of times (0 to 3) that a JPEG image can be halved in height and width while decoding.
 
     It is rounded down, so that the decoded image is never smaller than `min_size`.
     """

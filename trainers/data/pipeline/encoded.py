@@ -97,7 +97,7 @@ class EncodedSplit:
         return np.concatenate(readable)
 
     def _files(self) -> tf.data.Dataset:
-        """Return a data set of the index and the encoded image of each image, in order."""
+        """Return a `tf.data.Dataset` of (index, encoded image) pairs, ordered by index."""
         rows = tf.constant(self.rows, tf.int64)
         indices = tf.data.Dataset.range(len(self))
         return indices.map(lambda index: (index, self.read(rows[index])), num_parallel_calls=tf.data.AUTOTUNE)
@@ -119,7 +119,7 @@ class EncodedSplit:
             )
 
     def _reason(self, index) -> str:
-        """Return why the image at an index cannot be decoded, as TensorFlow or the check of its header says."""
+        """Return the error message of TensorFlow or of the header check for an image that cannot be decoded."""
 
         def decode():
             batch_decoder(self.channels, self.size)(self.read(tf.constant(self.rows[index], tf.int64))[None])

@@ -1,4 +1,4 @@
-"""TensorFlow function that reads the sizes of a GIF file's frames without decoding any."""
+"""TensorFlow function that computes the frame sizes of a GIF file without decoding the frames."""
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ _FULL = 255  # bytes of a full sub-block
 
 
 def gif_sizes(data):
-    """Return the largest frame and the sum of all frames of a GIF file, read from its block structure.
+    """Return the maximum width, maximum height and total pixel count of the frames of a GIF file, without decoding.
 
     The loop scans the file's blocks. A file is header, colour table, then blocks: extension (0x21) or frame (0x2C),
     each a head and sub-blocks that begin with their length, up to a length of 0; then 0x3B. Frames have own sizes.

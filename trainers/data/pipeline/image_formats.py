@@ -1,4 +1,4 @@
-"""Kinds of image files, recognised by the first bytes of a file: those that TensorFlow decodes, and others by name."""
+"""Recognition of image formats by the first bytes of a file, including formats that TensorFlow cannot decode."""
 
 import tensorflow as tf
 
@@ -38,7 +38,7 @@ STRING = tf.TensorSpec((), tf.string)
 
 
 def traced_once(*specs):
-    """Return a decorator that traces a function into a graph of its own, which all pipelines and exports call.
+    """Return a decorator that traces a function once into a graph that data pipelines and exported models share.
 
     Tracing takes most of a second for all checks, and a training makes several pipelines. The graph is not inlined in
     those that call it: TensorFlow visits the inlined operations of a branch even where the branch is not taken.
@@ -66,7 +66,7 @@ def padded_head(data, size: int):
 
 
 def describe_unreadable(data):
-    """Return what a file is that TensorFlow cannot decode, such as "a TIFF file", as a scalar string tensor."""
+    """Return a description of a file that TensorFlow cannot decode, such as "a TIFF file", as a string tensor."""
     head = padded_head(data, _HEAD_BYTES)
     text = tf.strings.lower(tf.strings.substr(data, 0, _HEAD_BYTES))
     conditions = [
@@ -86,5 +86,5 @@ def describe_unreadable(data):
 
 
 def integer(little_endian):
-    """Return the unsigned integer that little-endian bytes (int64) encode."""
+    """Convert little-endian bytes, given as an int64 tensor with one byte per element, to an unsigned integer."""
     return tf.reduce_sum(little_endian * 256 ** tf.range(tf.size(little_endian, tf.int64)))

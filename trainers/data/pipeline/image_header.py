@@ -18,14 +18,17 @@ _HEADER_BYTES = 64
 
 
 def is_in_jpeg_limits(shape):
-    """Return whether a JPEG file of the shape (3,) int32 is small enough to be decoded, as a scalar boolean tensor."""
+    """Return whether a JPEG image of shape (height, width, channels) is small enough to decode, as a boolean tensor.
+
+    The shape is (3,) int32, the result a scalar.
+    """
     pixels = tf.reduce_prod(tf.cast(shape[:2], tf.int64))  # a side has at most 65,535
     return (pixels >= 1) & (pixels <= JPEG_LIMIT)
 
 
 @formats.traced_once(formats.STRING, tf.TensorSpec((3,), tf.int32), formats.STRING)
 def require_jpeg_limits(data, shape, prefix):
-    """Return a JPEG file unchanged, or fail if it is too large.
+    """Return a JPEG file unchanged, or fail if the image has too many pixels to be decoded.
 
     Args:
         data: scalar string, the file's bytes.
@@ -37,7 +40,7 @@ def require_jpeg_limits(data, shape, prefix):
 
 @formats.traced_once(formats.STRING, formats.STRING)
 def require_readable(data, prefix):
-    """Return an encoded image unchanged, or fail if TensorFlow would not decode it, not rightly, or not in its memory.
+    """Return an image file unchanged, or fail if the image is too large or TensorFlow cannot decode it correctly.
 
     Args:
         data: scalar string, the file's bytes; no JPEG file.
@@ -74,7 +77,7 @@ def _checked_gif(data, prefix):
 
 
 def _checked_bmp(data, header, prefix):
-    """Return a BMP file unchanged, or fail if TensorFlow misreads its kind.
+    """Return a BMP file unchanged, or fail if the image is too large or TensorFlow cannot decode it correctly.
 
     TensorFlow returns the numbers of palette colours, which are the pixels only if the palette is all greys in order.
     """
@@ -97,7 +100,10 @@ def _checked_bmp(data, header, prefix):
 
 
 def _checked_webp(data, header, prefix):
-    """Return a WebP file unchanged, or fail if it is animated or too large by the size in its first chunk."""
+    """Return a WebP file unchanged, or fail if the image is animated or larger than the pixel limit.
+
+    The size is read from the first chunk.
+    """
     lossy = (formats.integer(header[26:28]) % (1 << 14), formats.integer(header[28:30]) % (1 << 14))
     bits = formats.integer(header[21:25])
     lossless = (bits % (1 << 14) + 1, bits // (1 << 14) % (1 << 14) + 1)
@@ -121,7 +127,10 @@ def _size_message(width, height, limit: int, prefix) -> list:
 
 
 def _require(condition, data, message: list):
-    """Return `data`, or fail with a message of which the parts are joined only then."""
+    """Return `data` if a condition is true, or fail with an error message joined from a list of strings.
+
+    The strings are joined only on failure.
+    """
     return tf.cond(condition, lambda: data, lambda: _failure(message))
 
 

@@ -126,13 +126,16 @@ def _exif_segment(head):
 
 @traced_once(STRING)
 def _tiff_orientation(exif):
-    """Return the orientation that EXIF data names: a TIFF header and entries, of which the first table is read."""
+    """Return the image orientation (1 to 8) stored in EXIF data, or 1 if no valid orientation is stored.
+
+    EXIF data are a TIFF header and tables of entries, of which the first table is read.
+    """
     content = _bytes(exif)
     order = tf.strings.substr(tf.strings.join([exif, b"\0" * 4]), 0, 4)
     is_big, is_little = tf.equal(order, b"MM\0*"), tf.equal(order, b"II*\0")
 
     def integer(data, first, size):
-        """Return the unsigned integers of `size` bytes at position `first` of the last axis, in the file's order."""
+        """Convert `size` bytes from index `first` of the last axis to unsigned integers, in the EXIF byte order."""
         shifts = tf.range(size, dtype=tf.int64) * 8
         shifts = tf.where(is_big, shifts[::-1], shifts)
         return tf.reduce_sum(tf.bitwise.left_shift(tf.cast(data[..., first : first + size], tf.int64), shifts), -1)
@@ -152,5 +155,8 @@ def _tiff_orientation(exif):
 
 
 def _bytes(data):
-    """Return the bytes of a string as int32, with zeros after them so that a damaged file is not read past its end."""
+    """Convert a string tensor to an int32 tensor of byte values, followed by 32 zeros as padding.
+
+    The padding keeps indices that a damaged file contains from reading past the end.
+    """
     return tf.cast(tf.io.decode_raw(tf.strings.join([data, b"\0" * 32]), tf.uint8), tf.int32)

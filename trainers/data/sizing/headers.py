@@ -16,7 +16,7 @@ _GREY_MODES = ("1", "L", "LA", "I", "F")  # Pillow's names
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Height and width of an upright image in pixels, and flags for greyscale images and PNG files of 16 bits."""
+    """Image properties read from a file header: height and width (upright), greyscale flag and 16-bit PNG flag."""
 
     height: int
     width: int

@@ -1,4 +1,4 @@
-"""Number and sizes of a data set's images, and whether they are greyscale, found without decoding any image."""
+"""Statistics of an image data set, such as image count and image sizes, computed without decoding any image."""
 
 import math
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ def _of_tfds(config) -> DataSummary:
 
 
 def _summary(config, counts, share: float, headers, has_validation: bool = False) -> DataSummary:
-    """Create the statistics of an image data set from the images per class and the headers of sample images.
+    """Create the statistics of an image data set from the image count of each class and a sample of image headers.
 
     Args:
         config: the configuration, for `train_limit`.

@@ -43,12 +43,12 @@ def read_class_names(path) -> list[str]:
 
 
 def class_name_line(name: str) -> str:
-    """Return a class name as a line of a file of class names, in double quotes where it would be misread without."""
+    """Format a class name as a line of a file of class names, in double quotes if the name needs quoting."""
     return name if _name_of_line(name) == name else json.dumps(name, ensure_ascii=False)
 
 
 def _name_of_line(line: str) -> str:
-    """Return the class name in a line of text, or an empty string if there is only a comment."""
+    """Return the class name in a line of text, or an empty string if the line has only a comment."""
     if line.startswith('"'):
         try:
             name, end = json.JSONDecoder().raw_decode(line)

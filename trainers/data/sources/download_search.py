@@ -14,7 +14,7 @@ DEPTH = 2  # folders below the one that is searched, such as those of data/Fashi
 
 @dataclass(frozen=True)
 class Download:
-    """Original files of a data set found in a folder or archive, with a function that reads them.
+    """Location of the original files of a public data set, with a function that reads the files.
 
     Attributes:
         path: the archive, or the folder of the files.
@@ -52,7 +52,7 @@ class Original:
 
 
 def find_download(name: str, original: Original, data_dir: Path) -> Download | None:
-    """Find the original files of a data set in a folder and two levels of subfolders, or return None if there are none.
+    """Find the original files of a data set in a folder and two levels of subfolders, or return None without a match.
 
     Complete downloads go first, then the least deep. Where another data set has files of the same names, other folders
     are searched only if neither the given one nor those with the data set's name hold such files.
@@ -100,7 +100,7 @@ def _folder_of(path: Path) -> Path:
 
 
 def _places(name: str, original: Original, data_dir: Path) -> Iterator[tuple[int, bool, Path]]:
-    """Yield a folder and its subfolders, to search for the original files of a data set.
+    """Yield the data folder and the subfolders to search for the original files of a data set, each with its depth.
 
     A file in place of the folder is yielded alone.
 

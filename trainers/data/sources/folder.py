@@ -132,7 +132,10 @@ def _class_folders(path: Path, skipped: dict) -> list[str]:
 
 
 def _normal_form(name: str) -> str:
-    """Return a name with each accented letter as one character: macOS writes two, the letter and the accent."""
+    """Normalise a name to Unicode NFC, in which each accented letter is one character.
+
+    macOS writes two, the letter and the accent.
+    """
     return unicodedata.normalize("NFC", name)
 
 
@@ -210,7 +213,7 @@ def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def _refuse_unreadable_formats(skipped: dict):
-    """Raise `UserError` if files were left out that are images of a format that TensorFlow does not read."""
+    """Raise `UserError` if any skipped file is an image in a format that TensorFlow cannot read, such as TIFF."""
     unreadable = {reason: names for reason, names in skipped.items() if reason.endswith(_UNREADABLE)}
     if unreadable:
         found = "; ".join(f"{len(names):,} x {reason} ({abbreviate(names, 3)})" for reason, names in unreadable.items())

@@ -81,7 +81,7 @@ class _Images:
 
 
 def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
-    """Map the split and kind of each IDX file in a folder, such as ("train", "images"), to the path of the file.
+    """Map (split, content) pairs, such as ("train", "images"), to the paths of the IDX files found in a folder.
 
     A file may lie in a folder of its own name, as unpacking programs make it. Compressed files, which have a checksum,
     go first.

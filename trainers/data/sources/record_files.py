@@ -85,7 +85,10 @@ class RecordFiles:
 
     @cached_property
     def _tensors(self):
-        """Tensors of `files`, `file` and `offset`, made outside every graph so that graphs share them."""
+        """Constant tensors: paths of the TFRecord files, and the file index and byte offset of every example.
+
+        They are made outside every graph so that graphs share them.
+        """
         with tf.init_scope():
             return tf.constant(self.files), tf.constant(self.file), tf.constant(self.offset)
 

@@ -1,4 +1,4 @@
-"""Functions that find the training, validation and test folders of a data set, and list folders."""
+"""Functions that find the training, validation and test folders of a data set, and list the contents of folders."""
 
 import os
 from collections.abc import Collection
@@ -97,7 +97,7 @@ def list_entries(path, skipped: dict | None = None) -> list[os.DirEntry]:
 
 
 def printable(path) -> str:
-    """Return a path as text that can be printed: bytes that are not UTF-8 and control characters are escaped."""
+    """Convert a path to printable text, with escapes for control characters and bytes that are not UTF-8."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(character if character >= " " else repr(character)[1:-1] for character in text)
 
