@@ -106,7 +106,7 @@ def attach_feedback(model, pairs, generator="conv", **options):
 
 
 def _attach(model, units, options):
-    """Insert Sinkhorn-divergence regularisers into a functional Keras model, also into the models nested in it.
+    """Insert Sinkhorn-divergence regularisers into a functional Keras model and into any nested models.
 
     Args:
         model: a functional model.

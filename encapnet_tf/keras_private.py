@@ -45,7 +45,7 @@ class PerReplicaLosses:
 
 
 def safe_mode():
-    """Return a context in which Keras refuses to load Python code from any file.
+    """Return a context manager that keeps Keras from running Python code stored in a model file.
 
     Before Keras 3.11.3, `load_model(safe_mode=True)` ran the code of a Lambda layer in an HDF5 file (CVE-2025-9905).
     """
@@ -127,7 +127,7 @@ class BuildBeforeTracing(_Model):
 
 @contextlib.contextmanager
 def _existing_objects_left_out_of_garbage_collection():
-    """Keep the garbage collector from searching the objects of imported libraries while a step is traced.
+    """Exclude existing Python objects from garbage collection while a training step is traced.
 
     Tracing makes so many objects that all those of TensorFlow and Keras would be searched several times, for a tenth of
     the time to the first step.

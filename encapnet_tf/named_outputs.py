@@ -9,7 +9,7 @@ import keras
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class NamedOutputs(keras.Model):
-    """Functional Keras model whose output names are set freely and are saved with the model.
+    """Functional Keras model with freely chosen output names, which are saved with the model.
 
     The attribute `output_names` is a list of names in the order of `outputs`.
 

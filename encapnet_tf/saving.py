@@ -64,7 +64,7 @@ def load_model(path, custom_objects=None, compile=True):
 
 
 def _load(path, **options):
-    """Load a Keras model. Raise ValueError if that fails and a newer Keras saved the file."""
+    """Load a saved Keras model, or raise a ValueError which says that the installed Keras is too old for the file."""
     if os.fspath(path).endswith(_HDF5_SUFFIXES):
         options["custom_objects"] = {**_registered_classes(), **(options["custom_objects"] or {})}
     try:
@@ -83,12 +83,12 @@ def _load(path, **options):
 
 
 def _registered_classes():
-    """Return Keras's registered classes and functions as a dictionary from names without the package prefix."""
+    """Return a dictionary of the classes and functions registered with Keras, keyed by name without package."""
     return {name.split(">")[-1]: value for name, value in keras.saving.get_custom_objects().items()}
 
 
 def _keras_version(path):
-    """Return the version of Keras that saved a `.keras` file, "" if the file does not say."""
+    """Return the version of Keras that saved a `.keras` file, or "" if the version cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("metadata.json"))["keras_version"]
@@ -97,5 +97,5 @@ def _keras_version(path):
 
 
 def _release(version):
-    """Return the numbers of a version such as "3.15.1" as a list, which can be compared."""
+    """Parse a version such as "3.15.1" as a list of integers, so that versions can be compared."""
     return [int(number) for number in re.findall(r"\d+", version)[:3]]

@@ -9,5 +9,5 @@ __all__ = ["MarginLoss", "SinkhornLoss", "SpreadLoss"]
 
 
 def __dir__() -> list[str]:
-    """List the public names only, for completion and `dir`."""
+    """Return the public names of this module, for `dir` and for tab completion."""
     return list(__all__)

@@ -10,7 +10,7 @@ from encapnet_tf.ops.precision import floating
 
 
 def targets_and_lengths(y_true, y_pred):
-    """Convert class labels to one-hot targets, and predicted capsule lengths to a floating tensor.
+    """Convert class labels to one-hot targets, and predicted capsule lengths to a floating-point tensor.
 
     Args:
         y_true: integer labels of shape (batch,) or (batch, 1), or one-hot (or soft) rows of shape (batch, classes).
@@ -50,7 +50,7 @@ def targets_and_lengths(y_true, y_pred):
 
 
 def has_known_rank(x) -> bool:
-    """Return whether the number of axes of a tensor is known.
+    """Return whether the number of axes of a tensor is known while a graph is traced.
 
     TensorFlow does not know that of what a `tf.py_function` or a generator without shapes returns. Nor does it once one
     compiled model has seen labels (batch,) and labels (batch, 1): Keras then traces one function for both.
@@ -59,7 +59,7 @@ def has_known_rank(x) -> bool:
 
 
 def _targets_of_unknown_rank(y_true, lengths):
-    """Return one-hot targets (batch, classes) for class labels with an unknown number of axes.
+    """Return one-hot targets (batch, classes) for class labels whose number of axes is unknown during tracing.
 
     Labels and one-hot rows are distinguished at run time.
     """

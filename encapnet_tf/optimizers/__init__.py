@@ -6,5 +6,5 @@ __all__ = ["AdamL2"]
 
 
 def __dir__() -> list[str]:
-    """List the public names only, for completion and `dir`."""
+    """Return the public names of this module, for `dir` and for tab completion."""
     return list(__all__)

@@ -23,7 +23,7 @@ def update_in_one_operation(optimizer, gradient, variable, learning_rate) -> boo
 
 @contextlib.contextmanager
 def fused_updates(optimizer):
-    """Update variables in one operation each while a training step with Keras's Adam or AdamW is traced.
+    """Make Keras's Adam or AdamW update each variable in a single operation while a training step is traced.
 
     Inside the `with` block the optimizer's `update_step` is replaced, on this object only. Values differ from Keras's
     by rounding. Other optimizers and subclasses, which may have a rule of their own, stay as they are.

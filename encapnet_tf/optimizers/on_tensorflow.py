@@ -14,7 +14,7 @@ _SCALARS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # graph -> {(
 
 
 def update_by_one_operation(optimizer, gradient, variable, learning_rate) -> bool:
-    """Update a variable by Adam's rule in one operation, or do nothing if the operation cannot make this update.
+    """Update a variable by Adam's rule in one operation, or do nothing if, for instance, the gradient is sparse.
 
     It cannot with `amsgrad`, for a sparse gradient, in a distribution strategy or outside of a traced function.
 
@@ -54,7 +54,7 @@ def update_by_one_operation(optimizer, gradient, variable, learning_rate) -> boo
 
 
 def _scalars(optimizer, dtype):
-    """Return the constants of Adam's update rule as tensors that the updates of all variables in a graph share."""
+    """Return the scalars of Adam's update rule as tensors, which are created once per graph and then reused."""
     in_graph = _SCALARS.setdefault(tf.compat.v1.get_default_graph(), {})
     key = id(optimizer), dtype
     if key not in in_graph:

@@ -170,7 +170,7 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def _number(name: str) -> int:
-    """Parse the number in an ablation configuration's name, such as 3 in "table3/3", or return 0 if there is none."""
+    """Parse the number in the name of an ablation configuration: 2 for "table3/2", 0 for "table1/a"."""
     last = name.split("/")[1]
     return int(last) if last.isdecimal() else 0
 

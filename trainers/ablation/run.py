@@ -114,7 +114,7 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Write the path of an earlier training run with the same configuration to a file, and return the run's status.
+    """Save the path of an earlier, identical training run that is reused, and return the status of that run.
 
     The file is in `folder`. The status is `COMPLETED` or `FAILED`.
     """

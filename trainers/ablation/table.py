@@ -34,7 +34,7 @@ def write(rows: list[Row], out: Path) -> Path:
 
 
 def as_text(rows: list[Row], out: Path, *, chosen: list[Row]) -> str:
-    """Return the results table of an ablation study as Markdown text, without rows that were never to be run.
+    """Return the results table of an ablation study as Markdown, for chosen configurations and those with results.
 
     Args:
         rows: the rows of the table.
@@ -87,7 +87,7 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the path of the earlier training run with the same configuration, or None if no such run was recorded.
+    """Return the path of the earlier, identical training run that an ablation study reuses, or None.
 
     The path is read from a file in `folder`.
     """
@@ -146,7 +146,7 @@ def _markdown(entries) -> str:
 
 
 def _guessing_warning(entries) -> str:
-    """Return a warning that lists the ablation configurations no better than guessing, or an empty string."""
+    """Return a warning about ablation configurations that are no better than guessing, or an empty string."""
     rows = [f"{entry['row']} ({entry['guessing']} of {len(entry['errors'])})" for entry in entries if entry["guessing"]]
     if not rows:
         return ""

@@ -94,7 +94,7 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """Yield the votes and the output capsules of a capsule layer.
+    """Yield each set of votes of a capsule layer (capConv may have two), with a name and the output capsules.
 
     Each item is (name, votes, output capsules). The names are "master" and, depending on the routing, "aide" for
     capConv, and "mapped" for other layers.

@@ -7,7 +7,7 @@ _FAR_APART = 0.1  # training and validation accuracy
 
 
 def caveats(summary: dict) -> list[str]:
-    """Return at most two short sentences: that a training run overfits, and that its test images are few.
+    """Return warnings for a training run if the network overfits or if there are few test images.
 
     Args:
         summary: contents of summary.json. A run of an earlier version, without a training accuracy, is not said to

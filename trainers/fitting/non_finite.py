@@ -103,7 +103,7 @@ class NonFiniteWatch(keras.callbacks.Callback):
 
 
 def _first_non_finite_in_step(model, images, labels) -> str | None:
-    """Return the name of the first layer output, loss or gradient that is NaN or infinite in a training step.
+    """Return the name of the first tensor (layer output, loss or gradient) with a NaN or infinity in a training step.
 
     Returns:
         The name; None if all numbers are finite.

@@ -108,7 +108,7 @@ def describe_recipe(config: Config) -> str:
 
 
 def describe_compilation(config: Config) -> str | None:
-    """Return a warning for a training configuration whose first step takes minutes to compile, otherwise None.
+    """Return a warning if the first training step will take minutes to compile, otherwise None.
 
     XLA compiles each loop by itself, and on a CPU all operations of a whole training step become loops: `docs/speed.md`
     has the seconds and gigabytes of a small network.
@@ -122,7 +122,7 @@ def describe_compilation(config: Config) -> str | None:
 
 
 def _training_accuracy(run: RunDirectory, epoch: int | None) -> float | None:
-    """Return the accuracy on the augmented training images in one epoch, as training logged it."""
+    """Read the accuracy on augmented training images in a given epoch from the log of a training run."""
     rows = run.read_json_lines(RunDirectory.metrics_file)
     return next((row["accuracy"] for row in rows if row["epoch"] == epoch), None)
 

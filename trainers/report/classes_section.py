@@ -82,7 +82,7 @@ def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
 
 
 def mistakes_section(record: RunRecord) -> Section:
-    """Return the training report section that shows the most clearly misclassified test images.
+    """Return the report section on the test images with the largest score gap between predicted and true class.
 
     These are the mistakes whose predicted class leads the true class most in score.
     """

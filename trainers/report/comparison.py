@@ -38,7 +38,7 @@ def _results_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _have_different_data(records: dict[str, RunRecord]) -> bool:
-    """Return whether some training runs have other data or other classes than the first one."""
+    """Return whether several training runs used more than one data set or more than one set of classes."""
     return len({(record.data_name, tuple(record.class_names)) for record in records.values()}) > 1
 
 

@@ -51,7 +51,7 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Divide the Sinkhorn divergence between two layers' extracted features by that between their raw features.
+    """Compute the Sinkhorn divergence between two layers on extracted features, relative to that on raw features.
 
     Returns one quotient per epoch.
     """

@@ -34,7 +34,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def remarks(summary: dict) -> list[str]:
-    """Return the sentences to show with the accuracies of a training run: a warning of guessing, and caveats.
+    """Return the warnings to show beside the accuracies of a training run, such as that the network overfits.
 
     Args:
         summary: contents of summary.json.

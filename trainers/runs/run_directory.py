@@ -61,7 +61,7 @@ class RunDirectory(AtomicFolder):
 
     @staticmethod
     def is_named_after_time(path: Path) -> bool:
-        """Return whether a training run's folder has a default name, which is the start time of the run."""
+        """Return whether a training run's folder has the default name, which is the start time of the run."""
         return bool(_TIME_NAME.fullmatch(path.name))
 
     @classmethod
@@ -111,7 +111,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return text such as ", such as runs/digits/20261122-182440" with the newest run here, or "" without one."""
+        """Format the newest training run as an example for error messages (", such as PATH"), or return ""."""
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
         newest = [run.path for run in runs if run.is_complete == complete][-1:]

@@ -1,4 +1,4 @@
-"""Reader for text files that users wrote, on Windows too."""
+"""Reader for text files in UTF-8 or, as some Windows programs write them, in UTF-16."""
 
 import codecs
 from pathlib import Path

@@ -163,9 +163,9 @@ def _objective_value(record, objective) -> float:
 
 
 def _colours(values, objective) -> dict:
-    """Return the colour map and the range of colours for values of an objective, of which some may be NaN.
+    """Return the matplotlib arguments `cmap`, `vmin` and `vmax` for colouring plots by the objective of a search.
 
-    The range is wide enough for nearly equal trials to have nearly equal colours.
+    The range is wide enough for nearly equal trials to have nearly equal colours. Values may be NaN.
     """
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     middle = (low + high) / 2

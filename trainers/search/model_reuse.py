@@ -1,4 +1,4 @@
-"""Reuse of compiled models by later trials, which differ from earlier ones only in numbers such as lambda or epsilon.
+"""Reuse of compiled models by later search trials that differ only in settings such as the learning rate.
 
 Compiling a training step takes longer than a short trial. A step reads the numbers below from variables, so a trial
 that differs in these alone takes over the compiled model of an earlier trial, with the state of a model of its own.
@@ -19,14 +19,14 @@ _NUMBERS = ("feedback_weight", "epsilon", "learning_rate", "l2", "weight_decay")
 
 
 class CompiledModels:
-    """Cache of the compiled models of the last trials, which later trials take over."""
+    """Cache of compiled models from recent search trials, for reuse in later trials."""
 
     def __init__(self):
         self._models: OrderedDict[Config, _CompiledModel] = OrderedDict()
         self.compilations = 0
 
     def take_over(self, config: Config, model: keras.Model) -> keras.Model:
-        """Return an already compiled model that has taken over the state of a newly built one.
+        """Copy the state of a new model into a cached compiled model of the same structure, or cache the new model.
 
         Args:
             config: the trial's configuration.
@@ -50,7 +50,7 @@ class CompiledModels:
 
 
 def structure_of(config: Config) -> Config:
-    """Return a training configuration without the numbers that a compiled training step reads from variables.
+    """Return a training configuration with the value 1 for settings that can change without recompiling the model.
 
     A number that is zero or None stays, because a step may leave out what it would do with another number.
     """
@@ -59,7 +59,7 @@ def structure_of(config: Config) -> Config:
 
 
 class _CompiledModel:
-    """Compiled model whose training step reads all numbers of its optimizer from variables."""
+    """Compiled model whose optimizer settings are stored in variables and can change without recompilation."""
 
     def __init__(self, model: keras.Model):
         self.model = model
@@ -68,7 +68,7 @@ class _CompiledModel:
             self._numbers = _numbers_as_variables(model.optimizer)
 
     def copy_state(self, other: "_CompiledModel"):
-        """Copy the whole state of another compiled model of the same structure."""
+        """Copy weights, optimizer state and settings into this model from another model of the same structure."""
         for variable, value in zip(self._variables(), other._variables(), strict=True):
             variable.assign(value)
         for unit, other_unit in zip(_units(self.model), _units(other.model), strict=True):
@@ -83,7 +83,7 @@ def _units(model) -> list[FeedbackAgreement]:
 
 
 def _numbers_as_variables(optimizer) -> list[keras.Variable]:
-    """Replace the numbers in an optimizer's configuration and schedule by variables, and return the variables.
+    """Replace numeric optimizer settings, such as the weight decay, by variables, and return the variables.
 
     Keras's optimizers and schedules compute with variables as with numbers, but cannot save them. The learning rate
     itself, where it is constant, is one of the optimizer's variables already.

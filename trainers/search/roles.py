@@ -40,7 +40,7 @@ def role() -> str:
 
 
 def heartbeat_file(out: Path, name: str | None = None) -> Path:
-    """Return the path of the heartbeat file, whose modification time shows that a search worker makes progress.
+    """Return the path of the heartbeat file, whose modification time shows when a search worker was last active.
 
     Args:
         out: the search's folder.

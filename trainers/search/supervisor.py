@@ -138,7 +138,7 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Repeat a search trial whose worker process died, or mark the trial as failed after the second such death.
+    """Retry a search trial once if the worker process dies, and mark the trial as failed if that happens again.
 
     A trial that lost a worker twice counts as failed.
 

@@ -13,7 +13,7 @@ from .records import RECORD_FILE, TRIALS, describe_settings
 
 
 class TrialLines:
-    """Printer that writes a line when a search trial starts and a line for each epoch of the trial.
+    """Progress printer of a hyper-parameter search: a line for each started trial and each finished epoch.
 
     The printer reads the trials' files, so it also shows trials of worker processes, on this machine or on others.
 
