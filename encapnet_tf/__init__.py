@@ -32,5 +32,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Return the public names of this module, for `dir` and for tab completion."""
+    """Return only the public names of this module, for `dir` and tab completion."""
     return list(__all__)

@@ -15,7 +15,7 @@ __all__ = ["load_official_state_dict"]
 
 
 def __dir__() -> list[str]:
-    """Return the public names of this module, for `dir` and for tab completion."""
+    """Return only the public names of this module, for `dir` and tab completion."""
     return list(__all__)
 
 

@@ -31,5 +31,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """List only the public names of this module, for `dir` and tab completion."""
+    """Return only the public names of this module, for `dir` and tab completion."""
     return list(__all__)
