@@ -30,7 +30,7 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
 
 
 def _transposed(lowering, shape, groups, *, training):
-    """Select a benchmarked implementation of grouped transposed convolution by name.
+    """Return one of the implementations of grouped transposed convolution that a benchmark compares, given its name.
 
     It is a function of (x, kernel, bias) that doubles the image size.
     """

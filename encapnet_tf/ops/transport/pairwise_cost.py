@@ -138,7 +138,7 @@ def _sqrt_with_finite_gradient(x):
 
 
 def _nan_unless_finite(squared_lengths):
-    """Set all squared lengths of a point set to NaN if at least one squared length is NaN or infinite.
+    """Set the squared norms of all points in a set to NaN if any of the norms is NaN or infinite.
 
     A length that overflowed would otherwise disappear: its reciprocal is 0, and it makes every other distance less than
     its rounding error. With NaN for the whole set, every cost and every gradient is NaN.
