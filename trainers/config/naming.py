@@ -8,7 +8,7 @@ from .schema import Config
 
 
 def series_name(config: Config) -> str:
-    """Return the folder name for the training runs, searches and exports of a configuration, such as "digits".
+    """Return the name of the folder that holds the training runs, searches or exports of a data set or preset.
 
     It is the recipe's name. The recipe `images` serves many data sets, so there it is the name of the folder of images,
     of the file of arrays or of the data set, in which other characters than letters, digits, "_", "." and "-" are

@@ -1,4 +1,4 @@
-"""Remarks on how far the accuracies of a training run can be trusted."""
+"""Warnings about unreliable accuracies of a training run, such as those from few test images."""
 
 import math
 

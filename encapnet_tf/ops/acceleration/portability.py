@@ -8,7 +8,7 @@ _RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime",
 
 @contextlib.contextmanager
 def portable(runtime: str = "tensorflow"):
-    """Restrict TensorFlow graphs that are traced inside a `with` block to operations that run on any machine.
+    """Trace TensorFlow graphs in a `with` block with portable operations, which run with and without a GPU.
 
     Outside of the block, operations suit the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
     grouped convolution is the fastest, but XLA has to compile it.

@@ -18,9 +18,9 @@ _HEADER_BYTES = 64
 
 
 def is_in_jpeg_limits(shape):
-    """Return whether a JPEG image of shape (height, width, channels) is small enough to decode, as a boolean tensor.
+    """Return a boolean tensor that is true if a JPEG image of a given shape is within the size limit for decoding.
 
-    The shape is (3,) int32, the result a scalar.
+    The shape is (3,) int32: height, width and channels. The result is a scalar.
     """
     pixels = tf.reduce_prod(tf.cast(shape[:2], tf.int64))  # a side has at most 65,535
     return (pixels >= 1) & (pixels <= JPEG_LIMIT)
