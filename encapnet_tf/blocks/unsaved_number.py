@@ -23,6 +23,7 @@ class UnsavedNumber(keras.random.SeedGenerator):
         dtype = "float64" if dtype == "float64" else "float32"
         self._number = float(number)
         self.state = keras.Variable(self._number, trainable=False, dtype=dtype, autocast=False, name=name)
+        self.state.is_unsaved_number = True
 
     @property
     def number(self) -> float:
@@ -33,3 +34,8 @@ class UnsavedNumber(keras.random.SeedGenerator):
     def number(self, value):
         self._number = float(value)
         self.state.assign(self._number)
+
+
+def unsaved_numbers(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables of all `UnsavedNumber` settings in a Keras model, in the order of `model.variables`."""
+    return [variable for variable in model.variables if getattr(variable, "is_unsaved_number", False)]

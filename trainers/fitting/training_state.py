@@ -8,10 +8,14 @@ import tensorflow as tf
 from keras import ops as K
 
 from encapnet_tf.blocks.step_counter import step_counts
+from encapnet_tf.blocks.unsaved_number import unsaved_numbers
 
 from ..runs.errors import UserError
 
-_STEP_COUNTS = "step_counts"
+_ADDED_GROUPS = (
+    "step_counts",
+    "numbers",
+)  # of the model; apart from the others, as checkpoints of version 0.1 have none
 
 
 def build(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
@@ -46,19 +50,21 @@ def collect(model: keras.Model) -> dict[str, list[np.ndarray]]:
 def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str) -> None:
     """Assign saved arrays to the variables of a model, of its optimizer or of its metrics.
 
-    Checkpoints of version 0.1 have no step counts of the batch normalisations. These stay 0, so that the restored
-    statistics count as trained for long (see `BatchNorm`).
+    Checkpoints of version 0.1 have no step counts of the batch normalisations, and no numbers of the feedback units.
+    The counts stay 0, so that the restored statistics count as trained for long (see `BatchNorm`), and the numbers are
+    those of the configuration.
 
     Args:
         model: a compiled model whose variables exist.
         arrays: what `collect` returned.
-        group: "model" (and its step counts), "optimizer" or "metrics".
+        group: "model" (and its step counts and numbers), "optimizer" or "metrics".
 
     Raises:
         UserError: the model has other variables.
     """
-    if group == "model" and _STEP_COUNTS in arrays:
-        restore(model, arrays, _STEP_COUNTS)
+    for added in _ADDED_GROUPS:
+        if group == "model" and added in arrays:
+            restore(model, arrays, added)
     variables, values = _variables(model)[group], arrays.get(group, [])
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(
@@ -84,10 +90,11 @@ def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) ->
 
 
 def _variables(model):
-    counts = step_counts(model)
+    added = dict(zip(_ADDED_GROUPS, (step_counts(model), unsaved_numbers(model)), strict=True))
+    ids = {id(variable) for variables in added.values() for variable in variables}
     return {
-        "model": [variable for variable in model.variables if all(variable is not count for count in counts)],
-        _STEP_COUNTS: counts,  # apart from the others, as checkpoints of version 0.1 have none
+        "model": [variable for variable in model.variables if id(variable) not in ids],
+        **added,
         "optimizer": model.optimizer.variables,
         "metrics": model.metrics_variables,
     }

@@ -78,9 +78,12 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         """
         return self.space.configured(self.config, self.space.declare(hp, self.grid_points))
 
+    def _config_for(self, hp) -> Config:
+        return self.configured(hp)
+
     def build(self, hp):
         """Build and compile the network of a KerasTuner trial."""
-        return self._build_and_compile(self.configured(hp))
+        return self._build_and_compile(self._config_for(hp))
 
     def _build_and_compile(self, config):
         """Build and compile the network for a training configuration.
@@ -97,7 +100,7 @@ class EncapNetHyperModel(keras_tuner.HyperModel):
         Raises:
             UserError: the loss is NaN or infinite, or the learning rate changes over another number of epochs.
         """
-        config, epochs = self.configured(hp), kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0)
+        config, epochs = self._config_for(hp), kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0)
         if config.schedule != "constant" and epochs != config.epochs:
             raise UserError(
                 f"The schedule {config.schedule!r} is made for config.epochs={config.epochs}, but this trial trains "
