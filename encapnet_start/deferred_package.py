@@ -1,4 +1,4 @@
-"""Package whose modules can be imported before the package's `__init__.py` is executed."""
+"""Wrapper that makes the submodules of a Python package importable without executing its `__init__.py` first."""
 
 import importlib.util
 import sys

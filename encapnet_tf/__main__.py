@@ -1,4 +1,4 @@
-"""Module executed by `runpy.run_module("encapnet_tf")`, to run the `encapnet` command.
+"""Entry point of `runpy.run_module("encapnet_tf")`, which runs the `encapnet` command.
 
 `python -m encapnet_tf` does not come here: the package hands over to `python -m encapnet_start` first.
 """

@@ -11,7 +11,7 @@ from encapnet_tf.ops.routing.inverted_attention import POSES, inverted_attention
 
 
 class InvertedAttention(keras.layers.Layer):
-    """Base class of the layers with inverted dot-product attention routing, which creates the weights.
+    """Base class that creates the weights of layers with inverted dot-product attention routing.
 
     Args:
         num_capsules: output capsules.

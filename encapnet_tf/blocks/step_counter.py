@@ -1,4 +1,4 @@
-"""Counter of training steps that is part of a model's state but is not saved with the model's weights."""
+"""Training-step counter that a model tracks as a variable, but leaves out of the files of weights."""
 
 import keras
 

@@ -66,7 +66,7 @@ class CapsuleMask(keras.layers.Layer):
         return vectors[0] if self.count == 1 else vectors
 
     def _masks_of_labels(self, labels, num_capsules):
-        """Return one mask of shape (batch, capsules) per label of an image: 1 at the label and 0 elsewhere."""
+        """Return a list of one-hot masks of shape (batch, capsules), one for each label that an image has."""
         shape = tuple(labels.shape)
         if self.count == 1 and len(shape) == 2 and shape[1] == num_capsules:
             return [labels]

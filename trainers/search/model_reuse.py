@@ -26,7 +26,7 @@ class CompiledModels:
         self.compilations = 0
 
     def take_over(self, config: Config, model: keras.Model) -> keras.Model:
-        """Copy the state of a new model into a cached compiled model of the same structure, or cache the new model.
+        """Return a cached compiled model with the state of a new model, or the new model if none is cached for it.
 
         Args:
             config: the trial's configuration.

@@ -71,7 +71,7 @@ def _reduced_decoders(data, channels, min_size) -> list:
 
 
 def _reduction(shape, min_size):
-    """Return the number of times (0 to 3) that a JPEG image can be halved in height and width while decoding.
+    """Return how often (0 to 3) a JPEG image can be halved while decoding and still have at least a required size.
 
     It is rounded down, so that the decoded image is never smaller than `min_size`.
     """

@@ -116,7 +116,7 @@ def _of_tfds(config) -> DataSummary:
 
 
 def _summary(config, counts, share: float, headers, has_validation: bool = False) -> DataSummary:
-    """Create the statistics of an image data set from the image count of each class and a sample of image headers.
+    """Compute statistics of an image data set from the image count of each class and the headers of some images.
 
     Args:
         config: the configuration, for `train_limit`.

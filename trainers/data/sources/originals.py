@@ -42,7 +42,7 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
 
 
 def find_original(config: Config) -> tuple[Download | None, str]:
-    """Decide whether a public data set is read from its original files or from a copy of TensorFlow Datasets.
+    """Choose between the original files of a public data set and the copy that TensorFlow Datasets has prepared.
 
     In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
     `data_dir`, the files of a package go first, then the copy in TFDS's own folder.
