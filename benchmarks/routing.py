@@ -112,7 +112,7 @@ def main(arguments=None):
         ]
         with Processes() as processes:
             results = measure(contestants, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
-            peaks = {contestant.name: _peak(processes, contestant) for contestant in contestants}
+            peaks = {contestant.name: _peak_memory(processes, contestant) for contestant in contestants}
         report.case({"title": title}, results)
         report.table(
             [row_of(name, results[name], peaks[name], votes_of(name, votes * batch)) for name in layers], title
@@ -120,7 +120,7 @@ def main(arguments=None):
     report.write(flags.out)
 
 
-def _peak(processes, contestant):
+def _peak_memory(processes, contestant):
     """Return the peak resident memory of a benchmark's process in bytes, or None if the process does not answer."""
     try:
         return processes.request(contestant, do="peak")["resident"]

@@ -52,6 +52,11 @@ def finite_number(name: str, value, least: float = -math.inf) -> float:
     return number
 
 
+def optional_number(name: str, value, least: float = -math.inf) -> float | None:
+    """Convert an argument to float as `finite_number` does, or return None for None."""
+    return None if value is None else finite_number(name, value, least)
+
+
 def whole_pair(name: str, value) -> tuple[int, int]:
     """Return an argument as a pair (for height and width) of positive integers, else raise ValueError.
 

@@ -66,6 +66,14 @@ def compile_arguments(model) -> dict:
     return dict(model._compile_config.config)
 
 
+def learning_rate_or_schedule(optimizer):
+    """Return the learning rate of a Keras optimizer: its variable, or the schedule object that it was built with.
+
+    The public `optimizer.learning_rate` computes a schedule's current value.
+    """
+    return optimizer._learning_rate
+
+
 def adam_moments(optimizer, variable):
     """Return the backend variables in which a Keras Adam optimizer keeps the two moments of a variable's gradient.
 

@@ -21,17 +21,17 @@ class Clock:
     """
 
     def __init__(self):
-        self._last = self._now()
+        self._last = self._read_clocks()
 
-    def lap(self):
+    def seconds_since_last_call(self):
         """Return the seconds since the last call as a dictionary with the keys "wall" and "cpu"."""
-        now = self._now()
+        now = self._read_clocks()
         seconds = {key: now[key] - self._last[key] for key in now}
-        self._last = self._now()
+        self._last = now
         return seconds
 
     @staticmethod
-    def _now():
+    def _read_clocks():
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {"wall": time.perf_counter(), "cpu": usage.ru_utime + usage.ru_stime}
 
@@ -48,7 +48,7 @@ def measure(options):
     clock = Clock()
     import keras
 
-    seconds = {"import keras": clock.lap()}
+    seconds = {"import keras": clock.seconds_since_last_call()}
 
     import numpy as np
 
@@ -65,14 +65,14 @@ def measure(options):
         model.fit(images, labels, batch_size=options["batch"], verbose=0)
         return model
 
-    clock.lap()
+    clock.seconds_since_last_call()
     model = fit(None)
-    seconds["first model"] = clock.lap()
+    seconds["first model"] = clock.seconds_since_last_call()
     figures = {"peak memory": _peak_memory(), **_graph_of(model)}
     if options["second"] is not None:
-        clock.lap()
+        clock.seconds_since_last_call()
         model = fit(options["second"] or None)
-        seconds["second model"] = clock.lap()
+        seconds["second model"] = clock.seconds_since_last_call()
     if options["steps"]:
         figures["step"] = _median_step(model, images, labels, options["steps"])
     return {"seconds": seconds, **figures}

@@ -38,10 +38,10 @@ def training_step(*, layer, options, shape, input_dim, batch):
         inputs.insert(0, np.abs(normal(batch, *shape[:-1], shape[-1] // input_dim)))
     instance.build(inputs[0].shape if len(inputs) == 1 else [x.shape for x in inputs])
 
-    def function(*tensors):
+    def forward(*tensors):
         outputs = instance(tensors[0] if len(tensors) == 1 else list(tensors), training=True)
         return join(outputs) if isinstance(outputs, list | tuple) else outputs
 
     parameters = sum(math.prod(weight.shape) for weight in instance.trainable_weights)
-    run = compiled(function, inputs, gradient=True, variables=instance.trainable_weights)
+    run = compiled(forward, inputs, gradient=True, variables=instance.trainable_weights)
     return Prepared(run, {"parameters": parameters})

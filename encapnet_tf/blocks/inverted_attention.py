@@ -46,7 +46,7 @@ class InvertedAttention(keras.layers.Layer):
                 f"Received: capsule_dim={capsule_dim}."
             )
 
-    def add_weights(self, num_inputs, input_dim):
+    def create_weights(self, num_inputs, input_dim):
         """Create the kernel, and the scale and offset of the layer normalisation.
 
         Args:

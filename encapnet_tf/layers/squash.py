@@ -4,7 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import finite_number, one_of, whole_number
+from encapnet_tf.arguments import one_of, optional_number, whole_number
 from encapnet_tf.ops.squash import KINDS
 
 
@@ -43,7 +43,7 @@ class Squash(keras.layers.Layer):
         super().__init__(**kwargs)
         self.capsule_dim = whole_number("capsule_dim", capsule_dim)
         self.kind = one_of("kind", kind, KINDS)
-        self.epsilon = None if epsilon is None else finite_number("epsilon", epsilon, least=0)
+        self.epsilon = optional_number("epsilon", epsilon, least=0)
 
     def build(self, input_shape):
         if input_shape[-1] is None or input_shape[-1] % self.capsule_dim:

@@ -33,7 +33,7 @@ def write(rows: list[Row], out: Path) -> Path:
     return out / "table.md"
 
 
-def as_text(rows: list[Row], out: Path, *, chosen: list[Row]) -> str:
+def format_results(rows: list[Row], out: Path, *, chosen: list[Row]) -> str:
     """Return the results table of an ablation study as Markdown, for chosen configurations and those with results.
 
     Args:

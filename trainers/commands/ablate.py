@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
     runs = plan_runs(rows, recipe, flags, args.seeds, base)
     failures = run_all(runs, out, lambda: _write_table(args.table, out, args.results))
     file = _write_table(args.table, out, args.results)
-    print(f"\n{table.as_text(TABLES[args.table], out, chosen=rows)}\ntable:   {file}")
+    print(f"\n{table.format_results(TABLES[args.table], out, chosen=rows)}\ntable:   {file}")
     if failures:
         raise UserError(f"{failures} of {counted(len(runs), 'run')} failed; the table says why.", status=1)
 

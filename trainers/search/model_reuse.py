@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from encapnet_tf.keras_private import learning_rate_or_schedule
 from encapnet_tf.layers import FeedbackAgreement
 
 from ..config.schema import Config
@@ -38,8 +39,9 @@ class CompiledModels:
             and numbers of `model`; or `model` itself, which is kept for later trials.
         """
         new = _CompiledModel(model)
-        kept = self._models.setdefault(structure_of(config), new)
-        self._models.move_to_end(structure_of(config))
+        structure = structure_of(config)
+        kept = self._models.setdefault(structure, new)
+        self._models.move_to_end(structure)
         if kept is new:
             self.compilations += 1
             if len(self._models) > _KEPT_MODELS:
@@ -72,7 +74,7 @@ class _CompiledModel:
         for variable, value in zip(self._variables(), other._variables(), strict=True):
             variable.assign(value)
         for unit, other_unit in zip(_units(self.model), _units(other.model), strict=True):
-            unit.weight, unit.epsilon = other_unit.weight, other_unit.epsilon
+            unit.epsilon = other_unit.epsilon  # also the Python number, which `get_config` saves
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.variables, *self.model.optimizer.variables, *self._numbers]
@@ -96,7 +98,7 @@ def _numbers_as_variables(optimizer) -> list[keras.Variable]:
         variables.append(keras.Variable(number, trainable=False, dtype="float32", name="number"))
         return variables[-1]
 
-    schedule = optimizer._learning_rate
+    schedule = learning_rate_or_schedule(optimizer)
     for owner, name in ((optimizer, "l2"), (optimizer, "weight_decay"), (schedule, "warmup_target")):
         if hasattr(owner, name):
             setattr(owner, name, as_variable(getattr(owner, name)))

@@ -7,7 +7,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import finite_number, one_of
+from encapnet_tf.arguments import one_of, optional_number
 from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 from encapnet_tf.ops.routing.dynamic_routing import SOFTMAX_OVER
 
@@ -85,7 +85,7 @@ class DynamicRouting(CapsuleMapping):
             **kwargs,
         )
         self.softmax_over = one_of("softmax_over", softmax_over, SOFTMAX_OVER)
-        self.epsilon = None if epsilon is None else finite_number("epsilon", epsilon, least=0)
+        self.epsilon = optional_number("epsilon", epsilon, least=0)
 
     def _initial_stddev(self, num_inputs):
         if self.softmax_over == "input":

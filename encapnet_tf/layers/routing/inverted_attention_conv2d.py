@@ -70,7 +70,7 @@ class InvertedAttentionConv2D(InvertedAttention):
     def build(self, input_shape):
         input_dim = input_capsule_dim(self.name, input_shape, self.num_input_capsules)
         window_counts(self.name, input_shape, self.kernel_size, self.strides, self.padding)
-        self.add_weights(self.kernel_size[0] * self.kernel_size[1] * self.num_input_capsules, input_dim)
+        self.create_weights(self.kernel_size[0] * self.kernel_size[1] * self.num_input_capsules, input_dim)
 
     def call(self, inputs, previous=None, training=None):
         inputs = K.cast(inputs, self.compute_dtype)

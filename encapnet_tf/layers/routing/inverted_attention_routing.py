@@ -52,7 +52,7 @@ class InvertedAttentionRouting(InvertedAttention):
     """
 
     def build(self, input_shape):
-        self.add_weights(*capsule_sizes(self.name, input_shape))
+        self.create_weights(*capsule_sizes(self.name, input_shape))
 
     def call(self, inputs, previous=None, training=None):
         capsules = K.transpose(K.cast(inputs, self.compute_dtype), (1, 0, 2))

@@ -4,7 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import capsule_sizes, finite_number, whole_number
+from encapnet_tf.arguments import capsule_sizes, optional_number, whole_number
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.routing.attention import attend_to_votes, sum_votes
 
@@ -60,7 +60,7 @@ class SelfAttentionRouting(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_capsules = whole_number("num_capsules", num_capsules)
         self.capsule_dim = whole_number("capsule_dim", capsule_dim)
-        self.epsilon = None if epsilon is None else finite_number("epsilon", epsilon, least=0)
+        self.epsilon = optional_number("epsilon", epsilon, least=0)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)

@@ -23,7 +23,8 @@ class EncodedSplit:
     Has the properties and methods of `Split`, its counterpart for decoded images.
 
     Attributes:
-        read: function of a scalar index tensor that returns the encoded image, a scalar string; runs inside tf.data.
+        read: function of a scalar index tensor that returns the encoded image, a scalar string; runs eagerly and
+            inside tf.data.
         rows: (n,) the indices of this split's images, for `read`.
         labels: (n,) int32, from 0 to classes - 1.
         size: (height, width) of a decoded image; see `crop_and_resize`.
