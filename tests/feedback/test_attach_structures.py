@@ -61,7 +61,7 @@ def test_an_output_keeps_its_name(as_dict, tmp_path):
     loaded = en.load_model(tmp_path / "model.keras")
     stripped = en.strip_feedback(loaded)
     for copy in (regularised, loaded, stripped):
-        assert copy.output_names == names
+        assert list(copy.output_names) == list(names)  # the oldest Keras compares its own kinds of list by identity
         assert set(copy.evaluate(x, y, return_dict=True, verbose=0)) == expected
         keras.tree.assert_same_structure(copy.output, model.output)
     assert type(stripped) is type(model)  # its files load without this library
