@@ -4,11 +4,13 @@ Compiling a training step takes longer than a short trial. A step reads the numb
 that differs in these alone takes over the compiled model of an earlier trial, with the state of a model of its own.
 """
 
+import random
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from encapnet_tf.keras_private import learning_rate_or_schedule
 from encapnet_tf.layers import FeedbackAgreement
@@ -25,6 +27,18 @@ class CompiledModels:
     def __init__(self):
         self._models: OrderedDict[Config, _CompiledModel] = OrderedDict()
         self.compilations = 0
+
+    def set_random_seed(self, seed: int):
+        """Set the random seeds of a search trial, and keep the compiled functions of earlier trials.
+
+        TensorFlow discards all compiled functions when its own seed is set, and needs seconds to make them again. So it
+        is set once only. The networks do not use it: their initial values and dropout masks depend on Python's seed.
+        """
+        if self._models:
+            random.seed(seed)
+            np.random.seed(seed)
+        else:
+            keras.utils.set_random_seed(seed)
 
     def take_over(self, config: Config, model: keras.Model) -> keras.Model:
         """Return a cached compiled model with the state of a new model, or the new model if none is cached for it.

@@ -110,7 +110,7 @@ class TrialModel(EncapNetHyperModel):
         """
         config = self._config_for(hp)
         self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
-        keras.utils.set_random_seed(self.config.seed)
+        self.compiled.set_random_seed(self.config.seed)
         model = self._build_and_compile(config)
         return self.compiled.take_over(config, model) if self._trial_config else model
 

@@ -1,14 +1,17 @@
 """A trial that takes over the compiled model of an earlier one has the results of a trial in a new process."""
 
+import random
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from encapnet_tf.trainers.config.recipes import resolve
-from encapnet_tf.trainers.search.model_reuse import structure_of
+from encapnet_tf.trainers.search.model_reuse import CompiledModels, structure_of
 
 from tests.trainers.search.reused_trials import run_trials
 
@@ -45,6 +48,23 @@ def test_bit_for_bit_on_two_replicas(tmp_path):
         assert process.returncode == 0, process.stderr
         results.append(list(np.load(file).values()))
     assert_same(*results)
+
+
+def test_seeds_of_later_trials_keep_compiled_functions(monkeypatch):
+    config, compiled, tensorflow_seeds = resolve("digits", {}), CompiledModels(), []
+    set_seed = tf.random.set_seed
+    monkeypatch.setattr(tf.random, "set_seed", lambda seed: (tensorflow_seeds.append(seed), set_seed(seed)))
+
+    def draws():
+        compiled.set_random_seed(7)
+        return random.random(), np.random.rand(), keras.initializers.GlorotUniform()((2, 2)).numpy().tolist()
+
+    first = draws()
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    compiled.take_over(config, model)
+    assert draws() == first
+    assert tensorflow_seeds == [7]  # which makes TensorFlow discard its compiled functions
 
 
 def test_what_makes_another_model():
