@@ -19,7 +19,7 @@ from ..runs.run_directory import RunDirectory
 def prepare(config: Config) -> tf.distribute.Strategy | None:
     """Return the `tf.distribute` strategy for training on several devices, or None for a single device.
 
-    TensorFlow's devices are set up, too. Call this function before anything else that makes TensorFlow create its devices.
+    TensorFlow's devices are set up, too. Call this function before anything else that makes TensorFlow create devices.
 
     Args:
         config: the run's configuration.
