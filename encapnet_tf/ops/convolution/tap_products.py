@@ -32,7 +32,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of the kernel elements of a convolution that overlap the input for at least one output pixel.
+    """Return the indices of the kernel positions of a convolution that read input pixels and not only padding.
 
     The weights at other positions are multiplied only by the zeros of the padding.
     """
@@ -40,7 +40,7 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """List, for each position in a convolution kernel, the input pixels that are multiplied by the weights there.
+    """Return a list of tensors: the input pixels that each kernel position of a convolution reads.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -48,7 +48,9 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """List, for each kernel position of a padded convolution, the output pixels whose input pixel is not padding.
+    """Return a list of tensors: the output pixels that each kernel position of a convolution affects.
+
+    Output pixels for which the kernel position reads padding are left out.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -56,7 +58,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Return, for each kernel position, the height and width of the output region to which the weights contribute.
+    """Return the sizes (height, width) of the output regions that the kernel positions of a convolution affect.
 
     The kernel positions are in the order of `taps`.
     """
@@ -67,7 +69,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Return the input pixels that each kernel position multiplies, as rows of a matrix with a column per channel.
+    """Return the input pixels that each kernel position of a convolution reads, concatenated to one matrix.
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -76,7 +78,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Return the output pixels that each kernel position contributes to, as rows of a matrix with a column per filter.
+    """Return the output pixels that each kernel position of a convolution affects, concatenated to one matrix.
 
     The rows are the patches of `output_patches`.
     """
@@ -84,7 +86,7 @@ def joined_output_patches(y, map_size, size, strides):
 
 
 def scatter_sum(patches, map_size, size, strides):
-    """Add up the contributions of all kernel positions to the output of a convolution.
+    """Compute the output of a convolution by adding the partial outputs of all kernel positions.
 
     Each tap's patch is added at the tap's output positions.
 
@@ -119,7 +121,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Slices of the input and of the output of a convolution that one kernel element connects."""
+    """Input pixels that one kernel position of a convolution reads, and output pixels that it affects."""
 
     tap: int
     input_rows: slice
@@ -129,7 +131,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """List the input pixels that each convolution kernel element multiplies, and the output pixels that it adds to."""
+    """Return the pixels that each kernel position of a 2-D convolution reads, and the output pixels that it affects."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -139,7 +141,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """List the input slice that each element of a 1-D convolution kernel multiplies, and the output slice it adds to.
+    """Return the pixels that each kernel position of a 1-D convolution reads, and the output pixels that it affects.
 
     The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
     axis. Each entry of the list is (tap, slice of the input, slice of the output).
