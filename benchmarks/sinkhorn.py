@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return descriptions of all Sinkhorn solvers to benchmark, with equal point count, dimension and iterations.
+    """Return descriptions of all Sinkhorn solvers to benchmark with a given point count, dimension and iteration count.
 
     Two computations are added whose time is a lower bound on that of any solver.
 

@@ -69,7 +69,7 @@ def _keras_function(path, config=None, stored_shape=None):
 
 
 def _predictor(function):
-    """Convert a TensorFlow image classifier to a function from a list of bytes to a dictionary of NumPy arrays."""
+    """Wrap a TensorFlow image classifier to accept a list of `bytes` objects and return a dictionary of NumPy arrays."""
 
     def predict(files):
         try:

@@ -114,7 +114,7 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Write to a file which earlier training run an ablation study reuses, and return the outcome of the earlier run.
+    """Save a reference to the earlier training run that an ablation study reuses, and return the outcome of that run.
 
     The file is in `folder`. The status is `COMPLETED` or `FAILED`.
     """

@@ -35,7 +35,7 @@ def feedback_section(record: RunRecord) -> Section | None:
 
 
 def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
-    """Return a warning if a Sinkhorn-divergence regulariser's feature extractor became constant, otherwise None.
+    """Return a warning if a Sinkhorn-divergence regulariser's feature extractor collapsed to a constant, else None.
 
     Then the divergence of its output is below `COLLAPSE_RATIO` times that of the raw features.
     """
