@@ -69,7 +69,7 @@ def _keras_function(path, config=None, stored_shape=None):
 
 
 def _predictor(function):
-    """Wrap a TensorFlow image classifier to accept a list of `bytes` objects and return a dictionary of NumPy arrays."""
+    """Wrap a TensorFlow image classifier to accept a list of `bytes` objects and return a dictionary of arrays."""
 
     def predict(files):
         try:
