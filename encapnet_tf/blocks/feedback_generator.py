@@ -60,7 +60,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError unless the lower layer's output is as large as the higher layer's output or twice as large.
+    """Raise ValueError unless a lower layer's output is as large as a higher layer's output or twice as large.
 
     The sizes decide: each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """

@@ -32,7 +32,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of the kernel positions of a convolution that read input pixels and not only padding.
+    """Return the indices of the elements of a convolution kernel that multiply pixels and not only padding.
 
     The weights at other positions are multiplied only by the zeros of the padding.
     """
@@ -40,25 +40,23 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """Return a list of tensors: the input pixels that each kernel position of a convolution reads.
+    """Return a list of tensors: the input pixels that each element of a convolution kernel multiplies.
 
-    Kernel positions (taps) that do not overlap the map are left out.
+    Kernel elements (taps) that do not overlap the map are left out.
     """
     return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 
 
 def output_patches(y, map_size, size, strides):
-    """Return a list of tensors: the output pixels that each kernel position of a convolution affects.
+    """Return a list of tensors: the output pixels to which each element of a convolution kernel contributes.
 
-    Output pixels for which the kernel position reads padding are left out.
-
-    Kernel positions (taps) that do not overlap the map are left out.
+    Output pixels for which the kernel element multiplies padding are left out. Kernel elements (taps) that do not overlap the map are left out.
     """
     return [y[:, region.output_rows, region.output_columns] for region in _regions(map_size, size, strides)]
 
 
 def patch_sizes(map_size, size, strides):
-    """Return the sizes (height, width) of the output regions that the kernel positions of a convolution affect.
+    """Return the sizes (height, width) of the output regions to which the elements of a kernel contribute.
 
     The kernel positions are in the order of `taps`.
     """
@@ -69,7 +67,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Return the input pixels that each kernel position of a convolution reads, concatenated to one matrix.
+    """Return a matrix of the input pixels that each element of a convolution kernel multiplies.
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -78,7 +76,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Return the output pixels that each kernel position of a convolution affects, concatenated to one matrix.
+    """Return a matrix of the output pixels to which each element of a convolution kernel contributes.
 
     The rows are the patches of `output_patches`.
     """
@@ -86,7 +84,7 @@ def joined_output_patches(y, map_size, size, strides):
 
 
 def scatter_sum(patches, map_size, size, strides):
-    """Compute the output of a convolution by adding the partial outputs of all kernel positions.
+    """Compute the output of a convolution by adding the contributions of all kernel elements.
 
     Each tap's patch is added at the tap's output positions.
 
@@ -121,7 +119,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input pixels that one kernel position of a convolution reads, and output pixels that it affects."""
+    """Input pixels that one element of a convolution kernel multiplies, and output pixels to which it contributes."""
 
     tap: int
     input_rows: slice
@@ -131,7 +129,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """Return the pixels that each kernel position of a 2-D convolution reads, and the output pixels that it affects."""
+    """Return the input pixels and the output pixels that each element of a 2-D convolution kernel connects."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -141,7 +139,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """Return the pixels that each kernel position of a 1-D convolution reads, and the output pixels that it affects.
+    """Return the input pixels and the output pixels that each element of a 1-D convolution kernel connects.
 
     The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
     axis. Each entry of the list is (tap, slice of the input, slice of the output).
