@@ -50,8 +50,8 @@ def input_patches(x, size, strides):
 def output_patches(y, map_size, size, strides):
     """Return a list of tensors: the output pixels to which each element of a convolution kernel contributes.
 
-    Output pixels for which the kernel element multiplies padding are left out. Kernel elements (taps) that do not overlap
-    the map are left out.
+    Output pixels for which the kernel element multiplies padding are left out. Kernel elements (taps) that do not
+    overlap the map are left out.
     """
     return [y[:, region.output_rows, region.output_columns] for region in _regions(map_size, size, strides)]
 
