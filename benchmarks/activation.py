@@ -27,7 +27,7 @@ ABOUT = (
 
 
 def contestants(size, capsule_dim, *, gradient, batch):
-    """Return the implementations that a benchmark of BatchNorm, ReLU and squash compares.
+    """Return descriptions of the BatchNorm-ReLU-squash implementations that are benchmarked.
 
     They are those for one image size, and a memory copy as a lower bound on their time.
     """

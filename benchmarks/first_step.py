@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def networks(flags):
-    """Return the networks to benchmark, as a dictionary from names to constructor and training options."""
+    """Return the networks to benchmark, as a dictionary from display name to network and training options."""
     network = {**NETWORK, **({"num_capsules": 2} if flags.quick else {})}
     common = {"batch": 8 if flags.quick else BATCH, "compile": {}, "steps": 3 if flags.quick else 50}
     entries = {
@@ -65,7 +65,7 @@ def run(options):
 
 
 def ratios(results, phase, clock):
-    """Return the ratio of a phase's duration to the duration of `import keras`, for each benchmark round.
+    """Divide the time of a model's construction and first step by that of `import keras`, for each benchmark round.
 
     Args:
         results: answers of `run`, one a round.

@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Select implementations of grouped convolution to compare with this package's implementation in a benchmark.
+    """Return the alternatives to this package's grouped convolution that are benchmarked for a given layer shape.
 
     The selection depends on the layer's shape.
 
@@ -48,7 +48,7 @@ def lowerings(shape):
 
 
 def grouped_contestants(shape, gradient, batch):
-    """Return the implementations of a grouped convolution to compare in a benchmark.
+    """Return descriptions of the grouped-convolution implementations that are benchmarked for one layer shape.
 
     Keras's convolution is timed once.
     """
@@ -57,7 +57,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return the implementations of a grouped or dense convolution to compare in a benchmark.
+    """Return descriptions of the grouped or dense convolution implementations that are benchmarked for one layer shape.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 

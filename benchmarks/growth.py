@@ -1,4 +1,4 @@
-"""Benchmark of how training time and memory grow with batch size, image size, depth and other settings.
+"""Benchmark of training time and memory as functions of batch size, image size, depth and other settings.
 
 The others are L, the number of Sinkhorn iterations, and the number of feedback units.
 

@@ -24,7 +24,7 @@ ABOUT = (
 
 
 def convolutional(capsules):
-    """Return convolutional capsule layers to benchmark, as {display name: (class name, constructor arguments)}."""
+    """Return the convolutional capsule layers to benchmark: a dictionary from display name to class and arguments."""
     window = {"kernel_size": 3, "strides": 2}
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     attention = {**same, **window, "num_input_capsules": capsules}
@@ -43,7 +43,7 @@ def convolutional(capsules):
 
 
 def fully_connected(capsules):
-    """Return fully connected capsule layers to benchmark, as {display name: (class name, constructor arguments)}."""
+    """Return the fully connected capsule layers to benchmark: a dictionary from display name to class and arguments."""
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     return {
         "CapFC": ("CapFC", same),
@@ -56,7 +56,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return the layers, input shape, batch size and vote-tensor size for each table of the routing benchmark."""
+    """Return a dictionary from table title to the layers, input shape, batch size and vote-tensor size to benchmark."""
     side, capsules, batch = (4, 2, 2) if quick else (16, 32, 8)
     inputs, outputs, images = (32, 2, 2) if quick else (2048, 32, 32)
     votes = (side // 2) ** 2 * 9 * capsules * capsules * DIM

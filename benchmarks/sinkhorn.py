@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Define a benchmark of each Sinkhorn solver for a given number of points, dimension and iteration count.
+    """Return descriptions of all Sinkhorn solvers to benchmark with a given point count, dimension and iteration count.
 
     Two computations are added whose time is a lower bound on that of any solver.
 
@@ -107,7 +107,7 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a copy of a Sinkhorn benchmark with the fewest solver iterations that reach the required accuracy.
+    """Return a benchmark that times a Sinkhorn solver with the fewest iterations that reach the required accuracy.
 
     The gradient error is at most `ACCURACY`, unless no number of iterations in `STEPS` reaches it.
     """

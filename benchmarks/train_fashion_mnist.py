@@ -57,7 +57,7 @@ def parse_flags(arguments):
 
 
 def images_and_labels(folder, part, limit):
-    """Load Fashion-MNIST's training or test images, scaled to 0 to 1 and padded to 32x32, and the labels.
+    """Load Fashion-MNIST's training or test set, with pixels scaled to [0, 1] and images padded to 32x32.
 
     Images are (n, 32, 32, 1) float32, padded with 0, and labels (n,) int32.
     """

@@ -1,4 +1,4 @@
-"""Module executed by `python -m encapnet_start`, to run the `encapnet` command."""
+"""Module that runs the `encapnet` command for `python -m encapnet_start`."""
 
 import sys
 

@@ -1,13 +1,13 @@
-"""Wrapper that makes the submodules of a Python package importable without executing its `__init__.py` first."""
+"""Import of submodules of a Python package without execution of the package's `__init__.py`."""
 
 import importlib.util
 import sys
 
 
 class DeferredPackage:
-    """Package that is entered in `sys.modules` immediately, but executes its `__init__.py` only on demand.
+    """Python package that is registered in `sys.modules` before its `__init__.py` is executed.
 
-    Until then its modules can be imported, as long as they need nothing that `__init__.py` defines.
+    Until `execute` is called, its modules can be imported, as long as they need nothing that `__init__.py` defines.
     `importlib.util.LazyLoader` does not serve: importing a module reads the package's `__path__`, and that executes it.
 
     Args:
@@ -24,7 +24,7 @@ class DeferredPackage:
         self._module = sys.modules[name] = importlib.util.module_from_spec(self._spec)
 
     def execute(self) -> None:
-        """Execute the `__init__.py` of a package whose import was deferred, if this has not happened yet."""
+        """Execute the deferred `__init__.py` of a Python package, at most once."""
         spec, self._spec = self._spec, None
         if spec is not None and spec.loader is not None:
             spec.loader.exec_module(self._module)

@@ -37,7 +37,7 @@ class LogFilter:
 
     @property
     def holds_text(self) -> bool:
-        """True while the stream filter holds back an incomplete line."""
+        """True if an incomplete line has been read from the stream and is held back."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:
@@ -49,7 +49,7 @@ class LogFilter:
         return b"".join(line + b"\n" for line in lines if self._shows(line, ends=True))
 
     def flush(self) -> bytes:
-        """Return the incomplete last line of a stream, or b"" if the line begins like a TensorFlow log message.
+        """Return the incomplete last line of a stream, or b"" if it begins like a TensorFlow log message.
 
         For a line whose end does not come soon.
         """

@@ -39,7 +39,7 @@ def hide() -> None:
 
 
 def _is_wanted() -> bool:
-    """Return whether an environment variable, such as `TF_CPP_MIN_LOG_LEVEL`, enables TensorFlow's log messages."""
+    """Return whether an environment variable such as `TF_CPP_MIN_LOG_LEVEL=0` requests TensorFlow's log messages."""
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "")
     return level in ("0", "1") or any(os.environ.get(f"TF_CPP_{name}") for name in ("VMODULE", "MAX_VLOG_LEVEL"))
 

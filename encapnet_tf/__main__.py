@@ -1,4 +1,4 @@
-"""Entry point of `runpy.run_module("encapnet_tf")`, which runs the `encapnet` command.
+"""Module that runs the `encapnet` command for `runpy.run_module("encapnet_tf")`.
 
 `python -m encapnet_tf` does not come here: the package hands over to `python -m encapnet_start` first.
 """

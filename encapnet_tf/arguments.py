@@ -5,7 +5,7 @@ import numbers
 
 
 def whole_number(name: str, value, least: int = 1) -> int:
-    """Return an argument as an int if it is an integer of at least a given minimum, else raise ValueError.
+    """Convert an argument to int, or raise ValueError if it is not an integer or is below a minimum.
 
     Args:
         name: the argument's name, for the error.
@@ -18,7 +18,7 @@ def whole_number(name: str, value, least: int = 1) -> int:
 
 
 def odd_int(name: str, value) -> int:
-    """Return an argument as an int if it is a positive odd integer, else raise ValueError.
+    """Convert an argument to int, or raise ValueError if it is not a positive odd integer.
 
     Symmetric padding needs odd kernels.
     """
@@ -28,7 +28,10 @@ def odd_int(name: str, value) -> int:
 
 
 def one_of(name: str, value, choices) -> str:
-    """Return an argument if it is one of the allowed choices, else raise ValueError."""
+    """Check that the value of an argument is one of the allowed choices.
+
+    Return the value, or raise ValueError.
+    """
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}.")
     return value
@@ -53,12 +56,14 @@ def finite_number(name: str, value, least: float = -math.inf) -> float:
 
 
 def optional_number(name: str, value, least: float = -math.inf) -> float | None:
-    """Convert an argument to float as `finite_number` does, or return None for None."""
+    """Convert an argument to a finite float, or return None if the argument is None."""
     return None if value is None else finite_number(name, value, least)
 
 
 def whole_pair(name: str, value) -> tuple[int, int]:
-    """Return an argument as a pair (for height and width) of positive integers, else raise ValueError.
+    """Convert an integer, or a pair of integers, to a (height, width) pair of positive integers.
+
+    Raise ValueError for any other argument.
 
     Args:
         name: the argument's name, for the error.
@@ -71,7 +76,9 @@ def whole_pair(name: str, value) -> tuple[int, int]:
 
 
 def capsule_sizes(layer: str, input_shape) -> tuple[int, int]:
-    """Return the number of capsules and of their components from a layer's input shape, else raise ValueError.
+    """Return the number and the dimension of the capsules in an input of shape (batch, capsules, capsule_dim).
+
+    Raise ValueError for another shape.
 
     Args:
         layer: the layer's name, for the error.
@@ -87,7 +94,9 @@ def capsule_sizes(layer: str, input_shape) -> tuple[int, int]:
 
 
 def input_capsule_dim(layer: str, input_shape, num_input_capsules: int) -> int:
-    """Return the number of components of each capsule in a layer's input feature map, or raise ValueError.
+    """Return the dimension of the capsules in a feature map of shape (batch, height, width, channels).
+
+    Raise ValueError for another shape.
 
     Args:
         layer: the layer's name, for the error.

@@ -13,7 +13,7 @@ from encapnet_tf.named_outputs import NamedOutputs, keep_output_names
 
 
 class FeedbackPlacement:
-    """Helper that inserts Sinkhorn-divergence regularisers during the construction of a functional Keras model.
+    """Helper that inserts Sinkhorn-divergence regularisers while a functional Keras model is built.
 
     The layers are `FeedbackAgreement` units. The model builders (argument `feedback`) and `attach_feedback` place their
     units with it: they pass the output of each layer through `after_layer`.
@@ -29,7 +29,7 @@ class FeedbackPlacement:
         self._outputs: dict = {}  # layer's name -> the tensor that the next layers read
 
     def after_layer(self, name, output):
-        """Add Sinkhorn-divergence regularisers to the output of a layer while a functional model is rebuilt.
+        """Apply the Sinkhorn-divergence regularisers of a layer to the layer's output.
 
         The regularisers are those of `units` with this higher layer. The layer's output is recorded for later units.
 
@@ -214,9 +214,9 @@ def _functional(model):
 
 
 def _check_pairs(pairs):
-    """Check that an argument is a list of pairs of layer names, and return the argument unchanged.
+    """Check that an argument is a list of pairs of layer names.
 
-    Raises ValueError if it is something else.
+    Return the argument, or raise ValueError if it is something else.
     """
     if not isinstance(pairs, (list, tuple)) or not all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
@@ -277,7 +277,7 @@ def _path(model, name):
 
 
 def _layer_paths(model):
-    """Yield the path of each layer of a model, such as ["backbone", "conv1"] for a layer in a nested model."""
+    """Yield the list of names that leads to each layer of a nested Keras model, such as ["backbone", "conv1"]."""
     for layer in model.layers:
         yield [layer.name]
         if isinstance(layer, keras.Model):
@@ -285,7 +285,7 @@ def _layer_paths(model):
 
 
 def _wrong_order(higher, lower):
-    """Return a ValueError for a pair of layers in which the lower layer does not come before the higher in the model.
+    """Return a ValueError which says that the lower layer of a pair does not come before the higher layer.
 
     The lower layer of a pair (higher, lower) must be computed before the higher layer.
     """

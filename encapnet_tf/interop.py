@@ -15,7 +15,7 @@ __all__ = ["load_official_state_dict"]
 
 
 def __dir__() -> list[str]:
-    """Return only the public names of this module, for `dir` and tab completion."""
+    """Return the public names of this module for `dir()` and tab completion."""
     return list(__all__)
 
 
@@ -86,7 +86,7 @@ def _to_keras(array, layer):
 
 
 def _transposed_to_keras(array, groups):
-    """Convert the kernel of a grouped transposed convolution from the PyTorch layout to this package's layout.
+    """Convert the kernel of a grouped transposed convolution from PyTorch's layout to the Keras layer's layout.
 
     It goes from (in, out / groups, height, width) to (height, width, in / groups, out), flipped in height and width.
     """
@@ -96,7 +96,7 @@ def _transposed_to_keras(array, groups):
 
 
 def _mapping_to_keras(array, kernel_shape):
-    """Convert the kernel or bias of a capsule routing layer from the PyTorch layout to this package's layout.
+    """Convert the kernel or bias of a capsule routing layer from PyTorch's layout to the Keras layer's layout.
 
     The kernel goes from (inputs * outputs * dim, input_dim, 1, 1) to (inputs, input_dim, outputs, dim), the bias from
     (inputs * outputs * dim,) to (inputs, outputs, dim).

@@ -1,9 +1,9 @@
-"""Workarounds for Keras bugs (3.10 to 3.15) in distributed training and loading, and access to Keras's private parts.
+"""Workarounds for bugs of Keras 3.10 to 3.15, and access to private attributes of Keras.
 
-They use private names of Keras, which no other file does. Each has a test that shows the fault without it: in
-tests/distribution/test_keras_private.py, in tests/feedback/test_compiled.py for `compile_arguments`, in
-tests/feedback/test_first_step.py for what shortens the time to the first step, and for `safe_mode`, with the oldest
-Keras, in tests/core/conformance/test_saving.py.
+The bugs are in distributed training and in loading. The workarounds use private names of Keras, which no other file
+does. Each has a test that shows the fault without it: in tests/distribution/test_keras_private.py, in
+tests/feedback/test_compiled.py for `compile_arguments`, in tests/feedback/test_first_step.py for what shortens the time
+to the first step, and for `safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _THREAD = threading.local()  # its attribute `losses` maps a layer to the thread
 
 
 class PerReplicaLosses:
-    """Keras layer mixin that stores losses passed to `add_loss` separately for each replica in distributed training.
+    """Keras layer mixin that keeps a separate list of `add_loss` losses for each replica in distributed training.
 
     Put it before `keras.Layer`.
 
@@ -45,7 +45,7 @@ class PerReplicaLosses:
 
 
 def safe_mode():
-    """Return a context manager that keeps Keras from running Python code stored in a model file.
+    """Return a context manager that prevents Keras from executing Python code stored in a model file.
 
     Before Keras 3.11.3, `load_model(safe_mode=True)` ran the code of a Lambda layer in an HDF5 file (CVE-2025-9905).
     """
@@ -53,7 +53,7 @@ def safe_mode():
 
 
 def compile_arguments(model) -> dict:
-    """Return the arguments that were passed to a Keras model's `compile` method, as the original objects.
+    """Return the original objects that were passed to a Keras model's `compile` method.
 
     The public `get_compile_config` returns them serialised, and Keras restores only registered classes from that.
 
@@ -67,7 +67,7 @@ def compile_arguments(model) -> dict:
 
 
 def learning_rate_or_schedule(optimizer):
-    """Return the learning rate of a Keras optimizer: its variable, or the schedule object that it was built with.
+    """Return a Keras optimizer's learning-rate schedule object if there is one, else the learning-rate variable.
 
     The public `optimizer.learning_rate` computes a schedule's current value.
     """
@@ -86,7 +86,7 @@ def adam_moments(optimizer, variable):
 
 
 class BuildBeforeTracing(_Model):
-    """Keras model mixin that builds the optimizer and metrics before a training step is traced on TensorFlow.
+    """Keras model mixin that builds the optimizer and the metrics before TensorFlow traces the training step.
 
     Put it before `keras.Model`.
 
@@ -120,7 +120,7 @@ class BuildBeforeTracing(_Model):
             self._build_at_the_first_call(self.train_function)
 
     def _build_at_the_first_call(self, train_function):
-        """Build the optimizer and the metrics when the compiled training function is called for the first time."""
+        """Wrap a training function so that the first call builds the optimizer and the metrics."""
 
         def build_and_train(iterator):
             self.train_function = train_function
@@ -135,7 +135,7 @@ class BuildBeforeTracing(_Model):
 
 @contextlib.contextmanager
 def _existing_objects_left_out_of_garbage_collection():
-    """Exclude existing Python objects from garbage collection while a training step is traced.
+    """Exclude all existing Python objects from garbage collection inside a `with` block.
 
     Tracing makes so many objects that all those of TensorFlow and Keras would be searched several times, for a tenth of
     the time to the first step.
@@ -151,7 +151,7 @@ def _existing_objects_left_out_of_garbage_collection():
 
 
 def patch_multi_worker_training(model):
-    """Patch a Keras model so that `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
+    """Make `fit` and `evaluate` of a Keras model work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
     Keras builds the model from the mean of the workers' batches, which the strategy refuses, and averages the scalar
     logs of a step over axis 0, which they lack. Here the model is built from one worker's batch, and logs are averaged

@@ -33,7 +33,7 @@ def clone_uncompiled(model, inputs=None, *, clone_function, call_function=None):
 
 
 def compile_like(model, compiled_model):
-    """Compile a Keras model with the optimizer, loss, metrics and settings of another model.
+    """Compile a Keras model with copies of the arguments that another model was compiled with.
 
     The optimizer and the metrics are new objects of the same settings. A loss or metric that cannot be copied, because
     its class has no `get_config`, is shared. If the optimizer cannot be copied, the model stays uncompiled and a
@@ -85,7 +85,7 @@ def _copy(value):
 
 
 def parts_by_name(value, seen=()):
-    """Map names to the classes and functions that are needed to re-create a Keras object from its configuration.
+    """Return a `custom_objects` dictionary for re-creating a Keras object from its configuration.
 
     In their `keras.saving.custom_object_scope` a copy can be created from the configuration, although nothing is
     registered. For instance they are the classes of an optimizer, its inner optimizer and its learning rate schedule,

@@ -83,7 +83,7 @@ def _load(path, **options):
 
 
 def _registered_classes():
-    """Return a dictionary of the classes and functions registered with Keras, keyed by name without package."""
+    """Return a dictionary of all objects registered with Keras, with keys without the "package>" prefix."""
     return {name.split(">")[-1]: value for name, value in keras.saving.get_custom_objects().items()}
 
 
@@ -97,5 +97,5 @@ def _keras_version(path):
 
 
 def _release(version):
-    """Parse a version such as "3.15.1" as a list of integers, so that versions can be compared."""
+    """Convert a version such as "3.15.1" to a list of integers, so that versions can be compared."""
     return [int(number) for number in re.findall(r"\d+", version)[:3]]

@@ -23,7 +23,7 @@ HELD_OUT = 128  # images for CollapseWatch
 
 
 def train(objective, epochs, seed=0):
-    """Train a small EncapNet and detect feature extractors that collapse to a constant output.
+    """Train a small EncapNet, and detect when the feature extractor of a Sinkhorn-divergence regulariser collapses.
 
     Returns:
         The training history, and the regularisers that collapsed, as a dictionary from name to epoch.

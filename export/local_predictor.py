@@ -20,7 +20,7 @@ from .serving.clients import RequestRefused
 
 
 def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] | None]:
-    """Load a model from disk as a function that classifies encoded images.
+    """Load a model from disk, and return the class names and a function that classifies encoded images.
 
     Args:
         path: folder of a run or of an export (its newest version is taken), or a `.keras` file.
@@ -51,7 +51,7 @@ def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] 
 
 
 def _keras_function(path, config=None, stored_shape=None):
-    """Load a Keras model file as a function that decodes, preprocesses and classifies encoded images.
+    """Load a Keras model file, and return a function that decodes, preprocesses and classifies encoded images.
 
     It takes a tensor of strings.
     """
@@ -69,7 +69,7 @@ def _keras_function(path, config=None, stored_shape=None):
 
 
 def _predictor(function):
-    """Wrap a TensorFlow function so that it takes a list of byte strings and returns NumPy arrays by output name."""
+    """Wrap a TensorFlow image classifier to accept a list of `bytes` objects and return a dictionary of arrays."""
 
     def predict(files):
         try:

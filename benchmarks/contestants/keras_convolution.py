@@ -30,7 +30,7 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
 
 
 def _transposed(lowering, shape, groups, *, training):
-    """Return one of the implementations of grouped transposed convolution that a benchmark compares, given its name.
+    """Return a function that computes a grouped transposed convolution with a chosen implementation.
 
     It is a function of (x, kernel, bias) that doubles the image size.
     """

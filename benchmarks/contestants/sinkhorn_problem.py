@@ -1,4 +1,4 @@
-"""Test data of the Sinkhorn benchmark, and comparison of Sinkhorn solvers with a float64 reference solution.
+"""Point sets for the Sinkhorn benchmark, and comparison of Sinkhorn solvers with a float64 reference solution.
 
 All solvers are timed on these point sets.
 """

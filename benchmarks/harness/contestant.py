@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function to time in a benchmark, and other values for the report, such as the number of parameters.
+    """A function to be timed in a benchmark, and further figures to report, such as a parameter count.
 
     The factory of a contestant returns it.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Panel(NamedTuple):
-    """The lines and axis labels of one plot in a figure.
+    """Data of one plot in a figure: lines and axis labels.
 
     Attributes:
         x_label, y_label: of its axes.

@@ -110,7 +110,10 @@ class Processes:
 
 
 def _kibibytes(path, name):
-    """Return a memory size in KiB from a file such as /proc/meminfo, or 0 if the size is not listed."""
+    """Read one memory size in KiB from a file such as /proc/meminfo.
+
+    It is 0 if the file does not list it.
+    """
     lines = Path(path).read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 

@@ -81,7 +81,9 @@ class Report:
             self._tables.append((title, rows))
 
     def claim(self, text, value, limit, *, at_least=False, reason=""):
-        """Add a measured value, and the minimum or maximum that it must meet, to this benchmark report, and print both.
+        """Add to this benchmark report a measured value and the limit that the value must meet.
+
+        The limit is a minimum or a maximum. Both are printed.
 
         They are a `Claim`.
         """

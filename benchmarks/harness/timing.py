@@ -83,7 +83,7 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return the ratio of two implementations' median run times, and the median of the per-round ratios.
+    """Return the ratio of two implementations' median run times, and the median of the run-time ratios of all rounds.
 
     Return None if one of them did not run.
     """

@@ -78,7 +78,10 @@ def _draw(corners, width, height, clutter, rng):
 
 
 def _any_two_colours(rng):
-    """Return two random colours that differ by at least 80 of 256 in every channel."""
+    """Return two random RGB colours that differ clearly in every channel.
+
+    The difference is at least 80, on a scale from 0 to 255.
+    """
     first = rng.integers(0, 256, 3)
     return first, (first + rng.integers(80, 177, 3)) % 256
 

@@ -17,7 +17,7 @@ def _cell(value) -> str:
 
 
 def read(text: str, first_column: str) -> list[dict[str, str]]:
-    """Parse a Markdown table into one dictionary for each row, from column name to cell text.
+    """Parse a Markdown table, and return one dictionary per row with the column names as keys.
 
     Args:
         text: text of a page.

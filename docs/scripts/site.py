@@ -16,7 +16,7 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Return {website address: source file} for the documentation pages whose source is not in the docs/ folder."""
+    """Return a dictionary from website address to source file, for the pages whose source is outside of docs/."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
     paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
     paths += [path.relative_to(ROOT).as_posix() for path in results]
@@ -24,7 +24,7 @@ def outside_pages():
 
 
 def example_pages():
-    """Map each example script or notebook to the website address of the page that shows its code."""
+    """Return a dictionary from each example script or notebook to the website address of the page with its code."""
     paths = [path for suffix in ("py", "ipynb") for path in sorted((ROOT / "examples").glob(f"*.{suffix}"))]
     return {path: f"examples/{path.stem}.md" for path in paths}
 

@@ -78,7 +78,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return K.cast(outputs, self.compute_dtype)
 
     def fused_kernels(self, inputs, training):
-        """Return the Python module with fused functions for this batch normalisation layer, or None if unsupported.
+        """Return the module of fused batch normalisation functions, or None for an unsupported layer or input.
 
         None also results for inputs or devices that the fused functions do not support.
         """
@@ -134,7 +134,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def _next_statistics(batch_mean, batch_variance, mean, variance, steps=None, *, momentum):
-    """Compute the moving statistics and the step counter of a batch normalisation layer after one more training step.
+    """Compute the moving mean, the moving variance and the step count of batch normalisation after a training step.
 
     Args:
         batch_mean, batch_variance: (channels,), of the batch.

@@ -1,4 +1,4 @@
-"""Base class of the layers for dynamic routing and EM routing.
+"""Base class of capsule layers with dynamic or EM routing.
 
 It computes the votes of input capsules for output capsules, see section 2.1 of the paper.
 """
@@ -16,7 +16,7 @@ _CAPSULES_OF_A_MAP = 32  # at each position, where nothing is said
 
 
 class CapsuleMapping(keras.layers.Layer):
-    """Keras layer that computes capsule votes, and base class of the layers for dynamic and EM routing.
+    """Base class that computes the votes for capsule layers with dynamic or EM routing.
 
     There is one matrix for each pair of an input and an output capsule. All positions of an input capsule share its
     matrices: the mapping is a 1x1 convolution grouped by capsule, with a bias, to num_input_capsules * num_capsules *
@@ -74,7 +74,7 @@ class CapsuleMapping(keras.layers.Layer):
             self.bias = self.add_weight(shape=(groups, *shape[2:]), initializer=self.bias_initializer, name="bias")
 
     def _input_sizes(self, input_shape):
-        """Derive the numbers of capsules, positions and components from the shape of an input tensor.
+        """Return the numbers of capsules, of positions and of components per capsule for an input shape.
 
         Raise ValueError for another kind of input.
         """

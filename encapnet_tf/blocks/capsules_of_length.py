@@ -1,4 +1,4 @@
-"""Layer that rescales capsule vectors to given lengths (the capsules' activations)."""
+"""Layer that makes the length of each capsule vector equal to the capsule's activation."""
 
 import keras
 
@@ -7,7 +7,7 @@ from encapnet_tf import ops
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsulesOfLength(keras.layers.Layer):
-    """Layer that rescales each capsule vector to a given length (the capsule's activation).
+    """Layer that rescales each capsule vector so that its length equals the capsule's activation.
 
     It ends the EM-routed `models.CapNet`: EM routing computes capsules and activations apart, while losses and exports
     read the probability of a class from a capsule's length.

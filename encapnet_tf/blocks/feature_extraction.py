@@ -11,7 +11,7 @@ from encapnet_tf.ops.precision import at_least_float32
 
 
 def training_output(part, x):
-    """Run a layer in training mode without updating the moving statistics of batch normalisation.
+    """Call a Keras layer in training mode, but leave the moving statistics of batch normalisation unchanged.
 
     The layer is a generator or an extractor, or None, which returns `x`.
     """
@@ -23,7 +23,7 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Apply a feature extractor, and reverse the sign of the weight gradients for adversarial training.
+    """Apply a feature extractor whose weights receive gradients of opposite sign, for adversarial training.
 
     The extractor runs in training mode. The gradient with respect to `x` keeps its sign, so a minimiser of the
     divergence trains the extractor to maximise the divergence and the rest of the network to minimise it.

@@ -60,7 +60,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError unless two layers have the same output size, or the lower layer has twice the output size.
+    """Raise ValueError unless a lower layer's output is as large as a higher layer's output or twice as large.
 
     The sizes decide: each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """
@@ -82,7 +82,7 @@ def _check_shapes(higher_shape, lower_shape):
 
 
 def _token_convolutions(filters, higher_tokens, lower_tokens, dtype):
-    """Return the layers of a 1-D convolution that keeps or doubles the length of a token sequence.
+    """Create the Keras layers of a 1-D convolution that keeps or doubles the length of a token sequence.
 
     An odd length is the doubled one without its first token, as with `output_padding=0`, which Keras 3.10 refuses.
     """

@@ -1,4 +1,4 @@
-"""Validation and serialisation of constructor arguments of type string, None or Keras layer.
+"""Validation and serialisation of arguments that can be a string, a Keras layer or None.
 
 They are the arguments `generator` and `extractor` of `FeedbackAgreement`.
 """
@@ -7,7 +7,7 @@ import keras
 
 
 def name_or_layer(argument: str, value, names):
-    """Validate a constructor argument that must be an allowed string, None or a Keras layer.
+    """Check that an argument is one of the allowed strings, a Keras layer or None.
 
     A serialised layer is deserialised.
 
@@ -33,5 +33,5 @@ def name_or_layer(argument: str, value, names):
 
 
 def serialize_name_or_layer(value):
-    """Serialise a constructor argument that may be a string, None or a Keras layer."""
+    """Serialise an argument that can be a string, a Keras layer or None."""
     return keras.saving.serialize_keras_object(value) if isinstance(value, keras.Layer) else value

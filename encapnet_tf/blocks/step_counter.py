@@ -1,4 +1,4 @@
-"""Training-step counter that a model tracks as a variable, but leaves out of the files of weights."""
+"""Training-step counter that a Keras layer does not save with the weights."""
 
 import keras
 
@@ -6,7 +6,7 @@ _NAME = "training_steps"
 
 
 class StepCounter(keras.random.SeedGenerator):
-    """Counter of training steps that is one of a layer's `variables` but not one of the layer's `weights`.
+    """Training-step counter of a Keras layer, stored in a variable that is not saved with the weights.
 
     Keras treats the states of seed generators in this way, and nothing else: every backend's training step carries
     them, and files of weights, `get_weights` and counts of parameters leave them out. No random number is drawn.
@@ -20,5 +20,8 @@ class StepCounter(keras.random.SeedGenerator):
 
 
 def step_counts(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables of all step counters in a Keras model, in the order of `model.variables`."""
+    """Return all variables of a Keras model that count training steps.
+
+    They are in the order of `model.variables`.
+    """
     return [variable for variable in model.variables if variable.name == _NAME]

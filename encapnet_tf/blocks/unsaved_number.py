@@ -1,10 +1,10 @@
-"""Layer setting stored in a variable, so that a new value takes effect without recompiling the training step."""
+"""Numerical hyper-parameters of Keras layers that can change without recompilation of the training step."""
 
 import keras
 
 
 class UnsavedNumber(keras.random.SeedGenerator):
-    """Numerical layer setting that can be changed without recompiling the training step.
+    """Numerical hyper-parameter of a Keras layer that can change without recompilation of the training step.
 
     A compiled step reads it from a variable. As with `StepCounter`, the variable is one of the layer's `variables` but
     not one of its `weights`: files of weights, `get_weights` and counts of parameters leave it out, and the layer's
@@ -27,7 +27,7 @@ class UnsavedNumber(keras.random.SeedGenerator):
 
     @property
     def number(self) -> float:
-        """Value of the setting as a Python float, not rounded to the precision of the variable."""
+        """Exact value of the hyper-parameter as a Python float, not rounded to float32."""
         return self._number
 
     @number.setter
@@ -37,5 +37,8 @@ class UnsavedNumber(keras.random.SeedGenerator):
 
 
 def unsaved_numbers(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables of all `UnsavedNumber` settings in a Keras model, in the order of `model.variables`."""
+    """Return all variables of a Keras model that hold numerical hyper-parameters of layers.
+
+    They are in the order of `model.variables`.
+    """
     return [variable for variable in model.variables if getattr(variable, "is_unsaved_number", False)]

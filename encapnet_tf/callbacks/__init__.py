@@ -1,4 +1,4 @@
-"""Keras callbacks that schedule loss parameters and detect feature extractors with a constant output."""
+"""Keras callbacks that vary loss parameters over the epochs or detect a collapsed feature extractor."""
 
 from encapnet_tf.callbacks.collapse_watch import CollapseWatch
 from encapnet_tf.callbacks.feedback_weight_schedule import FeedbackWeightSchedule
@@ -8,5 +8,5 @@ __all__ = ["CollapseWatch", "FeedbackWeightSchedule", "SpreadMarginSchedule"]
 
 
 def __dir__() -> list[str]:
-    """Return only the public names of this module, for `dir` and tab completion."""
+    """Return the public names of this module for `dir()` and tab completion."""
     return list(__all__)

@@ -21,5 +21,5 @@ __all__ = sorted(name for name, thing in globals().items() if isinstance(thing, 
 
 
 def __dir__() -> list[str]:
-    """Return only the public names of this module, for `dir` and tab completion."""
+    """Return the public names of this module for `dir()` and tab completion."""
     return list(__all__)

@@ -256,19 +256,20 @@ class CapConv2D(keras.layers.Layer):
 
 
 def _weighted_sum(m1, m2, master, aide, capsule_dim):
-    """Return the sum of two capsule feature maps, each multiplied by a weight per capsule and position.
+    """Multiply each capsule of two feature maps by a coefficient, and add up the two maps.
 
-    It is m1 * master + m2 * aide, with m1 and m2 of shape (batch, height, width, num_capsules).
+    The result is m1 * master + m2 * aide, with m1 and m2 of shape (batch, height, width, num_capsules).
     """
     master, aide = ops.split_capsules(master, capsule_dim), ops.split_capsules(aide, capsule_dim)
     return ops.merge_capsules(m1[..., None] * master + m2[..., None] * aide)
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Compute the weighted sum of two capsule feature maps, with weights that are predicted from both maps.
+    """Compute a coefficient for each capsule of two feature maps, and return the weighted sum of the maps.
 
-    It is m1 * master + m2 * aide. Each branch contributes a share of both coefficients, which are sums of the shares
-    and a bias. The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by side.
+    The result is m1 * master + m2 * aide. Each branch contributes a share of both coefficients, which are sums of the
+    shares and a bias. The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by
+    side.
     """
     coefficients = ops.split_capsules(from_master + from_aide, 2)
     m1, m2 = coefficients[..., 0] + m1_bias, coefficients[..., 1] + m2_bias

@@ -1,4 +1,4 @@
-"""Layer that keeps the capsule of the labelled or most probable class, for a decoder that reconstructs the image."""
+"""Masking layer between the class capsules and the reconstruction decoder of a capsule network."""
 
 import keras
 from keras import ops as K
@@ -9,10 +9,10 @@ from encapnet_tf.arguments import capsule_sizes, whole_number
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class CapsuleMask(keras.layers.Layer):
-    """Layer that sets all class capsules but one to 0, and flattens the result as input of a reconstruction decoder.
+    """Layer that masks all class capsules but one, to form the input of a CapsNet's reconstruction decoder.
 
-    The capsule that is kept is the label's in training, and the longest where there are no labels (Sabour, Frosst and
-    Hinton, 2017).
+    The other capsules are set to 0, and the result is flattened. The capsule that is kept is the label's in training,
+    and the longest where there are no labels (Sabour, Frosst and Hinton, 2017).
 
     Args:
         count: objects in an image. With 2, for overlapping objects, there are two vectors, each with one capsule kept.
@@ -66,7 +66,7 @@ class CapsuleMask(keras.layers.Layer):
         return vectors[0] if self.count == 1 else vectors
 
     def _masks_of_labels(self, labels, num_capsules):
-        """Return a list of one-hot masks of shape (batch, capsules), one for each label that an image has."""
+        """Convert labels to a list of `count` one-hot masks of shape (batch, capsules)."""
         shape = tuple(labels.shape)
         if self.count == 1 and len(shape) == 2 and shape[1] == num_capsules:
             return [labels]
@@ -91,7 +91,7 @@ class CapsuleMask(keras.layers.Layer):
 
 
 def _masks_of_longest(capsules, count):
-    """Return boolean masks of shape (batch, capsules) that select the longest capsule, the second longest, and so on.
+    """Return a list of `count` boolean masks (batch, capsules), which select the `count` longest capsules.
 
     Of equally long capsules the first is taken. There is no argmax, which LiteRT's built-in operations do not have in
     the form of `keras.ops`.

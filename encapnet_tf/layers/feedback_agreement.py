@@ -184,7 +184,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             self._freeze_extractor()
 
     def _freeze_extractor(self):
-        """Make the weights of a feature extractor untrainable if the layer's `extractor_objective` is "frozen"."""
+        """Freeze the weights of a feature extractor if the argument `extractor_objective` is "frozen"."""
         if self.extractor is not None and self.extractor_objective == "frozen":
             self.extractor.trainable = False
 
@@ -255,7 +255,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower, mask=None):
-        """Return metrics that show whether a feature extractor has collapsed to a constant output.
+        """Return a dictionary of metrics that reveal the collapse of a feature extractor to a constant output.
 
         A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
         Batch normalisations use the batch's statistics, as in training. No weight or moving statistic changes.

@@ -1,4 +1,4 @@
-"""Layer that reshapes a feature map to a list of capsules."""
+"""Layer that reshapes a feature map to capsules of shape (batch, capsules, capsule_dim)."""
 
 import math
 
@@ -13,7 +13,7 @@ ORDERS = ("position", "capsule")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class FlattenCapsules(keras.layers.Layer):
-    """Layer that turns a feature map into a list of capsules, which the fully connected routing layers read.
+    """Layer that reshapes a feature map to capsules of shape (batch, capsules, capsule_dim).
 
     Args:
         capsule_dim: components of a capsule; must divide the channels.

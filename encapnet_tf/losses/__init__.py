@@ -9,5 +9,5 @@ __all__ = ["MarginLoss", "SinkhornLoss", "SpreadLoss"]
 
 
 def __dir__() -> list[str]:
-    """Return only the public names of this module, for `dir` and tab completion."""
+    """Return the public names of this module for `dir()` and tab completion."""
     return list(__all__)

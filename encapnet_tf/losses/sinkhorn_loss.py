@@ -112,7 +112,7 @@ class SinkhornLoss(keras.losses.Loss):
 
 
 def _have_one_shape(first, second) -> bool:
-    """Return whether two shapes are equal except for the batch axis and a last axis of size 1 in one of them."""
+    """Return whether two shapes are equal, apart from the batch size and an extra last axis of size 1."""
     shorter, longer = sorted((first, second), key=len)
     if len(longer) == len(shorter) + 1 and longer[-1] == 1:
         longer = longer[:-1]

@@ -50,7 +50,7 @@ def targets_and_lengths(y_true, y_pred):
 
 
 def has_known_rank(x) -> bool:
-    """Return whether the number of axes of a tensor is known while a graph is traced.
+    """Return whether the rank (number of axes) of a tensor is statically known.
 
     TensorFlow does not know that of what a `tf.py_function` or a generator without shapes returns. Nor does it once one
     compiled model has seen labels (batch,) and labels (batch, 1): Keras then traces one function for both.
@@ -59,7 +59,7 @@ def has_known_rank(x) -> bool:
 
 
 def _targets_of_unknown_rank(y_true, lengths):
-    """Return one-hot targets (batch, classes) for class labels whose number of axes is unknown during tracing.
+    """Return one-hot targets (batch, classes) for class labels of statically unknown rank.
 
     Labels and one-hot rows are distinguished at run time.
     """
@@ -73,7 +73,7 @@ def _targets_of_unknown_rank(y_true, lengths):
 
 
 def _one_hot(labels, classes, dtype):
-    """Return one-hot vectors for integer labels, with NaN vectors for labels outside the range of classes."""
+    """Convert class labels to one-hot vectors, and invalid labels to vectors of NaN."""
     _check_range(labels, classes)
     indices = K.cast(labels, "int32")
     is_class = (indices >= 0) & (indices < classes) & (K.cast(indices, labels.dtype) == labels)  # no fraction, no NaN

@@ -10,5 +10,5 @@ __all__ = ["CapNet", "EncapNet", "EncapNet6", "EncapNet18", "EncapNet101", "Plai
 
 
 def __dir__() -> list[str]:
-    """Return only the public names of this module, for `dir` and tab completion."""
+    """Return the public names of this module for `dir()` and tab completion."""
     return list(__all__)

@@ -1,4 +1,4 @@
-"""Choice of the pairs of layers to connect by Sinkhorn-divergence regularisers.
+"""Function that chooses which pairs of layers are connected by Sinkhorn-divergence regularisers.
 
 The regularisers are `layers.FeedbackAgreement` layers. The argument `feedback` of the model builders decides.
 """
@@ -10,7 +10,7 @@ FEEDBACKS = {None: (), "half": ("half",), "same": ("same",), "two": ("half", "sa
 
 
 def module_placement(feedback, modules, lowest, *, num_capsules, synchronized, options):
-    """Choose the pairs of layers to connect by Sinkhorn-divergence regularisers.
+    """Choose which pairs of layers are connected by Sinkhorn-divergence regularisers.
 
     A "half" unit connects the middle one of a module's layers after its first (the first itself if there is no other)
     to the module's input. A "same" unit connects a module's output to the output of its first layer; a module of one

@@ -9,7 +9,7 @@ from encapnet_tf.models.capsule_model import CapsuleModel
 
 
 def image_input(input_shape, include_rescaling):
-    """Create the image input layer and an optional layer that rescales pixels from 0-255 to 0-1.
+    """Create the image input of a Keras model, and optionally rescale the pixels from 0-255 to 0-1.
 
     Args:
         input_shape: (height, width, channels).

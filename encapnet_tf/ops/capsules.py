@@ -1,4 +1,4 @@
-"""Reshaping of a channel axis into a capsule axis and a component axis, and the inverse."""
+"""Splitting of a channel axis into a capsule axis and a component axis, and merging of the two axes."""
 
 from keras import ops as K
 

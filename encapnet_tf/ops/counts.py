@@ -1,4 +1,7 @@
-"""Runtime check that two tensors have the same number of rows, for graphs with an unknown batch size."""
+"""Runtime check that two matrices have equally many rows.
+
+It is for graphs with an unknown batch size.
+"""
 
 from keras import ops as K
 

@@ -25,7 +25,7 @@ def at_least_float32(x):
 
 
 def floating_together(*tensors):
-    """Cast tensors to a common floating dtype, so that they can be combined in one operation.
+    """Cast tensors to a common floating dtype.
 
     It is the widest of their dtypes.
 

@@ -1,10 +1,10 @@
-"""Gathering of a batch from all replicas in distributed training."""
+"""Concatenation of the batches of all replicas in distributed training."""
 
 from keras import backend
 
 
 def all_gather(x):
-    """Concatenate the batches of all replicas of distributed training in replica order.
+    """Concatenate the batches of all replicas in distributed training, in the order of the replicas.
 
     The gradient of a row flows back to the replica that the row came from.
 

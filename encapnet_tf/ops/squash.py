@@ -71,7 +71,7 @@ def _exponential_scale(squared, epsilon):
 
 
 def _positive(x):
-    """Replace all elements that are not positive by 1, so that the gradient of the square root is finite everywhere."""
+    """Replace all elements that are not positive by 1, so that the gradient of a square root stays finite."""
     return K.where(x > 0, x, 1.0)
 
 

@@ -6,5 +6,5 @@ __all__ = ["AdamL2"]
 
 
 def __dir__() -> list[str]:
-    """Return only the public names of this module, for `dir` and tab completion."""
+    """Return the public names of this module for `dir()` and tab completion."""
     return list(__all__)

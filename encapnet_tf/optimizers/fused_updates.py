@@ -6,7 +6,7 @@ import keras
 
 
 def update_in_one_operation(optimizer, gradient, variable, learning_rate) -> bool:
-    """Update a variable by Adam's rule in one operation, or do nothing on backends other than TensorFlow.
+    """Update a variable by Adam's rule in one operation on TensorFlow, or return False on other backends.
 
     Args:
         optimizer, gradient, variable, learning_rate: as in `optimizers.on_tensorflow.update_by_one_operation`.
@@ -23,7 +23,7 @@ def update_in_one_operation(optimizer, gradient, variable, learning_rate) -> boo
 
 @contextlib.contextmanager
 def fused_updates(optimizer):
-    """Make Keras's Adam or AdamW update each variable in a single operation while a training step is traced.
+    """Make Keras's Adam and AdamW update each variable by a single TensorFlow operation in traced training steps.
 
     Inside the `with` block the optimizer's `update_step` is replaced, on this object only. Values differ from Keras's
     by rounding. Other optimizers and subclasses, which may have a rule of their own, stay as they are.

@@ -14,9 +14,9 @@ _SCALARS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # graph -> {(
 
 
 def update_by_one_operation(optimizer, gradient, variable, learning_rate) -> bool:
-    """Update a variable by Adam's rule in one operation, or do nothing if, for instance, the gradient is sparse.
+    """Update a variable by Adam's rule in one TensorFlow operation, or return False if that is impossible.
 
-    It cannot with `amsgrad`, for a sparse gradient, in a distribution strategy or outside of a traced function.
+    It is impossible with `amsgrad`, for a sparse gradient, in a distribution strategy or outside of a traced function.
 
     Args:
         optimizer: a built `keras.optimizers.Adam`.
@@ -54,7 +54,7 @@ def update_by_one_operation(optimizer, gradient, variable, learning_rate) -> boo
 
 
 def _scalars(optimizer, dtype):
-    """Return the scalars of Adam's update rule as tensors, which are created once per graph and then reused."""
+    """Return the coefficients of Adam's update rule as tensors that are created once per TensorFlow graph."""
     in_graph = _SCALARS.setdefault(tf.compat.v1.get_default_graph(), {})
     key = id(optimizer), dtype
     if key not in in_graph:

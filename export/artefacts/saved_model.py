@@ -78,7 +78,7 @@ def _module(model, assets):
 
 
 def _require_batch(images, shape):
-    """Return a batch of images after a run-time check that the batch is not empty and has the right shape."""
+    """Check at run time that a batch of images has the right shape and is not empty, and return the batch."""
     # A raw operation, because servers do not enforce the shape that the signature declares.
     images = tf.raw_ops.EnsureShape(input=images, shape=shape)
     message = f"the batch is empty: expected {INPUT} of shape {list(shape)} with at least one image."

@@ -54,7 +54,7 @@ def _images(args) -> list[str]:
 
 
 def _files(paths: list[str]) -> list[str]:
-    """Replace folders in a list of paths by the image files in them and in their subfolders, in alphabetical order."""
+    """Replace each folder in a list of paths by the sorted image files that the folder and its subfolders contain."""
     from ...trainers.data.pipeline.image_formats import UNREADABLE_SUFFIXES
     from ...trainers.data.sources.folder import SUFFIXES
 
@@ -116,7 +116,7 @@ def main(args: argparse.Namespace):
 
 
 def predict(predictor: Callable[[list], dict], files: list[bytes]) -> list[np.ndarray | str]:
-    """Classify a batch of image files, and return the scores or the reason for each file that cannot be classified.
+    """Classify a batch of image files, and return the class scores or an error message for each file.
 
     Args:
         predictor: function of encoded images to {output: array}: a client or a local predictor.

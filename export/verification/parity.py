@@ -27,7 +27,7 @@ _TIMED_CALLS, _WARM_UP_CALLS = 30, 3
 
 @dataclass(frozen=True)
 class Row:
-    """Result of comparing the outputs of an exported file on one runtime with those of the trained model.
+    """Comparison of an exported file's outputs, computed on one runtime, with the outputs of the trained model.
 
     It is a row of parity.json.
 
@@ -167,7 +167,7 @@ class Parity:
         )
 
     def _add_trained_model(self, lengths, *, kilobytes, milliseconds):
-        """Compare the original half-precision model with the exported float32 network, and record the difference."""
+        """Compare a half-precision model with the exported float32 network, and add the result to this comparison."""
         difference = _difference(lengths, self.reference["lengths"])
         accuracy, exported = map(self.samples.accuracy, (lengths, self.reference["lengths"]))
         agreement = float((lengths.argmax(axis=1) == self.reference["label"]).mean())

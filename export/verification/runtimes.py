@@ -56,7 +56,7 @@ def through_c_api(path: Path, requests: list) -> list:
 
 
 def _run_standalone(script, path, requests, **options):
-    """Run a SavedModel in a separate Python process with a standalone script.
+    """Run a SavedModel by executing a standalone script in a separate Python process.
 
     Requests, options and answers travel as pickle files.
     """
@@ -89,7 +89,7 @@ class LiteModel:
         self._runner = self._interpreter.get_signature_runner()
 
     def __call__(self, images) -> dict:
-        """Run this TFLite model on a batch of images and return the outputs as {name: float32 array}.
+        """Run this TFLite model on a batch of images, and return a dictionary from output name to float32 array.
 
         8-bit inputs and outputs are scaled here.
 
@@ -111,7 +111,7 @@ def _dequantise(values, scale, zero):
 
 
 def openvino_model(path: Path):
-    """Load a SavedModel in OpenVINO and return it as a function that computes in float32.
+    """Load a SavedModel in OpenVINO, and return a function that runs the model in float32.
 
     OpenVINO is an independent runtime.
 

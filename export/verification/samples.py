@@ -81,7 +81,7 @@ class Samples:
         return None if self.labels is None else float((scores.argmax(axis=1) == self.labels).mean())
 
     def warm_up_requests(self) -> list:
-        """Return two requests (signature, images) for every signature, with which TF Serving warms up a SavedModel."""
+        """Return two TF Serving warm-up requests (signature, images) for every signature of a SavedModel."""
         return self._requests([slice(0, 1), slice(0, 8)])
 
     def _requests(self, parts):

@@ -170,7 +170,7 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def _number(name: str) -> int:
-    """Parse the number in the name of an ablation configuration: 2 for "table3/2", 0 for "table1/a"."""
+    """Return the integer after the slash in a configuration name such as "table3/2", or 0 if letters follow."""
     last = name.split("/")[1]
     return int(last) if last.isdecimal() else 0
 

@@ -114,7 +114,7 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Save the path of an earlier, identical training run that is reused, and return the status of that run.
+    """Save a reference to the earlier training run that an ablation study reuses, and return the outcome of that run.
 
     The file is in `folder`. The status is `COMPLETED` or `FAILED`.
     """

@@ -34,7 +34,7 @@ def write(rows: list[Row], out: Path) -> Path:
 
 
 def format_results(rows: list[Row], out: Path, *, chosen: list[Row]) -> str:
-    """Return the results table of an ablation study as Markdown, for chosen configurations and those with results.
+    """Return the results table of an ablation study as Markdown.
 
     Args:
         rows: the rows of the table.
@@ -87,7 +87,7 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the path of the earlier, identical training run that an ablation study reuses, or None.
+    """Return the path of the training run that an ablation study reuses instead of an identical new run, or None.
 
     The path is read from a file in `folder`.
     """
@@ -97,7 +97,10 @@ def _shared_run(folder, out) -> Path | None:
 
 
 def _result(run) -> dict:
-    """Return the test error, seconds per step, number of epochs and parameter count of a finished training run."""
+    """Return a dictionary with the test error, parameter count and seconds per step of a finished training run.
+
+    It holds the number of epochs, too.
+    """
     config = run.read_json(RunDirectory.config_file, "config")["config"]
     keys = ("recipe", "epochs", "parameters", "test_accuracy", "train_images")
     summary = run.read_json(RunDirectory.summary_file, *keys)
@@ -146,7 +149,7 @@ def _markdown(entries) -> str:
 
 
 def _guessing_warning(entries) -> str:
-    """Return a warning about ablation configurations that are no better than guessing, or an empty string."""
+    """Return a warning about ablation configurations whose accuracy is no better than guessing, or an empty string."""
     rows = [f"{entry['row']} ({entry['guessing']} of {len(entry['errors'])})" for entry in entries if entry["guessing"]]
     if not rows:
         return ""

@@ -53,7 +53,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _expand_home(word: str) -> str:
-    """Replace the user's home folder `~` at the beginning of a flag's value, as in `--data_dir=~/photos`.
+    """Replace `~` at the beginning of a flag's value by the path of the home folder, as in `--data_dir=~/photos`.
 
     Most shells replace it only at the beginning of a word.
     """

@@ -28,7 +28,7 @@ def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
 
 
 def _check_command(config: Config, given: set[str]) -> str:
-    """Return the `encapnet data check` command that draws augmented images with the settings of a configuration."""
+    """Return an `encapnet data check` command that draws images augmented as in a training configuration."""
     values = {name: getattr(config, name) for name in _DRAWN if name in given | {"dataset"}}
     words = [
         f"--{name}={','.join(value) if isinstance(value, tuple) else value}"

@@ -24,7 +24,7 @@ class Parser(argparse_flags.ArgumentParser):
         self.register("type", float, _reader(float, "a number"))
 
     def parse_known_args(self, args=None, namespace=None):
-        """Parse arguments as argparse does, and exit with a message if a flag has an invalid value."""
+        """Parse command-line arguments, and exit with an error message if parsing raises a `UserError`."""
         try:
             return super().parse_known_args(args, namespace)
         except UserError as error:
@@ -35,7 +35,7 @@ class Parser(argparse_flags.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
 
     def refuse_unknown(self, arguments: Sequence[str]) -> NoReturn:
-        """Exit with an error message that lists unknown arguments and suggests a similar flag."""
+        """Exit with an error message that lists unknown command-line arguments and suggests the flag that was meant."""
         flags = [argument.split("=")[0] for argument in arguments if argument.startswith("-")]
         hint = ""
         if flags and flags[0] in self._option_string_actions:

@@ -1,4 +1,4 @@
-"""Names of the data sets that have a loader in this package, and their alternative spellings."""
+"""Names of the data sets that can be loaded, such as "cifar10", and alternative spellings such as "CIFAR-10"."""
 
 import re
 
@@ -41,7 +41,7 @@ def canonical_dataset_name(name: str) -> str:
 
 
 def refuse_unread_data_dir(data_dir: str | None, dataset: str) -> None:
-    """Raise `UserError` if `--data_dir` is given for a data set that is not read from files, such as digits.
+    """Raise `UserError` if `--data_dir` is given for a data set that needs no files, such as scikit-learn's digits.
 
     Only for what the user typed: in a recipe, a configuration file or a run, `data_dir` has no effect there.
 

@@ -68,12 +68,12 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def given_settings(args: argparse.Namespace) -> set[str]:
-    """Return the names of the training settings that command-line flags or the `--config` file specify."""
+    """Return the names of the training settings that were set by command-line flags or by the `--config` file."""
     return set(flag_values(args)) | set(read_settings(args.config) if args.config is not None else ())
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the name of the training preset (recipe) and the settings from command-line flags or a configuration file.
+    """Return the name of the training preset (recipe) and a dictionary of the settings that the user specified.
 
     The preset name is None if no flag gives one. A configuration file names the preset and all settings, except one
     with the recipe `images`, which leaves some to the data.

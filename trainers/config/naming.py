@@ -8,11 +8,11 @@ from .schema import Config
 
 
 def series_name(config: Config) -> str:
-    """Return the name of the folder that holds the training runs, searches or exports of a data set or preset.
+    """Return a folder name for the results of a training configuration: the name of the preset or of the data set.
 
-    It is the recipe's name. The recipe `images` serves many data sets, so there it is the name of the folder of images,
-    of the file of arrays or of the data set, in which other characters than letters, digits, "_", "." and "-" are
-    replaced by "-".
+    The folder holds training runs, searches or exports. Its name is the recipe's name. The recipe `images` serves many
+    data sets, so there it is the name of the folder of images, of the file of arrays or of the data set, in which other
+    characters than letters, digits, "_", "." and "-" are replaced by "-".
     """
     if config.recipe != IMAGES_RECIPE:
         return config.recipe

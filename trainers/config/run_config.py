@@ -1,4 +1,7 @@
-"""Reader for a training run's configuration, with data paths resolved from the run's original working directory."""
+"""Reader for the configuration file in the folder of a training run.
+
+Paths of data are resolved from the working directory in which the training began.
+"""
 
 from dataclasses import replace
 from pathlib import Path

@@ -83,7 +83,7 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
 
 
 def _describe_label(label, class_names, characters: int) -> str:
-    """Format an image's class label as a caption, with two classes for an image mixed from two others.
+    """Format the label of an image as a caption with the name of the class, or of two classes after MixUp or CutMix.
 
     The caption has at most two lines.
     """

@@ -94,10 +94,10 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """Yield each set of votes of a capsule layer (capConv may have two), with a name and the output capsules.
+    """Yield a name, the votes and the output capsules for each vote tensor that a capsule layer computes.
 
-    Each item is (name, votes, output capsules). The names are "master" and, depending on the routing, "aide" for
-    capConv, and "mapped" for other layers.
+    Each item is (name, votes, output capsules). capConv may have two vote tensors. The names are "master" and,
+    depending on the routing, "aide" for capConv, and "mapped" for other layers.
 
     Shapes: (n, lower, higher, dim) and (n, higher, dim). The positions of a map count as samples.
     """

@@ -50,7 +50,7 @@ def many_crop_accuracy(run: RunDirectory) -> tuple[float, int]:
 
 
 def hardest_classes(model_path, recipe: str | None, overrides: dict, count: int) -> list[tuple[str, float]]:
-    """Return the classes with the lowest test accuracy under a given model, in ascending order of accuracy.
+    """Return the classes on which a trained model has the lowest test accuracy, in ascending order of accuracy.
 
     The paper chose the classes of h-ImageNet so, from a ResNet-18's accuracy on ImageNet's validation images.
 

@@ -119,9 +119,9 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Restore the file of the best model as it was when a checkpoint was saved.
+        """Replace the file of the best model by the copy that was saved with a checkpoint.
 
-        It becomes the copy that was saved with the checkpoint, or is removed if there was none.
+        The file is removed if the checkpoint has no copy.
 
         Args:
             path: the checkpoint file.

@@ -122,7 +122,7 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 def _line_format(columns: int, name: str, step: str) -> str:
-    """Return the tqdm format of the progress line, without the fields that do not fit into the terminal."""
+    """Return a tqdm format string for the progress line, with only the fields that fit into the terminal."""
     for omitted in _OMITTED:
         line = "".join(part for key, part in _PARTS.items() if key not in omitted)
         if len(line.format(desc=name, bar=" " * _LEAST_BAR, postfix={"step": step, **_LONGEST})) <= columns:

@@ -24,7 +24,10 @@ _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
 def record_start(run: RunDirectory, config: Config) -> None:
-    """Write the configuration, command line, versions, devices and current folder of a new run to config.json."""
+    """Write the configuration, command line and package versions of a new training run to the file config.json.
+
+    The devices and the current folder are written, too.
+    """
     run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_environment()})
 
 
@@ -96,7 +99,7 @@ def record_results(
 
 
 def describe_recipe(config: Config) -> str:
-    """Return a display name for a training configuration: preset name and, if changed, data set name.
+    """Return a display name for a training configuration, composed of the preset name and any non-default data set.
 
     Examples are "digits", and "digits on mnist" if the data set is not that of the preset. For the recipe `images`
     it is the name of the data.
@@ -122,7 +125,7 @@ def describe_compilation(config: Config) -> str | None:
 
 
 def _training_accuracy(run: RunDirectory, epoch: int | None) -> float | None:
-    """Read the accuracy on augmented training images in a given epoch from the log of a training run."""
+    """Return the accuracy on augmented training images that a training run logged for a given epoch."""
     rows = run.read_json_lines(RunDirectory.metrics_file)
     return next((row["accuracy"] for row in rows if row["epoch"] == epoch), None)
 
@@ -133,7 +136,7 @@ def parameter_count(model: keras.Model) -> int:
 
 
 def _environment() -> dict:
-    """Describe the running process: command line, current time, package versions, devices and machine type."""
+    """Return this process's command line, current time, package versions, devices and machine type as a dictionary."""
     return {
         "command": shlex.join(sys.argv),
         "working_directory": os.getcwd(),

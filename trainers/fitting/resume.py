@@ -38,7 +38,7 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """Loss and metrics at a checkpoint in the middle of an epoch, as a Keras `logs` dictionary.
+        """Keras `logs` dictionary (loss and metrics) that was saved in a checkpoint in the middle of an epoch.
 
         Empty if training starts with a new epoch.
         """
@@ -54,7 +54,7 @@ class Start:
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Read the configuration of an interrupted training run, and check that no command-line flag contradicts a setting.
+    """Read an interrupted training run's settings, and raise `UserError` if a command-line flag has a different value.
 
     Flags may say where the data are now.
 

@@ -17,9 +17,9 @@ from ..runs.run_directory import RunDirectory
 
 
 def prepare(config: Config) -> tf.distribute.Strategy | None:
-    """Set up TensorFlow devices for training, and return a `tf.distribute` strategy, or None for a single device.
+    """Return the `tf.distribute` strategy for training on several devices, or None for a single device.
 
-    Call it before anything else that makes TensorFlow create its devices.
+    TensorFlow's devices are set up, too. Call this function before anything else that makes TensorFlow create devices.
 
     Args:
         config: the run's configuration.

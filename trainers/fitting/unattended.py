@@ -1,4 +1,4 @@
-"""Training of several models in succession, which skips finished models and continues after failures."""
+"""Training of several models in succession: finished models are skipped, and failures do not stop the others."""
 
 import traceback
 from pathlib import Path

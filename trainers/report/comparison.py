@@ -38,7 +38,7 @@ def _results_section(records: dict[str, RunRecord]) -> Section:
 
 
 def _have_different_data(records: dict[str, RunRecord]) -> bool:
-    """Return whether several training runs used more than one data set or more than one set of classes."""
+    """Return whether training runs differ in the data set or in the class names."""
     return len({(record.data_name, tuple(record.class_names)) for record in records.values()}) > 1
 
 
@@ -95,7 +95,7 @@ def _draw_losses(metrics: dict[str, list[dict]]) -> str:
 
 
 def _format_tick(value: float, position) -> str:
-    """Format a tick label on a logarithmic axis.
+    """Return the label of a tick on a logarithmic axis, or an empty string for a tick without a label.
 
     Only values that are 1, 2 or 5 times a power of 10 have a label.
     """

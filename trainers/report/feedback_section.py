@@ -35,9 +35,9 @@ def feedback_section(record: RunRecord) -> Section | None:
 
 
 def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
-    """Return a warning if the learned features of a Sinkhorn-divergence regulariser became constant, otherwise None.
+    """Return a warning if a Sinkhorn-divergence regulariser's feature extractor collapsed to a constant, else None.
 
-    The output of the feature extractor is then nearly constant.
+    Then the divergence of its output is below `COLLAPSE_RATIO` times that of the raw features.
     """
     ratios = _divergence_ratios(metrics, unit)
     collapse_epochs = [row["epoch"] for row, ratio in zip(metrics, ratios, strict=True) if ratio < COLLAPSE_RATIO]
@@ -51,9 +51,9 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Compute the Sinkhorn divergence between two layers on extracted features, relative to that on raw features.
+    """Return the factor by which feature extraction changes the Sinkhorn divergence between two layers, for each epoch.
 
-    Returns one quotient per epoch.
+    It is the divergence of the extracted features divided by that of the raw features.
     """
     return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
 

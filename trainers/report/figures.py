@@ -18,7 +18,7 @@ def style_axes(axes):
 
 
 def style_epoch_axes(axes):
-    """Format a plot over training epochs, with integer ticks and a light grid."""
+    """Label the x-axis of a plot with "epoch", and draw integer ticks and a light grid."""
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # a run of one epoch has one tick
     style_axes(axes)
@@ -30,7 +30,7 @@ def epoch_marker(epochs: list) -> str | None:
 
 
 def show_literally(legend):
-    """Turn off mathematical notation in a matplotlib legend, so that dollar signs are shown as they are."""
+    """Show dollar signs in a matplotlib legend as plain characters, not as mathematical notation."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 

@@ -34,7 +34,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def remarks(summary: dict) -> list[str]:
-    """Return the warnings to show beside the accuracies of a training run, such as that the network overfits.
+    """Return the warnings, for example about overfitting, to show beside the accuracies of a training run.
 
     Args:
         summary: contents of summary.json.

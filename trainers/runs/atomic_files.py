@@ -12,7 +12,7 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to, and rename the temporary file to a target path if the `with` block succeeds.
+    """Yield a temporary path for writing a file, and rename the file to its final path if the `with` block succeeds.
 
     The file is flushed to disk before the rename and its folder after, so a power failure leaves the old file or the
     new one. If the block raises, the temporary file is removed and `path` stays as it was.

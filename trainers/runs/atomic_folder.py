@@ -1,4 +1,4 @@
-"""Class for a folder with atomic file writes and a lock against concurrent writers."""
+"""Folder with atomic file writes and a lock against concurrent writers."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Join the path of a folder and the name of a file in it.
+        """Return the path of a file in this folder.
 
         The file need not exist.
         """

@@ -25,7 +25,7 @@ def reason(error: BaseException) -> str:
 
 
 def root_cause(message: str) -> str:
-    """Return the essential part of a TensorFlow error message, without locations in the graph."""
+    """Shorten a TensorFlow error message by removing the names of graph nodes and the stack traces."""
     if match := re.search(r"assertion failed: \[(?:image \d+ of the batch )?(.*?)\]", message, re.S):
         return match[1]
     message = re.sub(r"\{\{function_node .*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message)

@@ -1,8 +1,8 @@
-"""Install commands of the optional dependencies of this package, for error messages."""
+"""Commands that install this package's optional dependencies, to be shown in error messages."""
 
 
 def install_command(extra: str) -> str:
-    """Return the pip command that installs an optional set of dependencies (an "extra") of this package.
+    """Return the pip command that installs one group of this package's optional dependencies (a pip "extra").
 
     The package is on no package index, so it is installed from its source.
 

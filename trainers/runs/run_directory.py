@@ -1,4 +1,4 @@
-"""Folder layout of a training run, with methods to create and open the folder."""
+"""Folder of a training run: file names, creation of a new folder, and opening of an existing folder."""
 
 import re
 from datetime import datetime
@@ -111,7 +111,10 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Format the newest training run as an example for error messages (", such as PATH"), or return ""."""
+        """Return the path of the newest training run as an example for error messages, or an empty string.
+
+        The example begins with ", such as ".
+        """
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
         newest = [run.path for run in runs if run.is_complete == complete][-1:]
@@ -140,7 +143,7 @@ def _make(path):
 
 
 def package_versions(*packages: str) -> dict[str, str | None]:
-    """Return the installed version of each given Python package, or None for a package that is not installed."""
+    """Return a dictionary from each Python package to the installed version, or to None if no version is installed."""
     return {package: _version(package) for package in packages}
 
 

@@ -1,4 +1,4 @@
-"""Reader for text files in UTF-8 or, as some Windows programs write them, in UTF-16."""
+"""Reading of text files in UTF-8 or UTF-16."""
 
 import codecs
 from pathlib import Path

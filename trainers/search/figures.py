@@ -151,7 +151,7 @@ def objective_over_trials(completed: list[dict], objective: str) -> str:
 
 
 def _figure(width, height):
-    """Create a matplotlib figure with one plot, without upper and right borders."""
+    """Create a matplotlib figure with a single plot that has no top or right border."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""Reuse of compiled models by later search trials that differ only in settings such as the learning rate.
+"""Reuse of compiled models in hyper-parameter search trials that differ only in numbers such as the learning rate.
 
 Compiling a training step takes longer than a short trial. A step reads the numbers below from variables, so a trial
 that differs in these alone takes over the compiled model of an earlier trial, with the state of a model of its own.
@@ -22,7 +22,7 @@ _NUMBERS = ("feedback_weight", "epsilon", "learning_rate", "l2", "weight_decay")
 
 
 class CompiledModels:
-    """Cache of compiled models from recent search trials, for reuse in later trials."""
+    """Cache of compiled models, so that later hyper-parameter search trials can reuse the models."""
 
     def __init__(self):
         self._models: OrderedDict[Config, _CompiledModel] = OrderedDict()
@@ -41,7 +41,7 @@ class CompiledModels:
             keras.utils.set_random_seed(seed)
 
     def take_over(self, config: Config, model: keras.Model) -> keras.Model:
-        """Return a cached compiled model with the state of a new model, or the new model if none is cached for it.
+        """Return a compiled model for a hyper-parameter search trial, reused from an earlier trial if possible.
 
         Args:
             config: the trial's configuration.
@@ -66,9 +66,10 @@ class CompiledModels:
 
 
 def structure_of(config: Config) -> Config:
-    """Return a training configuration with the value 1 for settings that can change without recompiling the model.
+    """Return a training configuration that is equal for all search trials that can reuse the same compiled model.
 
-    A number that is zero or None stays, because a step may leave out what it would do with another number.
+    Numbers that can change without recompiling the model become 1. A number that is zero or None stays, because a step
+    may leave out what it would do with another number.
     """
     numbers: dict[str, Any] = {name: 1.0 for name in _NUMBERS if getattr(config, name)}
     return replace(config, **numbers)
@@ -99,7 +100,7 @@ def _units(model) -> list[FeedbackAgreement]:
 
 
 def _numbers_as_variables(optimizer) -> list[keras.Variable]:
-    """Replace numeric optimizer settings, such as the weight decay, by variables, and return the variables.
+    """Replace numeric settings of a Keras optimizer, such as weight decay, by variables, and return the variables.
 
     Keras's optimizers and schedules compute with variables as with numbers, but cannot save them. The learning rate
     itself, where it is constant, is one of the optimizer's variables already.

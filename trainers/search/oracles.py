@@ -86,7 +86,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
                 self.trials[trial_id] = self._replacement_trial(trial_id, None)
 
     def _replacement_trial(self, trial_id, values):
-        """Create a new KerasTuner trial in place of one whose file is lost."""
+        """Create a new KerasTuner trial to replace a trial whose file is lost."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = values or self._random_values() or {}
         return keras_tuner.engine.trial.Trial(hyperparameters, trial_id)
@@ -121,7 +121,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return trial
 
     def end_trial(self, trial):
-        """Register the end of a KerasTuner trial in the oracle.
+        """Record in the KerasTuner oracle that a trial has ended.
 
         The hyper-parameter values stored for the trial stay: the worker's copy may have lost digits when it was sent.
         """

@@ -87,7 +87,7 @@ class Plan:
 
     @classmethod
     def wait_for(cls, folder: AtomicFolder, seconds: float) -> "Plan":
-        """Wait until another process has written the settings of a hyper-parameter search, and read them.
+        """Wait until another process has written the settings file of a hyper-parameter search, and read the file.
 
         Raises:
             UserError: no plan appeared within `seconds`, or it is damaged.
@@ -152,7 +152,7 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Adapt a training configuration to search: train for fewer epochs and add Sinkhorn-divergence regularisers.
+    """Return the training configuration for search trials, with fewer epochs and Sinkhorn-divergence regularisers.
 
     Epochs and feedback units that the user chose stay. Units are added only where the recipe has none.
 

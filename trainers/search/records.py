@@ -121,7 +121,7 @@ def with_status(records: list[dict], status: str) -> list[dict]:
 
 
 def ranking_warning(completed: list[dict]) -> str | None:
-    """Return a warning if the best search trial is tied with others or is not better than guessing, else None.
+    """Return a warning if the best trial of a search is tied with others or no better than guessing, else None.
 
     Args:
         completed: the records of the completed trials, the best first.

@@ -12,7 +12,7 @@ RETRAINED = "best"  # in the search's folder: a run for each seed
 
 
 def retrain(config: Config, folder: AtomicFolder, *, seeds: int, epochs: int) -> int:
-    """Train a network once for each of several random seeds, and return the number of failures.
+    """Train a network once for each of several random seeds, and return the number of failed training runs.
 
     Finished runs are skipped.
 

@@ -204,7 +204,10 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return the values listed for a setting in the search space, or the configured value if none are listed."""
+        """Return the values that a training setting takes in the trials of a hyper-parameter search, as a tuple.
+
+        Without listed values, that is the configured value alone.
+        """
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
 
 

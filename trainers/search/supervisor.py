@@ -138,7 +138,7 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Retry a search trial once if the worker process dies, and mark the trial as failed if that happens again.
+    """Retry a hyper-parameter search trial whose worker process has died, at most once.
 
     A trial that lost a worker twice counts as failed.
 
@@ -166,7 +166,7 @@ def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
 def serve_remote_workers(
     oracle: keras_tuner.Oracle, out: Path, silent_seconds: float, on_poll: Callable[[], None] = lambda: None
 ) -> None:
-    """Hand out the trials of a hyper-parameter search to workers on other machines until no trial is left.
+    """Assign the trials of a hyper-parameter search to worker processes on other machines until no trial is left.
 
     Args:
         oracle: the search's oracle.

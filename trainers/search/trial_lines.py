@@ -30,12 +30,12 @@ class TrialLines:
         self._printed: dict[tuple, int] = {}  # attempt at a trial -> number of its epochs printed
 
     def print_running(self) -> None:
-        """Print one line for each newly finished epoch of all running search trials."""
+        """Print the newly finished epochs of all running hyper-parameter search trials, one line per epoch."""
         for trial in list(self.oracle.ongoing_trials.values()):
             self.print_trial(trial.trial_id)
 
     def print_trial(self, trial: str) -> None:
-        """Print one line for each newly finished epoch of one search trial."""
+        """Print the newly finished epochs of one hyper-parameter search trial, one line per epoch."""
         with self._lock:
             record = self._record(trial)
             attempt = _attempt(record)
@@ -60,5 +60,5 @@ class TrialLines:
 
 
 def _attempt(record: dict) -> tuple:
-    """Return the trial, worker and start time that identify one attempt at a search trial."""
+    """Return a (trial, worker, start time) tuple, which identifies one attempt to run a search trial."""
     return tuple(record.get(key) for key in ("trial", "worker", "started"))

@@ -60,7 +60,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Set the current KerasTuner trial inside a `with` block, and yield the training configuration of the trial.
+        """Yield the training configuration of a KerasTuner trial, and keep the trial active inside the `with` block.
 
         `build` and `fit` take this configuration.
 
@@ -95,7 +95,7 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set for a search trial, and reload the images if the trial needs another image size.
+        """Return the data set for a search trial, with images reloaded if the trial changes the image size.
 
         The size depends on the augmentation, which may enlarge images before cropping.
         """
@@ -163,7 +163,7 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(**options)
 
     def save(self):
-        """Save the state of the KerasTuner oracle, unless the oracle runs in another process."""
+        """Save the state of the KerasTuner oracle, or do nothing in a worker process."""
         # KerasTuner's own tuner file is left out: where it exists, KerasTuner reloads by itself.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()

@@ -1,1 +1,1 @@
-"""Capsule layers with routing: each computes how much every lower capsule contributes to every higher one."""
+"""Keras capsule layers with routing algorithms such as dynamic routing and EM routing."""

@@ -1,4 +1,4 @@
-"""Convolutional capsule layer with DeepCaps' dynamic routing, whose votes come from a 3-D convolution."""
+"""Convolutional capsule layer with the dynamic routing of DeepCaps (votes by a 3-D convolution)."""
 
 import keras
 from keras import ops as K
@@ -129,7 +129,7 @@ class ConvRouting3D(keras.layers.Layer):
         return outputs
 
     def _check_size(self, input_shape):
-        """Raise ValueError if the input map is smaller than the kernel without padding."""
+        """Raise ValueError if a feature map is smaller than the kernel of a convolution without padding."""
         sizes = zip(input_shape[1:3], self.kernel_size, strict=True)
         if self.padding == "valid" and any(size is not None and size < kernel for size, kernel in sizes):
             raise ValueError(

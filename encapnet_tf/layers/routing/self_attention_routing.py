@@ -11,7 +11,7 @@ from encapnet_tf.ops.routing.attention import attend_to_votes, sum_votes
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SelfAttentionRouting(keras.layers.Layer):
-    """Fully connected capsule layer with self-attention routing, in one pass (Efficient-CapsNet).
+    """Fully connected capsule layer with the non-iterative self-attention routing of Efficient-CapsNet.
 
     V. Mazzia, F. Salvetti and M. Chiaberge, Scientific Reports 11, 2021, arXiv 2101.12491. A vote counts the more, the
     better it agrees with the sum of all votes:

@@ -159,7 +159,7 @@ class SelfRouting2D(keras.layers.Layer):
 
 
 def _route_piece(activations, poses, routing_kernel, bias, kernel=None):
-    """Compute, for each output capsule, weighted sums of votes and activations over a subset of the input capsules.
+    """Sum activations and votes over a subset of the input capsules, weighted by self-routing coefficients.
 
     Args:
         activations: a, (inputs, samples, 1).

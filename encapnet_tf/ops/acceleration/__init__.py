@@ -1,4 +1,4 @@
-"""Choice between XLA-compiled functions for training and portable operations for exported models."""
+"""Functions that choose between XLA-compiled code for training and portable code for exported models."""
 
 from encapnet_tf.ops.acceleration.compilation import accelerates, run_compiled, run_shared
 from encapnet_tf.ops.acceleration.portability import portable, portable_runtime

@@ -8,7 +8,7 @@ from keras import ops as K
 
 
 def accelerates(training, *tensors) -> bool:
-    """Return whether an operation in a training step should use TensorFlow-specific code instead of plain `keras.ops`.
+    """Return whether TensorFlow code optimised for training on a CPU is to be used for the given tensors.
 
     It is used in the graph of a training step on TensorFlow, on a CPU, in float32 and on maps of known size. It is
     never used in inference, so no saved or exported model contains it. Other backends and GPUs compile the plain
@@ -28,7 +28,7 @@ def accelerates(training, *tensors) -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Call a function on tensors, and compile the function with XLA if that makes training faster.
+    """Call a tensor function, compiled with XLA in CPU training on TensorFlow and uncompiled otherwise.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 
@@ -48,7 +48,7 @@ def run_compiled(body, tensors, training, /, *, gradient=None, **options):
 
 
 def run_shared(body, tensors, training, /, **options):
-    """Call a function on tensors, and trace the function once for all its calls in training steps on TensorFlow.
+    """Call a tensor function through `tf.function` in TensorFlow training, so that all calls share one trace.
 
     It is for small chains of operations that stand in many places of a step: each place has one operation then. No
     gradient flows through the function.

@@ -30,7 +30,7 @@ def all_gather(x):
 
 @functools.cache
 def compile_with_xla(body, **options):
-    """Bind keyword arguments to a function, and compile the function with XLA.
+    """Return an XLA-compiled version of a function with fixed keyword arguments.
 
     The returned function takes the tensors.
 
@@ -65,7 +65,9 @@ def compile_vjp(body, **options):
 
 @functools.cache
 def share_trace(body, **options):
-    """Bind keyword arguments to a function, and trace the function once for all calls in a graph.
+    """Return a `tf.function` that is traced once and is not inlined into the calling graph.
+
+    The keyword arguments of the function are bound.
 
     TensorFlow neither copies the function to each call nor optimises each call apart.
 

@@ -1,4 +1,4 @@
-"""Context manager under which models are exported without operations that need this machine's hardware."""
+"""Context manager that keeps device-specific operations out of exported models."""
 
 import contextlib
 import contextvars
@@ -8,7 +8,7 @@ _RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime",
 
 @contextlib.contextmanager
 def portable(runtime: str = "tensorflow"):
-    """Trace TensorFlow graphs in a `with` block with portable operations, which run with and without a GPU.
+    """Keep device-specific operations out of all TensorFlow graphs that are traced in a `with` block.
 
     Outside of the block, operations suit the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
     grouped convolution is the fastest, but XLA has to compile it.

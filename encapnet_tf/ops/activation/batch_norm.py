@@ -1,12 +1,13 @@
-"""Choice between TensorFlow's fused batch normalisation and Keras's own operations."""
+"""Function that decides whether TensorFlow's fused batch normalisation replaces Keras's own."""
 
 from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the Python module with fused batch normalisation for CPU training on TensorFlow, or None in other cases.
+    """Return the module of fused batch normalisation functions if a model is trained on a CPU, else None.
 
-    The map must also have a known size and be in float32. None means that Keras's own operations are to be used.
+    The backend must be TensorFlow, and the map must have a known size and be in float32. None means
+    that Keras's own operations are to be used.
 
     Args:
         x: (batch, height, width, channels).

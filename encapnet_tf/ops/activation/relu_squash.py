@@ -35,7 +35,7 @@ def relu_squash(x, capsule_dim: int, training: bool = False):
 
 
 def relu_squash_body(x, capsule_dim):
-    """Apply ReLU and then squash to a capsule feature map, without XLA compilation."""
+    """Apply ReLU and then squash to a capsule feature map with plain `keras.ops`."""
     return merge_capsules(squash(K.relu(split_capsules(x, capsule_dim))))
 
 

@@ -1,4 +1,4 @@
-"""Choice of the fastest convolution implementation by rules that are based on benchmark results.
+"""Rules that choose the fastest implementation of a convolution, derived from benchmark results.
 
 Each row of a table holds a condition, a lowering and where it was measured. The first row whose condition holds
 decides. Thresholds stand in the conditions and nowhere else. A tap is one position of the convolution kernel.
@@ -25,7 +25,7 @@ _NO_RESULTS = "no table in results/"
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """Properties of a convolution that determine which implementation is the fastest.
+    """Properties of a convolution by which the fastest implementation is chosen.
 
     Attributes:
         size: side of the kernel; 0 where it is not square.
@@ -55,7 +55,7 @@ class Convolution:
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
-        """Collect the properties of a convolution that determine the fastest implementation."""
+        """Collect the properties of a convolution by which the fastest implementation is chosen."""
         runtime = portable_runtime()
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
@@ -73,7 +73,7 @@ class Convolution:
 
     @property
     def matrix_entries(self) -> int:
-        """Number of input channels times number of output channels in one convolution group.
+        """Number of weights per group and kernel position of a convolution.
 
         It is the number of weights per group and kernel position.
         """
@@ -81,7 +81,7 @@ class Convolution:
 
     @property
     def is_wide_on_a_small_map(self) -> bool:
-        """Flag that is true for a convolution with a large kernel, many channels and a small output feature map.
+        """True if the convolution has a large kernel, many channels and a small output feature map.
 
         The output map has up to 36 positions, and the kernel many taps and at least 128 channels. One matrix product
         per tap is then the fastest. TensorFlow's convolution parallelises over positions, which are too few here, and
@@ -92,7 +92,7 @@ class Convolution:
 
 
 def _prefers_native(runtime) -> bool:
-    """Return whether Keras's own convolution operation is the fastest implementation on this backend and device.
+    """Return whether Keras's own convolution is the fastest implementation on the current backend and device.
 
     It is, except on TensorFlow without a GPU, and in models that are exported from TensorFlow.
     """

@@ -6,7 +6,7 @@ from encapnet_tf.ops.precision import floating_together
 
 
 def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = False):
-    """Apply a 2-D convolution in which output group (capsule) j reads only input group j.
+    """Apply a grouped 2-D convolution with one channel group per capsule.
 
     It is the mapping of a capConv layer (Eq. 6 of the paper). It pads symmetrically, `kernel // 2` zeros on each side
     at every stride, as the paper's release does. (TensorFlow's "SAME" pads unevenly at stride 2.) Every backend takes

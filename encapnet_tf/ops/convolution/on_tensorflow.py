@@ -191,7 +191,7 @@ def _kernel_gradient(x, dy, *, kernel_shape, groups, strides):
 
 
 def _kernel_gradient_by_components(x, dy, *, kernel_shape, groups, strides):
-    """Compute the gradient of a grouped convolution with respect to the kernel, one capsule component at a time."""
+    """Compute the kernel gradient of a grouped convolution in a loop over the components of the input capsules."""
     size, _, group_in, _ = kernel_shape
     components = compile_with_xla(_pad_components, capsule_dim=group_in, margin=size // 2)(x)
     gradients = [_depthwise_kernel_gradient(part, dy, size, groups, strides) for part in tf.unstack(components)]
@@ -217,7 +217,7 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Pad a capsule feature map, and split the map into a stack of one map per capsule component.
+    """Zero-pad a capsule feature map, and move the component axis to the front.
 
     XLA compiles each result of a function apart, so that one stack compiles much sooner than a list.
     """
@@ -225,10 +225,10 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Split a capsule feature map into one map per component, repeat each channel, and stack the maps."""
+    """Repeat each capsule of a capsule feature map `times` times, and move the component axis to the front."""
     return K.repeat(_component_maps(x, capsule_dim), times, axis=-1)
 
 
 def _component_maps(x, capsule_dim):
-    """Split a capsule feature map into one map per component: (capsule_dim, batch, height, width, num_capsules)."""
+    """Transpose a capsule feature map to the shape (capsule_dim, batch, height, width, num_capsules)."""
     return K.transpose(split_capsules(x, capsule_dim), (4, 0, 1, 2, 3))

@@ -32,7 +32,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of the kernel elements of a convolution that overlap the input for at least one output pixel.
+    """Return the indices of the elements of a convolution kernel that multiply pixels and not only padding.
 
     The weights at other positions are multiplied only by the zeros of the padding.
     """
@@ -40,23 +40,24 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """List, for each position in a convolution kernel, the input pixels that are multiplied by the weights there.
+    """Return a list of tensors: the input pixels that each element of a convolution kernel multiplies.
 
-    Kernel positions (taps) that do not overlap the map are left out.
+    Kernel elements (taps) that do not overlap the map are left out.
     """
     return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 
 
 def output_patches(y, map_size, size, strides):
-    """List, for each kernel position of a padded convolution, the output pixels whose input pixel is not padding.
+    """Return a list of tensors: the output pixels to which each element of a convolution kernel contributes.
 
-    Kernel positions (taps) that do not overlap the map are left out.
+    Output pixels for which the kernel element multiplies padding are left out. Kernel elements (taps) that do not
+    overlap the map are left out.
     """
     return [y[:, region.output_rows, region.output_columns] for region in _regions(map_size, size, strides)]
 
 
 def patch_sizes(map_size, size, strides):
-    """Return, for each kernel position, the height and width of the output region to which the weights contribute.
+    """Return the sizes (height, width) of the output regions to which the elements of a kernel contribute.
 
     The kernel positions are in the order of `taps`.
     """
@@ -67,7 +68,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Return the input pixels that each kernel position multiplies, as rows of a matrix with a column per channel.
+    """Return a matrix of the input pixels that each element of a convolution kernel multiplies.
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -76,7 +77,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Return the output pixels that each kernel position contributes to, as rows of a matrix with a column per filter.
+    """Return a matrix of the output pixels to which each element of a convolution kernel contributes.
 
     The rows are the patches of `output_patches`.
     """
@@ -84,7 +85,7 @@ def joined_output_patches(y, map_size, size, strides):
 
 
 def scatter_sum(patches, map_size, size, strides):
-    """Add up the contributions of all kernel positions to the output of a convolution.
+    """Compute the output of a convolution by adding the contributions of all kernel elements.
 
     Each tap's patch is added at the tap's output positions.
 
@@ -119,7 +120,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Slices of the input and of the output of a convolution that one kernel element connects."""
+    """Input pixels that one element of a convolution kernel multiplies, and output pixels to which it contributes."""
 
     tap: int
     input_rows: slice
@@ -129,7 +130,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """List the input pixels that each convolution kernel element multiplies, and the output pixels that it adds to."""
+    """Return the input pixels and the output pixels that each element of a 2-D convolution kernel connects."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -139,7 +140,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """List the input slice that each element of a 1-D convolution kernel multiplies, and the output slice it adds to.
+    """Return the input pixels and the output pixels that each element of a 1-D convolution kernel connects.
 
     The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
     axis. Each entry of the list is (tap, slice of the input, slice of the output).

@@ -1,4 +1,4 @@
-"""Attention over votes: weighted sums in which votes that agree with the query of a higher capsule weigh more."""
+"""Attention over capsule votes: sums that are weighted by the agreement of each vote with a query vector."""
 
 import math
 
@@ -26,7 +26,7 @@ def sum_votes(capsules, kernel):
 
 
 def attend_to_votes(capsules, kernel, query, bias=None, *, positions: int = 1, recompute: bool = False):
-    """Compute the sum of votes for each higher capsule, weighted by their agreement with a query.
+    """Compute, for each higher capsule, the sum of votes weighted by each vote's agreement with a query vector.
 
         V_ij = P_i W_ij,    c_ij = softmax_j(V_ij . q_j) + b_ij,    s_j = sum_i c_ij V_ij
 

@@ -73,7 +73,10 @@ def dynamic_routing(
 
 
 def _route_votes_in_pieces(u, w, iterations, epsilon, recompute):
-    """Apply dynamic routing with a softmax over the higher capsules, where each lower capsule has its own weights."""
+    """Apply dynamic routing with a softmax over the higher capsules, in chunks of votes to save memory.
+
+    Each lower capsule has weights of its own.
+    """
     capsules = K.transpose(u, (1, 0, 2, 3))
     v = v_sum = squash(sum_votes(capsules, w) / w.shape[2], epsilon=epsilon)
     for _ in range(iterations - 1):

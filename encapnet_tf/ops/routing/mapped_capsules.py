@@ -36,7 +36,7 @@ def mapped_capsules(capsules, kernel, bias=None):
 
 
 def fold_bias(capsules, kernel, bias):
-    """Append the bias of a capsule routing layer to the kernel, and append a constant 1 to every input capsule.
+    """Fold a bias into the kernel of a capsule layer by appending a constant 1 to each input capsule.
 
     Args:
         capsules: (batch, num_input_capsules, positions, input_dim).

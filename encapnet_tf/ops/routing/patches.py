@@ -6,7 +6,7 @@ PADDINGS = ("same", "valid")
 
 
 def capsule_patches(x, num_capsules: int, kernel_size: tuple[int, int], strides: tuple[int, int], padding: str):
-    """Return the capsules inside the window, for each position of a sliding window over a feature map.
+    """Extract the capsules inside a sliding window, for each position of the window on a feature map.
 
     Args:
         x: feature map (batch, height, width, num_capsules * capsule_dim), capsule-major.
@@ -33,7 +33,9 @@ def capsule_patches(x, num_capsules: int, kernel_size: tuple[int, int], strides:
 
 
 def window_counts(layer: str, input_shape, kernel_size: tuple[int, int], strides: tuple[int, int], padding: str):
-    """Count the positions of a sliding window along height and width, or raise ValueError if the map is too small.
+    """Return the numbers of sliding-window positions along the height and the width of a feature map.
+
+    Raise ValueError if the map is smaller than the window.
 
     Args:
         layer: the layer's name, for the error.

@@ -98,7 +98,7 @@ def _normalise(x):
 
 
 def cost_between(x, y, cost):
-    """Compute the transport costs between two sets of points, without argument checks.
+    """Compute the matrix of transport costs between two preprocessed sets of points.
 
     The points are preprocessed by `prepare`.
     """
@@ -109,7 +109,7 @@ def cost_between(x, y, cost):
 
 
 def cost_within(x, cost, both_sides=False):
-    """Compute the transport costs between all pairs of points in one set, without argument checks.
+    """Compute the matrix of transport costs between all pairs of points in one preprocessed set.
 
     The points are preprocessed by `prepare`.
     """

@@ -111,13 +111,13 @@ def _iterate_until_converged(block, potentials, max_blocks, epsilon):
 
 
 def _rounding_error(potential, epsilon):
-    """Return an upper bound on how much rounding errors alone can change a Sinkhorn potential."""
+    """Return an upper bound on the rounding error of a Sinkhorn potential."""
     unit = 2.0**-52 if backend.standardize_dtype(potential.dtype) == "float64" else 2.0**-23
     return 4 * unit * (K.max(K.abs(potential)) + epsilon)
 
 
 def _unrelaxed_steps(cost, epsilon, f, g, steps):
-    """Run a few Sinkhorn iterations from given potentials and estimate the best over-relaxation factor.
+    """Update dual potentials by a few Sinkhorn iterations, and estimate the best over-relaxation factor.
 
     The iterations are steps of Eq. 9, and the factor follows from how much a step contracts the error. Let theta be the
     ratio of the sizes of the last two steps. Then the best over-relaxation is
@@ -144,7 +144,7 @@ def _unrelaxed_steps(cost, epsilon, f, g, steps):
 
 
 def _relaxed_steps(cost, epsilon, f, g, steps, relaxation):
-    """Run over-relaxed Sinkhorn iterations from given potentials and return the updated potentials.
+    """Update dual potentials by a number of over-relaxed Sinkhorn iterations.
 
     The iterations are steps of Eq. 9, whose scalings are absorbed into the potentials:
 

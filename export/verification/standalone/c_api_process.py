@@ -50,7 +50,7 @@ class CApi:
             raise RuntimeError(self.tf.TF_Message(self.status).decode(errors="replace"))
 
     def run(self, signature, images) -> dict:
-        """Run a SavedModel signature on a batch of images and return the outputs as {name: array}."""
+        """Run a SavedModel signature on a batch of images, and return a dictionary from output name to array."""
         (input_name,) = self.inputs[signature].values()
         names = list(self.outputs[signature])
         fetches = (Output * len(names))(*(self.output(self.outputs[signature][name]) for name in names))

@@ -10,7 +10,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 def blend(images, degenerate, factor):
-    """Blend each image with a degraded version of the same image, such as a grey one, and clip to [0, 255].
+    """Blend each image with a degraded copy, such as a greyscale copy, and clip the result to [0, 255].
 
         degenerate + factor * (images - degenerate)
 

@@ -65,7 +65,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Constructor:
-    """Read-only wrapper of a function for unpickling: a pickle file can call the function but not set attributes."""
+    """Wrapper that lets a pickle file call a function, but not set attributes of the function."""
 
     __slots__ = ("_function",)
 
@@ -142,7 +142,7 @@ def _encode(text, encoding) -> bytes:
 
 
 def _text(value) -> str:
-    """Decode a string that Python 2 may have pickled as ASCII bytes."""
+    """Convert a string from a pickle file to `str`, also if Python 2 wrote the string as ASCII bytes."""
     if isinstance(value, bytes):
         value = value.decode("ascii")
     if not isinstance(value, str):

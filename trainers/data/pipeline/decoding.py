@@ -71,9 +71,9 @@ def _reduced_decoders(data, channels, min_size) -> list:
 
 
 def _reduction(shape, min_size):
-    """Return how often (0 to 3) a JPEG image can be halved while decoding and still have at least a required size.
+    """Return how many times, at most 3, a JPEG image can be halved in size without going below a minimum size.
 
-    It is rounded down, so that the decoded image is never smaller than `min_size`.
+    The number is rounded down, so that the decoded image is never smaller than `min_size`.
     """
     if min_size is None:
         return tf.constant(0)
@@ -82,9 +82,10 @@ def _reduction(shape, min_size):
 
 
 def decode_stored_pixels(data, channels: int, prefix=""):
-    """Decode an image file at full size without turning it, and return the pixels and the EXIF orientation.
+    """Decode an image file without applying the EXIF orientation, and return the pixels and the orientation.
 
-    Bounding boxes, for one, refer to pixels as they are stored. See `decode_image` for arguments and errors.
+    The image has full size. Bounding boxes, for one, refer to pixels as they are stored. See `decode_image` for
+    arguments and errors.
 
     Returns:
         (height, width, channels) uint8, and scalar int32; see `turn_upright`.
@@ -158,9 +159,10 @@ def map_to_images(function, elements, shape: tuple[int, int, int]):
 
 @functools.lru_cache(maxsize=16)
 def batch_decoder(channels: int, size: tuple[int, int]):
-    """Return the function that decodes a batch of image files to one size.
+    """Return a `tf.function` that decodes a batch of image files, and crops and resizes all images to one size.
 
-    It is the same object for the same arguments, because TensorFlow needs most of a second to optimise its graph.
+    The function is the same object for the same arguments, because TensorFlow needs most of a second to optimise a
+    graph.
 
     Returns:
         Function of files (batch,), strings. Returns (batch, *size, channels) uint8.

@@ -120,7 +120,10 @@ class EncodedSplit:
             )
 
     def _reason(self, index) -> str:
-        """Return the error message of TensorFlow or of the header check for an image that cannot be decoded."""
+        """Decode an image that is known to be corrupt, and return the error message.
+
+        The message is that of TensorFlow or of the check of the file's header.
+        """
 
         def decode():
             batch_decoder(self.channels, self.size)(self.read(tf.constant(self.rows[index], tf.int64))[None])

@@ -38,10 +38,11 @@ STRING = tf.TensorSpec((), tf.string)
 
 
 def traced_once(*specs):
-    """Return a decorator that traces a function once into a graph that data pipelines and exported models share.
+    """Return a decorator that turns a function into a `tf.function` with a fixed input signature.
 
-    Tracing takes most of a second for all checks, and a training makes several pipelines. The graph is not inlined in
-    those that call it: TensorFlow visits the inlined operations of a branch even where the branch is not taken.
+    The function is traced once, and data pipelines and exported models share the graph: tracing takes most of a second
+    for all checks, and a training makes several pipelines. The graph is not inlined in those that call it: TensorFlow
+    visits the inlined operations of a branch even where the branch is not taken.
 
     Args:
         *specs: `tf.TensorSpec` of each argument.
@@ -61,12 +62,15 @@ def has_magic(data, magic: bytes):
 
 
 def padded_head(data, size: int):
-    """Return the first bytes of a file, at least `size` of them: zeros are appended to a shorter file."""
+    """Return the first `size` bytes of a file, followed by `size` zero bytes as padding for short files."""
     return tf.strings.join([tf.strings.substr(data, 0, size), b"\0" * size])
 
 
 def describe_unreadable(data):
-    """Return a description of a file that TensorFlow cannot decode, such as "a TIFF file", as a string tensor."""
+    """Return the type of a file that TensorFlow cannot decode, such as "a TIFF file" or "a web page".
+
+    The result is a scalar string tensor.
+    """
     head = padded_head(data, _HEAD_BYTES)
     text = tf.strings.lower(tf.strings.substr(data, 0, _HEAD_BYTES))
     conditions = [

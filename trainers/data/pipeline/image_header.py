@@ -127,9 +127,9 @@ def _size_message(width, height, limit: int, prefix) -> list:
 
 
 def _require(condition, data, message: list):
-    """Return `data` if a condition is true, or fail with an error message joined from a list of strings.
+    """Return a tensor unchanged if a condition is true, otherwise fail with an error message.
 
-    The strings are joined only on failure.
+    The strings of the message are joined only on failure.
     """
     return tf.cond(condition, lambda: data, lambda: _failure(message))
 

@@ -1,4 +1,4 @@
-"""TensorFlow functions that read the EXIF orientation of an image file and turn its pixels upright.
+"""TensorFlow functions that read the EXIF orientation of an image file and turn the image upright.
 
 Cameras store pixels as their sensor reads them and say in EXIF how to turn them; TensorFlow's decoders ignore it. Only
 TensorFlow operations are used, because an exported model does the same without Python.
@@ -19,9 +19,9 @@ _ENTRY_BYTES = 12  # of an EXIF entry: tag (2), type (2), count (4), value (4)
 
 
 def has_no_metadata(data):
-    """Return whether a JPEG file has no metadata but the JFIF header of fixed size, as a scalar boolean tensor.
+    """Return whether a JPEG file has no metadata such as EXIF, as a scalar boolean tensor.
 
-    Its first segment, or the one after that header, is then a quantisation table.
+    The JFIF header of fixed size is allowed: the first segment, or the one after that header, is a quantisation table.
     """
     head = tf.strings.substr(data, 2, 20)
     is_jfif = tf.equal(tf.strings.substr(head, 0, len(_JFIF_HEAD)), _JFIF_HEAD)
@@ -135,7 +135,7 @@ def _tiff_orientation(exif):
     is_big, is_little = tf.equal(order, b"MM\0*"), tf.equal(order, b"II*\0")
 
     def integer(data, first, size):
-        """Convert `size` bytes from index `first` of the last axis to unsigned integers, in the EXIF byte order."""
+        """Read an unsigned integer of `size` bytes from EXIF data, starting at byte `first`."""
         shifts = tf.range(size, dtype=tf.int64) * 8
         shifts = tf.where(is_big, shifts[::-1], shifts)
         return tf.reduce_sum(tf.bitwise.left_shift(tf.cast(data[..., first : first + size], tf.int64), shifts), -1)

@@ -117,7 +117,10 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
 
 
 def _image_size(summary: DataSummary) -> tuple[int | None, str]:
-    """Return the image size for training, or None to keep the stored size, with the reason for the choice."""
+    """Choose the image size for training, and return the size with a reason such as "all images have this size".
+
+    The size is None if the images keep their stored size.
+    """
     common, short = summary.common_size, summary.short_side
     if short is None:
         return _SIZES[-1], "the sizes of the images are not known"

@@ -1,4 +1,7 @@
-"""Replacement of unspecified training settings by values that suit the data set, for the preset `images`."""
+"""Replacement of unspecified training settings by values that suit the data set.
+
+Settings are replaced only under the preset `images`.
+"""
 
 from collections.abc import Collection
 from dataclasses import replace

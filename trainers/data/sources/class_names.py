@@ -1,4 +1,4 @@
-"""Text files that list class names, one a line."""
+"""Reader for text files with one class name per line, and a function that formats such a line."""
 
 import json
 
@@ -43,7 +43,7 @@ def read_class_names(path) -> list[str]:
 
 
 def class_name_line(name: str) -> str:
-    """Format a class name as a line of a file of class names, in double quotes if the name needs quoting."""
+    """Format a class name as one line of a text file, in double quotes if the name needs quoting."""
     return name if _name_of_line(name) == name else json.dumps(name, ensure_ascii=False)
 
 

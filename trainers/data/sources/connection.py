@@ -21,7 +21,7 @@ _PORTS = {"http": 80, "https": 443, "ftp": 21, "socks5": 1080, "socks5h": 1080}
 
 
 def raise_if_offline(builder, command: str) -> None:
-    """Raise `UserError` if a TensorFlow Datasets data set must be downloaded and none of its servers is reachable.
+    """Raise `UserError` if a TensorFlow Datasets data set must be downloaded but no server can be reached.
 
     Data sets that TFDS downloads nothing for, that are prepared, or of which a file was downloaded before, are left to
     TFDS. Behind a proxy the proxy is asked.
@@ -73,7 +73,7 @@ def can_reach(servers: Iterable[tuple[str, int]], seconds: float = _SECONDS) -> 
 
 
 def _host_and_port(url: str) -> tuple[str, int] | None:
-    """Return the host and port to connect to for a download: those of the server in the URL, or of the proxy."""
+    """Return the host and port that a download from a URL connects to, taking proxy settings into account."""
     address = urlsplit(url)
     proxy = getproxies().get(address.scheme) or getproxies().get("all")
     if proxy and not proxy_bypass(address.netloc):
@@ -83,7 +83,7 @@ def _host_and_port(url: str) -> tuple[str, int] | None:
 
 
 def _downloaded_urls(builder) -> set[str]:
-    """Return the URLs of the files that TensorFlow Datasets has downloaded before, according to its .INFO files."""
+    """Return the URLs of files downloaded earlier by TensorFlow Datasets, as listed in .INFO files on disk."""
     urls: set[str] = set()
     folder = Path(builder.data_dir_root) / "downloads"
     for file in (*folder.glob("*.INFO"), *folder.glob(f"{builder.name}/*.INFO")):

@@ -29,7 +29,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Original:
-    """Original distribution of a public data set: file names, download page, and a function that finds the files.
+    """Original files of a public data set: file names, download page, and a function that finds the files.
 
     Attributes:
         title: name of the data set and its form, for messages.
@@ -52,10 +52,11 @@ class Original:
 
 
 def find_download(name: str, original: Original, data_dir: Path) -> Download | None:
-    """Find the original files of a data set in a folder and two levels of subfolders, or return None without a match.
+    """Search a folder and two levels of subfolders for the original files of a data set.
 
-    Complete downloads go first, then the least deep. Where another data set has files of the same names, other folders
-    are searched only if neither the given one nor those with the data set's name hold such files.
+    The result is None if there are none. Complete downloads go first, then the least deep. Where another data set has
+    files of the same names, other folders are searched only if neither the given one nor those with the data set's name
+    hold such files.
 
     Args:
         name: the data set's name.
@@ -100,7 +101,7 @@ def _folder_of(path: Path) -> Path:
 
 
 def _places(name: str, original: Original, data_dir: Path) -> Iterator[tuple[int, bool, Path]]:
-    """Yield the data folder and the subfolders to search for the original files of a data set, each with its depth.
+    """Yield every folder to search for the original files of a data set, together with the depth of the folder.
 
     A file in place of the folder is yielded alone.
 

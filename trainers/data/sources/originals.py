@@ -1,4 +1,4 @@
-"""Table and loader of the data sets whose original files can be read, such as CIFAR-10 and MNIST."""
+"""Loader for the original files of public data sets, such as CIFAR-10 and MNIST."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,7 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
 
 
 def find_original(config: Config) -> tuple[Download | None, str]:
-    """Choose between the original files of a public data set and the copy that TensorFlow Datasets has prepared.
+    """Find the original files of a public data set, or return None to load a copy prepared by TensorFlow Datasets.
 
     In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
     `data_dir`, the files of a package go first, then the copy in TFDS's own folder.

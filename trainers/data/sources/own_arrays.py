@@ -92,7 +92,7 @@ def _images(path: Path, name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _labels(path: Path, name: str, labels: np.ndarray) -> np.ndarray:
-    """Return class labels as a 1-D array, or raise `UserError` if they are not non-negative whole numbers."""
+    """Check that class labels are non-negative whole numbers, and return the labels as a 1-D array."""
     if labels.dtype.kind not in "biuf":
         raise UserError(
             f"{path}: {name} has labels of type {labels.dtype}. Expected whole numbers from 0 to classes - 1: "

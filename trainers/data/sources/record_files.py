@@ -63,7 +63,7 @@ class RecordFiles:
         return len(self.offset)
 
     def read(self, index):
-        """Read a serialized example from TFRecord files by index, and check its checksums.
+        """Look up one serialized example by index in TFRecord files, and verify the checksums of the record.
 
         Args:
             index: scalar integer tensor.
@@ -85,7 +85,7 @@ class RecordFiles:
 
     @cached_property
     def _tensors(self):
-        """Constant tensors: paths of the TFRecord files, and the file index and byte offset of every example.
+        """Tuple of three constant tensors: TFRecord paths, and the file index and byte offset of each example.
 
         They are made outside every graph so that graphs share them.
         """
@@ -93,7 +93,9 @@ class RecordFiles:
             return tf.constant(self.files), tf.constant(self.file), tf.constant(self.offset)
 
     def read_bytes(self, index: int) -> bytes:
-        """Read one serialised example, by its index, from TFRecord files as bytes, outside of TensorFlow graphs.
+        """Read one serialized example as Python bytes, or raise `UserError` if the TFRecord file is damaged.
+
+        Not for use inside a TensorFlow graph, unlike `read`.
 
         Raises:
             UserError: the record is damaged.
@@ -144,7 +146,7 @@ class RecordFiles:
 
 
 def _cached_labels(cache: Path, count: int) -> np.ndarray | None:
-    """Return the labels in a cache file, or None if there is no such file or it is damaged."""
+    """Return the labels in a cache file, or None if the file is missing or damaged."""
     if not cache.is_file():
         return None
     try:

@@ -67,12 +67,12 @@ def split_folders(root: Path, classes: Collection[str] | None, skipped: dict) ->
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder and no symbolic link."""
+    """Return whether a path is a folder and not a symbolic link."""
     return path.is_dir() and not path.is_symlink()
 
 
 def list_entries(path, skipped: dict | None = None) -> list[os.DirEntry]:
-    """Return the entries of a folder, ordered by name, without hidden files.
+    """Return the files and subfolders of a folder, sorted by name, without hidden ones.
 
     Args:
         path: the folder.

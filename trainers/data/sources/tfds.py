@@ -160,7 +160,7 @@ def _refuse_unprepared(builder, config: Config):
 
 
 def _needed_archives(builder, data_dir) -> str:
-    """Return text that names the archive files that TensorFlow Datasets needs to prepare a data set."""
+    """Describe in one sentence the archive files that TensorFlow Datasets needs to prepare a data set."""
     folder = _data_folder(data_dir) / "downloads" / "manual"
     if instructions := builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         return (

@@ -66,7 +66,7 @@ class TfdsSplitReader:
             return self._index_records(split, info)
 
     def has_labels(self, split: str) -> bool:
-        """Return whether TensorFlow Datasets provides the labels of a data split.
+        """Return False if the labels of a data split in TensorFlow Datasets (TFDS) are kept secret, else True.
 
         TensorFlow Datasets stores -1 for secret labels.
         """
