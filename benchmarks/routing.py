@@ -56,7 +56,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return a dictionary from table title to the layers, input shape, batch size and vote-tensor size to benchmark."""
+    """Return the benchmark cases of routing layers, as a dictionary from the title of a table to its cases."""
     side, capsules, batch = (4, 2, 2) if quick else (16, 32, 8)
     inputs, outputs, images = (32, 2, 2) if quick else (2048, 32, 32)
     votes = (side // 2) ** 2 * 9 * capsules * capsules * DIM

@@ -126,7 +126,7 @@ def multiply_add(x, kernel, groups, strides):
 
 
 def ours_transposed(size, groups, dim_in, dim_out, *, training):
-    """Return this package's grouped transposed convolution as a function of input, kernel and bias.
+    """Return a function that computes a grouped transposed convolution with this package's operation.
 
     It is that of the feedback unit's generator.
 
@@ -176,7 +176,7 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield one shifted copy of the input for each kernel position of a convolution.
+    """Yield, for each element of a convolution kernel, the shifted input that this element multiplies.
 
     The shape of a copy is (batch, out height, out width, groups, dim_in).
     """

@@ -7,9 +7,10 @@ import keras
 
 from encapnet_tf.blocks.batch_norm import BatchNorm
 from encapnet_tf.blocks.capsule_activation import CapsuleActivation
+from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
-GENERATORS = ("capsule", "conv")
+GENERATORS = ("capsule", "conv", "resize")
 
 
 def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: int, synchronized: bool, dtype):
@@ -18,13 +19,14 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
     It is g in section 3.2 of the paper. "capsule": 3x3 transposed convolution grouped by capsule, batch normalisation,
     ReLU, squash (a transposed capConv). "conv": dense transposed convolution, batch normalisation, ReLU, for any
     channel counts. On token sequences the convolution is one-dimensional, on feature vectors a dense layer takes its
-    place.
+    place. "resize": bilinear resizing of a feature map to any other size, then a dense 3x3 convolution, batch
+    normalisation, ReLU.
 
     Its layers have fixed names. TensorFlow (2.21) keeps about 35 kB for every new name of a variable until the process
     ends, so with Keras's counted names (`conv1d_17`) a process that loads a model often would grow.
 
     Args:
-        kind: "capsule" or "conv".
+        kind: "capsule", "conv" or "resize".
         higher_shape, lower_shape: shapes with the batch axis, (batch, height, width, channels), (batch, tokens,
             features) or (batch, features), both of one rank.
         num_capsules: groups of the "capsule" generator.
@@ -37,6 +39,9 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
     Raises:
         ValueError: no generator of this kind connects the two shapes.
     """
+    if kind == "resize":
+        mappings = _resizing_convolution(higher_shape, lower_shape, dtype)
+        return _norm_relu(mappings, synchronized, dtype)
     _check_shapes(higher_shape, lower_shape)
     filters = lower_shape[-1]
     if kind == "capsule":
@@ -55,12 +60,29 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
         mappings = _token_convolutions(filters, higher_shape[1], lower_shape[1], dtype)
     else:
         mappings = [keras.layers.Dense(filters, dtype=dtype, name="mapping")]
+    return _norm_relu(mappings, synchronized, dtype)
+
+
+def _norm_relu(mappings, synchronized, dtype):
+    """Build the generator network that consists of some layers, batch normalisation and ReLU."""
     norm = BatchNorm(synchronized=synchronized, dtype=dtype, name="norm")
     return keras.Sequential([*mappings, norm, keras.layers.ReLU(dtype=dtype, name="relu")], name="generator")
 
 
+def _resizing_convolution(higher_shape, lower_shape, dtype):
+    """Create the Keras layers of a bilinear resizing of a feature map followed by a 3x3 convolution."""
+    if len(higher_shape) != 4 or len(lower_shape) != 4 or None in (*higher_shape[1:], *lower_shape[1:]):
+        raise ValueError(
+            'generator="resize" connects two feature maps (batch, height, width, channels) of known sizes. '
+            f"Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}."
+        )
+    _, height, width, filters = lower_shape
+    resize = keras.layers.Resizing(height, width, interpolation="bilinear", dtype=dtype, name="resize")
+    return [resize, GroupedConv2D(filters, 3, dtype=dtype, name="mapping")]
+
+
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError unless a lower layer's output is as large as a higher layer's output or twice as large.
+    """Raise ValueError if a feature map can be enlarged to another one neither by a factor of 1 nor of 2.
 
     The sizes decide: each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """
@@ -76,8 +98,8 @@ def _check_shapes(higher_shape, lower_shape):
         if low not in (high, 2 * high, 2 * high - 1):
             raise ValueError(
                 "A generator keeps or doubles the size: the lower layer's size must be n, 2 n or 2 n - 1, where n is "
-                f"the higher layer's. {received} Connect layers with at most one stride of 2 between them, or pass a "
-                "generator layer of your own."
+                f"the higher layer's. {received} Connect layers with at most one stride of 2 between them, choose "
+                'generator="resize", or pass a generator layer of your own.'
             )
 
 

@@ -7,14 +7,14 @@ from encapnet_tf.arguments import odd_int, whole_number
 
 
 def _clone(initializer):
-    """Copy an initializer, so that two weights of equal shape do not get equal random values."""
+    """Return a copy of an initializer with a new random seed, so that two weights get different values."""
     initializer = keras.initializers.get(initializer)
     return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class GroupedConv2D(keras.layers.Layer):
-    """Grouped 2-D convolution layer with a bias and one group per capsule.
+    """Grouped 2-D convolution layer with one group per capsule.
 
     It pads `kernel_size // 2` zeros on each side at every stride, as the paper's release does (Keras's "same" padding
     differs at stride 2). Its grouped kernels train many times faster on a CPU than `keras.layers.Conv2D(groups=32)`.
@@ -27,6 +27,7 @@ class GroupedConv2D(keras.layers.Layer):
             convolution.
         kernel_initializer, bias_initializer: Keras initializers.
         kernel_regularizer: Keras regularizer or None.
+        use_bias: whether the convolution has a bias.
 
     Call arguments:
         inputs: (batch, height, width, channels), channels a multiple of `groups`.
@@ -53,6 +54,7 @@ class GroupedConv2D(keras.layers.Layer):
         kernel_initializer="glorot_normal",
         bias_initializer="zeros",
         kernel_regularizer=None,
+        use_bias=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -65,6 +67,7 @@ class GroupedConv2D(keras.layers.Layer):
         self.kernel_initializer = _clone(kernel_initializer)
         self.bias_initializer = _clone(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.use_bias = bool(use_bias)
 
     def build(self, input_shape):
         if len(input_shape) != 4 or input_shape[-1] is None:
@@ -84,11 +87,14 @@ class GroupedConv2D(keras.layers.Layer):
             regularizer=self.kernel_regularizer,
             name="kernel",
         )
-        self.bias = self.add_weight(shape=(self.filters,), initializer=self.bias_initializer, name="bias")
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.filters,), initializer=self.bias_initializer, name="bias")
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: channels})
 
     def call(self, inputs, training=None):
-        return ops.grouped_conv2d(inputs, self.kernel, self.groups, self.strides, bool(training)) + self.bias
+        outputs = ops.grouped_conv2d(inputs, self.kernel, self.groups, self.strides, bool(training))
+        return outputs + self.bias if self.use_bias else outputs
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
@@ -104,4 +110,5 @@ class GroupedConv2D(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "use_bias": self.use_bias,
         }

@@ -1,4 +1,4 @@
-"""Training-step counter that a Keras layer does not save with the weights."""
+"""Variable that counts training steps in a Keras layer and is not part of the layer's saved weights."""
 
 import keras
 

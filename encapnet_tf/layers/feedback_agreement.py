@@ -52,8 +52,9 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         epsilon, iterations, cost, debias, differentiate_plan, solver, relative_epsilon: arguments of
             `ops.sinkhorn_divergence`. `epsilon` can be changed while training.
         generator: "capsule" (a transposed capConv, for feature maps of capsules), "conv" (a dense transposed
-            convolution, for feature maps, token sequences and feature vectors of any channel counts), None (z has the
-            lower layer's shape already) or a Keras layer that maps z to the lower layer's shape.
+            convolution, for feature maps, token sequences and feature vectors of any channel counts), "resize"
+            (bilinear resizing and a convolution, for feature maps of any two sizes), None (z has the lower layer's
+            shape already) or a Keras layer that maps z to the lower layer's shape.
         extractor: "conv" (two convolutions down to one channel), None (the raw features) or a Keras layer.
         divergence: "sinkhorn", or "kl": batch mean of KL(softmax f(u) || softmax f(g(z))) over paired samples. Differs
             from the paper: it does not define its KL.

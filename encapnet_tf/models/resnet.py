@@ -3,12 +3,9 @@
 They are networks without capsules that the paper also regularises.
 """
 
-import keras
-
 from encapnet_tf.arguments import whole_number
-from encapnet_tf.blocks.batch_norm import BatchNorm
-from encapnet_tf.layers import GroupedConv2D
 from encapnet_tf.models.feedback_pairs import module_placement
+from encapnet_tf.models.residual_block import residual_block
 from encapnet_tf.models.stem_and_head import conv_norm_relu, image_input, plain_classifier
 
 
@@ -152,26 +149,5 @@ def _resnet(
     x = placement.after_layer("stem_relu", conv_norm_relu(x, stem, 1, "stem", **options))
     for names, (channels, _, strides) in zip(blocks_of.values(), stages, strict=True):
         for i, block in enumerate(names):
-            x = placement.after_layer(block, _block(x, channels, strides if i == 0 else 1, block, **options))
+            x = placement.after_layer(block, residual_block(x, channels, strides if i == 0 else 1, block, **options))
     return plain_classifier(inputs, x, classes, name)
-
-
-def _block(x, channels, strides, name, **options):
-    """Apply a residual block of two convolutions to a feature map.
-
-    Its shortcut is the identity, or a 1x1 convolution if the shape changes.
-    """
-    y = conv_norm_relu(x, channels, strides, f"{name}_conv1", **options)
-    y = _conv_norm(y, channels, 3, 1, f"{name}_conv2", **options)
-    if strides != 1:
-        # A separate layer subsamples, since oneDNN's bfloat16 gradient of a strided 1x1 convolution crashes.
-        x = keras.layers.AveragePooling2D(1, strides, name=f"{name}_subsample")(x)
-    if x.shape[-1] != channels:
-        x = _conv_norm(x, channels, 1, 1, f"{name}_shortcut", **options)
-    return keras.layers.ReLU(name=name)(keras.layers.Add(name=f"{name}_add")([y, x]))
-
-
-def _conv_norm(x, channels, kernel_size, strides, name, *, synchronized, **conv_options):
-    """Apply a convolution and batch normalisation to a feature map."""
-    x = GroupedConv2D(channels, kernel_size, strides, name=name, **conv_options)(x)
-    return BatchNorm(synchronized=synchronized, name=f"{name}_norm")(x)

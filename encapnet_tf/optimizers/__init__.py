@@ -1,8 +1,9 @@
 """Public Keras optimizer of this package: Adam with an L2 penalty added to the gradient."""
 
 from encapnet_tf.optimizers.adam_l2 import AdamL2
+from encapnet_tf.optimizers.sgd_l2 import SGDL2
 
-__all__ = ["AdamL2"]
+__all__ = ["SGDL2", "AdamL2"]
 
 
 def __dir__() -> list[str]:

@@ -53,6 +53,29 @@ NETWORKS = {
     "capnet": lambda units: en.models.CapNet(num_capsules=4, feedback="half" if units else None, **pixels),
     "capnet em": lambda units: en.models.CapNet(num_capsules=4, routing="em", **pixels),
     "resnet18": lambda units: en.models.ResNet18(**pixels),
+    "sabour": lambda units: en.models.SabourCapsNet(
+        (18, 20, 1), 4, 2, filters=4, feedback="half" if units else None, include_rescaling=True
+    ),
+    "efficient": lambda units: en.models.EfficientCapsNet(
+        (12, 14, 1), 4, feedback="half" if units else None, include_rescaling=True
+    ),
+    "efficient smallnorb": lambda units: en.models.EfficientCapsNet(
+        (20, 22, 2), 4, "smallnorb", feedback="half" if units else None, include_rescaling=True
+    ),
+    "inverted attention": lambda units: en.models.InvertedAttentionCapsNet(
+        (18, 14, 1),
+        4,
+        2,
+        4,
+        [(2, 4, 3, 2), (3, 4)],
+        4,
+        filters=2,
+        feedback="half" if units else None,
+        include_rescaling=True,
+    ),
+    "self-routing": lambda units: en.models.SelfRoutingCapsNet(
+        num_capsules=2, capsule_dim=4, depth=2, filters=4, blocks=1, feedback="half" if units else None, **pixels
+    ),
     "mobilenet": mobile_net,
     "augmented": lambda units: augmented(),
 }
@@ -65,12 +88,13 @@ def saved(model, path):
     return inference
 
 
-LARGE = ("encapnet6", "encapnet18", "encapnet18 master", "capnet", "capnet em", "resnet18", "mobilenet")  # seconds each
+SMALL = ("encapnet", "efficient", "augmented")  # the others take seconds each
+SOFTMAX = ("resnet18", "mobilenet", "augmented", "self-routing")  # networks without class capsules
 
 
 def names(*choice):
     """Return names of networks as parameters, the large ones under the marker ci."""
-    return [pytest.param(name, marks=[pytest.mark.ci] if name in LARGE else []) for name in choice]
+    return [pytest.param(name, marks=[] if name in SMALL else [pytest.mark.ci]) for name in choice]
 
 
 @pytest.mark.parametrize("name", names(*NETWORKS))
@@ -89,9 +113,9 @@ def test_exports(name, tmp_path):
         outputs = signatures[signature](images=tf.constant(batch))
         np.testing.assert_allclose(outputs["lengths"], reference, atol=1e-5, rtol=0)
         np.testing.assert_array_equal(outputs["label"], outputs["lengths"].numpy().argmax(axis=1))
-    if "capsules" in outputs:
+    if "capsules" in outputs and name != "inverted attention":  # which scores them by a linear function
         np.testing.assert_allclose(np.linalg.norm(outputs["capsules"], axis=-1), reference, atol=1e-5, rtol=0)
-    assert ("capsules" in outputs) == (name not in ("resnet18", "mobilenet", "augmented"))
+    assert ("capsules" in outputs) == (name not in SOFTMAX)
 
     (tmp_path / "model.tflite").write_bytes(convert(inference, "float32", images))
     Contents.of_lite(tmp_path / "model.tflite").require_inference_only("it", unit_names(model))

@@ -53,6 +53,25 @@ def _paper(recipe, dataset, augment, about, **settings) -> Recipe:
     return Recipe(config, f"`encapnet train --recipe={recipe}`: {about} {_NOT_RUN}")
 
 
+def _published(recipe, dataset, model, result, **settings) -> Recipe:
+    """Return the recipe of another paper's capsule network: MNIST with Adam, or CIFAR-10 with SGD and cross-entropy."""
+    config = Config(
+        recipe=recipe,
+        dataset=dataset,
+        model=model,
+        augment=("affine",),
+        optimizer="adam",
+        schedule="exponential",
+        l2=0.0,
+    )
+    if dataset == "cifar10":
+        config = replace(
+            config, augment=("+",), optimizer="sgd", loss="crossentropy", schedule="step", milestones=(150, 250)
+        )
+    about = f"`encapnet train --recipe={recipe}`: the settings of the network's authors; {result}"
+    return Recipe(replace(config, **settings), f"{about} Not run to its end here: it needs a GPU.")
+
+
 RECIPES = {
     "digits": Recipe(
         Config(
@@ -138,6 +157,46 @@ RECIPES = {
         image_size=224,
         batch_size=256,
     ),
+    "mnist_sabourcapsnet": _published(
+        "mnist_sabourcapsnet",
+        "mnist",
+        "sabourcapsnet",
+        "Sabour et al. have 0.25 % error with their decoder, 0.35 % without.",
+        learning_rate=1e-3,
+        epochs=50,
+        batch_size=100,
+        epoch_decay=0.9,
+    ),
+    "mnist_efficientcapsnet": _published(
+        "mnist_efficientcapsnet",
+        "mnist",
+        "efficientcapsnet",
+        "published accuracy with decoder: 99.74 %.",
+        learning_rate=5e-4,
+        epochs=150,
+        batch_size=16,
+        epoch_decay=0.97,
+    ),
+    "cifar10_invertedattention": _published(
+        "cifar10_invertedattention",
+        "cifar10",
+        "invertedattentioncapsnet",
+        "published accuracy: 94.85 %.",
+        learning_rate=0.1,
+        epochs=350,
+        batch_size=128,
+        l2=5e-4,
+    ),
+    "cifar10_selfrouting": _published(
+        "cifar10_selfrouting",
+        "cifar10",
+        "selfroutingcapsnet",
+        "published error: 8.17 %.",
+        learning_rate=0.1,
+        epochs=350,
+        batch_size=64,
+        l2=1e-4,
+    ),
     "cifar10_modern": Recipe(
         replace(
             _PAPER,
@@ -159,6 +218,15 @@ RECIPES = {
         "Not run to its end here: it needs a GPU.",
     ),
 }
+
+
+# Settings that another network brings with it, unless they are given too.
+_OF_NETWORKS: dict[str, dict] = {
+    "invertedattentioncapsnet": {"loss": "crossentropy"},  # their scores are probabilities
+    "selfroutingcapsnet": {"loss": "crossentropy"},
+}
+# Networks without padding, whose kernels need larger images than the digits of 8 x 8 pixels.
+_FOR_28_PIXELS = ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet")
 
 
 def default_recipe(dataset: str | None) -> str:
@@ -195,8 +263,9 @@ def resolve(recipe: str, overrides: dict) -> Config:
 def override(base: Config, overrides: dict) -> Config:
     """Return a copy of a training configuration with some settings replaced.
 
-    Choosing another network resets the network settings to that network's defaults. Extra augmentations without a base
-    are added to the configuration's base.
+    Choosing another network resets the network settings to that network's defaults. The settings that go with the
+    network (`_OF_NETWORKS`, `_FOR_28_PIXELS`) are chosen too. Extra augmentations without a base are added to the
+    configuration's base.
 
     Args:
         base: the configuration; it is not changed.
@@ -208,6 +277,9 @@ def override(base: Config, overrides: dict) -> Config:
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
         values.update(dict.fromkeys(network_settings()))
+        values.update(_OF_NETWORKS.get(overrides["model"], {}))
+        if overrides["model"] in _FOR_28_PIXELS and overrides.get("dataset", base.dataset) == "digits":
+            values["image_size"] = 28
     augment = overrides.get("augment")
     if augment and not set(augment) & set(AUGMENT_BASES):
         overrides = {**overrides, "augment": (base.augment[0], *augment)}

@@ -11,6 +11,7 @@ AUGMENT_BASES = ("none", "affine", "+", "++")
 AUGMENT_EXTRAS = ("randaugment", "erasing", "mixup", "cutmix")
 NETWORKS = (
     "encapnet", "encapnet6", "encapnet18", "encapnet101", "capnet", "plaincnn", "resnet18", "resnet20",
+    "sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet", "selfroutingcapsnet",
 )  # fmt: skip
 
 _RECIPE = Search(refusal="every trial starts from the same recipe")
@@ -84,6 +85,14 @@ class Config:
 
     model: str = setting("Network.", "encapnet", group="network", choices=NETWORKS)
     num_capsules: int | None = setting("Capsules at every layer.", least=1, network=True)
+    filters: int | None = setting(
+        "Channels of the first convolution of sabourcapsnet, invertedattentioncapsnet and selfroutingcapsnet.",
+        least=1,
+        network=True,
+    )
+    form: str | None = setting(
+        "Published form of efficientcapsnet.", choices=("mnist", "multimnist", "smallnorb"), network=True
+    )
     width: str | None = setting("Width of a plain CNN.", choices=("same_shape", "similar_params"), network=True)
     depths: tuple[int, ...] | None = setting(
         "Number of type II layers in each module: 1,1.",
@@ -162,7 +171,9 @@ class Config:
         used_with=_SINKHORN,
     )
     generator: str | None = setting(
-        "The units' generators. Default: the network's.", choices=("capsule", "conv"), unit_argument="generator"
+        "The units' generators. Default: the network's.",
+        choices=("capsule", "conv", "resize"),
+        unit_argument="generator",
     )
     extractor: str = setting(
         "The units' extractors; none compares raw features.",
@@ -187,13 +198,13 @@ class Config:
         group="training",
         choices=("margin", "spread", "crossentropy"),
     )
-    optimizer: str = setting("Optimizer.", "adamw", choices=("adam", "adamw"))
+    optimizer: str = setting("Optimizer.", "adamw", choices=("adam", "adamw", "sgd"))
     learning_rate: float = setting("Peak learning rate.", 1e-3, least=0.0, search=Search(usual=(1e-4, 1e-2)))
     schedule: str = setting(
         "Learning rate over the run. constant: the peak rate; cosine: a short warm-up, then a cosine decay to 0; step: "
-        "divided by 10 after each of --milestones.",
+        "divided by 10 after each of --milestones; exponential: multiplied by --epoch_decay after each epoch.",
         "cosine",
-        choices=("constant", "cosine", "step"),
+        choices=("constant", "cosine", "step", "exponential"),
     )
     milestones: tuple[int, ...] = setting(
         "Epochs after which the step schedule divides the learning rate by 10.",
@@ -201,11 +212,18 @@ class Config:
         least=1,
         used_with={"schedule": ("step",)},
     )
+    epoch_decay: float = setting(
+        "Factor of the learning rate after each epoch in the exponential schedule.",
+        0.95,
+        least=1e-3,
+        most=1.0,
+        used_with={"schedule": ("exponential",)},
+    )
     l2: float = setting(
-        "L2 penalty of adam: adds this multiple of every weight to its gradient.",
+        "L2 penalty of adam and sgd: adds this multiple of every weight to its gradient.",
         0.0,
         least=0.0,
-        used_with={"optimizer": ("adam",)},
+        used_with={"optimizer": ("adam", "sgd")},
     )
     weight_decay: float = setting(
         "Decoupled weight decay of adamw.", 0.01, least=0.0, used_with={"optimizer": ("adamw",)}

@@ -20,6 +20,10 @@ _BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "plaincnn": models.PlainCNN,
     "resnet18": models.ResNet18,
     "resnet20": models.ResNet20,
+    "sabourcapsnet": models.SabourCapsNet,
+    "efficientcapsnet": models.EfficientCapsNet,
+    "invertedattentioncapsnet": models.InvertedAttentionCapsNet,
+    "selfroutingcapsnet": models.SelfRoutingCapsNet,
 }
 _WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
@@ -132,9 +136,12 @@ def _optimizer(config, steps_per_epoch):
     if config.optimizer == "adamw":
         if config.l2:
             raise UserError(
-                f"--l2={config.l2} goes with --optimizer=adam. Choose that optimizer, or use --weight_decay of adamw."
+                f"--l2={config.l2} goes with --optimizer=adam or sgd. Choose one of these, or use --weight_decay of "
+                "adamw."
             )
         return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **options)
+    if config.optimizer == "sgd":
+        return optimizers.SGDL2(rate, l2=config.l2, **options)
     return optimizers.AdamL2(rate, config.l2, **options) if config.l2 else keras.optimizers.Adam(rate, **options)
 
 
@@ -149,4 +156,6 @@ def _learning_rate(config, steps_per_epoch):
         # rate at a boundary itself, hence - 1.
         boundaries = [epochs * steps_per_epoch - 1 for epochs in config.milestones]
         return schedules.PiecewiseConstantDecay(boundaries, [rate * 0.1**i for i in range(len(boundaries) + 1)])
+    if config.schedule == "exponential":
+        return schedules.ExponentialDecay(rate, steps_per_epoch, config.epoch_decay, staircase=True)
     return rate

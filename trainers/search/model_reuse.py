@@ -18,6 +18,7 @@ from encapnet_tf.layers import FeedbackAgreement
 from ..config.schema import Config
 
 _KEPT_MODELS = 3
+_RATES = ("warmup_target", "initial_learning_rate")  # attributes of Keras's learning rate schedules
 _NUMBERS = ("feedback_weight", "epsilon", "learning_rate", "l2", "weight_decay")
 
 
@@ -114,7 +115,7 @@ def _numbers_as_variables(optimizer) -> list[keras.Variable]:
         return variables[-1]
 
     schedule = learning_rate_or_schedule(optimizer)
-    for owner, name in ((optimizer, "l2"), (optimizer, "weight_decay"), (schedule, "warmup_target")):
+    for owner, name in ((optimizer, "l2"), (optimizer, "weight_decay"), *((schedule, n) for n in _RATES)):
         if hasattr(owner, name):
             setattr(owner, name, as_variable(getattr(owner, name)))
     if isinstance(schedule, keras.optimizers.schedules.PiecewiseConstantDecay):

@@ -40,7 +40,7 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """Return a list of tensors: the input pixels that each element of a convolution kernel multiplies.
+    """Return, for each element of a convolution kernel, the part of the input that this element multiplies.
 
     Kernel elements (taps) that do not overlap the map are left out.
     """
@@ -48,7 +48,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """Return a list of tensors: the output pixels to which each element of a convolution kernel contributes.
+    """Return, for each element of a convolution kernel, the part of the output to which this element contributes.
 
     Output pixels for which the kernel element multiplies padding are left out. Kernel elements (taps) that do not
     overlap the map are left out.
@@ -57,7 +57,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Return the sizes (height, width) of the output regions to which the elements of a kernel contribute.
+    """Return, for each element of a convolution kernel, the height and width of its part of the output.
 
     The kernel positions are in the order of `taps`.
     """
@@ -68,7 +68,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Return a matrix of the input pixels that each element of a convolution kernel multiplies.
+    """Return the input parts of `input_patches`, one for each element of a convolution kernel, as one matrix.
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -77,7 +77,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Return a matrix of the output pixels to which each element of a convolution kernel contributes.
+    """Return the output parts of `output_patches`, one for each element of a convolution kernel, as one matrix.
 
     The rows are the patches of `output_patches`.
     """
@@ -120,7 +120,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input pixels that one element of a convolution kernel multiplies, and output pixels to which it contributes."""
+    """Rows and columns of the input and the output of a convolution that one element of its kernel connects."""
 
     tap: int
     input_rows: slice

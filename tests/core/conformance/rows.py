@@ -19,7 +19,20 @@ from encapnet_tf.layers import (
     Squash,
 )
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
-from encapnet_tf.models import CapNet, EncapNet, EncapNet6, EncapNet18, EncapNet101, PlainCNN, ResNet18, ResNet20
+from encapnet_tf.models import (
+    CapNet,
+    EfficientCapsNet,
+    EncapNet,
+    EncapNet6,
+    EncapNet18,
+    EncapNet101,
+    InvertedAttentionCapsNet,
+    PlainCNN,
+    ResNet18,
+    ResNet20,
+    SabourCapsNet,
+    SelfRoutingCapsNet,
+)
 from tests.core.conformance.routing_rows import ROUTING_LAYERS
 from tests.core.conformance.row import Row, join
 
@@ -180,6 +193,46 @@ MODELS = [
     Row(
         "encapnet101", partial(EncapNet101, (8, 6, 1), 3, depths=(2, 1, 0, 1), num_capsules=2), (8, 6, 1), slow_xla=True
     ),
+    Row("sabour_capsnet", partial(SabourCapsNet, (20, 18, 1), 3, num_capsules=2, filters=4), (20, 18, 1)),
+    Row("efficient_capsnet", partial(EfficientCapsNet, (12, 14, 1), 3, include_rescaling=True), (12, 14, 1)),
+    Row(
+        "efficient_capsnet_smallnorb",
+        partial(EfficientCapsNet, (20, 22, 2), 3, form="smallnorb"),
+        (20, 22, 2),
+        slow_xla=True,
+    ),
+    Row(
+        "inverted_attention_capsnet",
+        partial(
+            InvertedAttentionCapsNet, (14, 12, 1), 3, 2, 4, [(2, 4, 3, 2), (3, 4)], 4, backbone="simple", filters=4
+        ),
+        (14, 12, 1),
+        slow_xla=True,
+    ),
+    Row(
+        "inverted_attention_capsnet_options",
+        partial(
+            InvertedAttentionCapsNet,
+            (8, 6, 1),
+            3,
+            num_capsules=2,
+            capsule_dim=3,
+            capsule_layers=[(2, 5, 2, 1)],
+            class_capsule_dim=4,
+            pose="vector",
+            schedule="sequential",
+            filters=2,
+            synchronized=True,
+        ),
+        (8, 6, 1),
+        slow_xla=True,
+    ),
+    Row(
+        "self_routing_capsnet",
+        partial(SelfRoutingCapsNet, (8, 6, 1), 3, 2, 4, depth=2, filters=4, blocks=1),
+        (8, 6, 1),
+        slow_xla=True,
+    ),
 ]
 
 CLASS_LOSSES = [
@@ -225,8 +278,14 @@ def joined_layers(rows):
 
 
 def has_capsules(model):
-    """Return whether a network ends in class capsules; the others end in probabilities."""
-    return any(layer.name == "class_capsules" for layer in model.layers)
+    """Return whether a network's scores are lengths of class capsules; those of the others are probabilities."""
+    return any(layer.name == "lengths" for layer in model.layers)
+
+
+def last_layers(model):
+    """Return the layers of a network that compute the class scores."""
+    names = ("class_capsules", "lengths", "scores", "class_routing", "probabilities")
+    return [layer for layer in model.layers if layer.name in names]
 
 
 def enliven(layer, x):

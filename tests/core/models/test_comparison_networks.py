@@ -109,20 +109,38 @@ UNITS = [
     (lambda **o: M.PlainCNN((8, 6, 1), 3, num_capsules=2, **o), {"half": 1, "two": 1}),
     (lambda **o: M.ResNet18((8, 6, 1), 3, num_capsules=2, **o), {"half": 4}),
     (lambda **o: M.ResNet20((8, 6, 1), 3, width=2, **o), {"half": 3, "same": 3, "two": 6}),
+    (lambda **o: M.SabourCapsNet((18, 20, 1), 3, 2, filters=4, **o), {"half": 1, "two": 1}),
+    (lambda **o: M.EfficientCapsNet((14, 12, 1), 3, **o), {"half": 1}),
+    (lambda **o: M.EfficientCapsNet((22, 20, 2), 3, "smallnorb", **o), {"half": 1}),
+    (lambda **o: M.InvertedAttentionCapsNet((14, 18, 1), 3, 2, 4, [(2, 4, 3, 2)], 4, filters=2, **o), {"half": 1}),
+    (lambda **o: M.SelfRoutingCapsNet((8, 6, 1), 3, 2, 4, filters=4, blocks=1, **o), {"half": 1}),
+    (lambda **o: M.SelfRoutingCapsNet((8, 6, 1), 3, 2, 4, 3, filters=4, blocks=1, **o), {"half": 2, "two": 2}),
 ]
 
 
 @pytest.mark.parametrize(
     ("build", "counts"),
     [*UNITS[:3], *(pytest.param(*row, marks=pytest.mark.ci) for row in UNITS[3:])],
-    ids=["dynamic", "em", "plain", "resnet18", "resnet20"],
+    ids=[
+        "dynamic",
+        "em",
+        "plain",
+        "resnet18",
+        "resnet20",
+        "sabour",
+        "efficient",
+        "smallnorb",
+        "inverted attention",
+        "self-routing",
+        "self-routing of depth 3",
+    ],
 )
 def test_feedback_units(build, counts):
     models = {name: build(feedback=name, feedback_options={"weight": 2.0}) for name in counts}
     for name, count in counts.items():
         assert [unit.weight for unit in units_of(models[name])] == [2.0] * count
-    x, y = np.random.default_rng(0).normal(size=(4, 8, 6, 1)), np.array([0, 1, 2, 0])
     model = models["half"]
+    x, y = np.random.default_rng(0).normal(size=(4, *model.input_shape[1:])), np.array([0, 1, 2, 0])
     model.compile("sgd", en.losses.MarginLoss(), run_eagerly=True)
     model.train_on_batch(x, y)
     assert len(model.losses) == counts["half"]
@@ -155,6 +173,17 @@ def test_half_connects_half_the_size_and_same_the_same():
         (lambda: M.ResNet18(classes=2.5), "classes"),
         (lambda: M.ResNet20(width=0), "width"),
         (lambda: M.ResNet20((8, 6)), "input_shape"),
+        (lambda: M.SabourCapsNet((28, 16, 1)), "at least 17x17 pixels"),
+        (lambda: M.EfficientCapsNet((8, 8, 1)), "at least 11x11 pixels"),
+        (lambda: M.EfficientCapsNet((16, 16, 1), form="multimnist"), "at least 17x17 pixels"),
+        (lambda: M.EfficientCapsNet((18, 19, 1), form="smallnorb"), "at least 19x19 pixels"),
+        (lambda: M.EfficientCapsNet(form="cifar10"), "form must be one of"),
+        (lambda: M.InvertedAttentionCapsNet((12, 32, 1)), "at least 13x13 pixels"),
+        (lambda: M.InvertedAttentionCapsNet(capsule_dim=8), "capsule_dim=16"),
+        (lambda: M.InvertedAttentionCapsNet(capsule_layers=[(2, 16), (2, 16, 3, 1)]), "capsule_layers must be"),
+        (lambda: M.InvertedAttentionCapsNet(capsule_layers=[(2, 16)], feedback="half"), "convolutional"),
+        (lambda: M.InvertedAttentionCapsNet(schedule="parallel"), "schedule must be one of"),
+        (lambda: M.SelfRoutingCapsNet(depth=0), "depth"),
     ],
 )
 def test_wrong_arguments_raise(build, message):
@@ -164,8 +193,14 @@ def test_wrong_arguments_raise(build, message):
 
 @pytest.mark.parametrize(
     "build",
-    [lambda **o: M.CapNet((8, 6, 1), 2, "em", num_capsules=2, **o), lambda **o: M.ResNet20((8, 6, 1), 2, width=2, **o)],
-    ids=["CapNet", "ResNet20"],
+    [
+        lambda **o: M.CapNet((8, 6, 1), 2, "em", num_capsules=2, **o),
+        lambda **o: M.ResNet20((8, 6, 1), 2, width=2, **o),
+        lambda **o: M.EfficientCapsNet((14, 12, 1), 2, **o),
+        lambda **o: M.InvertedAttentionCapsNet((14, 14, 1), 2, 2, 4, [(2, 4, 3, 2)], 4, filters=2, **o),
+        lambda **o: M.SelfRoutingCapsNet((8, 6, 1), 2, 2, 4, filters=4, blocks=1, **o),
+    ],
+    ids=["CapNet", "ResNet20", "EfficientCapsNet", "InvertedAttentionCapsNet", "SelfRoutingCapsNet"],
 )
 def test_synchronized_reaches_every_batch_norm(build):
     norms = batch_norms(build(synchronized=True))

@@ -16,7 +16,10 @@ _GREY_MODES = ("1", "L", "LA", "I", "F")  # Pillow's names
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Image properties read from a file header: height and width (upright), greyscale flag and 16-bit PNG flag."""
+    """Size and pixel format of an image, read from the header of its file.
+
+    Height and width are those of the upright image, as its EXIF orientation says.
+    """
 
     height: int
     width: int

@@ -1,6 +1,7 @@
 """Conversion of weights from the EncapNet paper's PyTorch implementation to Keras."""
 
 import re
+from functools import partial
 
 import keras
 import numpy as np
@@ -9,14 +10,8 @@ from encapnet_tf import layers
 from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 from encapnet_tf.blocks.capsule_mapping import CapsuleMapping
 from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
+from encapnet_tf.interop.assignment import assign_by_name, require_built
 from encapnet_tf.layers.feedback_agreement import units_of
-
-__all__ = ["load_official_state_dict"]
-
-
-def __dir__() -> list[str]:
-    """Return the public names of this module for `dir()` and tab completion."""
-    return list(__all__)
 
 
 def load_official_state_dict(layer_or_model, state_dict):
@@ -44,32 +39,14 @@ def load_official_state_dict(layer_or_model, state_dict):
     """
     if not isinstance(layer_or_model, keras.Layer):
         raise _foreign(layer_or_model)
-    if not layer_or_model.built:
-        raise ValueError(
-            f"{layer_or_model.name} is not built. Call it once, or its build(input_shape), before loading."
-        )
-    targets = _targets(layer_or_model)
+    require_built(layer_or_model)
     arrays = {name: value for name, value in state_dict.items() if not name.endswith("num_batches_tracked")}
-    missing, unused = sorted(targets.keys() - arrays.keys()), sorted(arrays.keys() - targets.keys())
-    if missing or unused:
-        raise ValueError(
-            f"The weights do not fit {layer_or_model.name}. "
-            f"Missing: {_abridged(missing)}. Not used: {_abridged(unused)}. "
-            "Check that depths, routing and coefficients are those of the network that was saved."
-        )
-    values = {name: _to_keras(np.asarray(arrays[name]), layer) for name, (_, layer) in targets.items()}
-    for name, (variable, _) in targets.items():
-        if values[name].shape != tuple(variable.shape):
-            raise ValueError(
-                f"{name} has shape {np.shape(arrays[name])}, which is {values[name].shape} in Keras's layout; "
-                f"{variable.path} expects {tuple(variable.shape)}."
-            )
-    for name, (variable, _) in targets.items():
-        variable.assign(values[name])
-
-
-def _abridged(names):
-    return (", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")) or "none"
+    targets = {
+        name: (variable, partial(_to_keras, layer=layer))
+        for name, (variable, layer) in _targets(layer_or_model).items()
+    }
+    hint = "Check that depths, routing and coefficients are those of the network that was saved."
+    assign_by_name(layer_or_model, targets, arrays, hint)
 
 
 def _to_keras(array, layer):
