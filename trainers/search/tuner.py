@@ -14,6 +14,8 @@ from pathlib import Path
 
 import keras_tuner
 
+from encapnet_tf.keras_private import keep_compiled_functions
+
 from .. import data
 from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation, mixes_labels
@@ -191,6 +193,11 @@ class SearchTuner(keras_tuner.Tuner):
         if self._heartbeat is not None and time.monotonic() - self._last_heartbeat > 1:
             self._last_heartbeat = time.monotonic()
             self._heartbeat.touch()
+
+    def _try_build(self, hp):
+        """Build the network of a KerasTuner trial, and keep the compiled functions that earlier trials have made."""
+        with keep_compiled_functions():  # KerasTuner clears the session of Keras
+            return super()._try_build(hp)
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial):
         """Train the network of a hyper-parameter search trial, and write the result or failure to a file.
