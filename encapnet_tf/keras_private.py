@@ -52,25 +52,6 @@ def safe_mode():
     return sys.modules[keras.saving.deserialize_keras_object.__module__].SafeModeScope(safe_mode=True)
 
 
-@contextlib.contextmanager
-def keep_compiled_functions():
-    """Keep TensorFlow's compiled functions when `keras.backend.clear_session` is called inside the `with` block.
-
-    `clear_session` discards them, and TensorFlow takes seconds to make those of a training step again.
-    """
-    if keras.backend.backend() != "tensorflow":
-        yield
-        return
-    from tensorflow.python.eager.context import context
-
-    eager_context = context()
-    eager_context.clear_kernel_cache = lambda: None  # hides the method of this name
-    try:
-        yield
-    finally:
-        del eager_context.clear_kernel_cache
-
-
 def compile_arguments(model) -> dict:
     """Return the original objects that were passed to a Keras model's `compile` method.
 

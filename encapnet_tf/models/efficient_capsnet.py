@@ -10,11 +10,12 @@ from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.stem_and_head import full_precision_dtype, image_input
 from encapnet_tf.models.valid_convolutions import check_image_size
 
-# Kernel size and stride of the four convolutions, and stride of the depthwise convolution that makes the capsules.
+# Kernel size and stride of the four convolutions; stride of the depthwise convolution that makes the capsules; smallest
+# map that it reads (instance normalisation of a single pixel would leave nothing of it).
 FORMS = {
-    "mnist": ([(5, 1), (3, 1), (3, 1), (3, 2)], 1),
-    "multimnist": ([(5, 1), (3, 1), (3, 2), (3, 2)], 2),
-    "smallnorb": ([(7, 2), (3, 1), (3, 1), (3, 2)], 1),
+    "mnist": ([(5, 1), (3, 1), (3, 1), (3, 2)], 1, 1),
+    "multimnist": ([(5, 1), (3, 1), (3, 2), (3, 2)], 2, 2),
+    "smallnorb": ([(7, 2), (3, 1), (3, 1), (3, 2)], 1, 2),
 }
 _CONVOLUTIONS = ("stem", "conv2", "conv3", "conv4")
 _FILTERS = (32, 64, 64, 128)
@@ -52,7 +53,7 @@ def EfficientCapsNet(
 
     Args:
         input_shape: (height, width, channels) of an image, at least 11 x 11 in the form "mnist", 17 x 17 in
-            "multimnist" and 19 x 19 in "smallnorb"; need not be square.
+            "multimnist" and 23 x 23 in "smallnorb"; need not be square.
         classes: number of classes.
         form: "mnist", "multimnist" or "smallnorb", see the table.
         capsule_dim: components of a class capsule.
@@ -80,9 +81,9 @@ def EfficientCapsNet(
     >>> sum(int(keras.ops.size(w)) for w in model.trainable_weights)
     161824
     """
-    convolutions, primary_stride = FORMS[one_of("form", form, FORMS)]
+    convolutions, primary_stride, least = FORMS[one_of("form", form, FORMS)]
     inputs, x = image_input(input_shape, include_rescaling)
-    height, width = check_image_size("EfficientCapsNet", input_shape, convolutions, least=primary_stride)
+    height, width = check_image_size("EfficientCapsNet", input_shape, convolutions, least=least)
     placement = module_placement(
         feedback,
         {"conv4": ["conv4_norm"]},

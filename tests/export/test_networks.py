@@ -60,7 +60,7 @@ NETWORKS = {
         (12, 14, 1), 4, feedback="half" if units else None, include_rescaling=True
     ),
     "efficient smallnorb": lambda units: en.models.EfficientCapsNet(
-        (20, 22, 2), 4, "smallnorb", feedback="half" if units else None, include_rescaling=True
+        (24, 26, 2), 4, "smallnorb", feedback="half" if units else None, include_rescaling=True
     ),
     "inverted attention": lambda units: en.models.InvertedAttentionCapsNet(
         (18, 14, 1),

@@ -4,6 +4,7 @@ Compiling a training step takes longer than a short trial. A step reads the numb
 that differs in these alone takes over the compiled model of an earlier trial, with the state of a model of its own.
 """
 
+import contextlib
 import random
 from collections import OrderedDict
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from tensorflow.python.eager import context
 
 from encapnet_tf.keras_private import learning_rate_or_schedule
 from encapnet_tf.layers import FeedbackAgreement
@@ -74,6 +76,20 @@ def structure_of(config: Config) -> Config:
     """
     numbers: dict[str, Any] = {name: 1.0 for name in _NUMBERS if getattr(config, name)}
     return replace(config, **numbers)
+
+
+@contextlib.contextmanager
+def keep_compiled_functions():
+    """Keep TensorFlow's compiled functions when `keras.backend.clear_session` is called inside the `with` block.
+
+    `clear_session` discards them, and TensorFlow takes seconds to make those of a training step again.
+    """
+    eager_context = context.context()
+    eager_context.clear_kernel_cache = lambda: None  # hides the method of this name
+    try:
+        yield
+    finally:
+        del eager_context.clear_kernel_cache
 
 
 class _CompiledModel:

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import keras_tuner
 
-from encapnet_tf.keras_private import keep_compiled_functions
-
 from .. import data
 from ..config.schema import Config
 from ..data.augmentation.augment import Augmentation, mixes_labels
@@ -27,7 +25,7 @@ from ..fitting.strategy import check_replica_settings, shard_for_workers, valida
 from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
 from .hyper_model import EncapNetHyperModel
-from .model_reuse import CompiledModels
+from .model_reuse import CompiledModels, keep_compiled_functions
 from .records import RECORD_FILE
 from .roles import EXIT_TO_RESTART
 from .space import Space

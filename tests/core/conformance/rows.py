@@ -193,12 +193,25 @@ MODELS = [
     Row(
         "encapnet101", partial(EncapNet101, (8, 6, 1), 3, depths=(2, 1, 0, 1), num_capsules=2), (8, 6, 1), slow_xla=True
     ),
-    Row("sabour_capsnet", partial(SabourCapsNet, (20, 18, 1), 3, num_capsules=2, filters=4), (20, 18, 1)),
+    Row(
+        "sabour_capsnet",
+        partial(
+            SabourCapsNet,
+            (20, 18, 1),
+            3,
+            2,
+            8,
+            4,
+            filters=4,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.3),
+        ),
+        (20, 18, 1),
+    ),
     Row("efficient_capsnet", partial(EfficientCapsNet, (12, 14, 1), 3, include_rescaling=True), (12, 14, 1)),
     Row(
         "efficient_capsnet_smallnorb",
-        partial(EfficientCapsNet, (20, 22, 2), 3, form="smallnorb"),
-        (20, 22, 2),
+        partial(EfficientCapsNet, (24, 26, 2), 3, form="smallnorb"),
+        (24, 26, 2),
         slow_xla=True,
     ),
     Row(
@@ -289,14 +302,14 @@ def last_layers(model):
 
 
 def enliven(layer, x):
-    """Set biases and betas of a layer or model off 0 and its moving statistics to those of `x`.
+    """Set biases, betas and kernels of zeros of a layer or model off 0 and its moving statistics to those of `x`.
 
     The scores of an untrained network in evaluation are near 0 for every input, since capsules shrink in every squash:
     two wrong networks would agree.
     """
     rng = np.random.default_rng(7)
     for weight in layer.trainable_weights:
-        if weight.name in ("bias", "beta"):
+        if weight.name in ("bias", "beta", "routing_kernel"):
             weight.assign(weight + rng.uniform(-0.2, 0.6, weight.shape))
     norms = [part for part in layer._flatten_layers() if isinstance(part, keras.layers.BatchNormalization)]
     for norm in norms:
