@@ -54,7 +54,13 @@ NETWORKS = {
     "capnet em": lambda units: en.models.CapNet(num_capsules=4, routing="em", **pixels),
     "resnet18": lambda units: en.models.ResNet18(**pixels),
     "sabour": lambda units: en.models.SabourCapsNet(
-        (18, 20, 1), 4, 2, filters=4, feedback="half" if units else None, include_rescaling=True
+        (18, 20, 1),
+        4,
+        num_capsules=2,
+        filters=4,
+        feedback="half" if units else None,
+        include_rescaling=True,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.3),  # of small lengths its epsilon would be seen
     ),
     "efficient": lambda units: en.models.EfficientCapsNet(
         (12, 14, 1), 4, feedback="half" if units else None, include_rescaling=True
