@@ -23,7 +23,7 @@ def InvertedAttentionCapsNet(
     classes=10,
     num_capsules=32,
     capsule_dim=16,
-    capsule_layers=((32, 16, 3, 2), (32, 16, 3, 1)),
+    capsule_layers=None,
     class_capsule_dim=16,
     pose="matrix",
     iterations=2,
@@ -43,7 +43,7 @@ def InvertedAttentionCapsNet(
     1x1 convolution to layer-normalised primary capsules, capsule layers, and class capsules, of which one linear
     function of their components, the same for all classes, gives the scores of a softmax. The default is the paper's
     network for CIFAR-10, with 1,828,817 parameters without moving statistics. That for CIFAR-100, with 2,799,629, has
-    `num_capsules=32, capsule_dim=36, capsule_layers=((32, 36, 3, 2), (32, 36, 3, 1), (20, 36)), class_capsule_dim=36`.
+    `capsule_dim=36, capsule_layers=((32, 36, 3, 2), (32, 36, 3, 1), (20, 36)), class_capsule_dim=36`.
 
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
@@ -51,7 +51,8 @@ def InvertedAttentionCapsNet(
         num_capsules, capsule_dim: primary capsules at each position, and components of one.
         capsule_layers: layers between the primary and the class capsules, from the lowest. (capsules, components,
             kernel size, stride) is a convolutional layer without padding; (capsules, components) is fully connected,
-            as are those above it.
+            as are those above it. None: two convolutional layers like the primary capsules, with 3x3 kernels and
+            strides 2 and 1.
         class_capsule_dim: components of a class capsule.
         pose: "matrix" or "vector", see `layers.InvertedAttentionRouting`.
         iterations: passes of routing.
@@ -85,6 +86,8 @@ def InvertedAttentionCapsNet(
     (None, 3)
     """
     one_of("schedule", schedule, SCHEDULES)
+    if capsule_layers is None:
+        capsule_layers = ((num_capsules, capsule_dim, 3, 2), (num_capsules, capsule_dim, 3, 1))
     convolutions = _check_capsule_layers(capsule_layers)
     inputs, x = image_input(input_shape, include_rescaling)
     check_image_size("InvertedAttentionCapsNet", input_shape, [_STRIDED, *(sizes[2:] for sizes in convolutions)])

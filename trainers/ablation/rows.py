@@ -144,7 +144,55 @@ def _labels():
     ]
 
 
-TABLES = {"table1": _table1(), "table3": _table3(), "table4": _table4(), "labels": _labels()}
+def _family():
+    """Return the training configurations that compare capsule networks of about 200,000 parameters."""
+    small_encapnet = {"depths": (1, 1, 1), "strides": (1, 2, 2)}
+    networks = {
+        "encapnet-master": (
+            "EncapNet, master",
+            {"routing": ("master",), **small_encapnet, "capsule_dims": (2, 4, 8), "num_capsules": 16},
+        ),
+        "encapnet": (
+            "EncapNet, master/aide",
+            {"depths": (1, 1, 1), "strides": (2, 2, 1), "capsule_dims": (4, 8, 8), "num_capsules": 4},
+        ),
+        "encapnet6": ("EncapNet-6, master/aide", {"model": "encapnet6", "num_capsules": 5}),
+        "capnet": ("CapNet, dynamic routing", {"model": "capnet", "routing": ("dynamic",), "num_capsules": 5}),
+        "capnet-em": (
+            "CapNet, EM routing, spread loss",
+            {"model": "capnet", "routing": ("em",), "num_capsules": 5, "loss": "spread"},
+        ),
+        "sabour": ("CapsNet (Sabour)", {"model": "sabourcapsnet", "num_capsules": 3, "filters": 32}),
+        "efficient": ("Efficient-CapsNet", {"model": "efficientcapsnet"}),
+        "inverted": (
+            "inverted attention",
+            {"model": "invertedattentioncapsnet", "num_capsules": 8, "filters": 20, "loss": "crossentropy"},
+        ),
+        "self-routing": (
+            "self-routing",
+            {"model": "selfroutingcapsnet", "num_capsules": 4, "filters": 12, "loss": "crossentropy"},
+        ),
+        "plain-cnn": ("plain CNN", {"model": "plaincnn", "num_capsules": 11, "loss": "crossentropy"}),
+        "resnet18": ("ResNet-18", {"model": "resnet18", "num_capsules": 4, "loss": "crossentropy"}),
+    }
+    return [
+        Row(
+            f"family/{name}",
+            about,
+            {**settings, "train_limit": 5_000, "epochs": 10, "batch_size": 64},
+            recipe="fashion_mnist",
+        )
+        for name, (about, settings) in networks.items()
+    ]
+
+
+TABLES = {
+    "table1": _table1(),
+    "table3": _table3(),
+    "table4": _table4(),
+    "labels": _labels(),
+    "family": _family(),
+}
 
 
 def select_rows(table: str, patterns: list[str]) -> list[Row]:
