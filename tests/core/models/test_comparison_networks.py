@@ -179,7 +179,7 @@ def test_half_connects_half_the_size_and_same_the_same():
         (lambda: M.EfficientCapsNet((22, 23, 1), form="smallnorb"), "at least 23x23 pixels"),
         (lambda: M.EfficientCapsNet(form="cifar10"), "form must be one of"),
         (lambda: M.InvertedAttentionCapsNet((12, 32, 1)), "at least 13x13 pixels"),
-        (lambda: M.InvertedAttentionCapsNet(capsule_dim=8), "capsule_dim=16"),
+        (lambda: M.InvertedAttentionCapsNet(capsule_dim=8), "square number"),
         (lambda: M.InvertedAttentionCapsNet(capsule_layers=[(2, 16), (2, 16, 3, 1)]), "capsule_layers must be"),
         (lambda: M.InvertedAttentionCapsNet(capsule_layers=[(2, 16)], feedback="half"), "convolutional"),
         (lambda: M.InvertedAttentionCapsNet(schedule="parallel"), "schedule must be one of"),
