@@ -196,7 +196,7 @@ def override(base: Config, overrides: dict) -> Config:
     """Return a copy of a training configuration with some settings replaced.
 
     Choosing another network resets the network settings to that network's defaults. Extra augmentations without a base
-    are added to the configuration's base.
+    are added to the configuration's base. Composed examples are not augmented unless an augmentation is chosen, too.
 
     Args:
         base: the configuration; it is not changed.
@@ -208,7 +208,10 @@ def override(base: Config, overrides: dict) -> Config:
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
         values.update(dict.fromkeys(network_settings()))
-    augment = overrides.get("augment")
+    composes = overrides.get("compose", "none") != "none" and base.compose == "none"
+    base_augment = ("none",) if composes else base.augment
+    augment = overrides.get("augment", base_augment)
     if augment and not set(augment) & set(AUGMENT_BASES):
-        overrides = {**overrides, "augment": (base.augment[0], *augment)}
+        augment = (base_augment[0], *augment)
+    overrides = {**overrides, "augment": augment}
     return replace(base, **{**values, **overrides})

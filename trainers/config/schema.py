@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ..runs.errors import UserError
+from .composition import check_composition
 from .dataset_names import canonical_dataset_name
 from .setting import FEEDBACK_PLACEMENTS, Search, check, setting, values_from_json
 
@@ -79,6 +80,14 @@ class Config:
         "Whether augmentation mirrors images; auto: not digits and street numbers, which change their class.",
         "auto",
         choices=("auto", "yes", "no"),
+        search=_DATA,
+    )
+    compose: str = setting(
+        "Examples made of single images. overlap: two objects of different classes, both to be found, as in "
+        "MultiMNIST; affine: upright objects on a larger canvas in training, and rotated, sheared and scaled ones in "
+        "the test, as in affNIST.",
+        "none",
+        choices=("none", "overlap", "affine"),
         search=_DATA,
     )
 
@@ -282,6 +291,7 @@ class Config:
             check(field, getattr(self, field.name))
         object.__setattr__(self, "dataset", canonical_dataset_name(self.dataset))
         _check_augment(self.augment)
+        check_composition(self.compose, self.augment, self.loss)
         if late := [epoch for epoch in self.routing_epochs or () if epoch > self.epochs]:
             raise UserError(f"--routing_epochs={late[0]}: expected at most --epochs={self.epochs}.")
 

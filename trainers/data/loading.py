@@ -7,6 +7,7 @@ from ..config.naming import data_name
 from ..config.schema import Config
 from ..runs.errors import UserError
 from .augmentation.views import ENLARGE, Views
+from .composing import composed
 from .pipeline.dataset import AnySplit, Dataset, stratified_split
 from .pipeline.decoding import crop_and_resize
 from .pipeline.encoded import EncodedSplit, abbreviate
@@ -73,7 +74,7 @@ def load(config: Config) -> Dataset:
     if "validation" not in splits:
         splits["train"], splits["validation"] = stratified_split(splits["train"], config.validation_fraction)
     skipped = {reason: tuple(names) for reason, names in skipped.items() if names}
-    return Dataset(
+    dataset = Dataset(
         name=data_name(config),
         class_names=source.class_names,
         train=splits["train"],
@@ -83,6 +84,7 @@ def load(config: Config) -> Dataset:
         skipped=skipped,
         source=source.source or str(config.data_dir),
     )
+    return composed(dataset, config.compose)
 
 
 def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
