@@ -10,7 +10,7 @@ from .composition.canvas import canvas_size
 from .composition.overlap import Overlap
 from .composition.single import AffineTransform, Placement
 from .pipeline.composed_split import ComposedSplit
-from .pipeline.dataset import AnySplit, Dataset
+from .pipeline.dataset import Dataset, SingleSplit
 
 _LEAST_CLASSES = 3  # of two classes every pair has the same labels
 
@@ -37,7 +37,8 @@ def composed(dataset: Dataset, compose: str) -> Dataset:
         )
 
     def compose_split(part: str) -> ComposedSplit:
-        split: AnySplit = getattr(dataset, part)
+        split: SingleSplit = getattr(dataset, part)
+        composition: Overlap | Placement | AffineTransform
         if compose == "overlap":
             if len(np.unique(split.labels)) == 1:
                 raise UserError(
@@ -50,5 +51,5 @@ def composed(dataset: Dataset, compose: str) -> Dataset:
             composition = AffineTransform(canvas) if part == "test" else Placement(canvas)
         return ComposedSplit(split, np.arange(len(split)), dataset.views, composition)
 
-    splits = {part: compose_split(part) for part in ("train", "validation", "test")}
-    return replace(dataset, views=Views(canvas, mirrors=False), **splits)
+    train, validation, test = map(compose_split, ("train", "validation", "test"))
+    return replace(dataset, train=train, validation=validation, test=test, views=Views(canvas, mirrors=False))

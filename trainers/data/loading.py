@@ -8,7 +8,7 @@ from ..config.schema import Config
 from ..runs.errors import UserError
 from .augmentation.views import ENLARGE, Views
 from .composing import composed
-from .pipeline.dataset import AnySplit, Dataset, stratified_split
+from .pipeline.dataset import Dataset, SingleSplit, stratified_split
 from .pipeline.decoding import crop_and_resize
 from .pipeline.encoded import EncodedSplit, abbreviate
 from .pipeline.split import Split
@@ -56,7 +56,7 @@ def load(config: Config) -> Dataset:
     # Without --image_size the network sees images at the size they are stored in.
     views = Views(network_size or source.train.shape[:2], enlarge, mirrors)
 
-    splits: dict[str, AnySplit] = {"train": source.train}
+    splits: dict[str, SingleSplit] = {"train": source.train}
     if source.validation is not None:
         splits["validation"] = source.validation
     splits["test"] = source.test
@@ -87,9 +87,9 @@ def load(config: Config) -> Dataset:
     return composed(dataset, config.compose)
 
 
-def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
+def _drop_corrupt_images(splits: dict[str, SingleSplit]) -> tuple[dict[str, SingleSplit], list[str]]:
     """Return the training, validation and test data without corrupt images, and the names of the removed images."""
-    remaining: dict[str, AnySplit] = {}
+    remaining: dict[str, SingleSplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():
         if isinstance(split, EncodedSplit):
@@ -100,7 +100,7 @@ def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySpli
     return remaining, corrupt
 
 
-def _decoded_bytes(split: AnySplit) -> int:
+def _decoded_bytes(split: SingleSplit) -> int:
     return len(split) * int(np.prod(split.shape))
 
 

@@ -91,6 +91,7 @@ def record_results(
         "data_source": dataset.source,
         "stored_shape": list(dataset.train.shape),  # before the images are resized for the network
         "skipped_files": {reason: len(names) for reason, names in dataset.skipped.items()},
+        "labels_per_image": dataset.labels_per_image,
         "class_names": list(dataset.class_names),
     }
     write_report(run, summary)

@@ -57,9 +57,10 @@ def guessing_warning(summary: dict) -> str | None:
     accuracy, limit = summary["validation_accuracy"], summary.get("validation_guessing_limit")
     if not is_guessing(accuracy, limit):
         return None
+    answer = "class" if summary.get("labels_per_image", 1) == 1 else "pair of classes"
     return (
         f"The network is not better than guessing: a validation accuracy of up to {limit:.2%} can be had by chance, by "
-        f"always answering the most frequent class or pair ({summary['validation_images']:,} images, two standard "
+        f"always answering the most frequent {answer} ({summary['validation_images']:,} images, two standard "
         "errors). Train for more epochs, or with another learning rate."
     )
 

@@ -11,7 +11,8 @@ from .composed_split import ComposedSplit
 from .encoded import EncodedSplit
 from .split import Split
 
-AnySplit = Split | EncodedSplit | ComposedSplit
+SingleSplit = Split | EncodedSplit  # images as they are stored
+AnySplit = SingleSplit | ComposedSplit
 
 # A constant rather than the run's seed, so that runs of every seed validate and test on the same images.
 _SPLIT_SEED = 0
@@ -32,9 +33,9 @@ class SourceDataset:
     """
 
     class_names: tuple[str, ...]
-    train: AnySplit
-    test: AnySplit
-    validation: AnySplit | None = None
+    train: SingleSplit
+    test: SingleSplit
+    validation: SingleSplit | None = None
     mirrors: bool = True
     skipped: dict = field(default_factory=dict)
     source: str = ""
@@ -80,7 +81,7 @@ class Dataset:
         return Augmentation(names, views, len(self.class_names))
 
 
-def stratified_split(split: AnySplit, share: float | int) -> tuple[AnySplit, AnySplit]:
+def stratified_split(split: SingleSplit, share: float | int) -> tuple[SingleSplit, SingleSplit]:
     """Divide labelled images reproducibly into two subsets with the same class proportions.
 
     Args:

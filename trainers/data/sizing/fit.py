@@ -33,6 +33,6 @@ def fit_to_data(config: Config, given: Collection[str]) -> tuple[Config, str]:
         return config, ""
     summary = summarise(config)
     if config.compose != "none":
-        given = {*given, "augment"}  # which composed examples have only if the user says so
+        given = {*given, "augment", "flip"}  # composed examples are augmented only if the user says so
     choice = choose(summary, config, given)
     return replace(config, **choice.settings), choice.text(summary)

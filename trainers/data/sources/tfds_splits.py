@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...runs.errors import UserError
-from ..pipeline.dataset import AnySplit
+from ..pipeline.dataset import SingleSplit
 from ..pipeline.encoded import EncodedSplit
 from ..pipeline.split import Split, checked_split
 from .record_files import RecordFiles
@@ -39,7 +39,7 @@ class TfdsSplitReader:
         self.shape = builder.info.features[image_key].shape
         self.skip_decoding = {image_key: tfds.decode.SkipDecoding()}
 
-    def read(self, split: str) -> AnySplit:
+    def read(self, split: str) -> SingleSplit:
         """Read the images and labels of one TensorFlow Datasets (TFDS) data split, such as "train".
 
         Raises:
