@@ -57,6 +57,10 @@ def _keras_function(path, config=None, stored_shape=None):
     """
     model = inference_model(saved_model(path))
     height, width, channels = model.input.shape[1:]
+    if channels not in (1, 3):
+        raise UserError(
+            f"Image files have 1 or 3 channels, but the model {path} takes {channels}, so none can be read."
+        )
     views = Views((height, width), ENLARGE[config.augment[0]] if config else 1.0)
     if stored_shape is not None:
         stored = tuple(stored_shape[:2])

@@ -131,8 +131,8 @@ def prepare(args):
 
     No other command downloads data.
     """
-    from ..data.sources.connection import raise_if_offline
-    from ..data.sources.tfds import prepare_command, tfds_builder
+    from ..data.sources.prepared.connection import raise_if_offline
+    from ..data.sources.prepared.loader import prepare_command, tfds_builder
 
     builder = tfds_builder(args.dataset, args.data_dir)
     raise_if_offline(builder, prepare_command(args))

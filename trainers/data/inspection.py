@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..config.schema import Config
+from .picture import as_rgb
 from .pipeline.batches import training_batches
 from .pipeline.composed_split import ComposedSplit
 from .pipeline.dataset import AnySplit, Dataset
@@ -65,8 +66,7 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
     for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
         row, column = divmod(number, columns)
         left, top = column * _TILE_PITCH, row * row_height
-        rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
-        axes.imshow(rgb, extent=(left, left + 1, top + tile, top))
+        axes.imshow(as_rgb(image), extent=(left, left + 1, top + tile, top))
         text = _describe_label(label, dataset.class_names, round(zoom * _LABEL_CHARACTERS))
         axes.text(left + 0.5, top + tile + 0.04, text, ha="center", va="top", fontsize=7, parse_math=False)
     axes.set(xlim=(0, columns * _TILE_PITCH), ylim=(rows * row_height, 0))

@@ -16,7 +16,9 @@ from .sources.digits import load_digits
 from .sources.folder import load_folder
 from .sources.originals import ORIGINALS, load_original
 from .sources.own_arrays import load_npz
-from .sources.tfds import load_tfds
+from .sources.prepared.loader import load_tfds
+from .sources.prepared.smallnorb import SPLITS as SMALLNORB
+from .sources.prepared.smallnorb import load_smallnorb
 
 _GIB = 1 << 30
 _RESIZE_BATCH = 256
@@ -29,6 +31,7 @@ LOADERS = {
     "h_imagenet": load_folder,
     "npz": load_npz,
     **dict.fromkeys(ORIGINALS, load_original),
+    **dict.fromkeys(SMALLNORB, load_smallnorb),
 }
 
 

@@ -9,6 +9,7 @@ from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from ..data.picture import as_rgb
 from ..runs.counting import counted
 from .figures import DARK, png
 from .page import Picture, Section
@@ -112,12 +113,7 @@ def mistakes_section(record: RunRecord) -> Section:
 
 
 def _image_png(pixels: np.ndarray) -> str:
-    """Encode a grey or RGB image as a base64 PNG.
-
-    Args:
-        pixels: (height, width, 1 or 3) uint8.
-    """
-    rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    """Encode an image (height, width, channels) of uint8 pixels as a base64 PNG."""
     buffer = io.BytesIO()
-    imsave(buffer, rgb, format="png")
+    imsave(buffer, as_rgb(pixels), format="png")
     return base64.b64encode(buffer.getvalue()).decode()
