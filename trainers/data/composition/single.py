@@ -38,7 +38,7 @@ class Placement(_Single):
     num_uniforms = 2
 
     def draw(self, images: list, uniforms):
-        """Place each image on a canvas; see `place`."""
+        """Place each image upright at a random position of a canvas."""
         return place(images[0], uniforms, self.canvas)
 
 
@@ -48,7 +48,7 @@ class AffineTransform(_Single):
     num_uniforms = 6
 
     def draw(self, images: list, uniforms):
-        """Transform each image and draw the result on a canvas; see `transform`."""
+        """Draw a random affine transform of each image on a canvas."""
         return transform(images[0], uniforms, self.canvas)
 
 

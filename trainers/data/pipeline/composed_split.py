@@ -59,7 +59,7 @@ class ComposedSplit:
         return tf.random.stateless_uniform(shape, seed=_EVALUATION_SEED).numpy()
 
     def take(self, indices) -> "ComposedSplit":
-        """Return the subset of examples at the given indices; each remains as it is."""
+        """Return the subset of examples at the given indices, without changing any of them."""
         return ComposedSplit(self.base, self.rows[indices], self.views, self.composition)
 
     def pixels(self, indices) -> np.ndarray:

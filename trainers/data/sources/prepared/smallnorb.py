@@ -57,18 +57,17 @@ def load_smallnorb(config: Config, size: tuple[int, int] | None) -> SourceDatase
     builder = open_builder(config)
     viewpoints = SPLITS[config.dataset]
     reader = _StereoReader(builder, viewpoints.feature if viewpoints else None)
+    training = test = None
+    if viewpoints is not None:
+        training = viewpoints.training
+        test = tuple(set(range(builder.info.features[viewpoints.feature].num_classes)) - set(training))
     return SourceDataset(
         class_names=tuple(builder.info.features[LABEL].names),
-        train=reader.read_viewpoints("train", viewpoints and viewpoints.training),
-        test=reader.read_viewpoints("test", viewpoints and _others(builder, viewpoints)),
+        train=reader.read_viewpoints("train", training),
+        test=reader.read_viewpoints("test", test),
         mirrors=False,  # a mirrored pair would need its two images exchanged
         source=f"a copy prepared by TensorFlow Datasets, {builder.data_dir}",
     )
-
-
-def _others(builder, viewpoints: Viewpoints) -> tuple[int, ...]:
-    """Return the viewpoints that are not those of training."""
-    return tuple(set(range(builder.info.features[viewpoints.feature].num_classes)) - set(viewpoints.training))
 
 
 class _StereoReader(TfdsSplitReader):

@@ -133,7 +133,10 @@ class TfdsSplitReader:
         return EncodedSplit(read, rows, labels.astype(np.int32), self.size or self.shape[:2], channels, name_of)
 
     def examples(self, split: str, decoders) -> tf.data.Dataset:
-        """Return the features of one data split that are read, such as images and labels, as a `tf.data.Dataset`, in the same order on every machine."""
+        """Return the images and labels of one data split as a `tf.data.Dataset`, in the same order on every machine.
+
+        Other features are in it if `keys` has them.
+        """
         import tensorflow_datasets as tfds
 
         # Parallel reading would make the order depend on the machine, and with it the image that an index means.
