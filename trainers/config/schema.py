@@ -38,8 +38,8 @@ class Config:
     dataset: str = setting(
         "Data set: digits; folder (with --data_dir, a folder of images for each class); npz (with --data_dir, a file "
         "of arrays); mnist, fashion_mnist, kmnist, cifar10, cifar100 or svhn_cropped (from the original files in "
-        "--data_dir, or by TensorFlow Datasets); smallnorb, smallnorb_azimuth or smallnorb_elevation; any other name of "
-        "TensorFlow Datasets, such as imagenet2012.",
+        "--data_dir, or by TensorFlow Datasets); smallnorb, smallnorb_azimuth or smallnorb_elevation; any other name "
+        "of TensorFlow Datasets, such as imagenet2012.",
         "digits",
         group="data",
         search=_DATA,

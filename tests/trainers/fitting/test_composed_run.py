@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from encapnet_tf.export.commands.export import export_run
+from encapnet_tf.export.local_predictor import load_predictor
 from encapnet_tf.trainers.evaluation.evaluate import evaluate
 from encapnet_tf.trainers.fitting.train import train
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
@@ -23,6 +26,9 @@ def test_a_composed_run(tiny, tmp_path, compose):
     assert validation.accuracy == pytest.approx(summary["validation_accuracy"])  # of Keras's metric
     assert test.labels.shape == ((360, 2) if compose == "overlap" else (360,))
     folder = export_run(run.path, out=tmp_path, name="composed", tflite=("float32",), images=40)
+    single = tf.io.encode_png(np.full((8, 8, 1), 200, np.uint8)).numpy()
+    answers = [load_predictor(path)[0]([single])["lengths"] for path in (run.path, folder)]
+    np.testing.assert_allclose(*answers, atol=1e-5)
     rows = RunDirectory(folder).read_json("parity.json")["rows"]
     assert len({row["accuracy"] for row in rows}) == 1
 

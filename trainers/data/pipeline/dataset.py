@@ -75,6 +75,11 @@ class Dataset:
         """Number of labels of an image: 2 for overlapping pairs, else 1."""
         return self.train.composition.objects if isinstance(self.train, ComposedSplit) else 1
 
+    @property
+    def single_size(self) -> tuple[int, int] | None:
+        """Size (height, width) of the single images that examples are composed of, or None if they are not composed."""
+        return self.train.views.size if isinstance(self.train, ComposedSplit) else None
+
     def augmentation(self, names) -> Augmentation:
         """Return the augmentation of this data set's single training images by the steps of given names."""
         views = self.train.views if isinstance(self.train, ComposedSplit) else self.views
