@@ -211,7 +211,7 @@ def _describe(model, inference, parity):
     are_scores = lengths.min() >= 0 and lengths.max() <= 1
     versions = package_versions("keras", "tensorflow", "numpy", "ai-edge-litert")
     calibration_error = None
-    if are_scores and labels is not None:
+    if are_scores and labels is not None and labels.ndim == 1:
         calibration_error = Calibration.from_scores(lengths, labels).expected_error
     return {
         "versions": {"encapnet_tf": encapnet_tf.__version__, **versions},

@@ -3,8 +3,9 @@
 The model is that of a run, an export or a model file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import tensorflow as tf
 
@@ -41,7 +42,7 @@ def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] 
         run = RunDirectory.open(path)
         config = read_run_config(run, data_needed=False)
         summary = run.read_json(RunDirectory.summary_file, "class_names")
-        function = _keras_function(run.file(RunDirectory.best_model_file), config, summary.get("stored_shape"))
+        function = _keras_function(run.file(RunDirectory.best_model_file), config, summary)
         return _predictor(function), summary["class_names"]
     if path.suffix != ".keras":
         raise UserError(
@@ -50,21 +51,31 @@ def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] 
     return _predictor(_keras_function(path)), None
 
 
-def _keras_function(path, config=None, stored_shape=None):
+def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
     """Load a Keras model file, and return a function that decodes, preprocesses and classifies encoded images.
 
     It takes a tensor of strings.
+
+    Args:
+        path: of the model.
+        config: the run's configuration; None without a run.
+        summary: contents of the run's summary.json.
     """
     model = inference_model(saved_model(path))
     height, width, channels = model.input.shape[1:]
+    if channels not in (1, 3):
+        raise UserError(
+            f"Image files have 1 or 3 channels, but the model {path} takes {channels}, so none can be read."
+        )
     views = Views((height, width), ENLARGE[config.augment[0]] if config else 1.0)
-    if stored_shape is not None:
-        stored = tuple(stored_shape[:2])
+    if "stored_shape" in summary:
+        stored = tuple(summary["stored_shape"][:2])
     elif config and config.image_size is not None:
         stored = views.enlarged_size()
     else:  # a model file, or a run of a version that did not record the shape: the data's own size
         stored = views.size
-    preprocessing = Preprocessing(stored, channels, views)
+    single_size = summary.get("single_size")
+    preprocessing = Preprocessing(stored, channels, views, single_size and tuple(single_size))
     return tf.function(lambda files: model(preprocessing.of_files(files), training=False), autograph=False)
 
 

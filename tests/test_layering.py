@@ -46,7 +46,15 @@ ALLOWED = {
 ROOMS = {
     "trainers": (
         *("runs", "config"),
-        *("data.augmentation", "data.formats", "data.pipeline", "data.sources", "data", "data.sizing"),
+        *(
+            "data.augmentation",
+            "data.composition",
+            "data.formats",
+            "data.pipeline",
+            "data.sources",
+            "data",
+            "data.sizing",
+        ),
         *("evaluation", "report", "fitting", "ablation", "search", "commands"),
     ),
     "export": ("serving", "artefacts", "verification", "", "commands"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from ...trainers.data.augmentation.views import Views
-from ...trainers.data.pipeline.decoding import crop_and_resize, decode_to_size, map_to_images
+from ...trainers.data.pipeline.decoding import crop_and_resize, decode_image, map_to_images
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,14 @@ class Preprocessing:
         stored: (height, width) of the data set's images.
         channels: 1 or 3.
         views: crops of the stored images that the network is evaluated on.
+        single_size: (height, width) of the single images that the stored ones are composed of, or None. A raw image of
+            exactly this size is placed in the centre of a black image of the stored size.
     """
 
     stored: tuple[int, int]
     channels: int
     views: Views
+    single_size: tuple[int, int] | None = None
 
     def of_pixels(self, images):
         """Preprocess a batch of uint8 images into a float32 network input.
@@ -39,7 +42,7 @@ class Preprocessing:
         Returns:
             (batch, *views.size, channels) float32 from 0 to 255.
         """
-        return self._preprocess(lambda image: crop_and_resize(image, self.stored), images)
+        return self._preprocess(self._fit, images)
 
     def of_files(self, files):
         """Decode and preprocess a batch of image files into a float32 network input.
@@ -56,9 +59,22 @@ class Preprocessing:
         def load(file_and_index):
             data, index = file_and_index
             prefix = tf.strings.join(["image ", tf.strings.as_string(index), " of the batch "])
-            return decode_to_size(data, self.channels, self.stored, prefix)
+            return self._fit(decode_image(data, self.channels, self.stored, prefix))
 
         return self._preprocess(load, (files, tf.range(tf.size(files))))
+
+    def _fit(self, image):
+        """Crop and resize a raw image (height, width, channels) to the stored size, or place a single image there."""
+        if self.single_size is None:
+            return crop_and_resize(image, self.stored)
+        room = [large - small for large, small in zip(self.stored, self.single_size, strict=True)]
+
+        def place():
+            placed = tf.pad(image, [*((n // 2, n - n // 2) for n in room), (0, 0)])
+            return tf.reshape(placed, (*self.stored, self.channels))
+
+        is_single = tf.reduce_all(tf.equal(tf.shape(image)[:2], self.single_size))
+        return tf.cond(is_single, place, lambda: crop_and_resize(image, self.stored))
 
     def _preprocess(self, load, elements):
         """Load a batch of images and crop the images to the network's input size.

@@ -124,7 +124,7 @@ def export_run(
     target = ExportFolder(out, name or _default_name(path))
     model, dataset = model_and_data(path, recipe, overrides or {})
     height, width, channels = dataset.train.shape
-    preprocessing = Preprocessing((height, width), channels, dataset.views)
+    preprocessing = Preprocessing((height, width), channels, dataset.views, dataset.single_size)
     samples = Samples.of_data(dataset, images)
     return export_samples(
         model,

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...trainers.data.pipeline.batches import evaluation_batches
+from ...trainers.evaluation.correctness import are_correct
 from ..artefacts.lite import CALIBRATION_IMAGES
 from ..artefacts.preprocessing import Preprocessing
 
@@ -21,7 +22,7 @@ class Samples:
     Attributes:
         pixels: (n, height, width, channels) uint8, as the data set stores them.
         inputs: (n, *size, channels) float32, preprocessed as the network's inputs.
-        labels: (n,) integers, or None if not known.
+        labels: (n,) integers, (n, 2) for images with two labels, or None if not known.
         calibration: (m, *size, channels) float32, preprocessed training images.
     """
 
@@ -76,9 +77,9 @@ class Samples:
     def accuracy(self, scores) -> float | None:
         """Return the classification accuracy of predicted scores, or None if the images have no labels.
 
-        It is the share of images whose largest score is that of their label.
+        It is the share of images whose largest score is that of their label, or whose two largest are those of both.
         """
-        return None if self.labels is None else float((scores.argmax(axis=1) == self.labels).mean())
+        return None if self.labels is None else float(are_correct(scores, self.labels).mean())
 
     def warm_up_requests(self) -> list:
         """Return two TF Serving warm-up requests (signature, images) for every signature of a SavedModel."""

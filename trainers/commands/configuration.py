@@ -7,7 +7,15 @@ from ..config import flags
 from ..config.recipes import IMAGES_RECIPE
 from ..config.schema import Config
 
-_DRAWN = ("dataset", "data_dir", "classes_file", "image_size", "augment", "flip")  # what a picture of images shows
+_DRAWN = (
+    "dataset",
+    "data_dir",
+    "classes_file",
+    "image_size",
+    "augment",
+    "flip",
+    "compose",
+)  # what a picture of images shows
 
 
 def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:

@@ -20,6 +20,7 @@ DATA_SETTINGS = (
     "cache_gib",
     "validation_fraction",
     "augment",
+    "compose",
     "flip",
     "seed",
 )
@@ -107,7 +108,7 @@ def check(args):
     """Run `encapnet data check`: print the class counts of a data set and save a picture of augmented images."""
     config = fit_and_print(_check_configuration(args), set(data_settings(args)))
     from .. import data
-    from ..data.inspection import class_table, sample_grid
+    from ..data.inspection import class_table, describe_settings, sample_grid
 
     dataset = data.load(config)
     for split in (dataset.train, dataset.validation, dataset.test):
@@ -122,7 +123,7 @@ def check(args):
         path.write_bytes(sample_grid(dataset, config, _GRID_ROWS, _GRID_COLUMNS))
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None
-    print(f"{path}: images as the network sees them in training (--augment={','.join(config.augment)})")
+    print(f"{path}: images as the network sees them in training ({describe_settings(config)})")
 
 
 def prepare(args):
@@ -130,8 +131,8 @@ def prepare(args):
 
     No other command downloads data.
     """
-    from ..data.sources.connection import raise_if_offline
-    from ..data.sources.tfds import prepare_command, tfds_builder
+    from ..data.sources.prepared.connection import raise_if_offline
+    from ..data.sources.prepared.loader import prepare_command, tfds_builder
 
     builder = tfds_builder(args.dataset, args.data_dir)
     raise_if_offline(builder, prepare_command(args))

@@ -44,7 +44,22 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.images is not None and args.images < 1:
         raise UserError(f"--images={args.images}: expected at least 1.")
     for path in args.runs:
-        RunDirectory.open(path)
+        _check_composition(args, RunDirectory.open(path))
+
+
+def _check_composition(args: argparse.Namespace, run: RunDirectory) -> None:
+    """Raise `UserError` if a requested measurement does not exist for a run whose test images are composed."""
+    compose = run.read_json(RunDirectory.config_file, "config")["config"].get("compose", "none")
+    if compose != "none" and args.crops > 1:
+        raise UserError(
+            f"--crops={args.crops}: {run.path} was tested on composed images (--compose={compose}), of which a crop "
+            "could lose an object. Leave --crops out."
+        )
+    if compose == "overlap" and (name := next((name for name in _ROBUSTNESS if getattr(args, name)), None)):
+        raise UserError(
+            f"--{name}: {run.path} was tested on images with two labels (--compose=overlap), and robustness is "
+            f"measured on images with one. Leave --{name} out."
+        )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -77,11 +92,12 @@ def _evaluate(run: RunDirectory, args: argparse.Namespace) -> None:
         accuracy, count = many_crop_accuracy(run)
         print(f"{count:>2} crops             {accuracy:.2%}")
     print(f"validation accuracy  {validation.accuracy:.2%} ({counted(len(validation.labels), 'image')})")
-    calibration = Calibration.from_scores(test.lengths, test.labels)
-    print(
-        f"calibration error    {calibration.expected_error:.2%} (class scores, such as capsule lengths, read as "
-        "probabilities)"
-    )
+    if test.labels.ndim == 1:
+        calibration = Calibration.from_scores(test.lengths, test.labels)
+        print(
+            f"calibration error    {calibration.expected_error:.2%} (class scores, such as capsule lengths, read as "
+            "probabilities)"
+        )
     names = summary["class_names"]
     if args.per_class or len(names) <= _FEW_CLASSES:
         _print_classes(test, names)
@@ -97,7 +113,7 @@ def _evaluate(run: RunDirectory, args: argparse.Namespace) -> None:
 def _print_classes(predictions: Predictions, names: list[str]) -> None:
     width = max(len(name) for name in names)
     print(f"{'class':<{width}}  images     right")
-    counts = predictions.confusion().sum(axis=1)
+    counts, _ = predictions.class_counts()
     for name, images, accuracy in zip(names, counts, predictions.per_class(), strict=True):
         print(f"{name:<{width}}  {images:>6}  {accuracy:>8.2%}")
 

@@ -6,7 +6,7 @@ from ..runs.errors import UserError
 
 KNOWN_DATASETS = (
     *("digits", "mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn_cropped", "imagenet2012"),
-    *("h_imagenet", "folder", "npz"),
+    *("smallnorb", "smallnorb_azimuth", "smallnorb_elevation", "h_imagenet", "folder", "npz"),
 )
 _WITHOUT_FILES = {"digits": "scikit-learn brings it"}  # data set -> where it is from
 _OTHER_NAMES = {

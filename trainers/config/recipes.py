@@ -265,7 +265,7 @@ def override(base: Config, overrides: dict) -> Config:
 
     Choosing another network resets the network settings to that network's defaults. The settings that go with the
     network (`_OF_NETWORKS`, `_FOR_28_PIXELS`) are chosen too. Extra augmentations without a base are added to the
-    configuration's base.
+    configuration's base. Composed examples are not augmented unless an augmentation is chosen, too.
 
     Args:
         base: the configuration; it is not changed.
@@ -277,10 +277,14 @@ def override(base: Config, overrides: dict) -> Config:
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
         values.update(dict.fromkeys(network_settings()))
-        values.update(_OF_NETWORKS.get(overrides["model"], {}))
+        if overrides.get("compose", base.compose) != "overlap":  # which needs the margin loss
+            values.update(_OF_NETWORKS.get(overrides["model"], {}))
         if overrides["model"] in _FOR_28_PIXELS and overrides.get("dataset", base.dataset) == "digits":
             values["image_size"] = 28
-    augment = overrides.get("augment")
+    composes = overrides.get("compose", "none") != "none" and base.compose == "none"
+    base_augment = ("none",) if composes else base.augment
+    augment = overrides.get("augment", base_augment)
     if augment and not set(augment) & set(AUGMENT_BASES):
-        overrides = {**overrides, "augment": (base.augment[0], *augment)}
+        augment = (base_augment[0], *augment)
+    overrides = {**overrides, "augment": augment}
     return replace(base, **{**values, **overrides})

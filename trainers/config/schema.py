@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ..runs.errors import UserError
+from .composition import check_composition
 from .dataset_names import canonical_dataset_name
 from .setting import FEEDBACK_PLACEMENTS, Search, check, setting, values_from_json
 
@@ -38,7 +39,8 @@ class Config:
     dataset: str = setting(
         "Data set: digits; folder (with --data_dir, a folder of images for each class); npz (with --data_dir, a file "
         "of arrays); mnist, fashion_mnist, kmnist, cifar10, cifar100 or svhn_cropped (from the original files in "
-        "--data_dir, or by TensorFlow Datasets); any other name of TensorFlow Datasets, such as imagenet2012.",
+        "--data_dir, or by TensorFlow Datasets); smallnorb, smallnorb_azimuth or smallnorb_elevation; any other name "
+        "of TensorFlow Datasets, such as imagenet2012.",
         "digits",
         group="data",
         search=_DATA,
@@ -80,6 +82,14 @@ class Config:
         "Whether augmentation mirrors images; auto: not digits and street numbers, which change their class.",
         "auto",
         choices=("auto", "yes", "no"),
+        search=_DATA,
+    )
+    compose: str = setting(
+        "Examples made of single images. overlap: two objects of different classes, both to be found, as in "
+        "MultiMNIST; affine: upright objects on a larger canvas in training, and rotated, sheared and scaled ones in "
+        "the test, as in affNIST.",
+        "none",
+        choices=("none", "overlap", "affine"),
         search=_DATA,
     )
 
@@ -300,6 +310,7 @@ class Config:
             check(field, getattr(self, field.name))
         object.__setattr__(self, "dataset", canonical_dataset_name(self.dataset))
         _check_augment(self.augment)
+        check_composition(self.compose, self.augment, self.loss)
         if late := [epoch for epoch in self.routing_epochs or () if epoch > self.epochs]:
             raise UserError(f"--routing_epochs={late[0]}: expected at most --epochs={self.epochs}.")
 

@@ -1,7 +1,7 @@
 """Loading, batching and augmentation of image data sets.
 
-`load(config)` loads the data set that a configuration names. `sources` reads files, `pipeline` makes batches, and
-`augmentation` changes the images of a training batch.
+`load(config)` loads the data set that a configuration names. `sources` reads files, `pipeline` makes batches,
+`augmentation` changes the images of a training batch, and `composition` makes examples of several images.
 """
 
 from .loading import describe_skipped, load

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..config.schema import Config
-from .augmentation.augment import Augmentation
+from .picture import as_rgb
 from .pipeline.batches import training_batches
-from .pipeline.dataset import Dataset
+from .pipeline.composed_split import ComposedSplit
+from .pipeline.dataset import AnySplit, Dataset
 from .pipeline.split import Split
 
 _MAX_CLASSES = 40  # that are listed one by one; of more, only the smallest and the largest are
@@ -23,14 +24,10 @@ def class_table(dataset: Dataset) -> str:
     """Return a text table of image shapes and class counts for the training, validation and test data."""
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     names = dataset.class_names
-    counts = np.stack([np.bincount(split.labels, minlength=len(names)) for split in splits.values()], axis=1)
+    counts = np.stack([np.bincount(np.ravel(split.labels), minlength=len(names)) for split in splits.values()], axis=1)
     size = "x".join(map(str, dataset.image_shape))
     lines = [f"{dataset.name}: {len(names)} classes, images of {size} in training"]
-    lines += [
-        f"{name:<11}{len(split):>10,} images stored as {'x'.join(map(str, split.shape))}, "
-        f"{'in memory' if isinstance(split, Split) else 'read for each batch'}"
-        for name, split in splits.items()
-    ]
+    lines += [f"{name:<11}{len(split):>10,} images {_storage(split)}" for name, split in splits.items()]
     rows = list(range(len(names)))
     if len(names) > _MAX_CLASSES:
         order = np.argsort(counts[:, 0], kind="stable").tolist()
@@ -54,7 +51,7 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
     Returns:
         PNG file.
     """
-    augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
+    augmentation = dataset.augmentation(config.augment)
     zoom = 1.5 if max(map(len, dataset.class_names)) > _LABEL_CHARACTERS else 1.0
     columns = min(round(columns / zoom), len(dataset.train))
     rows = max(1, min(rows, len(dataset.train) // columns))
@@ -69,26 +66,42 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
     for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
         row, column = divmod(number, columns)
         left, top = column * _TILE_PITCH, row * row_height
-        rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
-        axes.imshow(rgb, extent=(left, left + 1, top + tile, top))
+        axes.imshow(as_rgb(image), extent=(left, left + 1, top + tile, top))
         text = _describe_label(label, dataset.class_names, round(zoom * _LABEL_CHARACTERS))
         axes.text(left + 0.5, top + tile + 0.04, text, ha="center", va="top", fontsize=7, parse_math=False)
     axes.set(xlim=(0, columns * _TILE_PITCH), ylim=(rows * row_height, 0))
     axes.set_axis_off()
     title = f"{dataset.name}: images as the network sees them in training, with their classes"
-    axes.set_title(f"{title} (--augment={','.join(config.augment)})", fontsize=9, parse_math=False)
+    axes.set_title(f"{title} ({describe_settings(config)})", fontsize=9, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
 
 
+def describe_settings(config: Config) -> str:
+    """Return the command-line flags that determine what training images look like, such as "--augment=affine"."""
+    compose = "" if config.compose == "none" else f"--compose={config.compose} "
+    return f"{compose}--augment={','.join(config.augment)}"
+
+
+def _storage(split: AnySplit) -> str:
+    """Describe the stored size of images and whether they are in memory."""
+    if isinstance(split, ComposedSplit):
+        size = "x".join(map(str, split.shape))
+        return f"of {size}, composed of {len(split.base):,} images {_storage(split.base)}"
+    place = "in memory" if isinstance(split, Split) else "read for each batch"
+    return f"stored as {'x'.join(map(str, split.shape))}, {place}"
+
+
 def _describe_label(label, class_names, characters: int) -> str:
     """Format the label of an image as a caption with the name of the class, or of two classes after MixUp or CutMix.
 
-    The caption has at most two lines.
+    The caption of overlapping objects has both names. It has at most two lines.
     """
     if np.ndim(label) == 0:
         return "\n".join(textwrap.wrap(class_names[label], characters, max_lines=2, placeholder="…"))
+    if np.sum(label) > 1.5:  # two objects
+        return "\n".join(_shorten(class_names[i], characters) for i in np.flatnonzero(label))
     largest = [i for i in np.argsort(label)[::-1][:2] if label[i] >= 0.005]
     return "\n".join(f"{_shorten(class_names[i], characters - len(' 100%'))} {label[i]:.0%}" for i in largest)
 

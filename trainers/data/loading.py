@@ -7,7 +7,8 @@ from ..config.naming import data_name
 from ..config.schema import Config
 from ..runs.errors import UserError
 from .augmentation.views import ENLARGE, Views
-from .pipeline.dataset import AnySplit, Dataset, stratified_split
+from .composing import composed
+from .pipeline.dataset import Dataset, SingleSplit, stratified_split
 from .pipeline.decoding import crop_and_resize
 from .pipeline.encoded import EncodedSplit, abbreviate
 from .pipeline.split import Split
@@ -15,7 +16,9 @@ from .sources.digits import load_digits
 from .sources.folder import load_folder
 from .sources.originals import ORIGINALS, load_original
 from .sources.own_arrays import load_npz
-from .sources.tfds import load_tfds
+from .sources.prepared.loader import load_tfds
+from .sources.prepared.smallnorb import SPLITS as SMALLNORB
+from .sources.prepared.smallnorb import load_smallnorb
 
 _GIB = 1 << 30
 _RESIZE_BATCH = 256
@@ -28,6 +31,7 @@ LOADERS = {
     "h_imagenet": load_folder,
     "npz": load_npz,
     **dict.fromkeys(ORIGINALS, load_original),
+    **dict.fromkeys(SMALLNORB, load_smallnorb),
 }
 
 
@@ -55,7 +59,7 @@ def load(config: Config) -> Dataset:
     # Without --image_size the network sees images at the size they are stored in.
     views = Views(network_size or source.train.shape[:2], enlarge, mirrors)
 
-    splits: dict[str, AnySplit] = {"train": source.train}
+    splits: dict[str, SingleSplit] = {"train": source.train}
     if source.validation is not None:
         splits["validation"] = source.validation
     splits["test"] = source.test
@@ -73,7 +77,7 @@ def load(config: Config) -> Dataset:
     if "validation" not in splits:
         splits["train"], splits["validation"] = stratified_split(splits["train"], config.validation_fraction)
     skipped = {reason: tuple(names) for reason, names in skipped.items() if names}
-    return Dataset(
+    dataset = Dataset(
         name=data_name(config),
         class_names=source.class_names,
         train=splits["train"],
@@ -83,11 +87,12 @@ def load(config: Config) -> Dataset:
         skipped=skipped,
         source=source.source or str(config.data_dir),
     )
+    return composed(dataset, config.compose)
 
 
-def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySplit], list[str]]:
+def _drop_corrupt_images(splits: dict[str, SingleSplit]) -> tuple[dict[str, SingleSplit], list[str]]:
     """Return the training, validation and test data without corrupt images, and the names of the removed images."""
-    remaining: dict[str, AnySplit] = {}
+    remaining: dict[str, SingleSplit] = {}
     corrupt: list[str] = []
     for part, split in splits.items():
         if isinstance(split, EncodedSplit):
@@ -98,7 +103,7 @@ def _drop_corrupt_images(splits: dict[str, AnySplit]) -> tuple[dict[str, AnySpli
     return remaining, corrupt
 
 
-def _decoded_bytes(split: AnySplit) -> int:
+def _decoded_bytes(split: SingleSplit) -> int:
     return len(split) * int(np.prod(split.shape))
 
 

@@ -3,16 +3,19 @@
 import math
 from collections import Counter
 
+import numpy as np
+
 
 def guessing_limit(labels) -> float:
     """Return the highest accuracy that counts as guessing: the most frequent class's share plus two standard errors.
 
-    It is that class's share p plus two binomial standard errors sqrt(p (1 - p) / n), at most 1.
+    Of images with two labels the most frequent pair counts. The limit is the share p plus two binomial standard errors
+    sqrt(p (1 - p) / n), at most 1.
 
     Args:
-        labels: (n,) integers, the true classes of the images that the accuracy is measured on.
+        labels: (n,) integers, or (n, 2) for pairs, the true classes of the images that the accuracy is measured on.
     """
-    share = max(Counter(map(int, labels)).values()) / len(labels)
+    share = max(Counter(tuple(sorted(row)) for row in np.reshape(labels, (len(labels), -1))).values()) / len(labels)
     return min(1.0, share + 2 * math.sqrt(share * (1 - share) / len(labels)))
 
 

@@ -69,6 +69,11 @@ def hardest_classes(model_path, recipe: str | None, overrides: dict, count: int)
     if count < 1:
         raise UserError(f"--classes={count}: expected at least 1.")
     model, dataset = model_and_data(model_path, recipe, overrides)
+    if dataset.labels_per_image > 1:
+        raise UserError(
+            f"{model_path} was trained on pairs of objects (--compose=overlap), whose classes cannot be judged one by "
+            "one. Give --compose=none with a model of single images."
+        )
     with data.corrupt_image_as_user_error(dataset.test):
         scores = model.predict(evaluation_batches(dataset.test, PREDICT_BATCH, dataset.views.test), verbose=0)
     correct = scores.argmax(axis=1) == dataset.test.labels

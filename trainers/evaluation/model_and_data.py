@@ -19,8 +19,8 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
 
     Args:
         path: folder of a finished run, or a `.keras` file of any classifier that takes pixels from 0 to 255.
-        recipe: recipe that names the data set; None takes the run's own. The settings `augment` and `image_size`, which
-            say what the network sees of an image, remain those of the run.
+        recipe: recipe that names the data set; None takes the run's own. The settings `augment`, `image_size` and
+            `compose`, which say what the network sees of an image, remain those of the run.
         overrides: setting -> value that replaces the recipe's, for settings of the data.
 
     Raises:
@@ -32,7 +32,8 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
         path = run.file(RunDirectory.best_model_file)
         config = read_run_config(run, data_needed=not (recipe or "data_dir" in overrides))
         if recipe:
-            config = replace(resolve(recipe, {}), augment=config.augment, image_size=config.image_size)
+            seen = {name: getattr(config, name) for name in ("augment", "image_size", "compose")}
+            config = replace(resolve(recipe, {}), **seen)
         config = override(config, overrides)
     elif not path.is_file():
         raise UserError(

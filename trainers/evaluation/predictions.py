@@ -16,6 +16,7 @@ from ..data import AnySplit, corrupt_image_as_user_error
 from ..data.augmentation.views import Views
 from ..data.pipeline.batches import evaluation_batches
 from ..runs.errors import UserError
+from .correctness import are_correct, label_matrix, lead_of_mistake
 
 PREDICT_BATCH = 256
 _WORST_MISTAKES = 24
@@ -25,11 +26,12 @@ _WORST_MISTAKES = 24
 class Predictions:
     """Predictions of a classifier on a set of images, stored with the true labels.
 
-    The worst mistakes are those where the predicted class's capsule is longer than the true one's by most.
+    The worst mistakes are those where the predicted class's capsule is longer than the true one's by most. Images with
+    two labels have two predicted classes, those with the highest scores.
 
     Attributes:
         lengths: (n, classes) capsule lengths.
-        labels: (n,) integers.
+        labels: (n,) integers, or (n, 2) for images with two labels.
         worst: (k,) indices of up to 24 mistakes, worst first.
         worst_images: (k, height, width, channels) uint8, their images.
     """
@@ -56,22 +58,22 @@ class Predictions:
         """
         with corrupt_image_as_user_error(split):
             lengths = saved_model(model_path).predict(evaluation_batches(split, batch_size, views.test), verbose=0)
-        rows = np.arange(len(split))
-        predicted = lengths.argmax(axis=1)
-        lead = lengths[rows, predicted] - lengths[rows, split.labels]
-        mistakes = np.flatnonzero(predicted != split.labels)
+        lead = lead_of_mistake(lengths, split.labels)
+        mistakes = np.flatnonzero(~are_correct(lengths, split.labels))
         worst = mistakes[np.argsort(-lead[mistakes], kind="stable")][:_WORST_MISTAKES]
         return cls(lengths, split.labels, worst, split.pixels(worst))
 
     @property
     def predicted(self) -> np.ndarray:
-        """Predicted class of each image, as an array of integers."""
-        return self.lengths.argmax(axis=1)
+        """Predicted classes of each image, as an array of integers with the shape of the labels."""
+        if self.labels.ndim == 1:
+            return self.lengths.argmax(axis=1)
+        return np.argsort(-self.lengths, axis=1, kind="stable")[:, : self.labels.shape[1]]
 
     @property
     def errors(self) -> int:
         """Number of images that are classified wrongly."""
-        return int((self.predicted != self.labels).sum())
+        return int((~are_correct(self.lengths, self.labels)).sum())
 
     @property
     def accuracy(self) -> float:
@@ -81,20 +83,29 @@ class Predictions:
     def top(self, k: int) -> float:
         """Return the top-k accuracy, with ties counted as mistakes.
 
+        All labels of an image must be among the k highest scores.
+
         `sklearn.metrics.top_k_accuracy_score` ranks ties by class index, so that a model that gives all classes one
         score would have a part of them right.
         """
-        true = np.take_along_axis(self.lengths, self.labels[:, None].astype(np.int64), axis=1)
-        return float(((self.lengths >= true).sum(axis=1) <= k).mean())
+        is_label = label_matrix(self.labels, self.lengths.shape[1])
+        lowest = np.where(is_label, self.lengths, np.inf).min(axis=1, keepdims=True)
+        return float(((self.lengths >= lowest).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Return an array with the accuracy on each class (NaN for a class without images)."""
-        counts = self.confusion()
+        """Return the accuracy on each class (NaN for a class without images): how often it is predicted if true."""
+        true, found = (label_matrix(labels, self.lengths.shape[1]) for labels in (self.labels, self.predicted))
         with np.errstate(invalid="ignore"):
-            return counts.diagonal() / counts.sum(axis=1)
+            return (true & found).sum(axis=0) / true.sum(axis=0)
+
+    def class_counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the number of images of each class, and how often each class is predicted."""
+        classes = self.lengths.shape[1]
+        true, predicted = (np.bincount(labels.ravel(), minlength=classes) for labels in (self.labels, self.predicted))
+        return true, predicted
 
     def confusion(self) -> np.ndarray:
-        """Return the confusion matrix, with one row per true class and one column per predicted class."""
+        """Return the confusion matrix of images with one label: a row per true, a column per predicted class."""
         from sklearn.metrics import confusion_matrix
 
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))

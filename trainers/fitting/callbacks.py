@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from ..data.pipeline.label_rows import label_rows
 from ..evaluation.agreement import agreement
 from ..runs.run_directory import RunDirectory
 from .checkpoint import digest
@@ -102,12 +103,13 @@ class AgreementLog(keras.callbacks.Callback):
         run: the run's folder.
         epochs: the epochs, counted from 1.
         images: (n, height, width, channels), pixels as the model takes them.
-        labels: (n,) integers.
+        labels: (n,) integers; of (n, 2), for images with two labels, the first are used.
     """
 
     def __init__(self, run: RunDirectory, epochs: Iterable[int], images, labels):
         super().__init__()
-        self.run, self.epochs, self.images, self.labels = run, frozenset(epochs), images, labels
+        self.run, self.epochs, self.images = run, frozenset(epochs), images
+        self.labels = labels if labels.ndim == 1 else labels[:, 0]
 
     def on_epoch_end(self, epoch, logs=None):
         if epoch + 1 in self.epochs and (histograms := agreement(self.model, self.images, self.labels)):
@@ -124,7 +126,7 @@ class TensorBoardExtras(keras.callbacks.Callback):
     Args:
         folder: folder of the run's TensorBoard files.
         images: (n, height, width, channels) validation images for the histograms, pixels as the model takes them.
-        labels: (n,) their classes.
+        labels: (n,) or (n, 2), their classes.
         samples: (batch, height, width, channels) augmented training images, pixels from 0 to 255.
     """
 
@@ -141,7 +143,7 @@ class TensorBoardExtras(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         lengths = tf.cast(self.model(self.images, training=False), "float32")
-        is_label = tf.one_hot(self.labels, lengths.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
+        is_label = label_rows(self.labels, lengths.shape[-1]) > 0
         with self._writer.as_default():
             tf.summary.histogram("length, the true class", lengths[is_label], step=epoch)
             tf.summary.histogram("length, other classes", lengths[~is_label], step=epoch)

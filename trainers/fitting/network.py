@@ -7,8 +7,10 @@ import keras
 
 from encapnet_tf import callbacks, losses, models, optimizers
 from encapnet_tf.losses.class_loss import ClassLoss
+from encapnet_tf.losses.labels_found import LabelsFound
 
 from ..config.schema import Config, network_settings, settings
+from ..data.augmentation.augment import mixes_labels
 from ..runs.errors import UserError
 
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {
@@ -90,6 +92,14 @@ def feedback_options(config: Config) -> dict:
     }
 
 
+def labels_are_rows(config: Config) -> bool:
+    """Return whether labels in training are rows (batch, classes) rather than integers (batch,).
+
+    So they are if an augmentation mixes them, or if each image has two.
+    """
+    return mixes_labels(config.augment) or config.compose == "overlap"
+
+
 def compile_model(
     model: keras.Model, config: Config, steps_per_epoch: int, mixed_labels: bool = False
 ) -> list[keras.callbacks.Callback]:
@@ -99,13 +109,15 @@ def compile_model(
         model: the network.
         config: the run's configuration.
         steps_per_epoch: training steps in an epoch, for the learning rate schedule.
-        mixed_labels: whether labels are distributions (batch, classes) rather than integers (batch,).
+        mixed_labels: whether labels are rows (batch, classes) rather than integers (batch,); see `labels_are_rows`.
 
     Returns:
         The callbacks that the loss and the optimizer need during training.
     """
     crossentropy = keras.losses.CategoricalCrossentropy if mixed_labels else keras.losses.SparseCategoricalCrossentropy
     accuracy = keras.metrics.CategoricalAccuracy if mixed_labels else keras.metrics.SparseCategoricalAccuracy
+    if config.compose == "overlap":
+        accuracy = LabelsFound
     loss = {
         "margin": losses.MarginLoss,
         "spread": lambda: losses.SpreadLoss(0.2),

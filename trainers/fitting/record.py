@@ -90,7 +90,9 @@ def record_results(
         "data_name": dataset.name,
         "data_source": dataset.source,
         "stored_shape": list(dataset.train.shape),  # before the images are resized for the network
+        "single_size": dataset.single_size and list(dataset.single_size),  # of the images that examples are made of
         "skipped_files": {reason: len(names) for reason, names in dataset.skipped.items()},
+        "labels_per_image": dataset.labels_per_image,
         "class_names": list(dataset.class_names),
     }
     write_report(run, summary)

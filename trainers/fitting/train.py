@@ -12,7 +12,6 @@ from encapnet_tf.keras_private import patch_multi_worker_training
 from .. import data
 from ..config.naming import series_name
 from ..config.schema import Config
-from ..data.augmentation.augment import Augmentation
 from ..data.pipeline.batches import evaluation_batches, training_batches
 from ..runs.counting import counted
 from ..runs.errors import UserError
@@ -127,8 +126,9 @@ def _fit(
             worker was lost.
     """
     strategy = model.distribute_strategy
-    augmentation = Augmentation(config.augment, dataset.views, len(dataset.class_names))
-    one_hot_classes = len(dataset.class_names) if augmentation.mixes else None  # None: integer labels
+    augmentation = dataset.augmentation(config.augment)
+    has_label_rows = network.labels_are_rows(config)
+    one_hot_classes = len(dataset.class_names) if has_label_rows else None  # None: integer labels
 
     # 1. Where training begins.
     checkpoints, start = Checkpoints(run.file(RunDirectory.checkpoints_folder), config.keep_checkpoints), Start()
@@ -138,7 +138,7 @@ def _fit(
 
     # 2. The model, with the state of the checkpoint.
     with strategy.scope():
-        schedules = network.compile_model(model, config, steps, augmentation.mixes)
+        schedules = network.compile_model(model, config, steps, has_label_rows)
     if is_multi_worker(strategy):
         patch_multi_worker_training(model)
     training_state.build(model, (one_hot_classes,) if one_hot_classes else ())  # the shape of one label

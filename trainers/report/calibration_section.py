@@ -12,8 +12,13 @@ from .run_record import RunRecord
 _BAR_WIDTH = 0.92  # of a bin
 
 
-def calibration_section(record: RunRecord) -> Section:
-    """Return the training report section on how well predicted confidence matches accuracy."""
+def calibration_section(record: RunRecord) -> Section | None:
+    """Return the training report section on how well predicted confidence matches accuracy.
+
+    None for images with two labels.
+    """
+    if record.predictions.labels.ndim > 1:
+        return None
     calibration = Calibration.from_scores(record.predictions.lengths, record.predictions.labels)
     return Section(
         "Calibration",

@@ -9,6 +9,7 @@ from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from ..data.picture import as_rgb
 from ..runs.counting import counted
 from .figures import DARK, png
 from .page import Picture, Section
@@ -19,22 +20,24 @@ _MAX_CLASSES = 40  # that are listed by name; of more, only the hardest are, and
 
 def class_accuracy_section(record: RunRecord) -> Section:
     """Return the training report section that lists the accuracy on each class, lowest first."""
-    counts, accuracy = record.predictions.confusion(), record.predictions.per_class()
+    (images, predicted), accuracy = record.predictions.class_counts(), record.predictions.per_class()
     order = np.argsort(np.nan_to_num(accuracy, nan=2.0), kind="stable")[:_MAX_CLASSES]  # classes without images last
     rows = [
         (
             record.class_names[i],
-            f"{accuracy[i]:.2%} of {counts[i].sum():,}",
-            f"predicted {counted(counts[:, i].sum(), 'time')}",
+            f"{accuracy[i]:.2%} of {images[i]:,}",
+            f"predicted {counted(predicted[i], 'time')}",
         )
         for i in order
-        if counts[i].sum()
+        if images[i]
     ]
     return Section("Accuracy per class", texts=["Test images, the hardest class first."], table=rows)
 
 
-def confusion_section(record: RunRecord) -> Section:
-    """Return the training report section that shows the confusion matrix on the test images."""
+def confusion_section(record: RunRecord) -> Section | None:
+    """Return the report section with the confusion matrix on the test images, or None for images with two labels."""
+    if record.predictions.labels.ndim > 1:
+        return None
     picture = draw_confusion(record.predictions.confusion(), record.class_names)
     return Section(
         "Confusion matrix",
@@ -91,9 +94,12 @@ def mistakes_section(record: RunRecord) -> Section:
         return Section("Worst mistakes", texts=["There are none: every test image was classified correctly."])
     pictures = []
     for index, image in zip(predictions.worst, predictions.worst_images, strict=True):
-        true, predicted = int(predictions.labels[index]), int(predictions.predicted[index])
         lengths = predictions.lengths[index]
-        caption = f"{names[predicted]} ({lengths[predicted]:.2f}), truly {names[true]} ({lengths[true]:.2f})"
+        predicted, true = (
+            " and ".join(f"{names[i]} ({lengths[i]:.2f})" for i in np.atleast_1d(labels[index]))
+            for labels in (predictions.predicted, predictions.labels)
+        )
+        caption = f"{predicted}, truly {true}"
         pictures.append(Picture(_image_png(image), f"Test image {index}", caption))
     return Section(
         "Worst mistakes",
@@ -107,12 +113,7 @@ def mistakes_section(record: RunRecord) -> Section:
 
 
 def _image_png(pixels: np.ndarray) -> str:
-    """Encode a grey or RGB image as a base64 PNG.
-
-    Args:
-        pixels: (height, width, 1 or 3) uint8.
-    """
-    rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    """Encode an image (height, width, channels) of uint8 pixels as a base64 PNG."""
     buffer = io.BytesIO()
-    imsave(buffer, rgb, format="png")
+    imsave(buffer, as_rgb(pixels), format="png")
     return base64.b64encode(buffer.getvalue()).decode()

@@ -14,7 +14,7 @@ def result_section(record: RunRecord) -> Section:
         (
             "Test accuracy",
             f"{summary['test_accuracy']:.2%} ({counted(summary['test_errors'], 'error')} in "
-            f"{counted(summary['test_images'], 'image')})",
+            f"{counted(summary['test_images'], 'image')}){_criterion(record)}",
         ),
         *_top_5_row(record),
         (
@@ -31,6 +31,11 @@ def result_section(record: RunRecord) -> Section:
         ),
     ]
     return Section("Result", texts=remarks(summary), table=rows)
+
+
+def _criterion(record: RunRecord) -> str:
+    """Return a remark on when an image with two labels counts as correct, or an empty text for other images."""
+    return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
 
 
 def remarks(summary: dict) -> list[str]:
@@ -52,10 +57,11 @@ def guessing_warning(summary: dict) -> str | None:
     accuracy, limit = summary["validation_accuracy"], summary.get("validation_guessing_limit")
     if not is_guessing(accuracy, limit):
         return None
+    answer = "class" if summary.get("labels_per_image", 1) == 1 else "pair of classes"
     return (
         f"The network is not better than guessing: a validation accuracy of up to {limit:.2%} can be had by chance, by "
-        f"always answering the most frequent class ({summary['validation_images']:,} images, two standard errors). "
-        "Train for more epochs, or with another learning rate."
+        f"always answering the most frequent {answer} ({summary['validation_images']:,} images, two standard "
+        "errors). Train for more epochs, or with another learning rate."
     )
 
 

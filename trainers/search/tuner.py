@@ -16,11 +16,11 @@ import keras_tuner
 
 from .. import data
 from ..config.schema import Config
-from ..data.augmentation.augment import Augmentation, mixes_labels
 from ..data.augmentation.views import ENLARGE
 from ..data.pipeline.batches import training_batches
 from ..evaluation.chance import guessing_limit
 from ..fitting.callbacks import MetricsLog
+from ..fitting.network import labels_are_rows
 from ..fitting.strategy import check_replica_settings, shard_for_workers, validation_batches
 from ..runs.errors import UserError, reason
 from ..runs.run_directory import RunDirectory
@@ -108,7 +108,7 @@ class TrialModel(EncapNetHyperModel):
         In a trial, the compiled model of an earlier one is taken over where it differs in numbers only.
         """
         config = self._config_for(hp)
-        self.steps_per_epoch, self.mixed_labels = self._steps(config), mixes_labels(config.augment)
+        self.steps_per_epoch, self.mixed_labels = self._steps(config), labels_are_rows(config)
         self.compiled.set_random_seed(self.config.seed)
         model = self._build_and_compile(config)
         return self.compiled.take_over(config, model) if self._trial_config else model
@@ -128,7 +128,7 @@ class TrialModel(EncapNetHyperModel):
         config, replicas = self._config_for(hp), model.distribute_strategy.num_replicas_in_sync
         check_replica_settings(config, replicas)
         dataset = self._data_for(config)
-        augmentation = Augmentation(config.augment, dataset.views, self.classes)
+        augmentation = dataset.augmentation(config.augment)
         batches = training_batches(dataset.train, config.batch_size, config.epochs, config.seed, augmentation)
         return super().fit(
             hp,

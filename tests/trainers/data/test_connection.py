@@ -7,8 +7,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from encapnet_tf.trainers.data.sources import connection
-from encapnet_tf.trainers.data.sources.connection import can_reach, raise_if_offline
+from encapnet_tf.trainers.data.sources.prepared import connection
+from encapnet_tf.trainers.data.sources.prepared.connection import can_reach, raise_if_offline
 from encapnet_tf.trainers.runs.errors import UserError
 
 

@@ -7,8 +7,8 @@ import pytest
 from encapnet_tf.trainers import data
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.data.sizing.summary import summarise
-from encapnet_tf.trainers.data.sources import connection
-from encapnet_tf.trainers.data.sources.record_files import RecordFiles
+from encapnet_tf.trainers.data.sources.prepared import connection
+from encapnet_tf.trainers.data.sources.prepared.record_files import RecordFiles
 from encapnet_tf.trainers.runs.errors import UserError
 
 from tests.trainers.commands.command import run_command

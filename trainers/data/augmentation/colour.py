@@ -23,8 +23,11 @@ def blend(images, degenerate, factor):
 
 
 def grey(images):
-    """Convert a batch of images to greyscale images of shape (batch, height, width, 1)."""
-    return images if images.shape[-1] == 1 else tf.tensordot(images, _GREY, 1)[..., None]
+    """Convert a batch of colour images to greyscale images of shape (batch, height, width, 1).
+
+    Images with other than 3 channels, such as stereo pairs of grey images, stay unchanged.
+    """
+    return images if images.shape[-1] != 3 else tf.tensordot(images, _GREY, 1)[..., None]
 
 
 def brightness(images, factor):

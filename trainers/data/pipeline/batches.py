@@ -5,6 +5,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ..augmentation.augment import Augmentation
+from .composed_split import ComposedSplit
+from .label_rows import label_rows
 
 
 def training_batches(
@@ -17,7 +19,7 @@ def training_batches(
     the image's place in the permutation.
 
     Args:
-        split: the training images.
+        split: the training images, or examples to compose of them.
         batch_size: images in every batch.
         epochs: number of epochs.
         seed: of the permutations and of the augmentation.
@@ -27,20 +29,20 @@ def training_batches(
 
     Returns:
         Data set of (images (batch, height, width, channels) float32 from 0 to 255, labels). Labels are (batch,) int32,
-        or (batch, classes) float32 where the augmentation mixes them.
+        or (batch, classes) float32 where the augmentation mixes them or an image has several.
     """
-    read_images, labels, n = split.reader(), tf.constant(split.labels), len(split)
+    n = len(split)
+    num_uniforms, read_examples = _training_reader(split, augmentation)
     steps = n // batch_size
 
     def batches_of_epoch(epoch):
         order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=[seed, epoch])
         # The augmentation's seed differs from the permutation's.
         augmentation_seed = tf.random.fold_in(tf.stack([tf.constant(seed, tf.int64), epoch]), 1)
-        uniforms = tf.random.stateless_uniform((n, augmentation.num_uniforms), seed=augmentation_seed)
+        uniforms = tf.random.stateless_uniform((n, num_uniforms), seed=augmentation_seed)
 
         def make_batch(indices):
-            images = tf.cast(read_images(indices), tf.float32)
-            return augmentation(images, tf.gather(labels, indices), tf.gather(uniforms, indices))
+            return read_examples(indices, tf.gather(uniforms, indices))
 
         indices = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
         indices = indices.skip(tf.maximum(tf.constant(first_step, tf.int64) - epoch * steps, 0))
@@ -48,6 +50,24 @@ def training_batches(
 
     first_epoch = first_step // max(1, steps)
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(batches_of_epoch).prefetch(tf.data.AUTOTUNE)
+
+
+def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
+    """Return a function that reads, composes and augments training images.
+
+    The number of random numbers that it takes for each image is returned, too.
+
+    Returns:
+        The number, and a function of indices (batch,) and uniforms (batch, number) that returns images and labels.
+    """
+    if isinstance(split, ComposedSplit):
+        return split.training_reader(augmentation)
+    read_images, labels = split.reader(), tf.constant(split.labels)
+
+    def read_examples(indices, uniforms):
+        return augmentation(tf.cast(read_images(indices), tf.float32), tf.gather(labels, indices), uniforms)
+
+    return augmentation.num_uniforms, read_examples
 
 
 def evaluation_batches(split, batch_size: int, view: Callable, one_hot: int | None = None) -> tf.data.Dataset:
@@ -60,14 +80,15 @@ def evaluation_batches(split, batch_size: int, view: Callable, one_hot: int | No
         batch_size: images in a batch.
         view: function of the stored images (batch, height, width, channels) float32 that returns the network's input;
             usually `Views.test`.
-        one_hot: number of classes, for labels (batch, classes) float32. None gives labels (batch,) int32.
+        one_hot: number of classes, for labels (batch, classes) float32. None gives labels as stored: (batch,)
+            int32, or (batch, 2) for pairs.
     """
     read_images, labels = split.reader(), tf.constant(split.labels)
 
     def make_batch(indices):
         batch_labels = tf.gather(labels, indices)
         images = view(tf.cast(read_images(indices), tf.float32))
-        return images, batch_labels if one_hot is None else tf.one_hot(batch_labels, one_hot)
+        return images, batch_labels if one_hot is None else label_rows(batch_labels, one_hot)
 
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     return indices.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...runs.errors import UserError
+from ..augmentation.augment import Augmentation
 from ..augmentation.views import Views
+from .composed_split import ComposedSplit
 from .encoded import EncodedSplit
 from .split import Split
 
-AnySplit = Split | EncodedSplit
+SingleSplit = Split | EncodedSplit  # images as they are stored
+AnySplit = SingleSplit | ComposedSplit
 
 # A constant rather than the run's seed, so that runs of every seed validate and test on the same images.
 _SPLIT_SEED = 0
@@ -30,9 +33,9 @@ class SourceDataset:
     """
 
     class_names: tuple[str, ...]
-    train: AnySplit
-    test: AnySplit
-    validation: AnySplit | None = None
+    train: SingleSplit
+    test: SingleSplit
+    validation: SingleSplit | None = None
     mirrors: bool = True
     skipped: dict = field(default_factory=dict)
     source: str = ""
@@ -47,7 +50,7 @@ class Dataset:
     Attributes:
         name: of the data set.
         class_names: one per class, in the order of the labels.
-        train, validation, test: a `Split` or an `EncodedSplit` each.
+        train, validation, test: a `Split` or an `EncodedSplit` each, or a `ComposedSplit`.
         views: crops and sizes of the network's input.
         skipped: reason -> names of the files that were left out.
         source: where the images were found, for the user.
@@ -67,8 +70,23 @@ class Dataset:
         """Shape (height, width, channels) of the images that are passed to the network."""
         return (*self.views.size, self.train.shape[2])
 
+    @property
+    def labels_per_image(self) -> int:
+        """Number of labels of an image: 2 for overlapping pairs, else 1."""
+        return self.train.composition.objects if isinstance(self.train, ComposedSplit) else 1
 
-def stratified_split(split: AnySplit, share: float | int) -> tuple[AnySplit, AnySplit]:
+    @property
+    def single_size(self) -> tuple[int, int] | None:
+        """Size (height, width) of the single images that examples are composed of, or None if they are not composed."""
+        return self.train.views.size if isinstance(self.train, ComposedSplit) else None
+
+    def augmentation(self, names) -> Augmentation:
+        """Return the augmentation of this data set's single training images by the steps of given names."""
+        views = self.train.views if isinstance(self.train, ComposedSplit) else self.views
+        return Augmentation(names, views, len(self.class_names))
+
+
+def stratified_split(split: SingleSplit, share: float | int) -> tuple[SingleSplit, SingleSplit]:
     """Divide labelled images reproducibly into two subsets with the same class proportions.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -131,6 +132,13 @@ class EncodedSplit:
         return _failure(decode) or "it could be decoded in a second attempt"
 
 
+class Checkable(Protocol):
+    """Container of images that can be checked for corrupt images."""
+
+    def raise_if_corrupt(self) -> None:
+        """Raise `UserError` if an image is corrupt."""
+
+
 def _failure(function, *args) -> str | None:
     """Return the message of the TensorFlow error that a function raises, or None if it raises none."""
     try:
@@ -141,7 +149,7 @@ def _failure(function, *args) -> str | None:
 
 
 @contextmanager
-def corrupt_image_as_user_error(*splits: Split | EncodedSplit):
+def corrupt_image_as_user_error(*splits: Checkable):
     """Convert TensorFlow errors inside a `with` block into a `UserError` that names the corrupt image.
 
     A TensorFlow error with another cause is raised again as it is.

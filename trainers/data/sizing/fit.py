@@ -32,5 +32,7 @@ def fit_to_data(config: Config, given: Collection[str]) -> tuple[Config, str]:
     if config.recipe != IMAGES_RECIPE:
         return config, ""
     summary = summarise(config)
+    if config.compose != "none":
+        given = {*given, "augment", "flip"}  # composed examples are augmented only if the user says so
     choice = choose(summary, config, given)
     return replace(config, **choice.settings), choice.text(summary)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 from PIL.ExifTags import Base
 
-from ..sources.record_files import RecordFiles
+from ..sources.prepared.record_files import RecordFiles
 
 _TURNED = (5, 6, 7, 8)  # values of EXIF's orientation that exchange height and width
 _GREY_MODES = ("1", "L", "LA", "I", "F")  # Pillow's names

@@ -12,7 +12,8 @@ from ..loading import LOADERS
 from ..pipeline.dataset import TEST_SHARE, SourceDataset
 from ..sources.folder import list_folder, load_folder
 from ..sources.originals import find_original, load_original
-from ..sources.tfds import HELD_OUT_SPLITS, load_tfds, open_prepared
+from ..sources.prepared import smallnorb
+from ..sources.prepared.loader import HELD_OUT_SPLITS, load_tfds, open_prepared
 from .headers import ImageHeader, headers_of_files, headers_of_records
 
 SAMPLE = 500  # images whose headers are read
@@ -76,6 +77,8 @@ def summarise(config: Config) -> DataSummary:
     if loader is load_original:
         download, _ = find_original(config)
         return _of_tfds(config) if download is None else _of_pixels(config, download.read())
+    if loader is smallnorb.load_smallnorb:
+        return _of_smallnorb(config)
     return _of_tfds(config) if loader is load_tfds else _of_pixels(config, loader(config, None))
 
 
@@ -113,6 +116,14 @@ def _of_tfds(config) -> DataSummary:
     # The metadata does not count the images of a class.
     counts = np.full(classes, splits["train"].num_examples / classes)
     return _summary(config, counts, share, headers, has_validation=len(held_out) > 1)
+
+
+def _of_smallnorb(config) -> DataSummary:
+    info, viewpoints = smallnorb.open_builder(config).info, smallnorb.SPLITS[config.dataset]
+    classes = info.features[smallnorb.LABEL].num_classes
+    images = info.splits["train"].num_examples * (viewpoints.share if viewpoints else 1)
+    height, width, _ = info.features[smallnorb.IMAGES[0]].shape
+    return _summary(config, np.full(classes, images / classes), 1.0, (ImageHeader(height, width, True),))
 
 
 def _summary(config, counts, share: float, headers, has_validation: bool = False) -> DataSummary:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ...config.schema import Config
 from ...runs.counting import counted
 from ...runs.errors import UserError
-from ..pipeline.dataset import TEST_SHARE, AnySplit, SourceDataset, stratified_split
+from ..pipeline.dataset import TEST_SHARE, SingleSplit, SourceDataset, stratified_split
 from ..pipeline.decoding import decode_image
 from ..pipeline.encoded import EncodedSplit, abbreviate
 from ..pipeline.image_formats import READABLE, READS_WEBP, UNREADABLE_SUFFIXES
@@ -65,7 +65,7 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
         raise UserError(
             f"{config.data_dir}: the images of its splits differ in size. Set --image_size, such as --image_size=128."
         )
-    splits: dict[str, AnySplit] = {**encoded}
+    splits: dict[str, SingleSplit] = {**encoded}
     if "test" not in splits:
         splits["train"], splits["test"] = stratified_split(splits["train"], TEST_SHARE)
     validation = splits.get("validation")

@@ -9,8 +9,8 @@ from ..pipeline.dataset import SourceDataset
 from .cifar import CIFAR10, CIFAR100
 from .download_search import DEPTH, Download, Original, find_download
 from .mnist import FASHION_MNIST, KMNIST, MNIST
+from .prepared.loader import UnpreparedError, is_prepared, load_tfds, open_prepared
 from .svhn import SVHN
-from .tfds import UnpreparedError, is_prepared, load_tfds, open_prepared
 
 ORIGINALS: dict[str, Original] = {
     "cifar10": CIFAR10,

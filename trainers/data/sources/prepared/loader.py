@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from ...config.dataset_names import KNOWN_DATASETS
-from ...config.schema import Config
-from ...config.suggestions import did_you_mean
-from ...runs.errors import UserError
-from ...runs.installation import install_command
-from ..pipeline.dataset import TEST_SHARE, SourceDataset, stratified_split
-from .tfds_splits import TfdsSplitReader
+from ....config.dataset_names import KNOWN_DATASETS
+from ....config.schema import Config
+from ....config.suggestions import did_you_mean
+from ....runs.errors import UserError
+from ....runs.installation import install_command
+from ...pipeline.dataset import TEST_SHARE, SourceDataset, stratified_split
+from .split_reader import TfdsSplitReader
 
 # Digits, letters and house numbers, which mean something else or nothing when mirrored.
 _NOT_MIRRORED = ("mnist", "svhn_cropped", "emnist", "kmnist", "omniglot", "binarized_mnist", "mnist_corrupted")
@@ -21,6 +21,9 @@ _OTHER_DATASETS = {
     "npz": "it reads the file in --data_dir as it is",
     "h_imagenet": "`encapnet data h_imagenet` builds it from ImageNet",
 }
+
+# Our names for parts of a data set -> TFDS's name of the whole.
+_PARTS = {"smallnorb_azimuth": "smallnorb", "smallnorb_elevation": "smallnorb"}
 
 _LISTED_ARCHIVES = 6  # of the archives that TFDS prepares a data set from; more would fill the screen
 
@@ -74,12 +77,18 @@ def open_prepared(config: Config):
         UserError: as from `load_tfds`.
     """
     name = config.dataset
-    builder = tfds_builder(name, config.data_dir)
-    _refuse_unprepared(builder, config)
+    builder = open_builder(config)
     image_key, label_key = _feature_keys(name, builder.info.features)
     if "train" not in builder.info.splits:
         raise UserError(f"--dataset={name} has no split named train. It has {', '.join(builder.info.splits)}.")
     return builder, image_key, label_key
+
+
+def open_builder(config: Config):
+    """Return the TensorFlow Datasets builder of a prepared data set, or raise `UserError` if it is not prepared."""
+    builder = tfds_builder(config.dataset, config.data_dir)
+    _refuse_unprepared(builder, config)
+    return builder
 
 
 def _family(name: str) -> str:
@@ -113,6 +122,7 @@ def tfds_builder(name: str, data_dir):
             "MNIST, Fashion-MNIST, Kuzushiji-MNIST, CIFAR and SVHN."
         ) from None
     builders = tfds.list_builders(with_community_datasets=False)  # the community's list needs a network
+    name = _PARTS.get(name, name)
     family = _family(name)
     if family not in builders and not (_data_folder(data_dir) / family).is_dir():
         hint = did_you_mean(name, [*KNOWN_DATASETS, *builders])

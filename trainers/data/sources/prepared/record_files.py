@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ...runs.atomic_files import replacing
-from ...runs.errors import UserError, root_cause
+from ....runs.atomic_files import replacing
+from ....runs.errors import UserError, root_cause
 
 # A record: its length (8 bytes), a checksum of that (4), the data, a checksum of that (4).
 _HEAD_BYTES, _TAIL_BYTES = 12, 4

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ...runs.errors import UserError
+from ....runs.errors import UserError
 
 _SECONDS = 5.0  # for all servers together, which are asked side by side
 _MAX_SERVERS = 8  # one that answers is enough

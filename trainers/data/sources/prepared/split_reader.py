@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ...runs.errors import UserError
-from ..pipeline.dataset import AnySplit
-from ..pipeline.encoded import EncodedSplit
-from ..pipeline.split import Split, checked_split
+from ....runs.errors import UserError
+from ...pipeline.dataset import SingleSplit
+from ...pipeline.encoded import EncodedSplit
+from ...pipeline.split import Split, checked_split
 from .record_files import RecordFiles
 
 _GIB = 1 << 30
@@ -37,16 +37,17 @@ class TfdsSplitReader:
         self.name = builder.info.name
         self.classes = builder.info.features[label_key].num_classes
         self.shape = builder.info.features[image_key].shape
+        self.keys: tuple[str, ...] = (image_key, label_key)  # the features that are read
         self.skip_decoding = {image_key: tfds.decode.SkipDecoding()}
 
-    def read(self, split: str) -> AnySplit:
+    def read(self, split: str) -> SingleSplit:
         """Read the images and labels of one TensorFlow Datasets (TFDS) data split, such as "train".
 
         Raises:
             UserError: its files are damaged, or its images differ in size and no size is given.
         """
         info = self.builder.info.splits[split]
-        with self._damage_as_user_error(split):
+        with self.damage_as_user_error(split):
             if None not in self.shape and info.num_examples * np.prod(self.shape) <= self.cache_bytes:
                 try:
                     return self._read_pixels(split, info)
@@ -70,12 +71,12 @@ class TfdsSplitReader:
 
         TensorFlow Datasets stores -1 for secret labels.
         """
-        with self._damage_as_user_error(split):
-            first = self._examples(split, self.skip_decoding).take(1)
+        with self.damage_as_user_error(split):
+            first = self.examples(split, self.skip_decoding).take(1)
             return all(example[self.label_key] >= 0 for example in first.as_numpy_iterator())
 
     @contextmanager
-    def _damage_as_user_error(self, split: str):
+    def damage_as_user_error(self, split: str):
         """Convert TensorFlow errors inside a `with` block into a `UserError` about damaged data set files."""
         try:
             yield
@@ -94,19 +95,19 @@ class TfdsSplitReader:
         images = np.empty((info.num_examples, *self.shape), np.uint8)
         labels = np.empty(info.num_examples, np.int64)
         count = 0
-        for batch in self._examples(split, None).batch(_READ_BATCH).as_numpy_iterator():
+        for batch in self.examples(split, None).batch(_READ_BATCH).as_numpy_iterator():
             end = count + len(batch[self.label_key])
             if end > info.num_examples:
-                self._check_count(end, info)
+                self.check_count(end, info)
             images[count:end], labels[count:end] = batch[self.image_key], batch[self.label_key]
             count = end
-        self._check_count(count, info)
+        self.check_count(count, info)
         return checked_split(f"{self.name} ({split})", images, labels, self.classes)
 
     def _read_encoded(self, split: str, info) -> EncodedSplit:
         """Read all images of one TensorFlow Datasets (TFDS) split into memory without decoding the images."""
-        examples = list(self._examples(split, self.skip_decoding).as_numpy_iterator())
-        self._check_count(len(examples), info)
+        examples = list(self.examples(split, self.skip_decoding).as_numpy_iterator())
+        self.check_count(len(examples), info)
         files = tf.constant([example[self.image_key] for example in examples])
         labels = np.array([example[self.label_key] for example in examples])
         split_name = f"{self.name}'s {split} split"
@@ -115,7 +116,7 @@ class TfdsSplitReader:
     def _index_records(self, split: str, info) -> EncodedSplit:
         """Return a container that reads the images of one data split from TFRecord files on demand."""
         records = RecordFiles.index_files(self.name, info.filepaths)
-        self._check_count(len(records), info)
+        self.check_count(len(records), info)
         features = self.builder.info.features
 
         def read_example(index):
@@ -131,8 +132,11 @@ class TfdsSplitReader:
         rows = np.arange(len(labels))
         return EncodedSplit(read, rows, labels.astype(np.int32), self.size or self.shape[:2], channels, name_of)
 
-    def _examples(self, split: str, decoders) -> tf.data.Dataset:
-        """Return the images and labels of one data split as a `tf.data.Dataset`, in the same order on every machine."""
+    def examples(self, split: str, decoders) -> tf.data.Dataset:
+        """Return the images and labels of one data split as a `tf.data.Dataset`, in the same order on every machine.
+
+        Other features are in it if `keys` has them.
+        """
         import tensorflow_datasets as tfds
 
         # Parallel reading would make the order depend on the machine, and with it the image that an index means.
@@ -146,9 +150,9 @@ class TfdsSplitReader:
                 f"--dataset={self.name} is prepared in a file format that cannot be streamed: {error} Prepare it in "
                 "TFDS's default format, tfrecord."
             ) from None
-        return examples.map(lambda example: {key: example[key] for key in (self.image_key, self.label_key)})
+        return examples.map(lambda example: {key: example[key] for key in self.keys})
 
-    def _check_count(self, count: int, info):
+    def check_count(self, count: int, info):
         """Raise `UserError` if the number of examples in a data split contradicts the TensorFlow Datasets metadata."""
         if count != info.num_examples:
             raise UserError(

@@ -1,0 +1,14 @@
+"""Conversion of integer labels to rows of zeros and ones."""
+
+import tensorflow as tf
+
+
+def label_rows(labels, classes: int):
+    """Convert the integer labels of images to rows (batch, classes) float32, 1 for the labels and 0 elsewhere.
+
+    Args:
+        labels: (batch,), or (batch, objects) for images with several labels.
+        classes: number of classes.
+    """
+    rows = tf.one_hot(labels, classes)
+    return rows if len(rows.shape) == 2 else tf.reduce_max(rows, axis=1)
