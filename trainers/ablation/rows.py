@@ -146,8 +146,8 @@ def _labels():
 
 def _family():
     """Return the training configurations that compare capsule networks of about 200,000 parameters."""
-    small_encapnet = {"depths": (1, 1, 1), "strides": (1, 2, 2)}
-    networks = {
+    small_encapnet: dict = {"depths": (1, 1, 1), "strides": (1, 2, 2)}
+    networks: dict[str, tuple[str, dict]] = {
         "encapnet-master": (
             "EncapNet, master",
             {"routing": ("master",), **small_encapnet, "capsule_dims": (2, 4, 8), "num_capsules": 16},
