@@ -3,8 +3,6 @@
 import math
 from collections import Counter
 
-import numpy as np
-
 
 def guessing_limit(labels) -> float:
     """Return the highest accuracy that counts as guessing: the most frequent class's share plus two standard errors.
@@ -15,7 +13,8 @@ def guessing_limit(labels) -> float:
     Args:
         labels: (n,) integers, or (n, 2) for pairs, the true classes of the images that the accuracy is measured on.
     """
-    share = max(Counter(tuple(sorted(row)) for row in np.reshape(labels, (len(labels), -1))).values()) / len(labels)
+    answers = (tuple(sorted(map(int, label))) if hasattr(label, "__len__") else int(label) for label in labels)
+    share = max(Counter(answers).values()) / len(labels)
     return min(1.0, share + 2 * math.sqrt(share * (1 - share) / len(labels)))
 
 
