@@ -16,7 +16,7 @@ NAMES = ("grouped_conv", "dense_conv", "activation", "step", "sinkhorn", "growth
 
 
 def main(arguments=None):
-    """Run all CPU benchmarks and return exit status 0, or 1 if any of them failed."""
+    """Run all CPU benchmarks, and return exit status 0, or 1 if a benchmark failed."""
     flags = argument_parser(__doc__).parse_args(arguments)
     failed = []
     start = time.monotonic()

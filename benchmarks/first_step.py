@@ -65,7 +65,9 @@ def run(options):
 
 
 def ratios(results, phase, clock):
-    """Divide the time of a model's construction and first step by that of `import keras`, for each benchmark round.
+    """Return the time to a model's first training step as a multiple of the duration of `import keras`.
+
+    There is one value for each benchmark round.
 
     Args:
         results: answers of `run`, one a round.

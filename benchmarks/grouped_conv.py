@@ -111,7 +111,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report this package's convolution time relative to the fastest alternative, for the least favourable layer shape.
+    """Report how much slower this package's convolution is than the fastest alternative, at the worst layer shape.
 
     That is the shape with the largest ratio. The ratio is a claim.
     """

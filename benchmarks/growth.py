@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return benchmarks of a training step at several values of one setting, such as the batch size.
+    """Return a dictionary from each value of a setting, such as the batch size, to a benchmark of a training step.
 
     They are value -> `Contestant`, one process each.
     """

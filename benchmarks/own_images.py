@@ -1,4 +1,6 @@
-"""Benchmark of training on folders of images with automatically chosen settings.
+"""Benchmark of training on folders of images with `encapnet train`: accuracy and time.
+
+`encapnet train` chooses all settings itself.
 
 python -m benchmarks.own_images [--sets NAME,NAME] [--data_dir FOLDER] [--out FOLDER] [--quick]
 

@@ -56,7 +56,10 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return the benchmark cases of routing layers, as a dictionary from the title of a table to its cases."""
+    """Return a dictionary from table title to the capsule layers, input shape and batch size of a benchmark.
+
+    The tuples end with the number of votes for one image.
+    """
     side, capsules, batch = (4, 2, 2) if quick else (16, 32, 8)
     inputs, outputs, images = (32, 2, 2) if quick else (2048, 32, 32)
     votes = (side // 2) ** 2 * 9 * capsules * capsules * DIM

@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return descriptions of all Sinkhorn solvers to benchmark with a given point count, dimension and iteration count.
+    """Return descriptions of all benchmarked Sinkhorn solvers: name, function and arguments.
 
     Two computations are added whose time is a lower bound on that of any solver.
 

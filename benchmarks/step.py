@@ -47,7 +47,7 @@ def name_of(flags, backend):
 
 
 def contestant(network, step, batch, dtype):
-    """Define a benchmark that times the training or inference step of one network.
+    """Return the description of one benchmark: the training or inference step of a network.
 
     Args:
         network: a `Network`.

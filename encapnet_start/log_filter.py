@@ -37,7 +37,7 @@ class LogFilter:
 
     @property
     def holds_text(self) -> bool:
-        """True if an incomplete line has been read from the stream and is held back."""
+        """True if the last line read from the stream is incomplete and has not been passed on."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:

@@ -277,7 +277,7 @@ def _path(model, name):
 
 
 def _layer_paths(model):
-    """Yield the list of names that leads to each layer of a nested Keras model, such as ["backbone", "conv1"]."""
+    """Yield the path to each layer of a nested Keras model as a list of names, such as ["backbone", "conv1"]."""
     for layer in model.layers:
         yield [layer.name]
         if isinstance(layer, keras.Model):
@@ -285,7 +285,7 @@ def _layer_paths(model):
 
 
 def _wrong_order(higher, lower):
-    """Return a ValueError which says that the lower layer of a pair does not come before the higher layer.
+    """Return a ValueError which says that the lower layer of a pair is not computed before the higher layer.
 
     The lower layer of a pair (higher, lower) must be computed before the higher layer.
     """

@@ -83,7 +83,7 @@ def _load(path, **options):
 
 
 def _registered_classes():
-    """Return a dictionary of all objects registered with Keras, with keys without the "package>" prefix."""
+    """Return a dictionary from names (without the package prefix) to all objects registered with Keras."""
     return {name.split(">")[-1]: value for name, value in keras.saving.get_custom_objects().items()}
 
 

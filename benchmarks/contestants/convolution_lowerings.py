@@ -82,7 +82,7 @@ def depthwise(x, kernel, groups, strides):
 
 
 def component_major(x, kernel, groups, strides):
-    """Compute a grouped convolution as one depthwise convolution for each output channel of a group.
+    """Compute a grouped convolution by several depthwise convolutions, one for each output channel of a group.
 
     The channels are ordered component-major.
     """

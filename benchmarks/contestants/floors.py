@@ -16,7 +16,9 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Return a function that copies arrays, to measure a lower bound on the time for moving a given amount of data.
+    """Return a function that copies arrays of given sizes on all CPU cores.
+
+    Its run time is a lower bound on that of other code that moves as much data.
 
     Arrays are copied one after another, each shared out among the cores.
 
@@ -43,7 +45,9 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Return a function that multiplies matrices, to measure a lower bound on the time for a given number of FLOPs.
+    """Return a function that computes a matrix product with a given number of floating-point operations.
+
+    Its run time is a lower bound on that of other code with as many operations.
 
     A matrix is multiplied by a SIDE x SIDE one in Keras's backend.
 

@@ -1,4 +1,4 @@
-"""Point sets for the Sinkhorn benchmark, and comparison of Sinkhorn solvers with a float64 reference solution.
+"""Point sets for benchmarks of Sinkhorn solvers, and functions that measure the solvers' numerical errors.
 
 All solvers are timed on these point sets.
 """

@@ -13,7 +13,7 @@ FORMATS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last
 
 
 def convolution(*, memory_format, shape, groups, batch, gradient):
-    """Return a function, to be timed, that computes a grouped or a grouped transposed convolution in PyTorch.
+    """Return a function, to be timed, that computes a grouped convolution (ordinary or transposed) in PyTorch.
 
     It is `conv2d(groups=...)`, or `conv_transpose2d` with a bias.
 

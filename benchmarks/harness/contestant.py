@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Prepared(NamedTuple):
-    """A function to be timed in a benchmark, and further figures to report, such as a parameter count.
+    """A function to be timed in a benchmark, with additional values for the report, such as a parameter count.
 
     The factory of a contestant returns it.
 
@@ -96,5 +96,5 @@ class NotRun:
     reason: str
 
     def summary(self) -> dict:
-        """Return the reason why an implementation was not timed, as a JSON-ready benchmark result."""
+        """Return a dictionary with the reason why an implementation was not timed."""
         return {"reason": self.reason}

@@ -51,7 +51,7 @@ class Processes:
             _end(*self._workers.popitem()[1])
 
     def request(self, contestant, **fields):
-        """Send a request to the subprocess that benchmarks one library's implementation, and return the answer.
+        """Send a command to the process that benchmarks one implementation, and return the answer.
 
         The process is started if necessary.
 

@@ -83,7 +83,9 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return the ratio of two implementations' median run times, and the median of the run-time ratios of all rounds.
+    """Return the ratio of two implementations' run times, as a ratio of medians and as a median of ratios.
+
+    The second is the median, over rounds, of the ratio in one round.
 
     Return None if one of them did not run.
     """
@@ -109,7 +111,7 @@ def _repetitions(seconds):
 
 
 def _request(failures, contestant, processes, **fields):
-    """Send a request to a benchmark process and return the answer, or None if the process failed.
+    """Send a command to a process that runs benchmarks, and return the answer, or None if the process failed.
 
     The failure is recorded as a `NotRun`.
     """

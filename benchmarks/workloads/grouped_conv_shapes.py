@@ -13,7 +13,7 @@ COEFFICIENTS = 2 * (TYPE2 + 1)  # m1 and m2 of each capConv layer
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of one convolution in EncapNet-18 and the number of times it occurs.
+    """The shape of a convolution, and the number of convolutions with this shape in EncapNet-18.
 
     Attributes:
         role: its place in the network.

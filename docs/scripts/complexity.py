@@ -65,7 +65,10 @@ def layer() -> str:
 
 
 def _lower(layer) -> int:
-    """Count the input capsules, over all spatial positions, of a layer with iterative routing."""
+    """Return the number of capsules in the input of a routing layer.
+
+    Capsules at all positions of a map are counted.
+    """
     shape = layer.input[0].shape if isinstance(layer.input, (list, tuple)) else layer.input.shape
     return math.prod(shape[1:]) // layer.kernel.shape[1]
 

@@ -17,7 +17,7 @@ def example_page(path: Path) -> str:
 
 
 def _script(code: str) -> str:
-    """Convert a Python script to Markdown, with the first line of its docstring as the heading."""
+    """Convert a Python script to Markdown, with the first docstring line as the heading."""
     heading = (ast.get_docstring(ast.parse(code)) or "").splitlines()[0].rstrip(".")
     return f"# {heading}\n\n{_code(code)}"
 

@@ -74,7 +74,7 @@ class CapsuleMapping(keras.layers.Layer):
             self.bias = self.add_weight(shape=(groups, *shape[2:]), initializer=self.bias_initializer, name="bias")
 
     def _input_sizes(self, input_shape):
-        """Return the numbers of capsules, of positions and of components per capsule for an input shape.
+        """Split an input shape into the number of capsules, the number of positions and the capsule dimension.
 
         Raise ValueError for another kind of input.
         """

@@ -64,13 +64,13 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _norm_relu(mappings, synchronized, dtype):
-    """Build the generator network that consists of some layers, batch normalisation and ReLU."""
+    """Build a Sequential model from a list of layers, followed by batch normalisation and ReLU."""
     norm = BatchNorm(synchronized=synchronized, dtype=dtype, name="norm")
     return keras.Sequential([*mappings, norm, keras.layers.ReLU(dtype=dtype, name="relu")], name="generator")
 
 
 def _resizing_convolution(higher_shape, lower_shape, dtype):
-    """Create the Keras layers of a bilinear resizing of a feature map followed by a 3x3 convolution."""
+    """Create the Keras layers that resize a feature map bilinearly and then apply a 3x3 convolution."""
     if len(higher_shape) != 4 or len(lower_shape) != 4 or None in (*higher_shape[1:], *lower_shape[1:]):
         raise ValueError(
             'generator="resize" connects two feature maps (batch, height, width, channels) of known sizes. '
@@ -82,7 +82,7 @@ def _resizing_convolution(higher_shape, lower_shape, dtype):
 
 
 def _check_shapes(higher_shape, lower_shape):
-    """Raise ValueError if a feature map can be enlarged to another one neither by a factor of 1 nor of 2.
+    """Raise ValueError if the output of a layer cannot be upsampled to the output shape of a lower layer.
 
     The sizes decide: each size of the lower layer must be the higher layer's, twice that, or twice that less 1.
     """

@@ -27,7 +27,7 @@ class UnsavedNumber(keras.random.SeedGenerator):
 
     @property
     def number(self) -> float:
-        """Exact value of the hyper-parameter as a Python float, not rounded to float32."""
+        """Exact value of a layer's numerical hyper-parameter as a Python float, not rounded to float32."""
         return self._number
 
     @number.setter

@@ -1,4 +1,7 @@
-"""Assignment of weights by name, all of them or none."""
+"""Assignment of arrays to the weights of a Keras layer or model by name.
+
+Either all weights are assigned or none.
+"""
 
 from collections.abc import Callable, Mapping
 

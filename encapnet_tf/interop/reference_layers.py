@@ -1,4 +1,4 @@
-"""Names and layouts of capsule layers' weights in reference implementations."""
+"""Weight names and layouts that reference implementations of capsule layers use."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ def pytorch_kernel(array: np.ndarray) -> np.ndarray:
 
 
 def as_stored(array: np.ndarray) -> np.ndarray:
-    """Return the array unchanged, as the conversion of a weight that has Keras's layout already."""
+    """Return a weight array unchanged, because it already has Keras's layout."""
     return array
 
 
 def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
-    """Return the variable of a capsule layer, and the conversion to its layout, for each reference name of a weight.
+    """Return a dictionary from weight names in a reference implementation to the variables of a capsule layer.
 
     Args:
         layer: a built capsule layer.
@@ -47,7 +47,11 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
 
 
 def _inverted_attention(layer):
-    """Return the targets of an inverted attention layer, whose matrix poses have output capsules last."""
+    """Return a dictionary from the PyTorch weight names of an inverted attention layer to Keras variables.
+
+    Each value is a pair (variable, function that converts an array to Keras's layout). The last two
+    axes of the kernel are swapped if the poses are matrices.
+    """
 
     def kernel(array):
         ndim = 4 if isinstance(layer, layers.InvertedAttentionRouting) else 6
@@ -64,7 +68,11 @@ def _inverted_attention(layer):
 
 
 def _self_routing(layer):
-    """Return the targets of a self-routing layer, whose votes are (input, output * component, input component)."""
+    """Return a dictionary from the PyTorch weight names of a self-routing layer to Keras variables.
+
+    Each value is a pair (variable, function that converts an array to Keras's layout). In PyTorch,
+    the kernel of the votes has the shape (input, output * component, input component).
+    """
     targets = {
         "W2": (layer.routing_kernel, lambda w: w.transpose(0, 2, 1)),
         "b2": (layer.bias, lambda b: b.reshape(b.shape[-2:])),

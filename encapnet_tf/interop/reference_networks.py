@@ -1,4 +1,4 @@
-"""Names of all weights of other capsule networks in their reference implementations."""
+"""Weight names that reference implementations of capsule networks use."""
 
 import re
 
@@ -10,7 +10,7 @@ from encapnet_tf.interop.reference_layers import as_stored, capsule_layer_target
 
 
 def network_targets(model: keras.Model) -> dict[str, Target]:
-    """Return the variable of a network, and the conversion to its layout, for each reference name of a weight.
+    """Return a dictionary from weight names in a reference implementation to the variables of a Keras model.
 
     Args:
         model: a model of one of the builders in `encapnet_tf.models`.
@@ -92,7 +92,11 @@ def _self_routing(parts):
 
 
 def _residual_block(parts, block, prefix):
-    """Return the targets of a residual block with the layers' names of `models.residual_block`."""
+    """Return a dictionary from the PyTorch weight names of a residual block to Keras variables.
+
+    Each value is a pair (variable, function that converts an array to Keras's layout). The Keras layers
+    have the names that `models.residual_block` gives them.
+    """
     targets: dict[str, Target] = {}
     for i in (1, 2):
         targets |= _convolution(parts[f"{block}_conv{i}"], f"{prefix}.conv{i}")
@@ -104,18 +108,27 @@ def _residual_block(parts, block, prefix):
 
 
 def _keras_layer(layer, prefix):
-    """Return the targets of a layer whose weights have the names and layouts of Keras."""
+    """Return a dictionary from prefixed weight names to the weights of a Keras layer.
+
+    Each value is a pair (variable, `as_stored`).
+    """
     return {f"{prefix}/{weight.name}": (weight, as_stored) for weight in layer.weights}
 
 
 def _convolution(layer, prefix):
-    """Return the targets of a convolution with the names and layouts of PyTorch."""
+    """Return a dictionary from the PyTorch weight names of a convolution layer to Keras variables.
+
+    Each value is a pair (variable, function that converts an array to Keras's layout).
+    """
     targets = {f"{prefix}.weight": (layer.kernel, pytorch_kernel)}
     return targets if layer.bias is None else targets | {f"{prefix}.bias": (layer.bias, as_stored)}
 
 
 def _batch_norm(layer, prefix):
-    """Return the targets of a batch normalisation with the names of PyTorch."""
+    """Return a dictionary from the PyTorch weight names of a batch normalisation layer to Keras variables.
+
+    Each value is a pair (variable, `as_stored`).
+    """
     names = ("weight", "bias", "running_mean", "running_var")
     variables = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
     return {f"{prefix}.{name}": (variable, as_stored) for name, variable in zip(names, variables, strict=True)}

@@ -66,7 +66,10 @@ class CapsuleMask(keras.layers.Layer):
         return vectors[0] if self.count == 1 else vectors
 
     def _masks_of_labels(self, labels, num_capsules):
-        """Convert labels to a list of `count` one-hot masks of shape (batch, capsules)."""
+        """Convert class labels to a list of masks (batch, capsules), each of which selects one class capsule per image.
+
+        The list has `count` masks.
+        """
         shape = tuple(labels.shape)
         if self.count == 1 and len(shape) == 2 and shape[1] == num_capsules:
             return [labels]
@@ -91,10 +94,10 @@ class CapsuleMask(keras.layers.Layer):
 
 
 def _masks_of_longest(capsules, count):
-    """Return a list of `count` boolean masks (batch, capsules), which select the `count` longest capsules.
+    """Return a list of masks (batch, capsules) that select the longest capsule, the second longest, and so on.
 
-    Of equally long capsules the first is taken. There is no argmax, which LiteRT's built-in operations do not have in
-    the form of `keras.ops`.
+    The list has `count` boolean masks. Of equally long capsules the first is taken. There is no argmax, which LiteRT's
+    built-in operations do not have in the form of `keras.ops`.
     """
     lengths = ops.capsule_length(capsules)
     masks = []

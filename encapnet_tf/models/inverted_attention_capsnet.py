@@ -123,7 +123,7 @@ def InvertedAttentionCapsNet(
 
 
 def _check_capsule_layers(capsule_layers) -> list[Sequence[int]]:
-    """Check the sizes of capsule layers, and return those of the convolutional layers."""
+    """Check the sizes of all capsule layers, and return the sizes of the convolutional ones."""
     sizes = [tuple(layer) for layer in capsule_layers]
     lengths = [len(layer) for layer in sizes]
     if not set(lengths) <= {2, 4} or lengths != sorted(lengths, reverse=True):
@@ -188,19 +188,20 @@ def _capsule_layers(sizes_of_layers, num_capsules, capsule_dim, **options):
 
 
 def _flatten_before(layers, primary_dim, name):
-    """Create the layer that flattens the feature map before the first fully connected capsule layer, or return None."""
+    """Create a layer that flattens a feature map to capsules, or return None after a fully connected layer."""
     if layers and isinstance(layers[-1][1], InvertedAttentionRouting):
         return None
     return FlattenCapsules(layers[-1][1].capsule_dim if layers else primary_dim, "capsule", name=f"{name}_inputs")
 
 
 def _route(primary, layers, calls, placement):
-    """Apply capsule layers to the primary capsules, and let all layers route again in each further sweep.
+    """Apply capsule layers in order, then update all layers' outputs together in further routing passes.
 
     Args:
         primary: feature map of the primary capsules.
         layers: list of (layer that flattens the capsule layer's input or None, capsule layer), from the lowest.
-        calls: number of sweeps. From the second on, each layer reads the outputs of the sweep before.
+        calls: number of sweeps (passes through all layers). From the second on, each layer reads the outputs of the
+            sweep before.
         placement: `FeedbackPlacement`; its unit follows the first call of "capsules1".
 
     Returns:

@@ -45,7 +45,10 @@ def _conv_norm(x, channels, kernel_size, strides, name, *, synchronized, **conv_
 
 
 def _pad_channels(x, channels, name):
-    """Add channels of zeros to a feature map, half of them before and half of them behind its own channels."""
+    """Zero-pad the channel axis of a feature map at both ends.
+
+    Half of the added channels come before the existing ones, half behind them.
+    """
     added = channels - x.shape[-1]
     padding = ((0, 0), (added // 2, added - added // 2))
     x = keras.layers.Permute((1, 3, 2), name=f"{name}_channels_first")(x)  # Keras pads heights and widths only

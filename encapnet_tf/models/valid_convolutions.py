@@ -20,7 +20,7 @@ def size_after(size: int, convolutions) -> int:
 
 
 def check_image_size(network: str, input_shape, convolutions, least: int = 1) -> tuple[int, int]:
-    """Return the size of the last feature map, or raise ValueError if the images are too small for the convolutions.
+    """Return a feature map's height and width after several convolutions, or raise ValueError for too small images.
 
     Args:
         network: the network's name, for the error.

@@ -14,7 +14,7 @@ _SCALARS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # graph -> {(
 
 
 def update_by_one_operation(optimizer, gradient, variable, learning_rate) -> bool:
-    """Update a variable by Adam's rule in one TensorFlow operation, or return False if that is impossible.
+    """Update a variable by Adam's rule in one TensorFlow operation if possible, and return True on success.
 
     It is impossible with `amsgrad`, for a sparse gradient, in a distribution strategy or outside of a traced function.
 

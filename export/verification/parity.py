@@ -167,7 +167,10 @@ class Parity:
         )
 
     def _add_trained_model(self, lengths, *, kilobytes, milliseconds):
-        """Compare a half-precision model with the exported float32 network, and add the result to this comparison."""
+        """Compare the outputs of a half-precision model with those of the exported float32 network.
+
+        The result is added as a row.
+        """
         difference = _difference(lengths, self.reference["lengths"])
         accuracy, exported = map(self.samples.accuracy, (lengths, self.reference["lengths"]))
         agreement = float((lengths.argmax(axis=1) == self.reference["label"]).mean())
@@ -223,9 +226,9 @@ def _cost(model, batch):
 
 
 def _difference(outputs, reference):
-    """Return the largest absolute difference between two arrays, or NaN if the arrays cannot be compared.
+    """Return the largest absolute difference between two arrays, or NaN if the shapes differ.
 
-    They cannot if their shapes differ or a value is NaN.
+    NaN too if a value is NaN.
     """
     if outputs.shape != reference.shape:
         return float("nan")

@@ -218,7 +218,7 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def _number(name: str) -> int:
-    """Return the integer after the slash in a configuration name such as "table3/2", or 0 if letters follow."""
+    """Return the number of an ablation configuration, such as 2 for the name "table3/2", or 0 for "table3/a"."""
     last = name.split("/")[1]
     return int(last) if last.isdecimal() else 0
 

@@ -114,9 +114,9 @@ def _previous_outcome(out, folder, config) -> str | None:
 
 
 def _link_to_run(out, folder, shared_run) -> str:
-    """Save a reference to the earlier training run that an ablation study reuses, and return the outcome of that run.
+    """Write a file with the path of the earlier training run that an ablation study reuses.
 
-    The file is in `folder`. The status is `COMPLETED` or `FAILED`.
+    The file is in `folder`. Return the outcome of that run, `COMPLETED` or `FAILED`.
     """
     folder.mkdir(parents=True)
     AtomicFolder(folder).write_json(SHARED_RUN_FILE, {"run": str(shared_run.relative_to(out))})

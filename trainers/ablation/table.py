@@ -87,7 +87,7 @@ def _runs(row, out) -> list[Path]:
 
 
 def _shared_run(folder, out) -> Path | None:
-    """Return the path of the training run that an ablation study reuses instead of an identical new run, or None.
+    """Return the path of an earlier training run that an ablation study reuses, or None if no run is reused.
 
     The path is read from a file in `folder`.
     """

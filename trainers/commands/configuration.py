@@ -36,7 +36,10 @@ def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
 
 
 def _check_command(config: Config, given: set[str]) -> str:
-    """Return an `encapnet data check` command that draws images augmented as in a training configuration."""
+    """Return the shell command that saves a preview of the augmented training images.
+
+    The command is `encapnet data check`, with the data and augmentation settings of the training configuration.
+    """
     values = {name: getattr(config, name) for name in _DRAWN if name in given | {"dataset"}}
     words = [
         f"--{name}={','.join(value) if isinstance(value, tuple) else value}"

@@ -8,7 +8,7 @@ from .schema import Config
 
 
 def series_name(config: Config) -> str:
-    """Return a folder name for the results of a training configuration: the name of the preset or of the data set.
+    """Return the name of the results folder: the preset name, or the data set name if the preset is `images`.
 
     The folder holds training runs, searches or exports. Its name is the recipe's name. The recipe `images` serves many
     data sets, so there it is the name of the folder of images, of the file of arrays or of the data set, in which other

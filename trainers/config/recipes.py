@@ -54,7 +54,10 @@ def _paper(recipe, dataset, augment, about, **settings) -> Recipe:
 
 
 def _published(recipe, dataset, model, result, **settings) -> Recipe:
-    """Return the recipe of another paper's capsule network: MNIST with Adam, or CIFAR-10 with SGD and cross-entropy."""
+    """Return a training preset (recipe) for a capsule network from a paper other than the EncapNet paper.
+
+    Such a recipe trains with Adam on MNIST, or with SGD and the cross-entropy loss on CIFAR-10.
+    """
     config = Config(
         recipe=recipe,
         dataset=dataset,

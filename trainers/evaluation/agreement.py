@@ -60,7 +60,7 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first tensor of a list of tensors, or a single tensor unchanged.
+    """Return the first tensor if the argument is a list of tensors, else the argument itself.
 
     The other tensors of a list are a shortcut or activations.
     """
@@ -94,7 +94,7 @@ def _input_dim(layer):
 
 
 def _branches(layer, lower, higher):
-    """Yield a name, the votes and the output capsules for each vote tensor that a capsule layer computes.
+    """Yield the votes and the output capsules of a capsule layer as NumPy arrays.
 
     Each item is (name, votes, output capsules). capConv may have two vote tensors. The names are "master" and,
     depending on the routing, "aide" for capConv, and "mapped" for other layers.

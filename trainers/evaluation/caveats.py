@@ -1,4 +1,4 @@
-"""Warnings about unreliable accuracies of a training run, such as those from few test images."""
+"""Warnings that the accuracies of a training run are unreliable, for example because of few test images."""
 
 import math
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 
 def guessing_limit(labels) -> float:
-    """Return the highest accuracy that counts as guessing: the most frequent class's share plus two standard errors.
+    """Return the highest accuracy that is not significantly better than always guessing the most frequent class.
 
     Of images with two labels the most frequent pair counts. The limit is the share p plus two binomial standard errors
     sqrt(p (1 - p) / n), at most 1.

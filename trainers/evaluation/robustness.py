@@ -164,7 +164,7 @@ def table(name: str, curves: dict[str, list[float]]) -> str:
 
 
 def _titles(runs: list[RunDirectory]) -> dict:
-    """Return display names for training runs, such as "encapnet18", with the folder appended to repeated names.
+    """Return a dictionary from the folder of each training run to a display name, such as "encapnet18".
 
     The run's folder is appended if several runs have the same network.
     """

@@ -33,7 +33,9 @@ class Diagnosis:
     steps: int
 
     def describe(self, model, last_step: int) -> str:
-        """Return an error message that names the first tensor with NaN or infinity and the last undamaged checkpoint.
+        """Return an error message that names the first tensor in which a NaN or an infinity appeared.
+
+        The message also gives the path of the newest undamaged checkpoint, and is empty if there is none.
 
         Args:
             model: the network; its weights are changed.

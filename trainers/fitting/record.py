@@ -127,7 +127,10 @@ def describe_compilation(config: Config) -> str | None:
 
 
 def _training_accuracy(run: RunDirectory, epoch: int | None) -> float | None:
-    """Return the accuracy on augmented training images that a training run logged for a given epoch."""
+    """Return the training accuracy of a given epoch from the log file of a training run.
+
+    It was measured on augmented images. None if the epoch was not logged.
+    """
     rows = run.read_json_lines(RunDirectory.metrics_file)
     return next((row["accuracy"] for row in rows if row["epoch"] == epoch), None)
 

@@ -45,7 +45,9 @@ class Start:
         return self.checkpoint.state["logs"] if self.checkpoint is not None and self.step else {}
 
     def restore_metrics(self, model: keras.Model) -> None:
-        """Restore the state of a model's metrics if training resumes in the middle of an epoch.
+        """Restore a model's metrics from a checkpoint that was saved in the middle of an epoch.
+
+        Do nothing if training does not resume in the middle of an epoch.
 
         Call it after `fit` has reset them for the epoch.
         """

@@ -25,7 +25,7 @@ def style_epoch_axes(axes):
 
 
 def epoch_marker(epochs: list) -> str | None:
-    """Return a matplotlib dot marker if a curve covers few epochs, otherwise None."""
+    """Return a matplotlib marker for a curve with few points, or None for a longer curve."""
     return "o" if len(epochs) < _FEW_EPOCHS else None
 
 

@@ -111,9 +111,9 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return the path of the newest training run as an example for error messages, or an empty string.
+        """Return a phrase for error messages that gives the newest training run as an example.
 
-        The example begins with ", such as ".
+        The phrase begins with ", such as ". It is empty if there is no run.
         """
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]

@@ -32,7 +32,7 @@ class CompiledModels:
         self.compilations = 0
 
     def set_random_seed(self, seed: int):
-        """Set the random seeds of a search trial, and keep the compiled functions of earlier trials.
+        """Set the random seeds for a search trial without discarding TensorFlow's compiled functions.
 
         TensorFlow discards all compiled functions when its own seed is set, and needs seconds to make them again. So it
         is set once only. The networks do not use it: their initial values and dropout masks depend on Python's seed.
@@ -69,10 +69,10 @@ class CompiledModels:
 
 
 def structure_of(config: Config) -> Config:
-    """Return a training configuration that is equal for all search trials that can reuse the same compiled model.
+    """Return a cache key, equal for all training configurations that can use the same compiled model.
 
-    Numbers that can change without recompiling the model become 1. A number that is zero or None stays, because a step
-    may leave out what it would do with another number.
+    The key is the configuration with 1 for numbers that can change without recompiling the model. A number that is zero
+    or None stays, because a step may leave out what it would do with another number.
     """
     numbers: dict[str, Any] = {name: 1.0 for name in _NUMBERS if getattr(config, name)}
     return replace(config, **numbers)

@@ -138,9 +138,9 @@ def _check_worker(worker, oracle, silent_seconds):
 
 
 def requeue_trial(oracle: keras_tuner.Oracle, worker: str, reason: str) -> None:
-    """Retry a hyper-parameter search trial whose worker process has died, at most once.
+    """Retry the hyper-parameter search trial of a worker process that died.
 
-    A trial that lost a worker twice counts as failed.
+    A trial that lost a worker twice is not retried, but counts as failed.
 
     Args:
         oracle: the search's oracle.

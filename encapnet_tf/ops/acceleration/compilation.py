@@ -8,7 +8,7 @@ from keras import ops as K
 
 
 def accelerates(training, *tensors) -> bool:
-    """Return whether TensorFlow code optimised for training on a CPU is to be used for the given tensors.
+    """Return whether an operation should run TensorFlow code that is optimised for training on a CPU.
 
     It is used in the graph of a training step on TensorFlow, on a CPU, in float32 and on maps of known size. It is
     never used in inference, so no saved or exported model contains it. Other backends and GPUs compile the plain

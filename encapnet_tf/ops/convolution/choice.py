@@ -73,7 +73,7 @@ class Convolution:
 
     @property
     def matrix_entries(self) -> int:
-        """Number of weights per group and kernel position of a convolution.
+        """Product of the numbers of input and output channels in one group of a convolution.
 
         It is the number of weights per group and kernel position.
         """

@@ -189,7 +189,7 @@ def _tap_matrices(kernel):
 
 
 def _shift(padded, row, column, strides, output_size):
-    """Return the pixels of a padded feature map that one element of a convolution kernel multiplies."""
+    """Return the pixels of a padded feature map that are multiplied by the weights at one kernel position."""
     rows, columns = output_size
     return padded[:, row : row + rows * strides : strides, column : column + columns * strides : strides]
 

@@ -32,32 +32,33 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """Return the indices of the elements of a convolution kernel that multiply pixels and not only padding.
+    """List the kernel positions whose weights are multiplied by pixels and not only by padding.
 
-    The weights at other positions are multiplied only by the zeros of the padding.
+    A position is given as row * size + column. The weights at other positions are multiplied only by the zeros of the
+    padding.
     """
     return [region.tap for region in _regions(map_size, size, strides)]
 
 
 def input_patches(x, size, strides):
-    """Return, for each element of a convolution kernel, the part of the input that this element multiplies.
+    """Return, for each kernel position, the input pixels that a convolution multiplies by the weights at this position.
 
-    Kernel elements (taps) that do not overlap the map are left out.
+    Kernel positions (taps) that do not overlap the map are left out.
     """
     return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 
 
 def output_patches(y, map_size, size, strides):
-    """Return, for each element of a convolution kernel, the part of the output to which this element contributes.
+    """Return, for each kernel position, the output pixels to which the weights at this position contribute.
 
-    Output pixels for which the kernel element multiplies padding are left out. Kernel elements (taps) that do not
+    Output pixels for which the kernel position multiplies padding are left out. Kernel positions (taps) that do not
     overlap the map are left out.
     """
     return [y[:, region.output_rows, region.output_columns] for region in _regions(map_size, size, strides)]
 
 
 def patch_sizes(map_size, size, strides):
-    """Return, for each element of a convolution kernel, the height and width of its part of the output.
+    """Count the rows and columns of the output region to which the weights at each kernel position contribute.
 
     The kernel positions are in the order of `taps`.
     """
@@ -68,7 +69,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Return the input parts of `input_patches`, one for each element of a convolution kernel, as one matrix.
+    """Return the input pixels that a convolution multiplies at each kernel position, as one matrix (pixels, channels).
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -77,7 +78,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Return the output parts of `output_patches`, one for each element of a convolution kernel, as one matrix.
+    """Return the output pixels to which each kernel position contributes, as one matrix (pixels, channels).
 
     The rows are the patches of `output_patches`.
     """
@@ -85,7 +86,7 @@ def joined_output_patches(y, map_size, size, strides):
 
 
 def scatter_sum(patches, map_size, size, strides):
-    """Compute the output of a convolution by adding the contributions of all kernel elements.
+    """Compute the output of a convolution by adding the contributions of all kernel positions.
 
     Each tap's patch is added at the tap's output positions.
 
@@ -120,7 +121,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Rows and columns of the input and the output of a convolution that one element of its kernel connects."""
+    """Named tuple of input and output slices that one kernel position of a convolution connects."""
 
     tap: int
     input_rows: slice
@@ -130,7 +131,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """Return the input pixels and the output pixels that each element of a 2-D convolution kernel connects."""
+    """List which input pixels contribute to which output pixels, for each kernel position of a 2-D convolution."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -140,7 +141,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """Return the input pixels and the output pixels that each element of a 1-D convolution kernel connects.
+    """List which input pixels contribute to which output pixels, for each kernel position of a 1-D convolution.
 
     The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
     axis. Each entry of the list is (tap, slice of the input, slice of the output).

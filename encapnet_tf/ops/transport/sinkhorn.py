@@ -58,7 +58,7 @@ def check_arguments(epsilon, iterations, solver):
 
 
 def absolute_epsilon(cost, epsilon, relative: bool):
-    """Return the entropic regularisation strength, multiplied by the mean transport cost if it is relative.
+    """Multiply the entropic regularisation strength by the mean transport cost if `relative` is true.
 
     A relative epsilon is multiplied by the mean of the cost matrix.
 

@@ -93,7 +93,7 @@ def sinkhorn_divergence(
 
 
 def _attach_gradients(amount, slopes, costs):
-    """Return the value of a Sinkhorn divergence with precomputed gradients for the backward pass.
+    """Attach precomputed gradients to the value of a Sinkhorn divergence.
 
     The gradients with respect to the cost matrices are `slopes`, by the envelope theorem.
     """

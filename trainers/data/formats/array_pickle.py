@@ -65,7 +65,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Constructor:
-    """Wrapper that lets a pickle file call a function, but not set attributes of the function."""
+    """Callable wrapper that stops a pickle file from changing attributes of the wrapped function."""
 
     __slots__ = ("_function",)
 
@@ -142,7 +142,7 @@ def _encode(text, encoding) -> bytes:
 
 
 def _text(value) -> str:
-    """Convert a string from a pickle file to `str`, also if Python 2 wrote the string as ASCII bytes."""
+    """Convert a string from a pickle file to `str`, including ASCII byte strings from Python 2."""
     if isinstance(value, bytes):
         value = value.decode("ascii")
     if not isinstance(value, str):

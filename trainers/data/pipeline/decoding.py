@@ -18,7 +18,7 @@ from .orientation import (
 
 
 def decode_image(data, channels: int, min_size: tuple[int, int] | None = None, prefix=""):
-    """Decode an image file to a uint8 tensor, turned upright as its EXIF data says.
+    """Decode an image file to a uint8 tensor, and apply the EXIF orientation.
 
     The formats are JPEG, PNG, BMP, GIF (the first frame of an animation) and, where TensorFlow reads it, WebP. EXIF is
     read in JPEG, PNG and WebP files.
@@ -43,10 +43,11 @@ def decode_image(data, channels: int, min_size: tuple[int, int] | None = None, p
 
 
 def _decode_jpeg(data, channels, min_size, prefix):
-    """Decode a JPEG file, scaled down by 2, 4 or 8 if the image then still has at least the size `min_size`.
+    """Decode a JPEG file, at a reduced resolution if the image is at least twice as large as `min_size`.
 
-    Most images are JPEG files without EXIF. They take a path of few operations, because each costs microseconds, and
-    the decoding of a small image not many of them.
+    The resolution is 1/2, 1/4 or 1/8, so that the image keeps at least the size `min_size`. The EXIF orientation is
+    applied. Most images are JPEG files without EXIF. They take a path of few operations, because each costs
+    microseconds, and the decoding of a small image not many of them.
     """
     shape = tf.image.extract_jpeg_shape(data)
 
@@ -82,10 +83,10 @@ def _reduction(shape, min_size):
 
 
 def decode_stored_pixels(data, channels: int, prefix=""):
-    """Decode an image file without applying the EXIF orientation, and return the pixels and the orientation.
+    """Decode an image file, and return the unrotated pixels and the EXIF orientation.
 
-    The image has full size. Bounding boxes, for one, refer to pixels as they are stored. See `decode_image` for
-    arguments and errors.
+    The EXIF orientation is not applied, and the image has full size. Bounding boxes, for one, refer to pixels as they
+    are stored. See `decode_image` for arguments and errors.
 
     Returns:
         (height, width, channels) uint8, and scalar int32; see `turn_upright`.
@@ -152,7 +153,7 @@ def decode_to_size(data, channels: int, size: tuple[int, int], prefix="it "):
 
 
 def map_to_images(function, elements, shape: tuple[int, int, int]):
-    """Apply a function that returns a uint8 image to each element of a batch, several elements at a time."""
+    """Map a function over the elements of a batch in parallel, and stack the returned uint8 images."""
     signature = tf.TensorSpec(shape, tf.uint8)
     return tf.map_fn(function, elements, fn_output_signature=signature, parallel_iterations=16)
 

@@ -140,7 +140,7 @@ class Checkable(Protocol):
 
 
 def _failure(function, *args) -> str | None:
-    """Return the message of the TensorFlow error that a function raises, or None if it raises none."""
+    """Call a function, and return the error message if TensorFlow raises an error, otherwise None."""
     try:
         function(*args)
     except tf.errors.OpError as error:

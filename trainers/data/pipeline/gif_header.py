@@ -10,10 +10,11 @@ _FULL = 255  # bytes of a full sub-block
 
 
 def gif_sizes(data):
-    """Return the maximum width, maximum height and total pixel count of the frames of a GIF file, without decoding.
+    """Return the maximum width, maximum height and total pixel count of all frames of a GIF file.
 
-    The loop scans the file's blocks. A file is header, colour table, then blocks: extension (0x21) or frame (0x2C),
-    each a head and sub-blocks that begin with their length, up to a length of 0; then 0x3B. Frames have own sizes.
+    The loop scans the file's blocks and decodes no frame. A file is header, colour table, then blocks: extension (0x21)
+    or frame (0x2C), each a head and sub-blocks that begin with their length, up to a length of 0; then 0x3B. Frames
+    have own sizes.
 
     Args:
         data: scalar string, the file's bytes.

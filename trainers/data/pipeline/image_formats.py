@@ -38,7 +38,7 @@ STRING = tf.TensorSpec((), tf.string)
 
 
 def traced_once(*specs):
-    """Return a decorator that turns a function into a `tf.function` with a fixed input signature.
+    """Return a decorator that turns a function into a `tf.function` with the given input signature.
 
     The function is traced once, and data pipelines and exported models share the graph: tracing takes most of a second
     for all checks, and a training makes several pipelines. The graph is not inlined in those that call it: TensorFlow
@@ -62,7 +62,10 @@ def has_magic(data, magic: bytes):
 
 
 def padded_head(data, size: int):
-    """Return the first `size` bytes of a file, followed by `size` zero bytes as padding for short files."""
+    """Return the first `size` bytes of a file with `size` zero bytes appended.
+
+    The padding lets a short file be compared with longer signatures.
+    """
     return tf.strings.join([tf.strings.substr(data, 0, size), b"\0" * size])
 
 

@@ -18,7 +18,7 @@ _HEADER_BYTES = 64
 
 
 def is_in_jpeg_limits(shape):
-    """Return a boolean tensor that is true if a JPEG image of a given shape is within the size limit for decoding.
+    """Return whether a JPEG image is small enough to be decoded, as a scalar boolean tensor.
 
     The shape is (3,) int32: height, width and channels. The result is a scalar.
     """
@@ -141,7 +141,7 @@ def _failure(message: list):
 
 
 def _magnitude(unsigned):
-    """Return the absolute value of a signed 32-bit integer, given as an unsigned integer with the same bits.
+    """Reinterpret unsigned 32-bit integers as signed integers, and return the absolute values.
 
     A BMP's height is negative if its rows begin at the top.
     """

@@ -69,7 +69,7 @@ def webp_orientation(data):
 
 
 def turn_upright(image, orientation):
-    """Turn and mirror the pixels of an image as its EXIF orientation says.
+    """Rotate and mirror an image according to an EXIF orientation from 1 to 8.
 
     Args:
         image: (height, width, channels).

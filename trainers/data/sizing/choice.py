@@ -141,7 +141,10 @@ def _validation_fraction(summary: DataSummary) -> float:
 
 
 def _batch_size(images: int, side: float) -> int:
-    """Choose the batch size for a number of training images, with at least four batches per epoch if possible."""
+    """Choose the batch size from the number and size of the training images.
+
+    An epoch has at least four batches if possible.
+    """
     batch = next(size for least, size in _BATCHES if images >= least)
     while batch > 1 and (batch * side * side > _PIXELS_PER_BATCH or batch > max(4, images // 4)):
         batch //= 2

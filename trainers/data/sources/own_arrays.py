@@ -52,7 +52,7 @@ def load_npz(config: Config, size=None) -> SourceDataset:
 
 
 def _file(data_dir: str | None) -> Path:
-    """Return the path of the `.npz` data file, given directly or as a folder that holds a single `.npz` file."""
+    """Return the `.npz` file named by `--data_dir`, or the only `.npz` file in the folder named by `--data_dir`."""
     if data_dir is None:
         raise UserError(
             "--dataset=npz needs --data_dir=FILE.npz, a file that numpy.savez(path, x_train=..., y_train=..., "

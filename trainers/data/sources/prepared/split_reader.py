@@ -67,9 +67,9 @@ class TfdsSplitReader:
             return self._index_records(split, info)
 
     def has_labels(self, split: str) -> bool:
-        """Return False if the labels of a data split in TensorFlow Datasets (TFDS) are kept secret, else True.
+        """Return whether a TensorFlow Datasets (TFDS) data split contains labels.
 
-        TensorFlow Datasets stores -1 for secret labels.
+        TensorFlow Datasets stores -1 for labels that are kept secret.
         """
         with self.damage_as_user_error(split):
             first = self.examples(split, self.skip_decoding).take(1)
