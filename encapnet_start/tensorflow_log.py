@@ -31,11 +31,16 @@ def hide() -> None:
     if _is_wanted():
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).addFilter(_is_error)  # a level would not last: TensorFlow's converter sets absl's anew
     if hasattr(os, "fork"):
         with contextlib.suppress(OSError):  # there are no more processes or files
             _start_filter()
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    """Return whether a record of Python's logging has the level ERROR or above."""
+    return record.levelno >= logging.ERROR
 
 
 def _is_wanted() -> bool:

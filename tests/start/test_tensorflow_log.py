@@ -54,6 +54,25 @@ def test_a_user_who_asks_for_the_log_gets_it(variable):
     assert run("", TF_CPP_MIN_LOG_LEVEL="3") == (0, "", "")
 
 
+def test_logs_of_python_stay_hidden_when_a_library_sets_their_level():
+    """As TensorFlow's converter to TFLite does."""
+    program = """
+from absl import logging
+import logging as standard
+logging.use_absl_handler()
+logging.set_verbosity(logging.INFO)
+standard.basicConfig(level=standard.INFO)
+for name in ("absl", "tensorflow"):
+    standard.getLogger(name).setLevel(standard.INFO)
+    standard.getLogger(name).info("Writing fingerprint")
+    standard.getLogger(name).error("an error")
+"""
+    status, _, errors = run(program)
+    assert status == 0
+    assert "fingerprint" not in errors
+    assert errors.count("an error") >= 2
+
+
 def test_standard_error_is_closed():
     program = "from encapnet_start import tensorflow_log\ntensorflow_log.hide()\nprint('alive')"
     command = [sys.executable, "-c", program]
