@@ -47,7 +47,7 @@ def name_of(flags, backend):
 
 
 def contestant(network, step, batch, dtype):
-    """Return the description of one benchmark: the training or inference step of a network.
+    """Return a benchmark that measures the training or inference step of one network.
 
     Args:
         network: a `Network`.

@@ -285,7 +285,7 @@ def _layer_paths(model):
 
 
 def _wrong_order(higher, lower):
-    """Return a ValueError which says that the lower layer of a pair is not computed before the higher layer.
+    """Return a ValueError which says that two layers are in the wrong order: the lower one must come first.
 
     The lower layer of a pair (higher, lower) must be computed before the higher layer.
     """

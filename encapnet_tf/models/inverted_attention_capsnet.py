@@ -123,7 +123,7 @@ def InvertedAttentionCapsNet(
 
 
 def _check_capsule_layers(capsule_layers) -> list[Sequence[int]]:
-    """Check the sizes of all capsule layers, and return the sizes of the convolutional ones."""
+    """Return the sizes of the convolutional capsule layers, or raise ValueError if a size is invalid."""
     sizes = [tuple(layer) for layer in capsule_layers]
     lengths = [len(layer) for layer in sizes]
     if not set(lengths) <= {2, 4} or lengths != sorted(lengths, reverse=True):
@@ -188,7 +188,7 @@ def _capsule_layers(sizes_of_layers, num_capsules, capsule_dim, **options):
 
 
 def _flatten_before(layers, primary_dim, name):
-    """Create a layer that flattens a feature map to capsules, or return None after a fully connected layer."""
+    """Create a layer that flattens a feature map to capsules, or return None if the capsules are flat already."""
     if layers and isinstance(layers[-1][1], InvertedAttentionRouting):
         return None
     return FlattenCapsules(layers[-1][1].capsule_dim if layers else primary_dim, "capsule", name=f"{name}_inputs")

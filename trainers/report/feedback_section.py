@@ -51,7 +51,7 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return one ratio for each epoch: the Sinkhorn divergence with feature extraction divided by that without.
+    """Return the Sinkhorn divergence of extracted features divided by that of raw features, for each epoch.
 
     It is the divergence of the extracted features divided by that of the raw features.
     """

@@ -27,7 +27,7 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Return the path of the file with a given name in this folder.
+        """Return the path of a file in the folder that this object manages.
 
         The file need not exist.
         """

@@ -111,7 +111,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return a phrase for error messages that gives the newest training run as an example.
+        """Return a phrase for error messages that suggests the folder of the newest training run as an argument.
 
         The phrase begins with ", such as ". It is empty if there is no run.
         """
