@@ -23,7 +23,7 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Apply a feature extractor whose weights receive gradients of opposite sign, for adversarial training.
+    """Apply a feature extractor with gradient reversal, so that training its weights increases the loss.
 
     The extractor runs in training mode. The gradient with respect to `x` keeps its sign, so a minimiser of the
     divergence trains the extractor to maximise the divergence and the rest of the network to minimise it.

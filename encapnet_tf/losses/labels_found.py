@@ -1,4 +1,4 @@
-"""Accuracy metric for images with several labels, all of which must be found."""
+"""Accuracy metric for images with several labels, which counts an image only if all labels are found."""
 
 import math
 
@@ -8,7 +8,7 @@ from keras import ops as K
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class LabelsFound(keras.metrics.MeanMetricWrapper):
-    """Metric that averages the share of images whose labels all score higher than the other classes.
+    """Keras metric: share of images in which all labels have higher scores than all other classes.
 
     A tie counts as a mistake.
 
@@ -34,7 +34,7 @@ class LabelsFound(keras.metrics.MeanMetricWrapper):
 
 
 def labels_found(y_true, y_pred):
-    """Return 1 for each image whose labels all score higher than the other classes, and else 0.
+    """Return 1 for each image in which all labels have higher scores than all other classes, otherwise 0.
 
     Args:
         y_true: (batch, classes), 1 for the labels and 0 elsewhere.

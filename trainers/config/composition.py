@@ -1,4 +1,4 @@
-"""Check of the settings that go with `--compose`, the composition of examples from single images."""
+"""Check of the settings that are combined with the command-line flag `--compose`."""
 
 from ..runs.errors import UserError
 
@@ -8,7 +8,7 @@ _CROPPING = ("+", "++")
 
 
 def check_composition(compose: str, augment: tuple[str, ...], loss: str) -> None:
-    """Raise `UserError` if the augmentation or the loss cannot be used with composed examples.
+    """Raise `UserError` if the augmentation or the loss cannot be combined with the flag `--compose`.
 
     Args:
         compose: "none", "overlap" or "affine".

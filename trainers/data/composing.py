@@ -1,4 +1,4 @@
-"""Composition of a data set's examples from single images, by the setting `--compose`."""
+"""Function that makes a data set of overlapping or transformed images from a data set of single objects."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ _LEAST_CLASSES = 3  # of two classes every pair has the same labels
 
 
 def composed(dataset: Dataset, compose: str) -> Dataset:
-    """Return a data set whose examples are composed of the images of a given data set.
+    """Return a data set of overlapping or transformed images that are made from the images of a data set.
 
     Args:
         dataset: the data set of single images.

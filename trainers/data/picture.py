@@ -1,4 +1,4 @@
-"""Conversion of images with any number of channels to pictures that can be shown."""
+"""Conversion of images with any number of channels to greyscale or colour images for display."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Rules for when a classification of an image with one or two labels is correct."""
+"""Functions that decide whether an image with one or two labels is classified correctly."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def are_correct(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def lead_of_mistake(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return by how much the highest score of a wrong class exceeds the lowest score of a label, for each image.
+    """Return, for each image, the highest score of a wrong class minus the lowest score of a label.
 
     It is negative for a correct classification. See `are_correct` for the arguments.
     """
@@ -31,7 +31,7 @@ def lead_of_mistake(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def label_matrix(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Convert labels (n,) or (n, 2) to truth values (n, classes), true where the class is a label of the image."""
+    """Return a Boolean array (images, classes) that is true for the one or two labels of each image."""
     matrix = np.zeros((len(labels), classes), bool)
     np.put_along_axis(matrix, labels.reshape(len(labels), -1).astype(np.int64), True, axis=1)
     return matrix

@@ -93,7 +93,7 @@ def feedback_options(config: Config) -> dict:
 
 
 def labels_are_rows(config: Config) -> bool:
-    """Return whether labels in training are rows (batch, classes) rather than integers (batch,).
+    """Return True if training labels are vectors (batch, classes) instead of integers (batch,).
 
     So they are if an augmentation mixes them, or if each image has two.
     """

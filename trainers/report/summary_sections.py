@@ -34,7 +34,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _criterion(record: RunRecord) -> str:
-    """Return a remark on when an image with two labels counts as correct, or an empty text for other images."""
+    """Return a note on when an image with two labels counts as correct, or "" for images with one label."""
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
 
 

@@ -66,7 +66,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":
-        """Open the folder of a completed training run.
+        """Return an object that reads the folder of a completed training run.
 
         Raises:
             UserError: there is no run in this folder, or the run did not finish.

@@ -217,7 +217,7 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Zero-pad a capsule feature map, and move the component axis to the front.
+    """Zero-pad a capsule feature map, and make the axis of the capsule-vector components the first axis.
 
     XLA compiles each result of a function apart, so that one stack compiles much sooner than a list.
     """

@@ -14,7 +14,7 @@ import pytest
 
 import encapnet_tf as en
 from tests.core.conformance.routing_rows import ROUTING_LAYERS
-from tests.core.conformance.rows import enliven, joined_layers
+from tests.core.conformance.rows import MODELS, enliven, joined_layers
 from tests.core.conformance.train_on_backend import measure
 
 SCRIPT = Path(__file__).with_name("train_on_backend.py")
@@ -44,7 +44,11 @@ def test_same_as_tensorflow(rng, backend, tmp_path):
     x, y = rng.normal(size=(4, 8, 6, 2)).astype("float32"), np.array([0, 1, 2, 0])
     enliven(model, x).save(tmp_path / "model.keras")
     enliven(joined_layers(ROUTING_LAYERS), None).save(tmp_path / "routing.keras")
-    inputs = {f"routing{i}": row.input(4) for i, row in enumerate(ROUTING_LAYERS)}
+    networks = [row for row in MODELS if "_capsnet" in row.name]
+    for row in networks:
+        enliven(row.model(), row.input(12)).save(tmp_path / f"{row.name}.keras")
+    inputs = {row.name: row.input(4) for row in networks}
+    inputs |= {f"routing{i}": row.input(4) for i, row in enumerate(ROUTING_LAYERS)}
     np.savez(tmp_path / "data.npz", x=x, y=y, lengths=rng.uniform(size=(4, 3)).astype("float32"), **inputs)
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     child = subprocess.run([python, SCRIPT, tmp_path], cwd=tmp_path, env=environment, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """Program of test_backends.py: measures a network on the backend that KERAS_BACKEND names.
 
-Usage: python train_on_backend.py FOLDER. Reads `model.keras`, `routing.keras` and `data.npz`, writes `<backend>.npz`.
+Usage: python train_on_backend.py FOLDER. Reads the `.keras` files and `data.npz`, writes `<backend>.npz`.
 """
 
 import sys
@@ -55,6 +55,19 @@ def trained_routing(folder, data):
     return results | {f"routing_{weight.path}": weight.numpy() for weight in model.weights}
 
 
+def trained_networks(folder, data):
+    """Return name -> array of outputs and weights of the networks of other papers, before and after a step."""
+    results = {}
+    for file in sorted(folder.glob("*_capsnet*.keras")):
+        model, x = en.load_model(file), data[file.stem]
+        before = model.predict(x, verbose=0)
+        model.compile(keras.optimizers.SGD(0.05), en.losses.MarginLoss())
+        model.train_on_batch(x, data["y"])
+        results |= {f"{file.stem}_before": before, f"{file.stem}_after": model.predict(x, verbose=0)}
+        results |= {f"{file.stem}_{weight.path}": weight.numpy() for weight in model.weights}
+    return results
+
+
 def measure(folder):
     """Return name -> array of scores, losses and weights on which all backends should agree."""
     data = np.load(folder / "data.npz")
@@ -68,7 +81,7 @@ def measure(folder):
     results["visible_wrong_labels"] = visible_wrong_labels(data["lengths"])
     for i, weight in enumerate(model.get_weights()):
         results[f"weight{i}"] = weight
-    return results | trained_routing(folder, data)
+    return results | trained_routing(folder, data) | trained_networks(folder, data)
 
 
 if __name__ == "__main__":

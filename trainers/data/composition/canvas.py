@@ -1,4 +1,4 @@
-"""Canvas on which images of single objects are placed: its size, and the placement at random positions."""
+"""Functions that place images at random positions on a larger black canvas."""
 
 import tensorflow as tf
 
@@ -22,7 +22,7 @@ def canvas_size(size: tuple[int, int], compose: str) -> tuple[int, int]:
 
 
 def place(images, uniforms, canvas: tuple[int, int]):
-    """Place each image upright at a random position of a black canvas.
+    """Place each image at a random position on a black canvas.
 
     Every position at which the whole image is inside the canvas has the same probability.
 

@@ -1,4 +1,4 @@
-"""Composition of two overlapping objects of different classes, the protocol of MultiMNIST.
+"""Overlapping pairs of images of different classes, as in the data set MultiMNIST.
 
 Sabour et al. 2017, "Dynamic Routing Between Capsules", section 6.
 """
@@ -10,7 +10,7 @@ from .canvas import place
 
 
 class Overlap:
-    """Composition of two images of different classes, each shifted at random, into one image with both labels.
+    """Transform that draws two images of different classes over each other at random positions, as in MultiMNIST.
 
     A pixel of the composed image is the larger one of the two images.
 
@@ -32,7 +32,7 @@ class Overlap:
         self._count = counts[labels].astype(np.int32)
 
     def choose(self, rows, uniforms):
-        """Choose for each image a second image of another class, each of which has the same probability.
+        """Choose a second image of another class at random for each image.
 
         Args:
             rows: (batch,) integers, indices of the first images.

@@ -1,4 +1,4 @@
-"""Composition of a single object and a larger canvas: upright for training, transformed for testing.
+"""Placement of single images on a larger canvas, without transformation or after a random affine one.
 
 It is the protocol of affNIST: https://www.cs.toronto.edu/~tijmen/affNIST, and Sabour et al. 2017, section 5.2.
 """
@@ -16,7 +16,7 @@ _SCALE = 0.2  # largest relative change of height and of width
 
 
 class _Single:
-    """Composition whose examples are single images.
+    """Base class of transforms that draw one image on a larger canvas.
 
     Args:
         canvas: (height, width) of the composed image.
@@ -28,32 +28,32 @@ class _Single:
         self.canvas = canvas
 
     def choose(self, rows, uniforms):
-        """Return the indices of the images as they are, with the shape (batch, 1)."""
+        """Add an axis to an array of image indices, from shape (batch,) to (batch, 1)."""
         return rows[:, None]
 
 
 class Placement(_Single):
-    """Composition of one upright image, placed at a random position of a larger canvas."""
+    """Transform that places one image at a random position on a larger black canvas."""
 
     num_uniforms = 2
 
     def draw(self, images: list, uniforms):
-        """Place each image upright at a random position of a canvas."""
+        """Place each image at a random position on a black canvas."""
         return place(images[0], uniforms, self.canvas)
 
 
 class AffineTransform(_Single):
-    """Composition of one image that is rotated, sheared, scaled and shifted at random on a larger canvas."""
+    """Transform that rotates, shears, scales and shifts one image at random on a larger black canvas."""
 
     num_uniforms = 6
 
     def draw(self, images: list, uniforms):
-        """Draw a random affine transform of each image on a canvas."""
+        """Transform each image by a random affine map, and draw the result on a canvas."""
         return transform(images[0], uniforms, self.canvas)
 
 
 def transform(images, uniforms, canvas: tuple[int, int]):
-    """Scale, shear, rotate and shift the object in each image at random, and keep the object within the canvas.
+    """Scale, shear, rotate and shift the object in each image at random, within the borders of a canvas.
 
     The object is the smallest rectangle with all pixels that are not black. An object too large for the canvas is
     centred.
@@ -87,7 +87,7 @@ def transform(images, uniforms, canvas: tuple[int, int]):
 
 
 def _extents(images, axis: int):
-    """Return the centre and half the extent of the pixels that are not black, each (batch,).
+    """Return the centre and half the extent of the non-black pixels of each image along one axis.
 
     Args:
         images: (batch, height, width, channels).

@@ -53,7 +53,7 @@ def training_batches(
 
 
 def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
-    """Return a function that reads, composes and augments training images.
+    """Return a function that reads, augments and combines training images.
 
     The number of random numbers that it takes for each image is returned, too.
 

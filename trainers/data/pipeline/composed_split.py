@@ -1,4 +1,4 @@
-"""Container for labelled examples that are composed of single images, such as overlapping pairs."""
+"""Container for labelled images that are made from images of single objects while they are read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class ComposedSplit:
-    """Labelled examples that are composed of single images while they are read.
+    """Labelled images that are made from images of single objects while they are read, such as overlapping pairs.
 
     Has the properties and methods of `Split`. There, the random numbers of an example depend on its index alone, for
     evaluation; `training_reader` takes them as an argument.
@@ -48,7 +48,7 @@ class ComposedSplit:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Labels of the examples for evaluation: (n,) int32, or (n, 2) for pairs."""
+        """Labels of the images for evaluation: an int32 array (n,), or (n, 2) for overlapping pairs."""
         chosen = self.composition.choose(tf.constant(self.rows), tf.gather(self._uniforms, self.rows)).numpy()
         labels = self.base.labels[chosen]
         return labels[:, 0] if self.composition.objects == 1 else labels
@@ -75,11 +75,11 @@ class ComposedSplit:
         return np.concatenate(parts)
 
     def raise_if_corrupt(self):
-        """Try to decode every single image, and raise an error that names the corrupt images if there are any."""
+        """Try to decode every image, and raise an error that names the corrupt images if there are any."""
         self.base.raise_if_corrupt()
 
     def reader(self) -> Callable:
-        """Return a function that composes the examples at given indices, for use inside `tf.data` pipelines.
+        """Return a `tf.data` function that makes the images with given indices.
 
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
@@ -97,7 +97,7 @@ class ComposedSplit:
         return compose
 
     def training_reader(self, augmentation) -> tuple[int, Callable]:
-        """Return a function that composes and labels examples for training from given random numbers.
+        """Return a function that makes labelled training images from single images and random numbers.
 
         The single images are augmented before they are composed.
 
@@ -128,7 +128,7 @@ class ComposedSplit:
 
 
 def _one_after_another(chosen):
-    """Flatten indices (batch, objects): those of all first images, then those of all second ones.
+    """Flatten an array of indices (batch, objects) column by column.
 
     They are read at once, because a graph that decodes images twice takes twice as long to prepare.
     """

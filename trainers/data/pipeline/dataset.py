@@ -72,16 +72,16 @@ class Dataset:
 
     @property
     def labels_per_image(self) -> int:
-        """Number of labels of an image: 2 for overlapping pairs, else 1."""
+        """Number of labels of each image: 2 for overlapping pairs, otherwise 1."""
         return self.train.composition.objects if isinstance(self.train, ComposedSplit) else 1
 
     @property
     def single_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of the single images that examples are composed of, or None if they are not composed."""
+        """Size (height, width) of the original images of single objects, or None if images are used as they are."""
         return self.train.views.size if isinstance(self.train, ComposedSplit) else None
 
     def augmentation(self, names) -> Augmentation:
-        """Return the augmentation of this data set's single training images by the steps of given names."""
+        """Return the augmentation with the given steps for the training images of this data set."""
         views = self.train.views if isinstance(self.train, ComposedSplit) else self.views
         return Augmentation(names, views, len(self.class_names))
 

@@ -1,10 +1,10 @@
-"""Conversion of integer labels to rows of zeros and ones."""
+"""Conversion of integer labels to one-hot vectors."""
 
 import tensorflow as tf
 
 
 def label_rows(labels, classes: int):
-    """Convert the integer labels of images to rows (batch, classes) float32, 1 for the labels and 0 elsewhere.
+    """Convert the one or two integer labels of each image to a vector with 1 for the labels and 0 elsewhere.
 
     Args:
         labels: (batch,), or (batch, objects) for images with several labels.

@@ -21,7 +21,7 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Viewpoints:
-    """Division of the viewpoints of smallNORB into those of training and those of testing.
+    """Choice of the smallNORB viewpoints (azimuth or elevation) that are used for training and for testing.
 
     Attributes:
         feature: name of the feature that tells the viewpoint.
@@ -45,7 +45,7 @@ SPLITS: dict[str, Viewpoints | None] = {
 
 
 def load_smallnorb(config: Config, size: tuple[int, int] | None) -> SourceDataset:
-    """Load smallNORB as prepared by TensorFlow Datasets, with the two images of a stereo pair as two channels.
+    """Load the data set smallNORB, with the two images of each stereo pair as two channels.
 
     Args:
         config: the run's `Config`, of which dataset and data_dir are used.
@@ -84,7 +84,7 @@ class _StereoReader(TfdsSplitReader):
         self.keys = (*IMAGES, LABEL, *([feature] if feature else []))
 
     def read_viewpoints(self, split: str, viewpoints: tuple[int, ...] | None) -> Split:
-        """Read the pairs of images of some viewpoints into memory.
+        """Read the stereo pairs of images of given viewpoints into memory.
 
         Args:
             split: "train" or "test".
