@@ -1,6 +1,7 @@
 """Benchmark of whole networks' training and inference steps: time, peak memory and FLOP/s.
 
-python -m benchmarks.step [--batch 32] [--memory_batch 128] [--dtype float32|mixed_bfloat16] [--quick] [--out FOLDER]
+python -m benchmarks.step [--networks paper|family] [--batch 32] [--memory_batch 128]
+    [--dtype float32|mixed_bfloat16] [--quick] [--out FOLDER]
 
 KERAS_BACKEND=jax runs it without TensorFlow, on an accelerator if there is one. Names of files contain the flags that
 differ from the defaults: step.json, step_jax_mixed_bfloat16_batch1024.json, ...
@@ -20,8 +21,8 @@ MODULE = "benchmarks.contestants.networks"
 DENSE = "dense convolutions"
 REFERENCE_BATCH = 64  # of the reference's measurement with 14 layers
 ABOUT = (
-    "Random 32x32x3 images, 10 classes, Adam and the margin loss, everything as `model.compile` has it by default; the "
-    "training step is what `fit` calls in its loop (on JAX `train_on_batch`). Each network has a process of its own; "
+    "Random images (32x32x3; 28x28x1 for --networks=family), 10 classes, Adam and the margin loss, everything as "
+    "`model.compile` has it by default; the training step is what `fit` calls in its loop (on JAX `train_on_batch`). Each network has a process of its own; "
     "those of a group are timed in interleaved rounds, of which the medians are shown (networks marked so were timed "
     "once). Peak memory: resident size of a fresh process after three training steps. GFLOP/s: two operations a "
     "multiply-add of the network's convolutions and dense layers, without feedback units and routing iterations, three "
@@ -32,6 +33,12 @@ ABOUT = (
 
 def parse_flags(arguments):
     flags = argument_parser(__doc__)
+    flags.add_argument(
+        "--networks",
+        default="paper",
+        choices=("paper", "family"),
+        help="paper: those of the EncapNet paper; family: those of `encapnet ablate --table=family`, on 28x28x1 images",
+    )
     flags.add_argument("--batch", type=int, default=32, help="images in a batch, for time")
     flags.add_argument("--memory_batch", type=int, default=128, help="images in a batch, for memory")
     flags.add_argument("--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="Keras dtype policy")
@@ -40,7 +47,8 @@ def parse_flags(arguments):
 
 def name_of(flags, backend):
     """Derive the base name of benchmark result files from the command-line flags."""
-    parts = [backend] if backend != "tensorflow" else []
+    parts = [flags.networks] if flags.networks != "paper" else []
+    parts += [backend] if backend != "tensorflow" else []
     parts += [flags.dtype] if flags.dtype != "float32" else []
     parts += [f"batch{flags.batch}"] if flags.batch != 32 else []
     return "_".join(["step", *parts])
@@ -123,6 +131,8 @@ class Group:
             if not _failed(peak) and peak["device"]:
                 row["peak device memory, GB"] = peak["device"] / 1e9
         row |= _speed("training", training, batch)
+        if isinstance(inference, Timing) and "multiply-adds" in inference.facts:
+            row["multiply-adds"] = inference.facts["multiply-adds"]
         return row | (_speed("inference", inference, batch) if inference else {})
 
 
@@ -145,6 +155,19 @@ def main(arguments=None):
     flags = parse_flags(arguments)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     report = Report(name_of(flags, backend), f"Steps on {backend}, {flags.dtype}", ABOUT, flags.quick)
+    if flags.networks == "family":
+        from benchmarks.workloads.family_networks import family
+
+        group = Group(
+            family(),
+            batch=flags.batch,
+            memory_batch=None if flags.quick else flags.memory_batch,
+            flags=flags,
+            report=report,
+        )
+        report.table(group.rows())
+        report.write(flags.out)
+        return
     networks_of, batch, reference_batch, memory_batch = (
         networks.GROUPS,
         flags.batch,

@@ -47,6 +47,24 @@ def convolutions(model):
     return result
 
 
+def multiply_adds(model) -> int:
+    """Return the number of multiply-adds in a network's forward pass for one image, counted by TensorFlow's profiler.
+
+    It counts the convolutions and matrix products of the inference graph, and other operations such as additions as
+    half a multiply-add each.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    function = tf.function(lambda images: model(images, training=False))
+    graph = convert_variables_to_constants_v2(
+        function.get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:])))
+    ).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
+    profile = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())
+    return profile.total_float_ops // 2
+
+
 def forward_flops(model):
     """Return the number of floating-point operations in a network's forward pass for one image.
 

@@ -12,7 +12,7 @@ import numpy as np
 import encapnet_tf as en
 from benchmarks.contestants.arrays import normal
 from benchmarks.contestants.keras_calls import compiled, device
-from benchmarks.contestants.network_flops import convolutions, forward_flops
+from benchmarks.contestants.network_flops import convolutions, forward_flops, multiply_adds
 from benchmarks.harness.contestant import Prepared
 
 
@@ -47,7 +47,8 @@ def inference_step(builder, options, batch, dtype="float32"):
     images, _ = (keras.ops.convert_to_tensor(a) for a in batch_of(model, batch))
     model.predict_on_batch(images)
     if keras.backend.backend() == "tensorflow":
-        return Prepared(lambda: model.predict_function([(images,)]), facts(model, batch))
+        counts = {"multiply-adds": multiply_adds(model)}
+        return Prepared(lambda: model.predict_function([(images,)]), facts(model, batch) | counts)
     return Prepared(lambda: model.predict_on_batch(images), facts(model, batch))
 
 

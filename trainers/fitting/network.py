@@ -53,7 +53,7 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
     Raises:
         UserError: the network does not have one of the settings, or its builder refuses a value.
     """
-    arguments = _network_arguments(config)
+    builder, arguments = builder_and_arguments(config)
     if config.feedback != "none":
         arguments |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
     if config.bias_stddev:
@@ -63,7 +63,7 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
-        model = _BUILDERS[config.model](image_shape, classes, include_rescaling=True, **arguments)
+        model = builder(image_shape, classes, include_rescaling=True, **arguments)
     except ValueError as error:
         raise UserError(f"These settings make no network: {error}") from None
     finally:
@@ -72,14 +72,15 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
     return model
 
 
-def _network_arguments(config) -> dict:
+def builder_and_arguments(config: Config) -> tuple[Callable[..., keras.Model], dict]:
+    """Return the function in `encapnet_tf.models` that builds a configuration's network, and its network settings."""
     values = {name: getattr(config, name) for name in network_settings()}
     arguments = {name: value for name, value in values.items() if value is not None}
     # A builder takes one choice for all modules as a string.
     for name, value in arguments.items():
         if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], str):
             arguments[name] = value[0]
-    return arguments
+    return _BUILDERS[config.model], arguments
 
 
 def feedback_options(config: Config) -> dict:
