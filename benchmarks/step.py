@@ -22,7 +22,8 @@ DENSE = "dense convolutions"
 REFERENCE_BATCH = 64  # of the reference's measurement with 14 layers
 ABOUT = (
     "Random images (32x32x3; 28x28x1 for --networks=family), 10 classes, Adam and the margin loss, everything as "
-    "`model.compile` has it by default; the training step is what `fit` calls in its loop (on JAX `train_on_batch`). Each network has a process of its own; "
+    "`model.compile` has it by default; the training step is what `fit` calls in its loop (on JAX "
+    "`train_on_batch`). Each network has a process of its own; "
     "those of a group are timed in interleaved rounds, of which the medians are shown (networks marked so were timed "
     "once). Peak memory: resident size of a fresh process after three training steps. GFLOP/s: two operations a "
     "multiply-add of the network's convolutions and dense layers, without feedback units and routing iterations, three "
