@@ -94,7 +94,7 @@ def saved(model, path):
     return inference
 
 
-SMALL = ("encapnet", "efficient", "augmented")  # the others take seconds each
+SMALL = ("encapnet", "augmented")  # the others take seconds each
 SOFTMAX = ("resnet18", "mobilenet", "augmented", "self-routing")  # networks without class capsules
 
 

@@ -107,7 +107,7 @@ AT_CONSTRUCTION = [
     ({"solver": "exact"}, "solver must be one of 'fast', 'plain'.*'exact'"),
     ({"divergence": "js"}, "divergence must be one of 'sinkhorn', 'kl'.*'js'"),
     ({"extractor_objective": "maximize"}, "extractor_objective must be one of 'minimize', 'adversarial', 'frozen'"),
-    ({"generator": "dense"}, "generator must be one of 'capsule', 'conv', None or a Keras layer.*'dense'"),
+    ({"generator": "dense"}, "generator must be one of 'capsule', 'conv', 'resize', None or a Keras layer.*'dense'"),
     ({"generator": len}, "generator must be one of"),
     ({"extractor": "capsule"}, "extractor must be one of 'conv', None or a Keras layer.*'capsule'"),
     ({"extractor": 3}, "extractor must be one of"),

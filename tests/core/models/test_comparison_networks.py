@@ -213,7 +213,7 @@ def test_synchronized_reaches_every_batch_norm(build):
     [
         pytest.param(lambda: M.CapNet((8, 6, 1), 3, num_capsules=4), id="dynamic", marks=pytest.mark.ci),
         pytest.param(lambda: M.CapNet((8, 6, 1), 3, "em", num_capsules=4, iterations=2), id="em", marks=pytest.mark.ci),
-        pytest.param(lambda: M.PlainCNN((8, 6, 1), 3, num_capsules=4), id="plain"),
+        pytest.param(lambda: M.PlainCNN((8, 6, 1), 3, num_capsules=4), id="plain", marks=pytest.mark.ci),
     ],
 )
 def test_a_network_learns_a_few_images(build):

@@ -187,7 +187,14 @@ def test_inverted_attention_capsnet(pose, schedule):
                 assert_close(gradient, variables[name][1](file[f"g_{case}/{name}"]))
 
 
-@pytest.mark.parametrize(("schedule", "iterations"), [("sequential", 1), ("sequential", 2), ("concurrent", 2)])
+@pytest.mark.parametrize(
+    ("schedule", "iterations"),
+    [
+        pytest.param("sequential", 1, marks=pytest.mark.ci),
+        pytest.param("sequential", 2, marks=pytest.mark.ci),
+        ("concurrent", 2),
+    ],
+)
 def test_inverted_attention_capsnet_of_the_paper(schedule, iterations):
     file = figures("inverted_attention_cifar10_net")
     model = M.InvertedAttentionCapsNet(schedule=schedule, iterations=iterations)

@@ -72,6 +72,7 @@ def depth_of(model):
     return sum(isinstance(layer, kinds) and not layer.name.endswith("shortcut") for layer in model.layers)
 
 
+@pytest.mark.ci
 def test_encapnet101_has_101_layers():
     model = en.models.EncapNet101((8, 8, 1), 2, num_capsules=1)
     assert depth_of(model) == 101

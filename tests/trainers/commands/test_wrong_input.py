@@ -20,7 +20,7 @@ from encapnet_tf.trainers.runs.errors import UserError
         (["--epochs=3", "train"], "flags follow the subcommand: encapnet train --epochs=3)"),
         (["train", "--epochs=abc"], "encapnet train: --epochs=abc: must be an integer.\n"),
         (["train", "--depths=1,x"], "--depths=1,x: must be integers separated by commas.\n"),
-        (["train", "--model=encapne18"], "resnet20 (did you mean encapnet18?)"),
+        (["train", "--model=encapne18"], "selfroutingcapsnet (did you mean encapnet18?)"),
         (["ablate", "--seeds=some"], "argument --seeds: 'some' must be an integer\n"),
         (["train", "--epochs=0"], "--epochs=0: expected at least 1"),
         (["train", "--batch_size=5000"], "more than the 1293 training images"),

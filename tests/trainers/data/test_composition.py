@@ -166,6 +166,7 @@ def test_a_transformed_object_stays_on_the_canvas():
     np.testing.assert_array_equal(black, 0)
 
 
+@pytest.mark.ci
 def test_images_are_read_from_files_for_pairs():
     splits = [_split(i) for i in range(3)]
 

@@ -226,6 +226,7 @@ def test_a_corrupt_image_is_named(tmp_path):
         _load(tmp_path, image_size=12)
 
 
+@pytest.mark.ci
 def test_images_too_many_for_memory_are_read_for_each_batch(tmp_path):
     write_folder(tmp_path, size=(16, 16))
     in_memory, on_disk = (_load(tmp_path, cache_gib=gib) for gib in (1.0, 0.0))

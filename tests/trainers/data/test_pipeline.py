@@ -54,6 +54,7 @@ def test_same_seed_same_batches(split, names):
     assert any((labels != others).any() for (_, labels), (_, others) in zip(first, other, strict=True))
 
 
+@pytest.mark.ci
 def test_an_images_random_numbers_do_not_depend_on_its_batch(split):
     """Keyed by (seed, epoch, index): another batch size moves the image, not its augmentation."""
     chain = _chain("++", "randaugment", "erasing")

@@ -108,7 +108,7 @@ def test_wrong_ranges(text, message):
         ("extractor_objective", {"extractor": "none"}, "--extractor=none: extractor_objective would change nothing"),
         ("sync_replicas=true/false", {"strategy": "one_device"}, "Choose --strategy=auto, mirrored or multi_worker"),
         ("synchronized=true/false", {"strategy": "one_device"}, "--strategy=one_device: synchronized"),
-        ("l2=0:0.1", {"optimizer": "adamw"}, "--optimizer=adamw: l2 would change nothing. Choose --optimizer=adam,"),
+        ("l2=0:0.1", {"optimizer": "adamw"}, "--optimizer=adamw: l2 would change nothing. Choose --optimizer=adam"),
         ("l2=0:0.1,optimizer", {}, "--optimizer=adamw: l2 would change nothing"),
         ("weight_decay=0:0.1", {"optimizer": "adam"}, "--optimizer=adam: weight_decay would change nothing"),
         ("milestones=10:20", {"schedule": "cosine"}, "--schedule=cosine: milestones would change nothing"),
