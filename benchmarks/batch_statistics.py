@@ -38,7 +38,7 @@ ABOUT = (
 
 
 class MomentumWarmup(keras.callbacks.Callback):
-    """Keras callback that turns the momentum warm-up of all batch normalisation layers on or off before training."""
+    """Keras callback that sets whether `BatchNorm` layers start training with a lower, rising momentum."""
 
     def __init__(self, enabled: bool):
         super().__init__()

@@ -145,7 +145,7 @@ def _labels():
 
 
 def _family():
-    """Return the training configurations that compare capsule networks of about 200,000 parameters."""
+    """Return the training configurations for a comparison of capsule networks with about 200,000 parameters."""
     small_encapnet: dict = {"depths": (1, 1, 1), "strides": (1, 2, 2)}
     networks: dict[str, tuple[str, dict]] = {
         "encapnet-master": (

@@ -193,7 +193,7 @@ class SearchTuner(keras_tuner.Tuner):
             self._heartbeat.touch()
 
     def _try_build(self, hp):
-        """Build the network of a KerasTuner trial, and keep the compiled functions that earlier trials have made."""
+        """Build a KerasTuner trial's network without discarding functions that were compiled for earlier trials."""
         with keep_compiled_functions():  # KerasTuner clears the session of Keras
             return super()._try_build(hp)
 

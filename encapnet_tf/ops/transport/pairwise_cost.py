@@ -109,7 +109,7 @@ def cost_between(x, y, cost):
 
 
 def cost_within(x, cost, both_sides=False):
-    """Compute the matrix of transport costs between all pairs of points in one preprocessed set.
+    """Compute the matrix of transport costs between the points of one set.
 
     The points are preprocessed by `prepare`.
     """

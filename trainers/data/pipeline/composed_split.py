@@ -21,7 +21,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class ComposedSplit:
-    """Labelled images that are made from images of single objects while they are read, such as overlapping pairs.
+    """Labelled images such as those of MultiMNIST, made from images of single objects while they are read.
 
     Has the properties and methods of `Split`. There, the random numbers of an example depend on its index alone, for
     evaluation; `training_reader` takes them as an argument.
@@ -48,7 +48,7 @@ class ComposedSplit:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Labels of the images for evaluation: an int32 array (n,), or (n, 2) for overlapping pairs."""
+        """Class labels of the evaluation images: int32 (n,), or (n, 2) for images of two overlapping objects."""
         chosen = self.composition.choose(tf.constant(self.rows), tf.gather(self._uniforms, self.rows)).numpy()
         labels = self.base.labels[chosen]
         return labels[:, 0] if self.composition.objects == 1 else labels
@@ -59,7 +59,10 @@ class ComposedSplit:
         return tf.random.stateless_uniform(shape, seed=_EVALUATION_SEED).numpy()
 
     def take(self, indices) -> "ComposedSplit":
-        """Return the subset of examples at the given indices, without changing any of them."""
+        """Return the images at the given indices as a new data split.
+
+        They are the same images as in this split.
+        """
         return ComposedSplit(self.base, self.rows[indices], self.views, self.composition)
 
     def pixels(self, indices) -> np.ndarray:

@@ -72,7 +72,7 @@ class Dataset:
 
     @property
     def labels_per_image(self) -> int:
-        """Number of labels of each image: 2 for overlapping pairs, otherwise 1."""
+        """Number of labels per image: 2 if each image shows two overlapping objects, otherwise 1."""
         return self.train.composition.objects if isinstance(self.train, ComposedSplit) else 1
 
     @property
