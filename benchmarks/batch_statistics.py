@@ -55,7 +55,7 @@ def norms_of(model) -> list[BatchNorm]:
 
 
 def recompute_statistics(model, batches):
-    """Recompute the moving statistics of a Keras model's batch normalisations as averages over several batches.
+    """Recompute a Keras model's moving batch normalisation statistics as plain averages over the given batches.
 
     Args:
         model: a Keras model; its other weights do not change.

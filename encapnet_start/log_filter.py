@@ -37,7 +37,7 @@ class LogFilter:
 
     @property
     def holds_text(self) -> bool:
-        """True if the last line read from the stream is incomplete and has not been passed on."""
+        """True if the stream's last line is incomplete and therefore held back from the output."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Networks of the ablation table "family": capsule networks of several papers with about 200,000 parameters."""
+"""Capsule networks of several papers with about 200,000 parameters each, as networks to benchmark."""
 
 from encapnet_tf.trainers.ablation.rows import TABLES
 from encapnet_tf.trainers.config.recipes import resolve

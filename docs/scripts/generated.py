@@ -1,4 +1,4 @@
-"""Command that regenerates the computed tables in the Markdown documentation.
+"""Command that updates the automatically generated tables in the Markdown documentation.
 
 python -m docs.scripts.generated
 

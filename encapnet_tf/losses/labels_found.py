@@ -1,4 +1,4 @@
-"""Accuracy metric for images with several labels, which counts an image only if all labels are found."""
+"""Accuracy metric for images with several labels: an image is correct only if all labels are found."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Check of the settings that are combined with the command-line flag `--compose`."""
+"""Validation of the augmentation and loss for overlapping or affinely transformed images (`--compose`)."""
 
 from ..runs.errors import UserError
 

@@ -143,7 +143,7 @@ def _make(path):
 
 
 def package_versions(*packages: str) -> dict[str, str | None]:
-    """Return a dictionary from each Python package to the installed version, or to None if no version is installed."""
+    """Return the versions of the given Python packages as a dictionary, with None for packages not installed."""
     return {package: _version(package) for package in packages}
 
 

@@ -60,9 +60,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Yield the training configuration of a KerasTuner trial, and keep the trial active inside the `with` block.
-
-        `build` and `fit` take this configuration.
+        """Yield a KerasTuner trial's training configuration, which `build` and `fit` use inside the `with` block.
 
         Args:
             hp: the trial's `HyperParameters`.

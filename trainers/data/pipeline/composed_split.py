@@ -1,4 +1,4 @@
-"""Container for labelled images that are made from images of single objects while they are read."""
+"""Container for labelled images made on the fly from images of single objects, as in MultiMNIST and affNIST."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class ComposedSplit:
-    """Labelled images such as those of MultiMNIST, made from images of single objects while they are read.
+    """Labelled images made on the fly from images of single objects, as in MultiMNIST and affNIST.
 
     Has the properties and methods of `Split`. There, the random numbers of an example depend on its index alone, for
     evaluation; `training_reader` takes them as an argument.
@@ -82,7 +82,7 @@ class ComposedSplit:
         self.base.raise_if_corrupt()
 
     def reader(self) -> Callable:
-        """Return a `tf.data` function that makes the images with given indices.
+        """Return a function for `tf.data.Dataset.map` that takes a batch of indices and returns these images.
 
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
@@ -100,7 +100,7 @@ class ComposedSplit:
         return compose
 
     def training_reader(self, augmentation) -> tuple[int, Callable]:
-        """Return a function that makes labelled training images from single images and random numbers.
+        """Return a function that makes labelled MultiMNIST or affNIST training images from single-object images.
 
         The single images are augmented before they are composed.
 
@@ -131,7 +131,7 @@ class ComposedSplit:
 
 
 def _one_after_another(chosen):
-    """Flatten an array of indices (batch, objects) column by column.
+    """Flatten an array of image indices, of shape (batch, objects per image), column by column.
 
     They are read at once, because a graph that decodes images twice takes twice as long to prepare.
     """
