@@ -38,7 +38,7 @@ ABOUT = (
 
 
 class MomentumWarmup(keras.callbacks.Callback):
-    """Keras callback that turns the momentum warm-up of all batch normalisation layers on or off before training."""
+    """Keras callback that sets whether `BatchNorm` layers start training with a lower, rising momentum."""
 
     def __init__(self, enabled: bool):
         super().__init__()
@@ -55,7 +55,7 @@ def norms_of(model) -> list[BatchNorm]:
 
 
 def recompute_statistics(model, batches):
-    """Recompute the moving statistics of a Keras model's batch normalisations as averages over several batches.
+    """Recompute a Keras model's moving batch normalisation statistics as plain averages over the given batches.
 
     Args:
         model: a Keras model; its other weights do not change.

@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return a dictionary from each value of a setting, such as the batch size, to a benchmark of a training step.
+    """Return, for each value of a setting such as the batch size, a training step to time.
 
     They are value -> `Contestant`, one process each.
     """

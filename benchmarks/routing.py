@@ -56,7 +56,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return a dictionary from table title to the capsule layers, input shape and batch size of a benchmark.
+    """Return the capsule layer benchmarks: a dictionary from table title to layers, input shape and batch size.
 
     The tuples end with the number of votes for one image.
     """

@@ -1,4 +1,4 @@
-"""Module that runs the `encapnet` command for `python -m encapnet_start`."""
+"""Entry point of `python -m encapnet_start`, which does the same as the `encapnet` command."""
 
 import sys
 

@@ -5,9 +5,10 @@ import sys
 
 
 class DeferredPackage:
-    """Python package that is registered in `sys.modules` before its `__init__.py` is executed.
+    """Python package whose `__init__.py` is executed not on import but only when `execute` is called.
 
-    Until `execute` is called, its modules can be imported, as long as they need nothing that `__init__.py` defines.
+    Until then, the package is in `sys.modules` already, and its modules can be imported as long as they need nothing
+    that `__init__.py` defines.
     `importlib.util.LazyLoader` does not serve: importing a module reads the package's `__path__`, and that executes it.
 
     Args:

@@ -37,7 +37,7 @@ class LogFilter:
 
     @property
     def holds_text(self) -> bool:
-        """True if the last line read from the stream is incomplete and has not been passed on."""
+        """True if the stream's last line is incomplete and therefore held back from the output."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:
@@ -49,7 +49,7 @@ class LogFilter:
         return b"".join(line + b"\n" for line in lines if self._shows(line, ends=True))
 
     def flush(self) -> bytes:
-        """Return the incomplete last line of a stream, or b"" if it begins like a TensorFlow log message.
+        """Return a stream's unterminated last line, or b"" if that line looks like a TensorFlow log message.
 
         For a line whose end does not come soon.
         """

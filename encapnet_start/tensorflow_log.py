@@ -73,9 +73,10 @@ def _start_filter():
 
 
 def _run_filter(read_end: int, mask) -> NoReturn:
-    """Copy text from a pipe to standard error, except TensorFlow messages below ERROR, then end the process.
+    """Copy text from a pipe to standard error, except TensorFlow messages below ERROR, until the pipe is closed.
 
-    It ends with the last process that has the pipe, so Ctrl-C and other signals to the process group leave it alone.
+    The filter ends with the last process that has the pipe, so Ctrl-C and other signals to the process group leave it
+    alone.
     """
     try:
         for number in _IGNORED_SIGNALS:
@@ -104,7 +105,7 @@ def _write(data: bytes):
 
 
 def _wait_for_filter(owner: int, child: int, terminal: int):
-    """Close the pipe to the log filter process, and wait until that process has written its last lines."""
+    """Close the pipe to the process that filters the log output, and wait briefly until that process has ended."""
     if os.getpid() != owner:
         return
     os.dup2(terminal, 2)

@@ -1,4 +1,4 @@
-"""Capsule layers and networks for Keras, built from fast convolutions ("Neural Network Encapsulation", ECCV 2018).
+"""Capsule layers and networks for Keras, including EncapNet ("Neural Network Encapsulation", ECCV 2018).
 
 Importing this package registers every class with Keras, so that saved models that use them can be loaded.
 """

@@ -1,4 +1,4 @@
-"""Module that runs the `encapnet` command for `runpy.run_module("encapnet_tf")`.
+"""Entry point for `runpy.run_module("encapnet_tf")`, which runs the `encapnet` command.
 
 `python -m encapnet_tf` does not come here: the package hands over to `python -m encapnet_start` first.
 """

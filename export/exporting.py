@@ -193,7 +193,7 @@ def _saved_model_contents(model, inference, path):
 
 
 def _refuse(draft: Draft, report):
-    """Keep the files of a failed export for inspection, and raise a UserError that lists the failed comparisons."""
+    """Keep a failed export's files, and raise a `UserError` that lists the deviations from the trained model."""
     misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip

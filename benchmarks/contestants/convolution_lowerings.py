@@ -126,7 +126,7 @@ def multiply_add(x, kernel, groups, strides):
 
 
 def ours_transposed(size, groups, dim_in, dim_out, *, training):
-    """Return a function that computes a grouped transposed convolution with this package's operation.
+    """Return a function that computes a grouped transposed convolution with `encapnet_tf`'s `TransposedConv2D`.
 
     It is that of the feedback unit's generator.
 
@@ -176,7 +176,7 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield, for each element of a convolution kernel, the shifted input that this element multiplies.
+    """Yield, for each kernel position of a convolution, the shifted input that the weights there multiply.
 
     The shape of a copy is (batch, out height, out width, groups, dim_in).
     """

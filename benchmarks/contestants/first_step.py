@@ -37,7 +37,7 @@ class Clock:
 
 
 def measure(options):
-    """Measure the times of `import keras` and of building two models and training each for one step.
+    """Time the import of Keras, and the building and first training step of one or two models.
 
     Args:
         options: as in the module's docstring.

@@ -1,6 +1,6 @@
-"""Compilation of functions to benchmark, with Keras's TensorFlow or JAX backend.
+"""Functions that compile benchmark code with Keras's TensorFlow or JAX backend.
 
-They are compiled as a training step compiles them.
+The code is compiled as a training step compiles it.
 """
 
 import keras

@@ -17,7 +17,7 @@ MAX_REPETITIONS = 100
 
 
 def measure(contestants, rounds=ROUNDS, processes=None):
-    """Time several implementations in interleaved rounds.
+    """Measure the run times of several implementations, one after the other in each of several rounds.
 
     The order is A B C A B C ..., so that other load on the machine affects all of them alike.
 
@@ -83,7 +83,7 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return the ratio of two implementations' run times, as a ratio of medians and as a median of ratios.
+    """Return two ratios of the run times of two implementations: ratio of medians, and median of ratios.
 
     The second is the median, over rounds, of the ratio in one round.
 

@@ -1,4 +1,4 @@
-"""Networks of the ablation table "family": capsule networks of several papers with about 200,000 parameters."""
+"""Capsule networks of several papers with about 200,000 parameters each, as networks to benchmark."""
 
 from encapnet_tf.trainers.ablation.rows import TABLES
 from encapnet_tf.trainers.config.recipes import resolve
@@ -10,7 +10,10 @@ IMAGE_SHAPE = (28, 28, 1)  # of Fashion-MNIST
 
 
 def family() -> list[Network]:
-    """Return the networks of the ablation table "family", as networks to benchmark."""
+    """Return, for benchmarking, the ablation study's networks of about 200,000 parameters.
+
+    They are those of the table "family".
+    """
     networks = []
     for row in TABLES["family"]:
         builder, arguments = builder_and_arguments(resolve(row.recipe, row.settings))

@@ -1,4 +1,4 @@
-"""Command that regenerates the computed tables in the Markdown documentation.
+"""Command that updates the automatically generated tables in the Markdown documentation.
 
 python -m docs.scripts.generated
 
@@ -22,7 +22,7 @@ _TABLE = re.compile(r"(<!-- generated: (\w+) -->).*?(<!-- end -->)", re.S)
 
 
 def update_tables(text: str) -> str:
-    """Recompute all generated tables in the text of a Markdown page."""
+    """Return a Markdown page's text with its automatically generated tables recomputed."""
     return _TABLE.sub(lambda match: f"{match[1]}\n\n{TABLES[match[2]]()}\n\n{match[3]}", text)
 
 

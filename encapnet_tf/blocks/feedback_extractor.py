@@ -1,6 +1,6 @@
-"""Default feature extractor of Sinkhorn-divergence regularisers.
+"""Small convolutional or dense network, the default feature extractor of Sinkhorn-divergence regularisers.
 
-They are `FeedbackAgreement` layers.
+The regularisers are `FeedbackAgreement` layers.
 """
 
 from functools import partial

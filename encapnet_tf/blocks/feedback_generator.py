@@ -104,9 +104,10 @@ def _check_shapes(higher_shape, lower_shape):
 
 
 def _token_convolutions(filters, higher_tokens, lower_tokens, dtype):
-    """Create the Keras layers of a 1-D convolution that keeps or doubles the length of a token sequence.
+    """Create the Keras layers for a 1-D convolution whose output is as long as the input or about twice as long.
 
-    An odd length is the doubled one without its first token, as with `output_padding=0`, which Keras 3.10 refuses.
+    A transposed convolution doubles the length. An odd length is the doubled one without its first token, as
+    with `output_padding=0`, which Keras 3.10 refuses.
     """
     if higher_tokens == lower_tokens:
         return [keras.layers.Conv1D(filters, 3, padding="same", dtype=dtype, name="mapping")]

@@ -47,7 +47,7 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
 
 
 def _inverted_attention(layer):
-    """Return a dictionary from the PyTorch weight names of an inverted attention layer to Keras variables.
+    """Map the PyTorch weight names of an inverted dot-product attention layer to Keras variables.
 
     Each value is a pair (variable, function that converts an array to Keras's layout). The last two
     axes of the kernel are swapped if the poses are matrices.

@@ -1,4 +1,4 @@
-"""Weight names that reference implementations of capsule networks use."""
+"""Mapping from weight names in reference implementations of capsule networks to variables of Keras models."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Conversion of weights from reference implementations of other capsule networks to Keras."""
+"""Conversion of weights from reference implementations of capsule networks to Keras."""
 
 import keras
 
@@ -8,7 +8,7 @@ from encapnet_tf.interop.reference_networks import network_targets
 
 
 def load_reference_weights(layer_or_model, weights):
-    """Load weights of another capsule network's reference implementation into a Keras layer or model.
+    """Load weights from a capsule network's reference implementation into a Keras layer or model.
 
     Names and layouts are those of the reference implementations: CapsNet-Keras (`SabourCapsNet`), Efficient-CapsNet
     (`EfficientCapsNet`), Apple's inverted attention routing (`InvertedAttentionCapsNet`) and SR-CapsNet

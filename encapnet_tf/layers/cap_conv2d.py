@@ -265,7 +265,7 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
 
 
 def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
-    """Add two capsule feature maps, each multiplied by a computed coefficient for each of its capsules.
+    """Compute the weighted sum of two capsule feature maps, with two coefficients for each capsule.
 
     The result is m1 * master + m2 * aide. Each branch contributes a share of both coefficients, which are sums of the
     shares and a bias. The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by

@@ -66,9 +66,9 @@ class CapsuleMask(keras.layers.Layer):
         return vectors[0] if self.count == 1 else vectors
 
     def _masks_of_labels(self, labels, num_capsules):
-        """Convert class labels to a list of masks (batch, capsules), each of which selects one class capsule per image.
+        """Convert class labels to masks of shape (batch, capsules), one mask for each label that an image has.
 
-        The list has `count` masks.
+        The list has `count` masks, each of which selects one class capsule per image.
         """
         shape = tuple(labels.shape)
         if self.count == 1 and len(shape) == 2 and shape[1] == num_capsules:

@@ -1,4 +1,4 @@
-"""Accuracy metric for images with several labels, which counts an image only if all labels are found."""
+"""Accuracy metric for images with several labels: an image is correct only if all labels are found."""
 
 import math
 
@@ -8,7 +8,7 @@ from keras import ops as K
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class LabelsFound(keras.metrics.MeanMetricWrapper):
-    """Keras metric: share of images in which all labels have higher scores than all other classes.
+    """Keras metric: share of images whose true classes all score higher than every other class.
 
     A tie counts as a mistake.
 

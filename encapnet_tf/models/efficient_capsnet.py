@@ -112,7 +112,7 @@ def EfficientCapsNet(
 
 
 def _activation_and_norm(x, form, name, synchronized):
-    """Apply ReLU and batch normalisation, or leaky ReLU and instance normalisation in the network for smallNORB."""
+    """Apply ReLU and batch normalisation, or leaky ReLU and instance normalisation if `form` is "smallnorb"."""
     if form == "smallnorb":
         x = keras.layers.LeakyReLU(negative_slope=0.3, name=f"{name}_relu")(x)
         return keras.layers.GroupNormalization(groups=-1, epsilon=1e-3, name=f"{name}_norm")(x)

@@ -123,7 +123,7 @@ def InvertedAttentionCapsNet(
 
 
 def _check_capsule_layers(capsule_layers) -> list[Sequence[int]]:
-    """Return the sizes of the convolutional capsule layers, or raise ValueError if a size is invalid."""
+    """Validate the argument `capsule_layers`, and return the tuples that describe convolutional layers."""
     sizes = [tuple(layer) for layer in capsule_layers]
     lengths = [len(layer) for layer in sizes]
     if not set(lengths) <= {2, 4} or lengths != sorted(lengths, reverse=True):

@@ -1,4 +1,4 @@
-"""Sizes of feature maps after convolutions with little or no padding."""
+"""Functions that compute feature map sizes after convolutions without "same" padding."""
 
 from itertools import count
 

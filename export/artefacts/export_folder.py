@@ -137,7 +137,7 @@ class Draft(AtomicFolder):
         return target
 
     def refuse(self) -> Path:
-        """Move the files of a failed export to the folder `refused`, from which no server loads models.
+        """Move the files of a failed export to a folder named `refused`, where model servers do not look for models.
 
         They can be inspected there. Return the path of that folder.
         """

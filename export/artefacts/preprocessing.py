@@ -64,7 +64,7 @@ class Preprocessing:
         return self._preprocess(load, (files, tf.range(tf.size(files))))
 
     def _fit(self, image):
-        """Crop and resize an image to the stored size, or place an image of a single object on the canvas."""
+        """Crop and resize an image to the data set's size, or centre an image of a single object on a larger canvas."""
         if self.single_size is None:
             return crop_and_resize(image, self.stored)
         room = [large - small for large, small in zip(self.stored, self.single_size, strict=True)]

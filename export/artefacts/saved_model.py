@@ -70,7 +70,7 @@ def save_model(model: keras.Model, preprocessing: Preprocessing, assets: list[Pa
 
 
 def _module(model, assets):
-    """Collect a Keras model's variables and a SavedModel's asset files in a `tf.Module`."""
+    """Create a `tf.Module` that holds a Keras model's variables and the asset files, for export as a SavedModel."""
     module = tf.Module()
     module.weights = {weight.path: weight.value for weight in model.weights}
     module.files = [tf.saved_model.Asset(str(path)) for path in assets]

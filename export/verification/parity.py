@@ -54,7 +54,7 @@ class Row:
     note: str = ""
 
     def to_json(self) -> dict:
-        """Return the comparison result of one exported file as a JSON-ready dictionary.
+        """Return the comparison of an exported file with the trained model as a JSON-ready dictionary.
 
         It is for parity.json. NaN becomes None.
         """
@@ -194,7 +194,7 @@ class Parity:
         return row
 
     def to_json(self) -> dict:
-        """Return the comparison results of all exported files as a JSON-ready dictionary.
+        """Return the comparisons of all exported files with the trained model as a JSON-ready dictionary.
 
         It is for parity.json.
         """

@@ -145,7 +145,7 @@ def _labels():
 
 
 def _family():
-    """Return the training configurations that compare capsule networks of about 200,000 parameters."""
+    """Return the training configurations for a comparison of capsule networks with about 200,000 parameters."""
     small_encapnet: dict = {"depths": (1, 1, 1), "strides": (1, 2, 2)}
     networks: dict[str, tuple[str, dict]] = {
         "encapnet-master": (
@@ -218,7 +218,7 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def _number(name: str) -> int:
-    """Return the number of an ablation configuration, such as 2 for the name "table3/2", or 0 for "table3/a"."""
+    """Return the number at the end of an ablation's name, such as 2 for "table3/2", or 0 without a number."""
     last = name.split("/")[1]
     return int(last) if last.isdecimal() else 0
 

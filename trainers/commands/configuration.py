@@ -1,4 +1,4 @@
-"""Training configuration from command-line flags, with settings chosen to suit the data set."""
+"""Creation of training configurations from command-line flags and from defaults that suit the data set."""
 
 import argparse
 import shlex

@@ -95,7 +95,7 @@ def data_settings(args) -> dict:
 
 
 def _check_configuration(args) -> Config:
-    """Build the configuration from the flags of `encapnet data check`, and raise `UserError` for a wrong flag.
+    """Build the data configuration from `encapnet data check` flags, or raise `UserError` for invalid flags.
 
     No data are loaded.
     """

@@ -1,4 +1,4 @@
-"""Check of the settings that are combined with the command-line flag `--compose`."""
+"""Validation of the augmentation and loss for overlapping or affinely transformed images (`--compose`)."""
 
 from ..runs.errors import UserError
 
@@ -8,7 +8,7 @@ _CROPPING = ("+", "++")
 
 
 def check_composition(compose: str, augment: tuple[str, ...], loss: str) -> None:
-    """Raise `UserError` if the augmentation or the loss cannot be combined with the flag `--compose`.
+    """Raise `UserError` if the augmentation or loss does not suit overlapping or transformed images (`--compose`).
 
     Args:
         compose: "none", "overlap" or "affine".

@@ -16,7 +16,7 @@ _LEAST_CLASSES = 3  # of two classes every pair has the same labels
 
 
 def composed(dataset: Dataset, compose: str) -> Dataset:
-    """Return a data set of overlapping or transformed images that are made from the images of a data set.
+    """Overlap or transform the images of a data set, as MultiMNIST and affNIST do with the digits of MNIST.
 
     Args:
         dataset: the data set of single images.

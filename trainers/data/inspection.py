@@ -85,7 +85,7 @@ def describe_settings(config: Config) -> str:
 
 
 def _storage(split: AnySplit) -> str:
-    """Describe the stored size of images and whether they are in memory."""
+    """Return a text that states the shape of stored images and whether they are in memory."""
     if isinstance(split, ComposedSplit):
         size = "x".join(map(str, split.shape))
         return f"of {size}, composed of {len(split.base):,} images {_storage(split.base)}"

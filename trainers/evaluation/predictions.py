@@ -93,7 +93,7 @@ class Predictions:
         return float(((self.lengths >= lowest).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Return the accuracy on each class (NaN for a class without images): how often it is predicted if true."""
+        """Return each class's recall: the share of its images for which it is predicted, or NaN without images."""
         true, found = (label_matrix(labels, self.lengths.shape[1]) for labels in (self.labels, self.predicted))
         with np.errstate(invalid="ignore"):
             return (true & found).sum(axis=0) / true.sum(axis=0)

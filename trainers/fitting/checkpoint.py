@@ -119,7 +119,7 @@ class Checkpoints:
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
-        """Replace the file of the best model by the copy that was saved with a checkpoint.
+        """Restore the best model's file from the copy that was saved with a checkpoint.
 
         The file is removed if the checkpoint has no copy.
 

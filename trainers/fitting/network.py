@@ -73,7 +73,10 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
 
 
 def builder_and_arguments(config: Config) -> tuple[Callable[..., keras.Model], dict]:
-    """Return the function in `encapnet_tf.models` that builds a configuration's network, and its network settings."""
+    """Return the model-building function for a training configuration, and the arguments that it sets.
+
+    The function is one of `encapnet_tf.models`.
+    """
     values = {name: getattr(config, name) for name in network_settings()}
     arguments = {name: value for name, value in values.items() if value is not None}
     # A builder takes one choice for all modules as a string.

@@ -51,7 +51,7 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return the Sinkhorn divergence of extracted features divided by that of raw features, for each epoch.
+    """Return, for each epoch, the ratio of the Sinkhorn divergence with feature extraction to that without.
 
     It is the divergence of the extracted features divided by that of the raw features.
     """

@@ -27,7 +27,7 @@ class AtomicFolder:
         self.path = Path(path)
 
     def file(self, name: str) -> Path:
-        """Return the path of a file in the folder that this object manages.
+        """Return the path of a file with the given name in this folder.
 
         The file need not exist.
         """

@@ -111,9 +111,9 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return a phrase for error messages that suggests the folder of the newest training run as an argument.
+        """Return the newest training run's folder as a hint for error messages, or "" if there is no run.
 
-        The phrase begins with ", such as ". It is empty if there is no run.
+        The hint begins with ", such as ". Only complete runs count, or only incomplete ones.
         """
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
@@ -143,7 +143,7 @@ def _make(path):
 
 
 def package_versions(*packages: str) -> dict[str, str | None]:
-    """Return a dictionary from each Python package to the installed version, or to None if no version is installed."""
+    """Return the versions of the given Python packages as a dictionary, with None for packages not installed."""
     return {package: _version(package) for package in packages}
 
 

@@ -1,4 +1,4 @@
-"""Chief process of a hyper-parameter search, with functions that start, monitor and replace worker processes.
+"""Functions of a hyper-parameter search's chief process, which starts, monitors and replaces search workers.
 
 Instead of starting workers, it can serve workers on other machines.
 

@@ -60,9 +60,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Yield the training configuration of a KerasTuner trial, and keep the trial active inside the `with` block.
-
-        `build` and `fit` take this configuration.
+        """Yield a KerasTuner trial's training configuration, which `build` and `fit` use inside the `with` block.
 
         Args:
             hp: the trial's `HyperParameters`.
@@ -193,7 +191,7 @@ class SearchTuner(keras_tuner.Tuner):
             self._heartbeat.touch()
 
     def _try_build(self, hp):
-        """Build the network of a KerasTuner trial, and keep the compiled functions that earlier trials have made."""
+        """Build a KerasTuner trial's network without discarding functions that were compiled for earlier trials."""
         with keep_compiled_functions():  # KerasTuner clears the session of Keras
             return super()._try_build(hp)
 

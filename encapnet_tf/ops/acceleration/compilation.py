@@ -28,7 +28,7 @@ def accelerates(training, *tensors) -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Call a tensor function, compiled with XLA in CPU training on TensorFlow and uncompiled otherwise.
+    """Call a function of tensors, and compile the function with XLA if TensorFlow trains on a CPU.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 
@@ -48,7 +48,7 @@ def run_compiled(body, tensors, training, /, *, gradient=None, **options):
 
 
 def run_shared(body, tensors, training, /, **options):
-    """Call a tensor function through `tf.function` in TensorFlow training, so that all calls share one trace.
+    """Call a function of tensors, and share one `tf.function` trace among all calls if TensorFlow trains on a CPU.
 
     It is for small chains of operations that stand in many places of a step: each place has one operation then. No
     gradient flows through the function.

@@ -4,7 +4,7 @@ from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the module of fused batch normalisation functions if a model is trained on a CPU, else None.
+    """Return the Python module with fused batch normalisation functions when training on a CPU, otherwise None.
 
     The backend must be TensorFlow, and the map must have a known size and be in float32. None means
     that Keras's own operations are to be used.

@@ -55,7 +55,7 @@ class Convolution:
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
-        """Collect the properties of a convolution by which the fastest implementation is chosen."""
+        """Collect the properties of a convolution that decide which implementation is used."""
         runtime = portable_runtime()
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,

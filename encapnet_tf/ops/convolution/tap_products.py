@@ -32,7 +32,7 @@ def tap_convolution(x, kernel, strides):
 
 
 def taps(map_size, size, strides):
-    """List the kernel positions whose weights are multiplied by pixels and not only by padding.
+    """Return the kernel positions that overlap at least one input pixel, not only zero padding.
 
     A position is given as row * size + column. The weights at other positions are multiplied only by the zeros of the
     padding.
@@ -58,7 +58,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Count the rows and columns of the output region to which the weights at each kernel position contribute.
+    """Count, for each kernel position, the output rows and columns to which its weights contribute.
 
     The kernel positions are in the order of `taps`.
     """
@@ -69,7 +69,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Concatenate the input pixels that a convolution multiplies at all kernel positions to one matrix.
+    """Concatenate, in one matrix, the input pixels that a convolution multiplies at each kernel position.
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -78,7 +78,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Concatenate the output pixels to which all kernel positions of a convolution contribute to one matrix.
+    """Concatenate, in one matrix, the output pixels to which each kernel position of a convolution contributes.
 
     The rows are the patches of `output_patches`.
     """
@@ -121,7 +121,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Named tuple of input and output slices that one kernel position of a convolution connects."""
+    """Input pixels that one kernel position of a convolution reads, and output pixels to which it adds, as slices."""
 
     tap: int
     input_rows: slice

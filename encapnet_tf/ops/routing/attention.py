@@ -10,7 +10,7 @@ _VOTES_PER_PIECE = 2**21
 
 
 def sum_votes(capsules, kernel):
-    """Compute the sum of all lower capsules' votes for each higher capsule, without computing the votes.
+    """Compute the sum of the votes for each higher capsule directly, without storing single votes.
 
         s_j = sum_i V_ij,    V_ij = P_i W_ij
 

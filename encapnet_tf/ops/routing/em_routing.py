@@ -135,7 +135,7 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Compute a sum over EM routing votes in chunks of higher capsules, to save memory.
+    """Compute a sum of squared vote deviations in EM routing, for a few higher capsules at a time to save memory.
 
     The function sums over input capsules or over components. The sums are concatenated.
 

@@ -98,9 +98,9 @@ def _normalise(x):
 
 
 def cost_between(x, y, cost):
-    """Compute the matrix of transport costs between two preprocessed sets of points.
+    """Compute the matrix of transport costs between two sets of points returned by `prepare`.
 
-    The points are preprocessed by `prepare`.
+    `prepare` validates the points, and scales them to length 1 for the cosine distance.
     """
     if cost == "cosine":
         return positive_part(1.0 - K.matmul(x, K.transpose(y)))
@@ -109,7 +109,7 @@ def cost_between(x, y, cost):
 
 
 def cost_within(x, cost, both_sides=False):
-    """Compute the matrix of transport costs between all pairs of points in one preprocessed set.
+    """Compute the matrix of transport costs between the points of one set.
 
     The points are preprocessed by `prepare`.
     """

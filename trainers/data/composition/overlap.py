@@ -49,7 +49,7 @@ class Overlap:
         return tf.stack([rows, tf.cast(tf.gather(self._sorted, position), rows.dtype)], axis=1)
 
     def draw(self, images: list, uniforms):
-        """Draw pairs of images into one canvas for each pair.
+        """Draw each image of a first batch and the corresponding image of a second batch on one canvas.
 
         Args:
             images: the first and the second images, each (batch, height, width, channels) float32.

@@ -1,4 +1,4 @@
-"""Placement of single images on a larger canvas, without transformation or after a random affine one.
+"""Placement of an image on a larger canvas, with an optional random affine transformation.
 
 It is the protocol of affNIST: https://www.cs.toronto.edu/~tijmen/affNIST, and Sabour et al. 2017, section 5.2.
 """

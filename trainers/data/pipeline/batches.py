@@ -53,9 +53,9 @@ def training_batches(
 
 
 def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
-    """Return a function that reads, augments and combines training images.
+    """Return a function that reads and augments training images, and the number of random numbers it needs.
 
-    The number of random numbers that it takes for each image is returned, too.
+    Augmentation includes MixUp and CutMix. The number is that of each image.
 
     Returns:
         The number, and a function of indices (batch,) and uniforms (batch, number) that returns images and labels.

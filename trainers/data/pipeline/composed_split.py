@@ -1,4 +1,4 @@
-"""Container for labelled images that are made from images of single objects while they are read."""
+"""Container for labelled images made on the fly from images of single objects, as in MultiMNIST and affNIST."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class ComposedSplit:
-    """Labelled images that are made from images of single objects while they are read, such as overlapping pairs.
+    """Labelled images made on the fly from images of single objects, as in MultiMNIST and affNIST.
 
     Has the properties and methods of `Split`. There, the random numbers of an example depend on its index alone, for
     evaluation; `training_reader` takes them as an argument.
@@ -48,7 +48,7 @@ class ComposedSplit:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Labels of the images for evaluation: an int32 array (n,), or (n, 2) for overlapping pairs."""
+        """Class labels of the evaluation images: int32 (n,), or (n, 2) for images of two overlapping objects."""
         chosen = self.composition.choose(tf.constant(self.rows), tf.gather(self._uniforms, self.rows)).numpy()
         labels = self.base.labels[chosen]
         return labels[:, 0] if self.composition.objects == 1 else labels
@@ -59,7 +59,10 @@ class ComposedSplit:
         return tf.random.stateless_uniform(shape, seed=_EVALUATION_SEED).numpy()
 
     def take(self, indices) -> "ComposedSplit":
-        """Return the subset of examples at the given indices, without changing any of them."""
+        """Return the images at the given indices as a new data split.
+
+        They are the same images as in this split.
+        """
         return ComposedSplit(self.base, self.rows[indices], self.views, self.composition)
 
     def pixels(self, indices) -> np.ndarray:
@@ -79,7 +82,7 @@ class ComposedSplit:
         self.base.raise_if_corrupt()
 
     def reader(self) -> Callable:
-        """Return a `tf.data` function that makes the images with given indices.
+        """Return a function for `tf.data.Dataset.map` that takes a batch of indices and returns these images.
 
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
@@ -97,7 +100,7 @@ class ComposedSplit:
         return compose
 
     def training_reader(self, augmentation) -> tuple[int, Callable]:
-        """Return a function that makes labelled training images from single images and random numbers.
+        """Return a function that makes labelled MultiMNIST or affNIST training images from single-object images.
 
         The single images are augmented before they are composed.
 
@@ -128,7 +131,7 @@ class ComposedSplit:
 
 
 def _one_after_another(chosen):
-    """Flatten an array of indices (batch, objects) column by column.
+    """Flatten an array of image indices, of shape (batch, objects per image), column by column.
 
     They are read at once, because a graph that decodes images twice takes twice as long to prepare.
     """

@@ -72,16 +72,16 @@ class Dataset:
 
     @property
     def labels_per_image(self) -> int:
-        """Number of labels of each image: 2 for overlapping pairs, otherwise 1."""
+        """Number of labels per image: 2 if each image shows two overlapping objects, otherwise 1."""
         return self.train.composition.objects if isinstance(self.train, ComposedSplit) else 1
 
     @property
     def single_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of the original images of single objects, or None if images are used as they are."""
+        """Size (height, width) of single-object images before placement on a canvas, or None without placement."""
         return self.train.views.size if isinstance(self.train, ComposedSplit) else None
 
     def augmentation(self, names) -> Augmentation:
-        """Return the augmentation with the given steps for the training images of this data set."""
+        """Return a callable that applies the given augmentation steps to this data set's training images."""
         views = self.train.views if isinstance(self.train, ComposedSplit) else self.views
         return Augmentation(names, views, len(self.class_names))
 

@@ -83,7 +83,7 @@ def _reduction(shape, min_size):
 
 
 def decode_stored_pixels(data, channels: int, prefix=""):
-    """Decode an image file, and return the unrotated pixels and the EXIF orientation.
+    """Decode an image file without rotating the image, and return the pixels and the EXIF orientation.
 
     The EXIF orientation is not applied, and the image has full size. Bounding boxes, for one, refer to pixels as they
     are stored. See `decode_image` for arguments and errors.

@@ -133,7 +133,7 @@ class EncodedSplit:
 
 
 class Checkable(Protocol):
-    """Container of images with a method that checks for corrupt images."""
+    """Protocol of image collections that can be checked for corrupt images."""
 
     def raise_if_corrupt(self) -> None:
         """Raise `UserError` if an image is corrupt."""

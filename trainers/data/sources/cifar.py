@@ -28,7 +28,7 @@ willow_tree wolf woman worm
 
 @dataclass(frozen=True)
 class _Layout:
-    """File names, label key and class names of the original version of CIFAR-10 or CIFAR-100.
+    """File names, dictionary key of the labels and class names in the Python version of CIFAR-10 or CIFAR-100.
 
     Attributes:
         archives: names of the archive: its authors', the same without compression, and Keras's.

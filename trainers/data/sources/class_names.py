@@ -48,7 +48,7 @@ def class_name_line(name: str) -> str:
 
 
 def _name_of_line(line: str) -> str:
-    """Return the class name in a line of text, or an empty string if the line has only a comment."""
+    """Return the class name in one line of a class-names file, or "" for a blank or comment line."""
     if line.startswith('"'):
         try:
             name, end = json.JSONDecoder().raw_decode(line)

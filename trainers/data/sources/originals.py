@@ -42,7 +42,7 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
 
 
 def find_original(config: Config) -> tuple[Download | None, str]:
-    """Find the original files of a public data set, unless a copy prepared by TensorFlow Datasets is used instead.
+    """Find the original files of a public data set, or return None if a TensorFlow Datasets copy is to be read.
 
     In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
     `data_dir`, the files of a package go first, then the copy in TFDS's own folder.

@@ -63,7 +63,7 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def is_prepared(name: str, data_dir: Path) -> bool:
-    """Return whether a folder holds a data set prepared by TensorFlow Datasets, completely or in part."""
+    """Return whether a folder holds a complete or partial copy of a data set prepared by TensorFlow Datasets."""
     return any((data_dir / name).glob("*/dataset_info.json"))
 
 
