@@ -107,7 +107,7 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a benchmark that times a Sinkhorn solver with the fewest iterations that reach the required accuracy.
+    """Return a benchmark of a Sinkhorn solver that runs as few iterations as the required accuracy allows.
 
     The gradient error is at most `ACCURACY`, unless no number of iterations in `STEPS` reaches it.
     """

@@ -14,7 +14,7 @@ _MAX_STEPS = 10_000
 
 
 def points(size, dim):
-    """Return two random point sets with a mean squared distance of 1 between points of different sets.
+    """Return two random point sets, scaled so that the mean squared distance from one set to the other is 1.
 
     The points are normal, and the means of the sets differ by half a standard deviation in every feature.
 

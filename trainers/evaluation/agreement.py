@@ -1,4 +1,4 @@
-"""Cosine similarity between capsules and the votes (predictions) of lower capsules, in a trained network."""
+"""Cosine similarity between the capsules of a trained network and the votes that they receive."""
 
 import keras
 import numpy as np

@@ -22,7 +22,7 @@ def are_correct(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def lead_of_mistake(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return, for each image, the highest score of a wrong class minus the lowest score of a true class.
+    """Return, for each image, its highest score of a wrong class minus its lowest score of a true class.
 
     It is negative for a correct classification. See `are_correct` for the arguments.
     """

@@ -204,7 +204,7 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return the values that a training setting takes in the trials of a hyper-parameter search, as a tuple.
+        """Return a tuple of the values that a hyper-parameter search tries for a training setting.
 
         Without listed values, that is the configured value alone.
         """

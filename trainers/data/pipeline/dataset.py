@@ -77,7 +77,7 @@ class Dataset:
 
     @property
     def single_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of single-object images before placement on a canvas, or None without placement."""
+        """Size (height, width) of the images before they are placed on a larger canvas, or None if they are not."""
         return self.train.views.size if isinstance(self.train, ComposedSplit) else None
 
     def augmentation(self, names) -> Augmentation:
