@@ -132,11 +132,13 @@ def parameters_by_step():
 def test_every_row_makes_a_training_step(rows, images):
     """The feedback units of a row add their terms to the loss, and the weights change."""
     config = config_of(rows[0])
-    model = network.build(config, (8, 8, 1), 10)
+    factor = 3 if config.model in ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet") else 1
+    pixels = images.images[:8].repeat(factor, axis=1).repeat(factor, axis=2)  # their kernels are larger than 8 pixels
+    model = network.build(config, pixels.shape[1:], 10)
     network.compile_model(model, config, steps_per_epoch=1)
     model.run_eagerly = True
     before = model.get_layer("stem").kernel.numpy()
-    loss = model.train_on_batch(images.images[:8].astype("float32"), images.labels[:8])[0]
+    loss = model.train_on_batch(pixels.astype("float32"), images.labels[:8])[0]
     assert np.isfinite(loss)
     assert np.abs(model.get_layer("stem").kernel.numpy() - before).max() > 0
     assert bool(model.losses) == (config.feedback != "none")
