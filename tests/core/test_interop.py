@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-from encapnet_tf.interop import load_official_state_dict
+from encapnet_tf.interop import load_official_state_dict, load_reference_weights
 from tests.core.ops import numpy_reference
 from tests.core.state_dicts import StateDict, network_state
 
@@ -189,3 +189,43 @@ def test_cap_conv_with_its_last_norm(rng):
     load_official_state_dict(layer, state)
     expected = numpy_reference.cap_conv(x, state, "block.0.", "block.1", CAPSULES)
     np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "changes", "message"),
+    [
+        (en.layers.SelfAttentionRouting(3, 4), (None, 6, 5), {"b": None}, "Missing: b. Not used: none"),
+        (en.layers.SelfAttentionRouting(3, 4), (None, 6, 5), {"bias": np.zeros(3)}, "Missing: none. Not used: bias"),
+        (
+            en.layers.SelfAttentionRouting(3, 4),
+            (None, 6, 5),
+            {"W": np.zeros((3, 6, 5, 2))},
+            r"W has shape \(3, 6, 5, 2\)",
+        ),
+        (
+            en.layers.SelfAttentionRouting(3, 4),
+            (None, 6, 5),
+            {"W": np.zeros((3, 6))},
+            "W has shape .3, 6., which cannot be",
+        ),
+        (en.layers.SelfAttentionRouting(3, 4), None, {}, "is not built"),
+        (keras.layers.Dense(3), (None, 5), {}, "no counterpart"),
+        (en.layers.DynamicRouting(3, 4), (None, 6, 5), {}, "no counterpart"),  # which has a bias
+    ],
+)
+def test_reference_weights_that_do_not_fit(layer, shape, changes, message):
+    layer = layer.__class__.from_config(layer.get_config())
+    if shape is not None:
+        layer.build(shape)
+    before = layer.get_weights()
+    weights = {"W": np.ones((3, 6, 5, 4)), "b": np.ones((3, 6, 1)), **changes}
+    with pytest.raises(ValueError, match=message):
+        load_reference_weights(layer, {name: array for name, array in weights.items() if array is not None})
+    for ours, expected in zip(layer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_reference_weights_of_other_objects():
+    for thing in ("a name", en.models.PlainCNN((8, 6, 1), 3, num_capsules=1), en.models.CapNet((8, 6, 1), 3)):
+        with pytest.raises(ValueError, match="no counterpart"):
+            load_reference_weights(thing, {})
