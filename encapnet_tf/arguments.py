@@ -32,7 +32,7 @@ def one_of(name: str, value, choices) -> str:
 
     Return the value, or raise ValueError.
     """
-    if value not in choices:
+    if value not in list(choices):  # a list, so that an unhashable value is refused, too
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}.")
     return value
 

@@ -77,7 +77,9 @@ def _resizing_convolution(higher_shape, lower_shape, dtype):
             f"Received: higher {tuple(higher_shape)}, lower {tuple(lower_shape)}."
         )
     _, height, width, filters = lower_shape
-    resize = keras.layers.Resizing(height, width, interpolation="bilinear", dtype=dtype, name="resize")
+    resize = keras.layers.Resizing(
+        height, width, interpolation="bilinear", data_format="channels_last", dtype=dtype, name="resize"
+    )
     return [resize, GroupedConv2D(filters, 3, dtype=dtype, name="mapping")]
 
 

@@ -6,7 +6,7 @@ from encapnet_tf import ops
 from encapnet_tf.arguments import odd_int, whole_number
 
 
-def _clone(initializer):
+def clone_initializer(initializer):
     """Return a copy of an initializer with a new random seed, so that two weights get different values."""
     initializer = keras.initializers.get(initializer)
     return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
@@ -64,8 +64,8 @@ class GroupedConv2D(keras.layers.Layer):
         self.groups = whole_number("groups", groups)
         if self.filters % self.groups:
             raise ValueError(f"groups must divide filters. Received: filters={filters}, groups={groups}.")
-        self.kernel_initializer = _clone(kernel_initializer)
-        self.bias_initializer = _clone(bias_initializer)
+        self.kernel_initializer = clone_initializer(kernel_initializer)
+        self.bias_initializer = clone_initializer(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.use_bias = bool(use_bias)
 

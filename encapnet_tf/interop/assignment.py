@@ -36,7 +36,7 @@ def assign_by_name(layer: keras.Layer, targets: Mapping[str, Target], arrays: Ma
         array = np.asarray(arrays[name])
         try:
             values[name] = convert(array)
-        except ValueError:  # an array of other rank or size cannot be converted
+        except (ValueError, IndexError, TypeError):  # an array of other rank or size cannot be converted
             raise ValueError(
                 f"{name} has shape {array.shape}, which cannot be converted to that of {variable.path}, "
                 f"{tuple(variable.shape)}."

@@ -27,40 +27,53 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
         Name -> (variable, conversion); empty for a layer that the reference implementations do not have.
     """
     targets: dict[str, Target] = {}
-    if isinstance(layer, layers.SelfAttentionRouting):  # (output, input, input component, output component)
+    if isinstance(layer, layers.SelfAttentionRouting):
+        inputs, input_dim, outputs, dim = layer.kernel.shape
         targets = {
-            "W": (layer.kernel, lambda w: w.transpose(1, 2, 0, 3)),
-            "b": (layer.bias, lambda b: b.transpose(1, 0, 2)[..., 0]),
+            "W": (layer.kernel, _from((outputs, inputs, input_dim, dim), lambda w: w.transpose(1, 2, 0, 3))),
+            "b": (layer.bias, _from((outputs, inputs, 1), lambda b: b[..., 0].T)),
         }
     elif isinstance(layer, layers.DynamicRouting) and not layer.use_bias:
-        targets = {"W": (layer.kernel, lambda w: w.transpose(1, 3, 0, 2))}  # (output, input, its component, its own)
+        inputs, input_dim, outputs, dim = layer.kernel.shape
+        targets = {"W": (layer.kernel, _from((outputs, inputs, dim, input_dim), lambda w: w.transpose(1, 3, 0, 2)))}
     elif isinstance(layer, (layers.InvertedAttentionRouting, layers.InvertedAttentionConv2D)):
         targets = _inverted_attention(layer)
     elif isinstance(layer, layers.SelfRouting2D):
         targets = _self_routing(layer)
     elif isinstance(layer, layers.ConvRouting3D):
+        height, width, input_dim, channels = layer.kernel.shape
+        shape, of_bias = (input_dim, height, width, 1, channels), (*layer.bias.shape, 1, 1)
         targets = {
-            "W": (layer.kernel, lambda w: w[:, :, :, 0].transpose(1, 2, 0, 3)),
-            "b": (layer.bias, lambda b: b[..., 0, 0]),
+            "W": (layer.kernel, _from(shape, lambda w: w[:, :, :, 0].transpose(1, 2, 0, 3))),
+            "b": (layer.bias, _from(of_bias, lambda b: b[..., 0, 0])),
         }
     return {prefix + name: target for name, target in targets.items()}
 
 
-def _inverted_attention(layer):
-    """Map the PyTorch weight names of an inverted dot-product attention layer to Keras variables.
+def _from(shape, convert):
+    """Return a conversion of arrays that raises ValueError unless an array has the given shape."""
 
-    Each value is a pair (variable, function that converts an array to Keras's layout). The last two
-    axes of the kernel are swapped if the poses are matrices.
-    """
-
-    def kernel(array):
-        ndim = 4 if isinstance(layer, layers.InvertedAttentionRouting) else 6
-        if array.ndim != ndim:
+    def checked(array):
+        if array.shape != tuple(shape):
             raise ValueError
-        array = np.swapaxes(array, -1, -2) if layer.pose == "matrix" else array
-        return array.reshape(-1, *array.shape[-3:])  # the places of a convolution's kernel become input capsules
+        return convert(array)
 
-    targets = {"w": (layer.kernel, kernel)}
+    return checked
+
+
+def _inverted_attention(layer):
+    """Return the targets of an inverted attention layer, whose matrix poses have output capsules last."""
+    inputs, columns, outputs, output_columns = layer.kernel.shape
+    last = (output_columns, outputs) if layer.pose == "matrix" else (outputs, output_columns)
+    shape: tuple[int, ...] = (inputs, columns, *last)
+    if isinstance(layer, layers.InvertedAttentionConv2D):  # the places of the kernel become input capsules
+        shape = (*layer.kernel_size, layer.num_input_capsules, *shape[1:])
+
+    def convert(w):
+        w = w.swapaxes(-1, -2) if layer.pose == "matrix" else w
+        return w.reshape(layer.kernel.shape)
+
+    targets = {"w": (layer.kernel, _from(shape, convert))}
     if layer.gamma is not None:
         targets["nonlinear_act.weight"] = (layer.gamma, as_stored)
         targets["nonlinear_act.bias"] = (layer.beta, as_stored)
@@ -68,16 +81,15 @@ def _inverted_attention(layer):
 
 
 def _self_routing(layer):
-    """Return a dictionary from the PyTorch weight names of a self-routing layer to Keras variables.
-
-    Each value is a pair (variable, function that converts an array to Keras's layout). In PyTorch,
-    the kernel of the votes has the shape (input, output * component, input component).
-    """
+    """Return the targets of a self-routing layer, whose votes are (input, output * component, input component)."""
+    inputs, input_dim, outputs = layer.routing_kernel.shape
     targets = {
-        "W2": (layer.routing_kernel, lambda w: w.transpose(0, 2, 1)),
-        "b2": (layer.bias, lambda b: b.reshape(b.shape[-2:])),
+        "W2": (layer.routing_kernel, _from((inputs, outputs, input_dim), lambda w: w.transpose(0, 2, 1))),
+        "b2": (layer.bias, _from((1, 1, inputs, outputs), lambda b: b[0, 0])),
     }
     if layer.kernel is not None:
-        outputs, dim = layer.kernel.shape[2:]
-        targets["W1"] = (layer.kernel, lambda w: w.reshape(len(w), outputs, dim, -1).transpose(0, 3, 1, 2))
+        dim = layer.kernel.shape[-1]
+        of_votes = (inputs, outputs, dim, input_dim)
+        convert = _from((inputs, outputs * dim, input_dim), lambda w: w.reshape(of_votes).transpose(0, 3, 1, 2))
+        targets["W1"] = (layer.kernel, convert)
     return targets

@@ -20,13 +20,15 @@ def network_targets(model: keras.Model) -> dict[str, Target]:
     """
     parts = {layer.name: layer for layer in model.layers}
     last = parts.get("class_capsules", parts.get("class_routing"))
-    if isinstance(last, layers.DynamicRouting) and "primary_conv" in parts:
-        return _sabour(parts)
-    if isinstance(last, layers.SelfAttentionRouting):
-        return _efficient(parts)
-    if isinstance(last, layers.InvertedAttentionRouting) and "primary_norm" in parts:
-        return _inverted_attention(parts)
-    return _self_routing(parts) if isinstance(last, layers.SelfRouting2D) else {}
+    for kind, names, targets in (
+        (layers.DynamicRouting, ("stem", "primary_conv"), _sabour),
+        (layers.SelfAttentionRouting, ("stem_norm", "conv4_norm", "primary_conv"), _efficient),
+        (layers.InvertedAttentionRouting, ("stem", "primary_norm", "class_scores"), _inverted_attention),
+        (layers.SelfRouting2D, ("stem_norm", "primary_activations", "primary_poses"), _self_routing),
+    ):
+        if isinstance(last, kind) and set(names) <= parts.keys():
+            return targets(parts)
+    return {}
 
 
 def _sabour(parts):

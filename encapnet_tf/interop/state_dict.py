@@ -121,7 +121,8 @@ def _foreign(target):
 
 
 def _convolution(layer, prefix):
-    return {f"{prefix}weight": (layer.kernel, layer), f"{prefix}bias": (layer.bias, layer)}
+    targets = {f"{prefix}weight": (layer.kernel, layer)}
+    return targets if layer.bias is None else targets | {f"{prefix}bias": (layer.bias, layer)}
 
 
 def _batch_norm(layer, prefix):

@@ -4,6 +4,7 @@ import keras
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.blocks.batch_norm import BatchNorm
+from encapnet_tf.blocks.grouped_conv2d import clone_initializer
 from encapnet_tf.layers import CapsuleLength, FlattenCapsules, SelfAttentionRouting, Squash
 from encapnet_tf.models.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
@@ -92,19 +93,29 @@ def EfficientCapsNet(
         synchronized=synchronized,
         options={"generator": "resize", **(feedback_options or {})},
     )
-    options = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
+
+    def options():
+        kernel, bias = map(clone_initializer, (kernel_initializer, bias_initializer))
+        return {"kernel_initializer": kernel, "bias_initializer": bias, "data_format": "channels_last"}
+
     for layer, filters, (kernel, stride) in zip(_CONVOLUTIONS, _FILTERS, convolutions, strict=True):
-        x = keras.layers.Conv2D(filters, kernel, stride, name=layer, **options)(x)
+        x = keras.layers.Conv2D(filters, kernel, stride, name=layer, **options())(x)
         x = placement.after_layer(f"{layer}_norm", _activation_and_norm(x, form, layer, synchronized))
     window = (height - primary_stride + 1, width - primary_stride + 1)
-    x = keras.layers.DepthwiseConv2D(window, primary_stride, bias_initializer=bias_initializer, name="primary_conv")(x)
+    x = keras.layers.DepthwiseConv2D(
+        window,
+        primary_stride,
+        bias_initializer=clone_initializer(bias_initializer),
+        data_format="channels_last",
+        name="primary_conv",
+    )(x)
     x = Squash(_PRIMARY_DIM, kind="exponential", name="primary_capsules")(x)
     x = FlattenCapsules(_PRIMARY_DIM, name="primary_list")(x)
     dtype = full_precision_dtype()
     x = SelfAttentionRouting(
         whole_number("classes", classes),
         capsule_dim,
-        kernel_initializer=kernel_initializer,
+        kernel_initializer=clone_initializer(kernel_initializer),
         dtype=dtype,
         name="class_capsules",
     )(x)

@@ -1,6 +1,6 @@
 """InvertedAttentionCapsNet, a capsule network with inverted dot-product attention routing (Tsai et al., 2020)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import keras
 
@@ -86,16 +86,13 @@ def InvertedAttentionCapsNet(
     (None, 3)
     """
     one_of("schedule", schedule, SCHEDULES)
+    capsules, dim = whole_number("num_capsules", num_capsules), whole_number("capsule_dim", capsule_dim)
     if capsule_layers is None:
-        capsule_layers = ((num_capsules, capsule_dim, 3, 2), (num_capsules, capsule_dim, 3, 1))
-    convolutions = _check_capsule_layers(capsule_layers)
+        capsule_layers = ((capsules, dim, 3, 2), (capsules, dim, 3, 1))
+    capsule_layers = _check_capsule_layers(capsule_layers)
+    convolutions = [sizes for sizes in capsule_layers if len(sizes) == 4]
     inputs, x = image_input(input_shape, include_rescaling)
     check_image_size("InvertedAttentionCapsNet", input_shape, [_STRIDED, *(sizes[2:] for sizes in convolutions)])
-    if feedback is not None and not convolutions:
-        raise ValueError(
-            "A feedback unit connects the first of capsule_layers to the primary capsules, so that layer must be "
-            f"convolutional. Received: capsule_layers={capsule_layers!r}."
-        )
     placement = module_placement(
         feedback,
         {"capsules1": ["capsules1"]},
@@ -104,6 +101,11 @@ def InvertedAttentionCapsNet(
         synchronized=synchronized,
         options={"generator": "resize", **(feedback_options or {})},
     )
+    if feedback is not None and not convolutions:
+        raise ValueError(
+            "A feedback unit connects the first of capsule_layers to the primary capsules, so that layer must be "
+            f"convolutional. Received: capsule_layers={capsule_layers!r}."
+        )
     options = {"kernel_initializer": kernel_initializer}
     x = _backbone(x, one_of("backbone", backbone, BACKBONES), whole_number("filters", filters), synchronized, options)
     x = _primary_capsules(x, num_capsules, capsule_dim, options)
@@ -122,19 +124,17 @@ def InvertedAttentionCapsNet(
     return CapsuleModel(inputs, keras.layers.Softmax(dtype=dtype, name="probabilities")(x), name=name)
 
 
-def _check_capsule_layers(capsule_layers) -> list[Sequence[int]]:
-    """Validate the argument `capsule_layers`, and return the tuples that describe convolutional layers."""
-    sizes = [tuple(layer) for layer in capsule_layers]
+def _check_capsule_layers(capsule_layers) -> list[tuple[int, ...]]:
+    """Return the sizes of the capsule layers as a list of tuples, or raise ValueError if they are invalid."""
+    layers = list(capsule_layers) if isinstance(capsule_layers, Iterable) else [capsule_layers]
+    sizes = [tuple(layer) if isinstance(layer, Iterable) else () for layer in layers]
     lengths = [len(layer) for layer in sizes]
     if not set(lengths) <= {2, 4} or lengths != sorted(lengths, reverse=True):
         raise ValueError(
             "capsule_layers must be a list of (capsules, components, kernel size, stride) for convolutional layers, "
-            f"followed by (capsules, components) for fully connected ones. Received: {capsule_layers!r}."
+            f"followed by (capsules, components) for fully connected ones. Received: {layers!r}."
         )
-    for layer in sizes:
-        for value in layer:
-            whole_number("a size in capsule_layers", value)
-    return [layer for layer in sizes if len(layer) == 4]
+    return [tuple(whole_number("a size in capsule_layers", size) for size in layer) for layer in sizes]
 
 
 def _backbone(x, kind, filters, synchronized, options):

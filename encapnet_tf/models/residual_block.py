@@ -29,7 +29,7 @@ def residual_block(x, channels, strides, name, *, shortcut="conv", synchronized=
     y = _conv_norm(y, channels, 3, 1, f"{name}_conv2", **options)
     if strides != 1:
         # A separate layer subsamples, since oneDNN's bfloat16 gradient of a strided 1x1 convolution crashes.
-        x = keras.layers.AveragePooling2D(1, strides, name=f"{name}_subsample")(x)
+        x = keras.layers.AveragePooling2D(1, strides, data_format="channels_last", name=f"{name}_subsample")(x)
     if x.shape[-1] != channels:
         if shortcut == "conv":
             x = _conv_norm(x, channels, 1, 1, f"{name}_shortcut", **options)

@@ -3,6 +3,7 @@
 import keras
 
 from encapnet_tf.arguments import whole_number
+from encapnet_tf.blocks.grouped_conv2d import clone_initializer
 from encapnet_tf.layers import CapsuleLength, DynamicRouting, FlattenCapsules, Squash
 from encapnet_tf.models.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
@@ -72,10 +73,14 @@ def SabourCapsNet(
         synchronized=False,
         options={"generator": "resize", **(feedback_options or {})},
     )
-    options = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
-    x = keras.layers.Conv2D(whole_number("filters", filters), _KERNEL, name="stem", **options)(x)
+
+    def options():
+        kernel, bias = map(clone_initializer, (kernel_initializer, bias_initializer))
+        return {"kernel_initializer": kernel, "bias_initializer": bias, "data_format": "channels_last"}
+
+    x = keras.layers.Conv2D(whole_number("filters", filters), _KERNEL, name="stem", **options())(x)
     x = placement.after_layer("stem_relu", keras.layers.ReLU(name="stem_relu")(x))
-    x = keras.layers.Conv2D(channels, _KERNEL, 2, name="primary_conv", **options)(x)
+    x = keras.layers.Conv2D(channels, _KERNEL, 2, name="primary_conv", **options())(x)
     x = Squash(primary_dim, epsilon=_EPSILON, name="primary_capsules")(x)
     x = FlattenCapsules(primary_dim, name="primary_list")(placement.after_layer("primary_capsules", x))
     dtype = full_precision_dtype()
@@ -83,7 +88,7 @@ def SabourCapsNet(
         whole_number("classes", classes),
         capsule_dim,
         iterations=iterations,
-        kernel_initializer=kernel_initializer,
+        kernel_initializer=clone_initializer(kernel_initializer),
         use_bias=False,
         epsilon=_EPSILON,
         dtype=dtype,

@@ -72,7 +72,7 @@ def plain_classifier(inputs, features, classes, name):
     so one margin loss trains both kinds of networks. The last three layers compute in at least float32.
     """
     dtype = full_precision_dtype()
-    x = keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)(features)
+    x = keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="pool", dtype=dtype)(features)
     scores = keras.layers.Dense(whole_number("classes", classes), name="scores", dtype=dtype)(x)
     return CapsuleModel(inputs, keras.layers.Softmax(name="probabilities", dtype=dtype)(scores), name=name)
 

@@ -208,6 +208,19 @@ def test_cap_conv_with_its_last_norm(rng):
             {"W": np.zeros((3, 6))},
             "W has shape .3, 6., which cannot be",
         ),
+        (
+            en.layers.SelfAttentionRouting(3, 4),
+            (None, 6, 5),
+            {"b": np.zeros((3, 6, 7))},
+            "b has shape .3, 6, 7., which",
+        ),
+        (en.layers.SelfAttentionRouting(3, 4), (None, 6, 5), {"b": np.zeros(3)}, "b has shape .3,., which cannot be"),
+        (
+            en.layers.ConvRouting3D(2, 3, 2),
+            (None, 4, 4, 8),
+            {"W": np.zeros((3, 3, 3, 9, 6)), "b": np.zeros((2, 3, 1, 1))},
+            "W has",
+        ),
         (en.layers.SelfAttentionRouting(3, 4), None, {}, "is not built"),
         (keras.layers.Dense(3), (None, 5), {}, "no counterpart"),
         (en.layers.DynamicRouting(3, 4), (None, 6, 5), {}, "no counterpart"),  # which has a bias
@@ -226,6 +239,17 @@ def test_reference_weights_that_do_not_fit(layer, shape, changes, message):
 
 
 def test_reference_weights_of_other_objects():
-    for thing in ("a name", en.models.PlainCNN((8, 6, 1), 3, num_capsules=1), en.models.CapNet((8, 6, 1), 3)):
+    inputs = keras.Input((6, 4))
+    capsules = en.layers.SelfAttentionRouting(5, 8, name="class_capsules")(inputs)
+    networks = [en.models.PlainCNN((8, 6, 1), 3, num_capsules=1), en.models.CapNet((8, 6, 1), 3, num_capsules=2)]
+    for thing in ("a name", *networks, keras.Model(inputs, capsules)):
         with pytest.raises(ValueError, match="no counterpart"):
             load_reference_weights(thing, {})
+
+
+def test_a_convolution_without_a_bias():
+    layer = en.layers.GroupedConv2D(4, 3, use_bias=False)
+    layer.build((None, 5, 5, 2))
+    weight = np.random.default_rng(0).normal(size=(4, 2, 3, 3))
+    load_official_state_dict(layer, {"weight": weight})
+    np.testing.assert_allclose(layer.kernel, weight.transpose(2, 3, 1, 0), rtol=1e-6)

@@ -71,7 +71,7 @@ def _published(recipe, dataset, model, result, **settings) -> Recipe:
         config = replace(
             config, augment=("+",), optimizer="sgd", loss="crossentropy", schedule="step", milestones=(150, 250)
         )
-    about = f"`encapnet train --recipe={recipe}`: the settings of the network's authors; {result}"
+    about = f"`encapnet train --recipe={recipe}`: close to the settings of the network's authors; {result}"
     return Recipe(replace(config, **settings), f"{about} Not run to its end here: it needs a GPU.")
 
 
@@ -174,7 +174,7 @@ RECIPES = {
         "mnist_efficientcapsnet",
         "mnist",
         "efficientcapsnet",
-        "published accuracy with decoder: 99.74 %.",
+        "published: 99.74 % with a decoder and a learning rate of at least 5e-5.",
         learning_rate=5e-4,
         epochs=150,
         batch_size=16,
@@ -225,11 +225,23 @@ RECIPES = {
 
 # Settings that another network brings with it, unless they are given too.
 _OF_NETWORKS: dict[str, dict] = {
-    "invertedattentioncapsnet": {"loss": "crossentropy"},  # their scores are probabilities
-    "selfroutingcapsnet": {"loss": "crossentropy"},
+    "invertedattentioncapsnet": {"loss": "crossentropy", "bias_stddev": 0.0},  # scores are probabilities, no biases
+    "selfroutingcapsnet": {"loss": "crossentropy", "bias_stddev": 0.0},
 }
 # Networks without padding, whose kernels need larger images than the digits of 8 x 8 pixels.
 _FOR_28_PIXELS = ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet")
+
+
+def _settings_with_network(base: Config, overrides: dict) -> dict:
+    """Return the settings that change with the network, unless the configuration has other values than the defaults."""
+    model, digits = overrides["model"], overrides.get("dataset", base.dataset) == "digits"
+    settings = {}
+    if base.loss == _OF_NETWORKS.get(base.model, {}).get("loss", "margin"):
+        overlap = overrides.get("compose", base.compose) == "overlap"  # which needs the margin loss
+        settings = {"loss": "margin"} if overlap else {"loss": "margin", **_OF_NETWORKS.get(model, {})}
+    if base.image_size == (28 if base.model in _FOR_28_PIXELS else None) and digits:
+        settings["image_size"] = 28 if model in _FOR_28_PIXELS else None
+    return settings
 
 
 def default_recipe(dataset: str | None) -> str:
@@ -280,11 +292,10 @@ def override(base: Config, overrides: dict) -> Config:
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
         values.update(dict.fromkeys(network_settings()))
-        if overrides.get("compose", base.compose) != "overlap":  # which needs the margin loss
-            values.update(_OF_NETWORKS.get(overrides["model"], {}))
-        if overrides["model"] in _FOR_28_PIXELS and overrides.get("dataset", base.dataset) == "digits":
-            values["image_size"] = 28
+        values.update(_settings_with_network(base, overrides))
     composes = overrides.get("compose", "none") != "none" and base.compose == "none"
+    if composes and base.loss == _OF_NETWORKS.get(base.model, {}).get("loss"):
+        values["loss"] = "margin"  # of the default losses the one that takes two labels
     base_augment = ("none",) if composes else base.augment
     augment = overrides.get("augment", base_augment)
     if augment and not set(augment) & set(AUGMENT_BASES):

@@ -57,6 +57,10 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
     if config.feedback != "none":
         arguments |= {"feedback": config.feedback, "feedback_options": feedback_options(config)}
     if config.bias_stddev:
+        if not takes(config.model, "bias_initializer"):
+            raise UserError(
+                f"--bias_stddev={config.bias_stddev}: {config.model} has no such biases. Use --bias_stddev=0."
+            )
         arguments["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
     if unknown := [name for name in arguments if not takes(config.model, name)]:
         raise UserError(f"--model={config.model} has no setting {', '.join(unknown)}.")

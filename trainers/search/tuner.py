@@ -81,7 +81,9 @@ class TrialModel(EncapNetHyperModel):
     def configured(self, hp) -> Config:
         config = super().configured(hp)
         # Hyperband's later rounds train from scratch, and longer: the schedule spans the length of its own run.
-        return replace(config, epochs=hp.values.get(_HYPERBAND_EPOCHS, config.epochs))
+        # The images are those of the search, whatever size another network would choose.
+        epochs = hp.values.get(_HYPERBAND_EPOCHS, config.epochs)
+        return replace(config, epochs=epochs, image_size=self.config.image_size)
 
     def _steps(self, config) -> int:
         """Return the number of training steps per epoch."""

@@ -182,6 +182,10 @@ def test_half_connects_half_the_size_and_same_the_same():
         (lambda: M.InvertedAttentionCapsNet(capsule_dim=8), "square number"),
         (lambda: M.InvertedAttentionCapsNet(capsule_layers=[(2, 16), (2, 16, 3, 1)]), "capsule_layers must be"),
         (lambda: M.InvertedAttentionCapsNet(capsule_layers=[(2, 16)], feedback="half"), "convolutional"),
+        (lambda: M.InvertedAttentionCapsNet(capsule_layers=[], feedback="all"), "feedback must be one of"),
+        (lambda: M.InvertedAttentionCapsNet(capsule_layers=(4, 4, 3, 2)), "capsule_layers must be"),
+        (lambda: M.InvertedAttentionCapsNet(num_capsules=0), "num_capsules must be"),
+        (lambda: M.EfficientCapsNet(form=["mnist"]), "form must be one of"),
         (lambda: M.InvertedAttentionCapsNet(schedule="parallel"), "schedule must be one of"),
         (lambda: M.SelfRoutingCapsNet(depth=0), "depth"),
     ],
@@ -224,3 +228,28 @@ def test_a_network_learns_a_few_images(build):
     history = model.fit(x, y, batch_size=6, epochs=40, verbose=0).history
     assert history["loss"][-1] < 0.5 * history["loss"][0]
     assert history["accuracy"][-1] == 1
+
+
+def test_weights_of_equal_shape_differ():
+    """A Keras initializer without a seed draws the same values again."""
+    normal = keras.initializers.RandomNormal()
+    sabour = M.SabourCapsNet((17, 17, 1), 3, num_capsules=1, filters=8, bias_initializer=normal)
+    efficient = M.EfficientCapsNet((11, 11, 1), 3, bias_initializer=normal)
+    for model, names in ((sabour, ("stem", "primary_conv")), (efficient, ("conv2", "conv3"))):
+        first, second = (model.get_layer(name).bias for name in names)
+        assert np.abs(first - second).min() > 0
+
+
+def test_capsule_layers_of_an_iterator():
+    sizes = ((4, 4, kernel, 2) for kernel in (3,))
+    model = M.InvertedAttentionCapsNet((16, 14, 1), 3, 4, 4, sizes, 4, backbone="simple", filters=4)
+    assert model.get_layer("capsules1").output.shape == (None, 3, 3, 16)
+
+
+def test_channels_last_whatever_keras_is_set_to():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        for build in (M.EfficientCapsNet, M.SabourCapsNet, M.SelfRoutingCapsNet, M.ResNet20):
+            assert build((28, 26, 1), 3).output_shape == (None, 3)
+    finally:
+        keras.config.set_image_data_format("channels_last")

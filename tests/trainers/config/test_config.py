@@ -4,7 +4,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from encapnet_tf.trainers.config.recipes import RECIPES, resolve
+from encapnet_tf.trainers.config.recipes import RECIPES, override, resolve
 from encapnet_tf.trainers.config.schema import Config, settings
 from encapnet_tf.trainers.fitting.network import build, compile_model
 from encapnet_tf.trainers.runs.errors import UserError
@@ -211,3 +211,26 @@ def test_settings_that_make_no_network():
         build(resolve("digits", {"depths": (1, 1, 1)}), (8, 8, 1), 10)
     with pytest.raises(UserError, match="encapnet6 has no setting depths"):
         build(resolve("digits", {"model": "encapnet6", "depths": (1,)}), (8, 8, 1), 10)
+
+
+def test_settings_that_go_with_a_network():
+    """They follow the network, unless the configuration has other values."""
+
+    def chosen(recipe, *changes):
+        config = RECIPES[recipe].config
+        for change in changes:
+            config = override(config, change)
+        return config.loss, config.image_size
+
+    assert chosen("digits", {"model": "sabourcapsnet"}) == ("margin", 28)
+    assert chosen("digits", {"model": "sabourcapsnet", "image_size": 40}) == ("margin", 40)
+    assert chosen("digits", {"image_size": 32}, {"model": "invertedattentioncapsnet"}) == ("crossentropy", 32)
+    assert chosen("digits", {"model": "sabourcapsnet"}, {"model": "encapnet"}) == ("margin", None)
+    assert chosen("digits", {"loss": "spread"}, {"model": "selfroutingcapsnet"}) == ("spread", None)
+    assert chosen("cifar10_selfrouting", {"model": "encapnet"}) == ("margin", None)
+    for changes in (
+        [{"model": "selfroutingcapsnet", "compose": "overlap"}],
+        [{"model": "selfroutingcapsnet"}, {"compose": "overlap"}],
+    ):
+        assert chosen("digits", *changes)[0] == "margin"
+    assert override(RECIPES["mnist"].config, {"model": "selfroutingcapsnet"}).bias_stddev == 0
