@@ -132,7 +132,8 @@ def test_exports(name, tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", names("encapnet", "mobilenet"))
+@pytest.mark.ci
+@pytest.mark.parametrize("name", ["encapnet", "mobilenet"])
 def test_smaller_by_exactly_the_units(name, tmp_path):
     """The export of a network with units is that of the same network built without: operation by operation."""
     with_units, without = NETWORKS[name](True), NETWORKS[name](False)

@@ -126,6 +126,7 @@ def test_a_new_epsilon_needs_no_new_trace():
     assert abs(new["loss"][0] - old["loss"][0]) > 1e-3
 
 
+@pytest.mark.ci
 def test_another_epsilon_compiles_no_other_divergence():
     from encapnet_tf.ops.acceleration.on_tensorflow import compile_with_xla
 

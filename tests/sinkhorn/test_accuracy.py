@@ -184,6 +184,7 @@ def test_finite_at_any_epsilon(cost, epsilon):
         assert np.linalg.norm(gradients) <= 100 * (largest + 1), kind
 
 
+@pytest.mark.ci
 def test_finite_dual_value_at_any_epsilon():
     for i, kind in enumerate(KINDS):
         x, y = problem(kind)

@@ -246,6 +246,7 @@ def test_capsule_layers_of_an_iterator():
     assert model.get_layer("capsules1").output.shape == (None, 3, 3, 16)
 
 
+@pytest.mark.ci
 def test_channels_last_whatever_keras_is_set_to():
     keras.config.set_image_data_format("channels_first")
     try:

@@ -192,7 +192,7 @@ def _info_files(folder, name, counts):
         ("svhn", "svhn_cropped", (32, 32, 3), 10, False),
         ("mnist", "mnist", (28, 28, 1), 10, False),
         ("fashion_mnist", "fashion_mnist", (28, 28, 1), 10, True),
-        ("imagenet", "imagenet2012", (224, 224, 3), 1000, True),
+        pytest.param("imagenet", "imagenet2012", (224, 224, 3), 1000, True, marks=pytest.mark.ci),
     ],
 )
 def test_recipes_find_their_data(tmp_path, recipe, name, shape, classes, mirrors):
