@@ -45,7 +45,7 @@ def test_sinkhorn_loss_without_capsules(tmp_path, monkeypatch, capsys):
     assert after < before
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_extractor_collapse(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(matplotlib, "rcParams", matplotlib.rcParams.copy())
     run("extractor_collapse.py", tmp_path, monkeypatch, capsys)

@@ -85,7 +85,8 @@ def test_gradient_under_xla(row):
     assert finite(compiled(tf.zeros_like(x)))
 
 
-@pytest.mark.parametrize("row", rows_under_xla(MODELS))
+@pytest.mark.slow
+@pytest.mark.parametrize("row", MODELS, ids=named)
 def test_jit_compiled_training_step(row):
     """`fit` under XLA: the same loss, weights and predictions after one step as without."""
     x, y = row.input(), np.arange(3) % row.factory.args[1]

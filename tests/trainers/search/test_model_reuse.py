@@ -29,8 +29,13 @@ def assert_same(results, expected):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.ci
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change, id=name, marks=pytest.mark.slow if change else pytest.mark.ci)
+        for name, change in CHANGES.items()
+    ],
+)
 def test_bit_for_bit(change):
     trials, results = run_trials(EPSILONS, **change)
     assert trials.compiled.compilations == 1
