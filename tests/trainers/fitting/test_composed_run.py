@@ -15,8 +15,9 @@ from tests.trainers.fitting.run_callbacks import SigtermAt
 from tests.trainers.fitting.test_resume import assert_same_run, stop
 
 
-@pytest.mark.ci
-@pytest.mark.parametrize("compose", ["overlap", "affine"])
+@pytest.mark.parametrize(
+    "compose", [pytest.param("overlap", marks=pytest.mark.ci), pytest.param("affine", marks=pytest.mark.slow)]
+)
 def test_a_composed_run(tiny, tmp_path, compose):
     config = replace(tiny, compose=compose, augment=("none",), epochs=2, routing_epochs=(1,))
     run, summary = train(config, tmp_path / "whole")
