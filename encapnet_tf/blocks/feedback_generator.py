@@ -41,7 +41,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
     """
     if kind == "resize":
         mappings = _resizing_convolution(higher_shape, lower_shape, dtype)
-        return _norm_relu(mappings, synchronized, dtype)
+        return _network_with_norm_and_relu(mappings, synchronized, dtype)
     _check_shapes(higher_shape, lower_shape)
     filters = lower_shape[-1]
     if kind == "capsule":
@@ -60,10 +60,10 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
         mappings = _token_convolutions(filters, higher_shape[1], lower_shape[1], dtype)
     else:
         mappings = [keras.layers.Dense(filters, dtype=dtype, name="mapping")]
-    return _norm_relu(mappings, synchronized, dtype)
+    return _network_with_norm_and_relu(mappings, synchronized, dtype)
 
 
-def _norm_relu(mappings, synchronized, dtype):
+def _network_with_norm_and_relu(mappings, synchronized, dtype):
     """Build a Sequential model from a list of layers, followed by batch normalisation and ReLU."""
     norm = BatchNorm(synchronized=synchronized, dtype=dtype, name="norm")
     return keras.Sequential([*mappings, norm, keras.layers.ReLU(dtype=dtype, name="relu")], name="generator")

@@ -9,7 +9,7 @@ from encapnet_tf.layers import CapsuleLength, FlattenCapsules, SelfAttentionRout
 from encapnet_tf.models.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.stem_and_head import full_precision_dtype, image_input
-from encapnet_tf.models.valid_convolutions import check_image_size
+from encapnet_tf.models.valid_convolutions import check_image_size, conv_without_padding
 
 # Kernel size and stride of the four convolutions; stride of the depthwise convolution that makes the capsules; smallest
 # map that it reads (instance normalisation of a single pixel would leave nothing of it).
@@ -50,7 +50,10 @@ def EfficientCapsNet(
     | "smallnorb" | 48x48x2 | 7x7 at stride 2, 3x3, 3x3, 3x3 at stride 2 | LeakyReLU, instance | 151,664 (5 classes) |
 
     On images of another size the depthwise kernel covers the map that is left (in the form "multimnist", all of it but
-    one row and column), so there are always 16 capsules. The paper's decoder is not part of the network.
+    one row and column), so there are always 16 capsules.
+
+    Differs from the paper: there is no decoder, and moving statistics have no bias at the start
+    (`momentum_warmup` of the batch normalisation).
 
     Args:
         input_shape: (height, width, channels) of an image, at least 11 x 11 in the form "mnist", 17 x 17 in
@@ -93,13 +96,9 @@ def EfficientCapsNet(
         synchronized=synchronized,
         options={"generator": "resize", **(feedback_options or {})},
     )
-
-    def options():
-        kernel, bias = map(clone_initializer, (kernel_initializer, bias_initializer))
-        return {"kernel_initializer": kernel, "bias_initializer": bias, "data_format": "channels_last"}
-
+    options = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
     for layer, filters, (kernel, stride) in zip(_CONVOLUTIONS, _FILTERS, convolutions, strict=True):
-        x = keras.layers.Conv2D(filters, kernel, stride, name=layer, **options())(x)
+        x = conv_without_padding(x, filters, kernel, stride, layer, **options)
         x = placement.after_layer(f"{layer}_norm", _activation_and_norm(x, form, layer, synchronized))
     window = (height - primary_stride + 1, width - primary_stride + 1)
     x = keras.layers.DepthwiseConv2D(

@@ -45,6 +45,9 @@ def InvertedAttentionCapsNet(
     network for CIFAR-10, with 1,828,817 parameters without moving statistics. That for CIFAR-100, with 2,799,629, has
     `capsule_dim=36, capsule_layers=((32, 36, 3, 2), (32, 36, 3, 1), (20, 36)), class_capsule_dim=36`.
 
+    Differs from the released code: convolutional layers read the patches of a map as the paper has it, not in the
+    order of memory, so the published checkpoints give other scores.
+
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
         classes: number of classes.

@@ -8,7 +8,7 @@ from encapnet_tf.layers import CapsuleLength, DynamicRouting, FlattenCapsules, S
 from encapnet_tf.models.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.stem_and_head import full_precision_dtype, image_input
-from encapnet_tf.models.valid_convolutions import check_image_size
+from encapnet_tf.models.valid_convolutions import check_image_size, conv_without_padding
 
 _KERNEL = 9  # of both convolutions
 _EPSILON = 1e-7  # of the squash and of the lengths, as in released codes
@@ -33,7 +33,10 @@ def SabourCapsNet(
 
     It has a 9x9 convolution with ReLU, a 9x9 convolution of stride 2 to squashed primary capsules, and class capsules
     by dynamic routing, in which every primary capsule has matrices of its own. Convolutions have no padding. For images
-    of 28x28x1 there are 1,152 primary capsules and 6,804,224 parameters. The paper's decoder is not part of it.
+    of 28x28x1 there are 1,152 primary capsules and 6,804,224 parameters.
+
+    Differs from the paper: there is no decoder, and 1e-7 is added in the squash and in the lengths, as in released
+    codes.
 
     Args:
         input_shape: (height, width, channels) of an image, at least 17 x 17; need not be square.
@@ -73,14 +76,10 @@ def SabourCapsNet(
         synchronized=False,
         options={"generator": "resize", **(feedback_options or {})},
     )
-
-    def options():
-        kernel, bias = map(clone_initializer, (kernel_initializer, bias_initializer))
-        return {"kernel_initializer": kernel, "bias_initializer": bias, "data_format": "channels_last"}
-
-    x = keras.layers.Conv2D(whole_number("filters", filters), _KERNEL, name="stem", **options())(x)
+    options = {"kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer}
+    x = conv_without_padding(x, whole_number("filters", filters), _KERNEL, 1, "stem", **options)
     x = placement.after_layer("stem_relu", keras.layers.ReLU(name="stem_relu")(x))
-    x = keras.layers.Conv2D(channels, _KERNEL, 2, name="primary_conv", **options())(x)
+    x = conv_without_padding(x, channels, _KERNEL, 2, "primary_conv", **options)
     x = Squash(primary_dim, epsilon=_EPSILON, name="primary_capsules")(x)
     x = FlattenCapsules(primary_dim, name="primary_list")(placement.after_layer("primary_capsules", x))
     dtype = full_precision_dtype()

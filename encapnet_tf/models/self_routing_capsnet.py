@@ -34,6 +34,9 @@ def SelfRoutingCapsNet(
     kernel covers the map. Convolutions have no biases. Parameters for 10 classes of 32x32x3 images, moving statistics
     not counted: 931,664 with depth 1 and 3,187,536 with depth 2.
 
+    Differs from the paper: the output is probabilities rather than their logarithms, and the initial kernels of the
+    convolutions are those of `kernel_initializer`.
+
     Args:
         input_shape: (height, width, channels) of an image; need not be square.
         classes: number of classes.

@@ -2,6 +2,10 @@
 
 from itertools import count
 
+import keras
+
+from encapnet_tf.blocks.grouped_conv2d import clone_initializer
+
 
 def size_after(size: int, convolutions) -> int:
     """Return the height (or width) of a feature map after several convolutions.
@@ -38,3 +42,27 @@ def check_image_size(network: str, input_shape, convolutions, least: int = 1) ->
             f"Received: input_shape={tuple(input_shape)}. Use larger images (image_size)."
         )
     return height, width
+
+
+def conv_without_padding(x, filters, kernel_size, strides, name, *, kernel_initializer, bias_initializer):
+    """Apply a convolution without padding to a feature map.
+
+    Args:
+        x: symbolic feature map (batch, height, width, channels).
+        filters: output channels.
+        kernel_size, strides: side of the kernel, and step in both directions.
+        name: the layer's name.
+        kernel_initializer, bias_initializer: Keras initializers, of which the layer gets copies of its own.
+
+    Returns:
+        (batch, (height - kernel_size) // strides + 1, (width - kernel_size) // strides + 1, filters).
+    """
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides,
+        kernel_initializer=clone_initializer(kernel_initializer),
+        bias_initializer=clone_initializer(bias_initializer),
+        data_format="channels_last",
+        name=name,
+    )(x)

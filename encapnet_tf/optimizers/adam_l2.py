@@ -1,10 +1,10 @@
 """Adam optimizer with an L2 penalty added to the gradient."""
 
 import keras
-from keras import ops as K
 
 from encapnet_tf.arguments import finite_number
 from encapnet_tf.optimizers.fused_updates import update_in_one_operation
+from encapnet_tf.optimizers.l2_penalty import add_l2_gradient
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -39,8 +39,7 @@ class AdamL2(keras.optimizers.Adam):
         self.l2 = finite_number("l2", l2, least=0)
 
     def update_step(self, gradient, variable, learning_rate):
-        penalty = K.multiply(K.cast(self.l2, gradient.dtype), K.cast(variable, gradient.dtype))
-        gradient = K.add(gradient, penalty)
+        gradient = add_l2_gradient(gradient, variable, self.l2)
         if not update_in_one_operation(self, gradient, variable, learning_rate):
             super().update_step(gradient, variable, learning_rate)
 

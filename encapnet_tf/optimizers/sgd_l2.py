@@ -1,9 +1,9 @@
 """Stochastic gradient descent with momentum and an L2 penalty added to the gradient."""
 
 import keras
-from keras import ops as K
 
 from encapnet_tf.arguments import finite_number
+from encapnet_tf.optimizers.l2_penalty import add_l2_gradient
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -39,8 +39,7 @@ class SGDL2(keras.optimizers.SGD):
         self.l2 = finite_number("l2", l2, least=0)
 
     def update_step(self, gradient, variable, learning_rate):
-        penalty = K.multiply(K.cast(self.l2, gradient.dtype), K.cast(variable, gradient.dtype))
-        super().update_step(K.add(gradient, penalty), variable, learning_rate)
+        super().update_step(add_l2_gradient(gradient, variable, self.l2), variable, learning_rate)
 
     def get_config(self):
         return {**super().get_config(), "l2": self.l2}

@@ -144,7 +144,7 @@ def _labels():
     ]
 
 
-def _family():
+def _capsule_networks():
     """Return the training configurations for a comparison of capsule networks with about 200,000 parameters."""
     small_encapnet: dict = {"depths": (1, 1, 1), "strides": (1, 2, 2)}
     networks: dict[str, tuple[str, dict]] = {
@@ -191,7 +191,7 @@ TABLES = {
     "table3": _table3(),
     "table4": _table4(),
     "labels": _labels(),
-    "family": _family(),
+    "family": _capsule_networks(),
 }
 
 

@@ -108,7 +108,7 @@ def check(args):
     """Run `encapnet data check`: print the class counts of a data set and save a picture of augmented images."""
     config = fit_and_print(_check_configuration(args), set(data_settings(args)))
     from .. import data
-    from ..data.inspection import class_table, describe_settings, sample_grid
+    from ..data.inspection import class_table, image_flags, sample_grid
 
     dataset = data.load(config)
     for split in (dataset.train, dataset.validation, dataset.test):
@@ -123,7 +123,7 @@ def check(args):
         path.write_bytes(sample_grid(dataset, config, _GRID_ROWS, _GRID_COLUMNS))
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.") from None
-    print(f"{path}: images as the network sees them in training ({describe_settings(config)})")
+    print(f"{path}: images as the network sees them in training ({image_flags(config)})")
 
 
 def prepare(args):

@@ -72,13 +72,13 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
     axes.set(xlim=(0, columns * _TILE_PITCH), ylim=(rows * row_height, 0))
     axes.set_axis_off()
     title = f"{dataset.name}: images as the network sees them in training, with their classes"
-    axes.set_title(f"{title} ({describe_settings(config)})", fontsize=9, parse_math=False)
+    axes.set_title(f"{title} ({image_flags(config)})", fontsize=9, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
 
 
-def describe_settings(config: Config) -> str:
+def image_flags(config: Config) -> str:
     """Return the command-line flags that determine what training images look like, such as "--augment=affine"."""
     compose = "" if config.compose == "none" else f"--compose={config.compose} "
     return f"{compose}--augment={','.join(config.augment)}"

@@ -49,12 +49,12 @@ class ComposedSplit:
     @cached_property
     def labels(self) -> np.ndarray:
         """Class labels of the evaluation images: int32 (n,), or (n, 2) for images of two overlapping objects."""
-        chosen = self.composition.choose(tf.constant(self.rows), tf.gather(self._uniforms, self.rows)).numpy()
+        chosen = self.composition.choose(tf.constant(self.rows), tf.gather(self._random_numbers, self.rows)).numpy()
         labels = self.base.labels[chosen]
         return labels[:, 0] if self.composition.objects == 1 else labels
 
     @cached_property
-    def _uniforms(self) -> np.ndarray:
+    def _random_numbers(self) -> np.ndarray:
         shape = (len(self.base), self.composition.num_uniforms)
         return tf.random.stateless_uniform(shape, seed=_EVALUATION_SEED).numpy()
 
@@ -86,10 +86,10 @@ class ComposedSplit:
 
         The function maps indices (batch,) to uint8 images (batch, height, width, channels).
         """
-        rows, uniforms = tf.constant(self.rows), tf.constant(self._uniforms)
+        rows, uniforms = tf.constant(self.rows), tf.constant(self._random_numbers)
         read = self.base.reader()
 
-        def compose(indices):
+        def read_and_compose(indices):
             own_rows = tf.gather(rows, indices)
             own_uniforms = tf.gather(uniforms, own_rows)
             chosen = _one_after_another(self.composition.choose(own_rows, own_uniforms))
@@ -97,7 +97,7 @@ class ComposedSplit:
             drawn = self.composition.draw(tf.split(images, self.composition.objects), own_uniforms)
             return tf.cast(tf.clip_by_value(tf.round(drawn), 0, 255), tf.uint8)
 
-        return compose
+        return read_and_compose
 
     def training_reader(self, augmentation) -> tuple[int, Callable]:
         """Return a function that makes labelled MultiMNIST or affNIST training images from single-object images.
@@ -116,7 +116,7 @@ class ComposedSplit:
         rows, labels, read = tf.constant(self.rows), tf.constant(self.base.labels), self.base.reader()
         sizes = [composition.num_uniforms, *[augmentation.num_uniforms] * composition.objects]
 
-        def compose(indices, uniforms):
+        def read_and_compose(indices, uniforms):
             own, *of_images = tf.split(uniforms, sizes, axis=1)
             chosen = composition.choose(tf.gather(rows, indices), own)
             chosen_labels, flat = tf.gather(labels, chosen), _one_after_another(chosen)
@@ -127,7 +127,7 @@ class ComposedSplit:
                 return drawn, chosen_labels[:, 0]
             return drawn, label_rows(chosen_labels, augmentation.classes)
 
-        return sum(sizes), compose
+        return sum(sizes), read_and_compose
 
 
 def _one_after_another(chosen):

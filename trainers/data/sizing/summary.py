@@ -119,7 +119,7 @@ def _of_tfds(config) -> DataSummary:
 
 
 def _of_smallnorb(config) -> DataSummary:
-    info, viewpoints = smallnorb.open_builder(config).info, smallnorb.SPLITS[config.dataset]
+    info, viewpoints = smallnorb.prepared_builder(config).info, smallnorb.SPLITS[config.dataset]
     classes = info.features[smallnorb.LABEL].num_classes
     images = info.splits["train"].num_examples * (viewpoints.share if viewpoints else 1)
     height, width, _ = info.features[smallnorb.IMAGES[0]].shape

@@ -77,14 +77,14 @@ def open_prepared(config: Config):
         UserError: as from `load_tfds`.
     """
     name = config.dataset
-    builder = open_builder(config)
+    builder = prepared_builder(config)
     image_key, label_key = _feature_keys(name, builder.info.features)
     if "train" not in builder.info.splits:
         raise UserError(f"--dataset={name} has no split named train. It has {', '.join(builder.info.splits)}.")
     return builder, image_key, label_key
 
 
-def open_builder(config: Config):
+def prepared_builder(config: Config):
     """Return the TensorFlow Datasets builder of a prepared data set, or raise `UserError` if it is not prepared."""
     builder = tfds_builder(config.dataset, config.data_dir)
     _refuse_unprepared(builder, config)

@@ -12,7 +12,7 @@ from ....config.schema import Config
 from ....runs.errors import UserError
 from ...pipeline.dataset import SourceDataset
 from ...pipeline.split import Split, checked_split
-from .loader import open_builder
+from .loader import prepared_builder
 from .split_reader import TfdsSplitReader
 
 IMAGES, LABEL = ("image", "image2"), "label_category"  # of the left and the right camera
@@ -54,7 +54,7 @@ def load_smallnorb(config: Config, size: tuple[int, int] | None) -> SourceDatase
     Raises:
         UserError: the data set is not prepared or damaged, or has no images of some viewpoints.
     """
-    builder = open_builder(config)
+    builder = prepared_builder(config)
     viewpoints = SPLITS[config.dataset]
     reader = _StereoReader(builder, viewpoints.feature if viewpoints else None)
     training = test = None

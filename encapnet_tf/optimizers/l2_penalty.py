@@ -1,0 +1,8 @@
+"""L2 penalty of the optimizers that add it to the gradient."""
+
+from keras import ops as K
+
+
+def add_l2_gradient(gradient, variable, l2):
+    """Add the gradient of an L2 penalty, `l2 * variable`, to a variable's gradient, in the gradient's dtype."""
+    return K.add(gradient, K.multiply(K.cast(l2, gradient.dtype), K.cast(variable, gradient.dtype)))
