@@ -27,6 +27,18 @@ def accelerates(training, *tensors) -> bool:
     return on_tensorflow.traces_for_cpu()
 
 
+def runs_eagerly() -> bool:
+    """Return whether operations run one by one as they are called, so that a Python loop is the fastest loop.
+
+    JAX is not among them: the functions of a program that is fast there are compiled.
+    """
+    if backend.backend() != "tensorflow":
+        return backend.backend() == "torch"
+    from encapnet_tf.ops.acceleration import on_tensorflow
+
+    return on_tensorflow.runs_eagerly()
+
+
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
     """Call a function of tensors, and compile the function with XLA if TensorFlow trains on a CPU.
 

@@ -15,6 +15,11 @@ def has_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))
 
 
+def runs_eagerly() -> bool:
+    """Return whether TensorFlow runs operations as they are called, and is not tracing a graph."""
+    return tf.executing_eagerly()
+
+
 def traces_for_cpu() -> bool:
     """Return whether TensorFlow is tracing a graph on a machine without a GPU."""
     return not tf.executing_eagerly() and not has_gpu()

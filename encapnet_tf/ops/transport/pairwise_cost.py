@@ -1,6 +1,6 @@
 """Matrices of transport costs between two point sets, or between all pairs of points in one set.
 
-They are Q in Eqs. 7 to 9 of the paper.
+They are Q in Eqs. 7 to 9 of the paper. All functions also take a leading batch axis: many pairs of sets at once.
 """
 
 import math
@@ -20,7 +20,7 @@ _ROUNDING = {"float32": 2e-6, "float64": 4e-15}
 _SMALLEST_NORM = 1e-8  # a shorter row has no direction
 
 
-def pairwise_cost(x, y, cost: str = "cosine"):
+def pairwise_cost(x, y, cost="cosine"):
     """Return the matrix of costs of moving each point of one set to each point of another set.
 
     - "cosine": 1 - cos(x_i, y_j), in [0, 2]; a row of zeros (common after ReLU) costs 1 to everything, itself included,
@@ -32,12 +32,13 @@ def pairwise_cost(x, y, cost: str = "cosine"):
     NaN, and so is every gradient.
 
     Args:
-        x: (n, features), of any dtype.
-        y: (m, features).
-        cost: "cosine", "euclidean" or "sqeuclidean".
+        x: (n, features), of any dtype; (batch, n, features) for several pairs of sets.
+        y: (m, features); (batch, m, features).
+        cost: "cosine", "euclidean" or "sqeuclidean", or a function of `x` and `y` that returns the matrix. Costs of a
+            function that are infinite become NaN.
 
     Returns:
-        (n, m), not negative; float32, or float64 for float64 input.
+        (n, m), or (batch, n, m); float32, or float64 for float64 input. Not negative for the named costs.
 
     Raises:
         ValueError: the cost is unknown or the shapes do not fit.
@@ -52,21 +53,26 @@ def pairwise_cost(x, y, cost: str = "cosine"):
     return cost_between(x, y, cost)
 
 
-def self_cost(x, cost: str = "cosine", both_sides: bool = False):
+def self_cost(x, cost="cosine", both_sides: bool = False):
     """Compute the transport costs between all pairs of points in one set.
 
-    They are exactly 0 on the diagonal. The matrix is symmetric, so the gradient of a symmetric plan's cost is twice the
-    gradient through one side.
+    Named costs are exactly 0 on the diagonal. The matrix is symmetric, so the gradient of a symmetric plan's cost is
+    twice the gradient through one side.
 
     Args:
-        x: (n, features).
+        x: (n, features), or (batch, n, features).
         cost: as in `pairwise_cost`. With the cosine, a row of zeros keeps its cost of 1 to itself.
         both_sides: whether the gradient flows through both sides, or through one with the other held fixed.
 
     Returns:
-        (n, n).
+        (n, n), or (batch, n, n).
     """
     return cost_within(prepare(x, x, cost)[0], cost, both_sides)
+
+
+def check_cost(cost):
+    """Raise ValueError if a cost is neither the name of a known cost nor a function; return the cost."""
+    return cost if callable(cost) else one_of("cost", cost, COSTS)
 
 
 def prepare(x, y, cost):
@@ -77,14 +83,20 @@ def prepare(x, y, cost):
     Raises:
         ValueError: as `pairwise_cost`.
     """
-    one_of("cost", cost, COSTS)
+    check_cost(cost)
     x, y = map(at_least_float32, floating_together(x, y))
-    if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
+    ranks_fit = len(x.shape) == len(y.shape) in (2, 3)
+    if not ranks_fit or x.shape[-1] != y.shape[-1] or not _may_be_equal(x.shape[:-2], y.shape[:-2]):
         raise ValueError(
-            "Costs are between two sets of points, (n, features) and (m, features). "
-            f"Received: shapes {tuple(x.shape)} and {tuple(y.shape)}."
+            "Costs are between two sets of points, (n, features) and (m, features), or between several pairs of sets, "
+            f"(batch, n, features) and (batch, m, features). Received: shapes {tuple(x.shape)} and {tuple(y.shape)}."
         )
     return (_normalise(x), _normalise(y)) if cost == "cosine" else (x, y)
+
+
+def _may_be_equal(shape, other):
+    """Return whether two shapes are equal as far as they are known."""
+    return all(None in sizes or sizes[0] == sizes[1] for sizes in zip(shape, other, strict=True))
 
 
 def _normalise(x):
@@ -92,7 +104,7 @@ def _normalise(x):
 
     The gradient of a zero row is zero.
     """
-    squared = _nan_unless_finite(K.sum(K.square(x), axis=1, keepdims=True))
+    squared = _nan_unless_finite(K.sum(K.square(x), axis=-1, keepdims=True), axis=-2)
     is_zero = squared <= _SMALLEST_NORM**2
     return x * K.where(is_zero, 0.0, K.rsqrt(K.where(is_zero, 1.0, squared)))
 
@@ -102,8 +114,24 @@ def cost_between(x, y, cost):
 
     `prepare` validates the points, and scales them to length 1 for the cosine distance.
     """
+    return centred_cost(*centre(x, y, cost), cost)
+
+
+def centre(x, y, cost):
+    """Subtract the joint mean of two sets of points from both, if the transport cost is a Euclidean distance."""
+    if cost not in ("euclidean", "sqeuclidean"):
+        return x, y
+    means = K.mean(x, axis=-2, keepdims=True) + K.mean(y, axis=-2, keepdims=True)
+    middle = K.stop_gradient(means / 2)
+    return x - middle, y - middle
+
+
+def centred_cost(x, y, cost):
+    """Compute the matrix of transport costs between two sets of points returned by `centre`, or parts of them."""
+    if callable(cost):
+        return _cost_of_function(x, y, cost)
     if cost == "cosine":
-        return positive_part(1.0 - K.matmul(x, K.transpose(y)))
+        return positive_part(1.0 - K.matmul(x, _transpose(y)))
     squared = _squared_distances(x, y)
     return squared if cost == "sqeuclidean" else _sqrt_with_finite_gradient(squared)
 
@@ -114,21 +142,58 @@ def cost_within(x, cost, both_sides=False):
     The points are preprocessed by `prepare`.
     """
     matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost)
-    mask = 1.0 - K.eye(K.shape(x)[0], dtype=matrix.dtype)
+    if callable(cost):
+        return matrix
+    mask = 1.0 - K.eye(K.shape(x)[-2], dtype=matrix.dtype)
     if cost == "cosine":
-        is_zero = K.logical_not(K.any(x, axis=1, keepdims=True))
+        is_zero = K.logical_not(K.any(x, axis=-1, keepdims=True))
         mask = K.maximum(mask, K.cast(is_zero, matrix.dtype))
     return matrix * mask
 
 
+def _cost_of_function(x, y, cost):
+    """Call a cost function, check the shape of its result, and replace what is not finite by NaN."""
+    matrix = K.cast(K.convert_to_tensor(cost(x, y)), x.dtype)
+    expected = (*x.shape[:-1], y.shape[-2])
+    if len(matrix.shape) != len(expected) or not _may_be_equal(matrix.shape, expected):
+        raise ValueError(
+            f"The cost function must return the costs of all pairs of points, of shape {expected}, for points of "
+            f"shapes {tuple(x.shape)} and {tuple(y.shape)}. It returned shape {tuple(matrix.shape)}. Written with "
+            "x[..., :, None, :] and y[..., None, :, :], a function serves single pairs of sets and batches of them."
+        )
+    return K.where(K.isfinite(matrix), matrix, math.nan)
+
+
+def _transpose(x):
+    return K.transpose(x) if len(x.shape) == 2 else K.transpose(x, (0, 2, 1))
+
+
 def _squared_distances(x, y):
-    centre = K.stop_gradient((K.mean(x, axis=0) + K.mean(y, axis=0)) / 2)
-    x, y = x - centre, y - centre
-    norms_x, norms_y = (_nan_unless_finite(K.sum(K.square(points), axis=1)) for points in (x, y))
-    norms = norms_x[:, None] + norms_y[None, :]
-    squared = norms - 2.0 * K.matmul(x, K.transpose(y))
+    norms_x, norms_y = (_nan_unless_finite(K.sum(K.square(points), axis=-1), axis=-1) for points in (x, y))
+    norms = norms_x[..., :, None] + norms_y[..., None, :]
+    squared = norms - 2.0 * K.matmul(x, _transpose(y))
     rounding = _ROUNDING[backend.standardize_dtype(x.dtype)]
     return K.where(squared <= rounding * norms, 0.0, squared)  # NaN is not below, and stays
+
+
+def gradient_of_points(slopes, costs, x, y, cost):
+    """Return the gradient of a weighted sum of named costs with respect to the points of the first set.
+
+    Args:
+        slopes: weights of the costs, (..., n, m).
+        costs: `centred_cost(x, y, cost)`. Costs of 0 have gradient 0.
+        x, y: the points, (..., n, features) and (..., m, features), as `centre` returns them.
+        cost: "cosine", "euclidean" or "sqeuclidean".
+
+    Returns:
+        Gradient with respect to x, (..., n, features).
+    """
+    is_zero = costs <= 0
+    slopes = K.where(is_zero, 0.0, slopes)
+    if cost == "cosine":
+        return -K.matmul(slopes, y)
+    slopes = 2.0 * slopes if cost == "sqeuclidean" else slopes / K.where(is_zero, 1.0, costs)
+    return K.sum(slopes, axis=-1, keepdims=True) * x - K.matmul(slopes, y)
 
 
 def _sqrt_with_finite_gradient(x):
@@ -137,10 +202,13 @@ def _sqrt_with_finite_gradient(x):
     return K.where(is_zero, 0.0, K.sqrt(K.where(is_zero, 1.0, x)))
 
 
-def _nan_unless_finite(squared_lengths):
+def _nan_unless_finite(squared_lengths, axis):
     """Set the squared norms of all points in a set to NaN if any of the norms is NaN or infinite.
+
+    The points lie along `axis`.
 
     A length that overflowed would otherwise disappear: its reciprocal is 0, and it makes every other distance less than
     its rounding error. With NaN for the whole set, every cost and every gradient is NaN.
     """
-    return K.where(K.all(K.isfinite(squared_lengths)), squared_lengths, math.nan)
+    is_finite = K.all(K.isfinite(squared_lengths), axis=axis, keepdims=True)
+    return K.where(is_finite, squared_lengths, math.nan)

@@ -12,20 +12,27 @@ epsilon.)
 
 from keras import ops as K
 
+from encapnet_tf.ops.transport.cost_matrix import KernelMatrix
+from encapnet_tf.ops.transport.plan_density import PlanDensity
+from encapnet_tf.ops.transport.solvers import MOST_RELAXED_STEPS
+from encapnet_tf.ops.transport.weighted_solvers import SYMMETRIC_WEIGHTS
+
 _SYMMETRIC_STEPS = 12
-_SYMMETRIC_WEIGHTS = (1 / 1.854, 1 / 1.146)  # as in the symmetric solver
 
 
 def slope_of_cost(plan, iterations, initial_beta=None):
     """Return the gradient of the transport cost between two sets of points with respect to the cost matrix.
 
-    It is d<P, Q> / dQ, by alternating means for alpha and beta.
+    It is d<P, Q> / dQ, by alternating means for alpha and beta, or by conjugate gradients if there may be more than 64
+    steps.
 
     Args:
         plan: P, (B, B).
-        iterations: number of steps.
-        initial_beta: beta to start from, (B, 1); None starts from 0.
+        iterations: number of steps, or the largest number of conjugate gradient steps.
+        initial_beta: beta for the alternating means to start from, (B, 1); None starts from 0.
     """
+    if iterations > MOST_RELAXED_STEPS:
+        return _converged_slope(plan, iterations)
     # Means are taken with P's own sums: where the plan has not converged, 1 / B in their place would diverge.
     rows, columns = (K.maximum(K.sum(plan, axis=axis, keepdims=True), 1e-30) for axis in (1, 0))
     sparsity = _sparsity(plan)
@@ -42,6 +49,15 @@ def slope_of_cost(plan, iterations, initial_beta=None):
     return plan * (1.0 - (sparsity - alpha - beta))
 
 
+def _converged_slope(plan, iterations):
+    """Return the gradient of the transport cost with respect to the cost matrix, by conjugate gradients."""
+    size = K.cast(K.shape(plan)[0], plan.dtype)
+    ones = K.ones_like(plan[None, :, :1]), K.ones_like(plan[None, :1, :])
+    kernel = KernelMatrix(plan[None], K.square(size) * plan[None])
+    density = PlanDensity(kernel, 0.0, 0.0, 0.0, *ones, *(one / size for one in ones))
+    return kernel.map(*density.slope(iterations))[0]
+
+
 def slope_of_self_cost(plan):
     """Return the gradient of the transport cost from a point set to itself with respect to the cost matrix.
 
@@ -52,7 +68,7 @@ def slope_of_self_cost(plan):
     row_means = K.sum(plan * sparsity, axis=1, keepdims=True) / rows
     alpha = K.zeros_like(row_means)
     for i in range(_SYMMETRIC_STEPS):
-        alpha = alpha + _SYMMETRIC_WEIGHTS[i % 2] * (row_means - K.matmul(plan, alpha) / rows - alpha)
+        alpha = alpha + SYMMETRIC_WEIGHTS[i % 2] * (row_means - K.matmul(plan, alpha) / rows - alpha)
     return plan * (1.0 - (sparsity - alpha - K.transpose(alpha))), alpha
 
 

@@ -1,10 +1,10 @@
-"""Entropic optimal transport between two point sets of equal size and uniform weights.
+"""Entropic optimal transport between two weighted point sets, given by the costs between their points.
 
-With one potential per point, f and g, the plan is
+With weights a and b and one potential per point, f and g, the plan is
 
-    P_ij = exp((f_i + g_j - Q_ij) / epsilon) / B^2
+    P_ij = a_i b_j exp((f_i + g_j - Q_ij) / epsilon)
 
-and its marginals are 1 / B. The scalings of Eq. 9 are a = exp(f / epsilon) / B and b = exp(g / epsilon) / B.
+and its marginals are a and b. In Eq. 9 of the paper both sets have B points of weight 1 / B.
 """
 
 import math
@@ -15,7 +15,10 @@ from keras import ops as K
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.ops.transport.cost_matrix import CostMatrix
+from encapnet_tf.ops.transport.point_weights import point_weights, replace_absent
 from encapnet_tf.ops.transport.solvers import solve_fast, solve_plain
+from encapnet_tf.ops.transport.weighted_solvers import solve_plain_weighted, solve_weighted
 
 SOLVERS = ("fast", "plain")
 
@@ -24,11 +27,13 @@ class SinkhornResult(NamedTuple):
     """Result of entropic optimal transport: the transport plan, the dual potentials and the convergence error.
 
     Attributes:
-        plan: P, (B, B), sums to 1.
-        potential_x, potential_y: f and g, (B,).
-        marginal_error: sum over rows and columns of the distances between the plan's sums and 1 / B; it measures
+        plan: P, (n, m), sums to 1.
+        potential_x, potential_y: f (n,) and g (m,); 0 for absent points.
+        marginal_error: sum over rows and columns of the distances between the plan's sums and the weights; it measures
             convergence.
         epsilon: the regularisation strength in use, in units of the cost.
+
+    For a batch of problems all have a leading batch axis.
 
     Example:
 
@@ -71,27 +76,43 @@ def absolute_epsilon(cost, epsilon, relative: bool):
     return K.maximum(epsilon * K.stop_gradient(K.mean(cost)), 1e-12) if relative else epsilon
 
 
-def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative_epsilon: bool = False):
+def sinkhorn(
+    cost,
+    epsilon,
+    iterations: int = 10,
+    solver: str = "fast",
+    relative_epsilon: bool = False,
+    *,
+    x_weights=None,
+    y_weights=None,
+):
     """Solve entropic optimal transport for a cost matrix (EncapNet paper, Eqs. 8 to 10).
 
-        minimise <P, Q> + epsilon * KL(P | 1 / B^2) over plans P with marginals 1 / B
+        minimise <P, Q> + epsilon * KL(P | a b') over plans P with marginals a and b
 
-    No gradient flows through the result.
+    a and b are the weights of the points, 1 / n and 1 / m unless given. No gradient flows through the result.
 
     Args:
-        cost: Q, (B, B). An infinite cost forbids a pair; NaN makes the result NaN.
+        cost: Q, (n, m), or (batch, n, m) for several problems. An infinite cost forbids a pair; NaN makes the result of
+            its problem NaN.
         epsilon: regularisation strength, in units of the cost.
         iterations: L, the number of Sinkhorn iterations; the "fast" solver ends earlier once it has converged.
-        solver: "fast" or "plain". "fast" stays stable in float32 for costs up to 1e6 epsilon, and over-relaxes the
-            steps of Eq. 9 where that converges sooner. "plain" makes exactly the steps of Eq. 9, and over- or
-            underflows where costs exceed about 87 epsilon.
+        solver: "fast" or "plain". "fast" stays stable in float32 for costs up to 1e6 epsilon. Between sets of equal
+            size without weights it over-relaxes the steps of Eq. 9 where that converges sooner, and goes on with Newton
+            steps after 64 of them. Otherwise it begins with larger epsilons, and then makes Newton steps; each step
+            that solves their linear systems counts as an iteration. "plain" makes exactly the steps of Eq. 9, and over-
+            or underflows where costs exceed about 87 epsilon.
         relative_epsilon: whether `epsilon` is a share of the mean cost.
+        x_weights: a, the weights of the first set's points, (n,) or (batch, n), which sum to 1. A point of weight 0 is
+            absent, whatever its costs are. They take no gradient.
+        y_weights: b, those of the second set's, (m,) or (batch, m).
 
     Returns:
         A `SinkhornResult`.
 
     Raises:
-        ValueError: epsilon is not positive, iterations is below 1, the solver is unknown, the matrix is not square.
+        ValueError: epsilon is not positive, iterations is below 1, the solver is unknown, a shape does not fit, or
+            (eagerly) weights are negative or do not sum to 1. In a compiled step such weights make the result NaN.
 
     Example:
 
@@ -100,14 +121,20 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
     >>> print(np.round(np.asarray(result.plan), 3))
     [[0.5 0. ]
      [0.  0.5]]
+    >>> result = sinkhorn(np.array([[0.0, 1.0, 4.0]], "float32"), epsilon=0.1, y_weights=[0.5, 0.2, 0.3])
+    >>> print(np.round(np.asarray(result.plan), 3))
+    [[0.5 0.2 0.3]]
     """
     check_arguments(epsilon, iterations, solver)
     cost = K.stop_gradient(at_least_float32(cost))
-    if len(cost.shape) != 2 or (None not in cost.shape and cost.shape[0] != cost.shape[1]):
+    if len(cost.shape) not in (2, 3) or 0 in cost.shape:
         raise ValueError(
-            "cost must be a square matrix, between two sets of equally many points. "
+            "cost must be a matrix (n, m) of the costs between two sets of at least one point, or (batch, n, m). "
             f"Received: shape {tuple(cost.shape)}."
         )
+    has_weights = x_weights is not None or y_weights is not None
+    if has_weights or len(cost.shape) == 3 or None in cost.shape or cost.shape[0] != cost.shape[1]:
+        return _weighted_sinkhorn(cost, epsilon, iterations, solver, relative_epsilon, x_weights, y_weights)
     epsilon = absolute_epsilon(cost, epsilon, relative_epsilon)
     solve = solve_plain if solver == "plain" else solve_fast
     plan, f, g = solve(cost, epsilon, iterations)
@@ -116,16 +143,53 @@ def sinkhorn(cost, epsilon, iterations: int = 10, solver: str = "fast", relative
     return SinkhornResult(plan, f, g, error, epsilon)
 
 
-def sinkhorn_plan(cost, epsilon, iterations: int = 10, solver: str = "fast", relative_epsilon: bool = False):
+def _weighted_sinkhorn(cost, epsilon, iterations, solver, relative_epsilon, x_weights, y_weights):
+    """Solve entropic optimal transport between sets of any sizes and weights; arguments as in `sinkhorn`."""
+    is_single = len(cost.shape) == 2
+    cost = cost[None] if is_single else cost
+    a, b = point_weights("x_weights", x_weights, cost, axis=-2), point_weights("y_weights", y_weights, cost, axis=-1)
+    if x_weights is not None:
+        cost = replace_absent(cost, a, axis=-2)
+    if y_weights is not None:
+        cost = replace_absent(cost, b, axis=-1)
+    cost = K.where(cost == -math.inf, math.nan, cost)
+    a, b = a[:, :, None], b[:, None, :]
+    epsilon = K.reshape(K.convert_to_tensor(epsilon, cost.dtype), (-1, 1, 1))
+    if relative_epsilon:
+        mean = K.sum(a * cost * b, axis=(1, 2), keepdims=True)
+        epsilon = K.maximum(epsilon * mean, 1e-12)
+    solve = solve_plain_weighted if solver == "plain" else solve_weighted
+    density = solve(CostMatrix(cost), epsilon, a, b, iterations)
+    plan = density.kernel.map(*density.plan())
+    f, g = (K.where(w == 0, 0.0, potential) for w, potential in zip((a, b), density.potentials, strict=True))
+    error = sum(
+        K.sum(K.abs(K.sum(plan, axis=axis, keepdims=True) - weights), axis=(1, 2)) for axis, weights in ((2, a), (1, b))
+    )
+    result = SinkhornResult(plan, f[:, :, 0], g[:, 0, :], error, epsilon[:, 0, 0])
+    if is_single:
+        return SinkhornResult(*(part[0] for part in result))
+    return result._replace(epsilon=K.broadcast_to(result.epsilon, K.shape(error)))
+
+
+def sinkhorn_plan(
+    cost,
+    epsilon,
+    iterations: int = 10,
+    solver: str = "fast",
+    relative_epsilon: bool = False,
+    *,
+    x_weights=None,
+    y_weights=None,
+):
     """Return the entropic optimal transport plan for a cost matrix (EncapNet paper, Eq. 10).
 
     It is `sinkhorn(...).plan`.
 
     Args:
-        cost, epsilon, iterations, solver, relative_epsilon: as in `sinkhorn`.
+        cost, epsilon, iterations, solver, relative_epsilon, x_weights, y_weights: as in `sinkhorn`.
 
     Returns:
-        P, (B, B), marginals 1 / B; no gradient flows through it.
+        P, (n, m) or (batch, n, m), with the weights as marginals; no gradient flows through it.
 
     Raises:
         ValueError: as `sinkhorn`.
@@ -137,4 +201,5 @@ def sinkhorn_plan(cost, epsilon, iterations: int = 10, solver: str = "fast", rel
     >>> print(np.round(np.asarray(plan).sum(axis=1), 4))
     [0.25 0.25 0.25 0.25]
     """
-    return sinkhorn(cost, epsilon, iterations, solver, relative_epsilon).plan
+    options = {"x_weights": x_weights, "y_weights": y_weights}
+    return sinkhorn(cost, epsilon, iterations, solver, relative_epsilon, **options).plan

@@ -6,7 +6,8 @@ one iteration of the paper's Eq. 9 is
     u <- B / (K v),    v <- B / (K' u),    P_ij = u_i K_ij v_j / B^2
 
 `solve_plain` makes these iterations as they stand. `solve_fast` and `solve_symmetric` absorb u and v into the
-potentials from time to time, f <- f + epsilon log u, to keep the exponentials within float32.
+potentials from time to time, f <- f + epsilon log u, to keep the exponentials within float32. `weighted_solvers.py` has
+the solvers for sets of different sizes, weights and batches of problems, which take more time for these problems.
 """
 
 import math
@@ -14,14 +15,14 @@ import math
 from keras import backend
 from keras import ops as K
 
+from encapnet_tf.ops.transport.cost_matrix import CostMatrix
+from encapnet_tf.ops.transport.weighted_solvers import SYMMETRIC_STEPS, SYMMETRIC_WEIGHTS, refine
+
 _LARGEST_EXPONENT = 80.0  # exp(80) = 6e34: sums of so large terms stay below the largest float32, 3e38
 _LARGEST_SCALING = 1e18
 _LARGEST_RELAXATION = 1.7
 _PLAIN_STEPS = 4  # `solve_fast` begins with so many, to measure by how much a step contracts the error
-_SYMMETRIC_STEPS = 10
-# Weights of alternating damped steps, from the roots of the Chebyshev polynomial for eigenvalues between 1 and 2: two
-# steps reduce every error of the symmetric problem to 0.06 of itself.
-_SYMMETRIC_WEIGHTS = (1 / 1.854, 1 / 1.146)
+MOST_RELAXED_STEPS = 64  # `solve_fast` goes on with Newton steps, which converge where these are slow
 
 
 def solve_plain(cost, epsilon, iterations):
@@ -50,7 +51,7 @@ def solve_plain(cost, epsilon, iterations):
 def solve_fast(cost, epsilon, iterations, initial_g=None):
     """Solve entropic optimal transport by up to `iterations` stabilised, over-relaxed Sinkhorn iterations.
 
-    They are steps of Eq. 9, in exponentials that cannot overflow.
+    They are steps of Eq. 9, in exponentials that cannot overflow. After the first 64, Newton steps follow.
 
     Args:
         cost: Q, (B, B); no gradient may flow into it.
@@ -63,6 +64,9 @@ def solve_fast(cost, epsilon, iterations, initial_g=None):
         P (B, B) with exact column sums, f and g (B,).
     """
     size = K.cast(K.shape(cost)[0], cost.dtype)
+    if iterations > MOST_RELAXED_STEPS:
+        _, f, g = solve_fast(cost, epsilon, MOST_RELAXED_STEPS, initial_g)
+        return _newton_steps(cost, epsilon, f, g, iterations - MOST_RELAXED_STEPS)
     if initial_g is None:
         f = K.min(cost, axis=1)
         g = K.min(cost - f[:, None], axis=0)
@@ -87,6 +91,15 @@ def solve_fast(cost, epsilon, iterations, initial_g=None):
 
         f, g = _iterate_until_converged(block, (f, g), blocks, epsilon)
     return _unrelaxed_steps(cost, epsilon, f, g, 1)[:3]  # ends with exact column sums
+
+
+def _newton_steps(cost, epsilon, f, g, iterations):
+    """Update dual potentials by Newton steps until convergence; return P (B, B), f and g (B,)."""
+    f, g = f[None, :, None], g[None, None, :]
+    a, b = (K.ones_like(potential) / K.cast(K.shape(cost)[0], cost.dtype) for potential in (f, g))
+    density = refine(CostMatrix(cost[None]), K.reshape(epsilon, (1, 1, 1)), a, b, f, g, iterations)
+    f, g = density.potentials
+    return density.kernel.map(*density.plan())[0], f[0, :, 0], g[0, 0, :]
 
 
 def _iterate_until_converged(block, potentials, max_blocks, epsilon):
@@ -191,12 +204,12 @@ def solve_symmetric(cost, epsilon):
         return (1 - weight) * log_u + weight * (K.log(size) - log_sum)
 
     def two_steps(_, log_u):
-        for weight in _SYMMETRIC_WEIGHTS:
+        for weight in SYMMETRIC_WEIGHTS:
             log_u = step(log_u, weight)
         return log_u
 
     # A loop, because XLA compiles each operation of a written-out step anew, at 25 ms for each.
-    log_u = K.fori_loop(0, _SYMMETRIC_STEPS // 2, two_steps, K.zeros_like(cost[:, :1]))
+    log_u = K.fori_loop(0, SYMMETRIC_STEPS // 2, two_steps, K.zeros_like(cost[:, :1]))
     log_u = step(log_u, 0.5)
     u = K.exp(log_u)
     return u * kernel * K.transpose(u) / K.square(size), f + epsilon * log_u[:, 0]

@@ -1,0 +1,89 @@
+"""Transport costs held as a matrix, and sums over the rows and columns of what is computed from them.
+
+Shapes, here and in the solvers for weighted points: costs (batch, n, m); what belongs to the first set's points is a
+column (batch, n, 1), what belongs to the second set's a row (batch, 1, m), and what belongs to a problem (batch, 1, 1).
+"""
+
+from keras import ops as K
+
+_LARGEST_EXPONENT = 80.0  # exp(80) = 6e34: sums of so large terms stay below the largest float32, 3e38
+REDUCTIONS = {"sum": K.sum, "max": K.max, "logsumexp": K.logsumexp}
+
+
+class CostMatrix:
+    """Matrix of transport costs, one for each problem of a batch.
+
+    `CostBlocks` has the same methods and holds no matrix.
+
+    Args:
+        matrix: Q, (batch, n, m).
+    """
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+
+    def reduce(self, function, rows, columns, axis, reduction="sum"):
+        """Apply a function to all costs, and reduce its result along an axis.
+
+        Args:
+            function: elementwise function of the costs, of `rows` and of `columns`.
+            rows: tensors (batch, n, 1).
+            columns: tensors (batch, 1, m).
+            axis: -1 reduces over the columns, -2 over the rows.
+            reduction: "sum", "max" or "logsumexp".
+
+        Returns:
+            (batch, n, 1) for axis -1, (batch, 1, m) for axis -2.
+        """
+        return REDUCTIONS[reduction](function(self.matrix, *rows, *columns), axis=axis, keepdims=True)
+
+    def kernel(self, f, g, epsilon):
+        """Return the Sinkhorn kernel of potentials f (batch, n, 1) and g (batch, 1, m), a `KernelMatrix`."""
+        return KernelMatrix(self.matrix, stable_kernel(self.matrix, f, g, epsilon))
+
+    def zero_potentials(self):
+        """Return potentials of zero, (batch, n, 1) and (batch, 1, m)."""
+        return K.zeros_like(self.matrix[:, :, :1]), K.zeros_like(self.matrix[:, :1, :])
+
+    def diagonal(self):
+        """Return the costs from each point to itself, (batch, n, 1)."""
+        return K.diagonal(self.matrix, axis1=1, axis2=2)[..., None]
+
+
+class KernelMatrix:
+    """Sinkhorn kernel K held as a matrix, beside the costs Q that it is computed from.
+
+    `KernelBlocks` has the same methods but `map`, and holds no matrix.
+    """
+
+    def __init__(self, costs, matrix):
+        self.costs, self.matrix = costs, matrix
+
+    def over_columns(self, v):
+        """Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m)."""
+        return K.matmul(self.matrix, transposed(v))
+
+    def over_rows(self, u):
+        """Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1)."""
+        return K.matmul(transposed(u), self.matrix)
+
+    def sum(self, function, rows, columns, axis):
+        """Sum an elementwise function of Q, K, `rows` and `columns` along an axis; see `CostMatrix.reduce`."""
+        return K.sum(self.map(function, rows, columns), axis=axis, keepdims=True)
+
+    def map(self, function, rows, columns):
+        """Return an elementwise function of Q, K, `rows` and `columns`, (batch, n, m)."""
+        return function(self.costs, self.matrix, *rows, *columns)
+
+
+def stable_kernel(costs, f, g, epsilon):
+    """Compute the Sinkhorn kernel from costs and dual potentials, and limit the exponents to prevent overflow.
+
+    It is exp((f_i + g_j - Q_ij) / epsilon).
+    """
+    return K.exp(K.minimum((f + g - costs) / epsilon, _LARGEST_EXPONENT))
+
+
+def transposed(vector):
+    """Turn a column (batch, n, 1) into a row (batch, 1, n), or a row into a column."""
+    return K.transpose(vector, (0, 2, 1))

@@ -1,0 +1,98 @@
+"""Density of a transport plan with respect to the weights of the points, and what is computed from it."""
+
+from keras import ops as K
+
+from encapnet_tf.ops.transport.marginal_system import solve_marginals
+
+_SMALLEST_DENSITY = 1e-26  # the plan is next to 0 below
+_ADJOINT_TOLERANCE = 1e-6
+
+
+class PlanDensity:
+    """Density D_ij = P_ij / (a_i b_j) = u_i K_ij v_j of a transport plan P, where K is the kernel of f and g.
+
+    The scalings u and v are kept apart from the potentials: added to them, epsilon log u would lose digits.
+
+    Args:
+        kernel: `KernelMatrix` or `KernelBlocks` of f and g.
+        epsilon: regularisation strength, (batch or 1, 1, 1).
+        f, g: potentials, (batch, n, 1) and (batch, 1, m).
+        u, v: scalings, of the shapes of f and g. Columns have been scaled last, so that a sums to 1 over them.
+        a, b: weights of the points, (batch or 1, n, 1) and (batch or 1, 1, m).
+    """
+
+    def __init__(self, kernel, epsilon, f, g, u, v, a, b):
+        self.kernel, self.epsilon = kernel, epsilon
+        self.potentials = f + epsilon * K.log(u), g + epsilon * K.log(v)
+        self.u, self.v, self.a, self.b = u, v, a, b
+
+    def over_columns(self, values):
+        """Return sum_j b_j D_ij values_j, (batch, n, 1)."""
+        return self.u * self.kernel.over_columns(self.b * self.v * values)
+
+    def over_rows(self, values):
+        """Return sum_i a_i D_ij values_i, (batch, 1, m)."""
+        return self.v * self.kernel.over_rows(self.a * self.u * values)
+
+    def row_sums(self):
+        """Return sum_j b_j D_ij, (batch, n, 1), which is 1 once the plan has converged."""
+        return self.over_columns(K.ones_like(self.v))
+
+    def sharp_value(self):
+        """Return <P, Q>, (batch,)."""
+        return K.sum(self.a * self._sum(lambda costs, density: costs * density, axis=-1), axis=(1, 2))
+
+    def dual_value(self):
+        """Return sum_i a_i f_i + sum_j b_j g_j, (batch,)."""
+        return sum(
+            K.sum(weights * potential, axis=(1, 2))
+            for weights, potential in zip((self.a, self.b), self.potentials, strict=True)
+        )
+
+    def plan(self):
+        """Return P and its rows and columns: an elementwise function of Q and K, and the vectors that it also takes."""
+
+        def plan(costs, kernel, a, u, b, v):
+            return a * u * kernel * v * b
+
+        return plan, (self.a, self.u), (self.b, self.v)
+
+    def slope(self, iterations):
+        """Return the gradient of <P, Q> with respect to Q, through the plan too, in the form of `plan`.
+
+        It is P_ij (1 - (-log D_ij - alpha_i - beta_j)); see `plan_gradient.py`.
+
+        Args:
+            iterations: largest number of conjugate gradient steps for alpha and beta.
+        """
+        alpha, beta = self._cancelled_part(iterations)
+
+        def slope(costs, kernel, a, u, alpha, b, v, beta):
+            density = u * kernel * v
+            return a * density * b * (1.0 - (_sparsity(density) - alpha - beta))
+
+        return slope, (self.a, self.u, alpha), (self.b, self.v, beta)
+
+    def _cancelled_part(self, iterations):
+        """Return alpha (batch, n, 1) and beta (batch, 1, m), the projection of -log D on sums of rows and columns."""
+        row_sums, column_sums = (
+            self._sum(lambda costs, density: density * _sparsity(density), axis) for axis in (-1, -2)
+        )
+        rows = self.row_sums()
+        rhs = (row_sums - self.over_columns(column_sums)) / rows
+        limits = K.full_like(K.sum(rhs, axis=(1, 2), keepdims=True), iterations, dtype="int32")
+        alpha, _ = solve_marginals(self, rows, rhs, limits, _ADJOINT_TOLERANCE)
+        return alpha, column_sums - self.over_rows(alpha)
+
+    def _sum(self, function, axis):
+        """Sum a function of Q and D along an axis, weighted by the points that are summed over."""
+
+        def weighted(costs, kernel, u, a, v, b):
+            return (b if axis == -1 else a) * function(costs, u * kernel * v)
+
+        return self.kernel.sum(weighted, (self.u, self.a), (self.v, self.b), axis)
+
+
+def _sparsity(density):
+    """Compute -log D elementwise, cut off where the plan is next to 0."""
+    return -K.log(K.maximum(density, _SMALLEST_DENSITY))
