@@ -1,6 +1,6 @@
 """Imports go one way, read from the sources: between the parts of the core, and between the rooms of the command.
 
-Core: ops <- blocks <- layers, losses <- callbacks, models, interop. Then the rooms of `trainers/` and `export/`.
+Core: ops <- blocks <- layers, losses <- callbacks, metrics, models, interop. Then the rooms of the command's folders.
 """
 
 import ast
@@ -22,6 +22,7 @@ ALLOWED = {
     "blocks": {"arguments", "ops"},
     "layers": {"arguments", "blocks", "keras_private", "ops"},
     "losses": {"arguments", "ops"},
+    "metrics": {"losses"},
     "optimizers": {"arguments", "keras_private"},
     "callbacks": {"arguments", "layers", "losses"},
     "models": {"arguments", "ops", "blocks", "keras_private", "layers", "losses", "feedback", "optimizers"},
@@ -36,6 +37,7 @@ ALLOWED = {
         "interop",
         "layers",
         "losses",
+        "metrics",
         "models",
         "ops",
         "optimizers",

@@ -1,37 +1,52 @@
 """Keras loss that computes the Sinkhorn divergence between targets and predictions."""
 
+import math
+
 import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import one_of
+from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.losses.targets import has_known_rank
-from encapnet_tf.ops.transport.pairwise_cost import COSTS
+from encapnet_tf.ops.transport.pairwise_cost import check_cost
 from encapnet_tf.ops.transport.sinkhorn import check_arguments
 from encapnet_tf.ops.transport.sinkhorn_divergence import VALUES
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SinkhornLoss(keras.losses.Loss):
-    """Sinkhorn divergence between a batch of targets and a batch of predictions, both treated as point sets.
+    """Sinkhorn divergence between targets and predictions, as point sets.
 
         loss = 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true)        (Eq. 11 of the paper)
 
-    It compares the two sets as a whole: the order of the targets does not matter.
+    It compares two sets as a whole: the order of the targets does not matter. With `sample_axis=0` the samples of the
+    batch are the points: one divergence between the batch of predictions and the batch of targets. With `sample_axis=1`
+    each sample is a point set: a divergence for each sample, between the set that is predicted and that of the target,
+    as in GeomLoss (whose values are half of the "dual" ones).
 
     Args:
-        epsilon, iterations, cost, debias, differentiate_plan, value, solver, relative_epsilon: arguments of
-            `ops.sinkhorn_divergence`.
+        epsilon, iterations, cost, debias, differentiate_plan, value, solver, relative_epsilon, block_size: arguments of
+            `ops.sinkhorn_divergence`. A cost function must be registered with Keras for the loss to be saved.
         name, dtype: arguments of `keras.losses.Loss`.
+        sample_axis: axis of targets and predictions along which the points of a set lie, 0 or 1.
+        reduction: argument of `keras.losses.Loss`, for the divergences of the samples with `sample_axis=1`.
 
     Call arguments:
-        y_true: (batch, ...), flattened to (batch, features).
-        y_pred: tensor of the shape of `y_true`. One of the two may lack the other's last axis if that has size 1, so
-            that targets (batch,) fit the output of `Dense(1)`.
+        y_true: (batch, ...), flattened to (batch, features); with `sample_axis=1` (batch, points, ...), flattened to
+            (batch, points, features).
+        y_pred: tensor of the shape of `y_true`, but with `sample_axis=1` the numbers of points may differ. One of the
+            two may lack the other's last axis if that has size 1, so that targets (batch,) fit the output of
+            `Dense(1)`.
+        sample_weight: with `sample_axis=0`, (batch,): weights of the points of both sets, divided by their sum. With
+            `sample_axis=1`, (batch,): factors of the samples' divergences; or (batch, points): weights of the points of
+            the targets, divided by their sum in each sample. Points of weight 0 are absent, and may be NaN: so targets
+            of fewer points can be padded.
+
+    Returns:
+        A scalar. A batch, or a sample, in which all weights are 0 counts as 0.
 
     Raises:
-        ValueError: the shapes differ, a choice is unknown, or sample weights are passed, which a divergence of sets
-            cannot have.
+        ValueError: a choice is unknown, the shapes do not fit, or (eagerly) a weight is negative.
 
     Example:
 
@@ -40,6 +55,10 @@ class SinkhornLoss(keras.losses.Loss):
     >>> loss = SinkhornLoss(epsilon=0.01, cost="sqeuclidean")
     >>> round(float(loss(points, points + [0.0, 1.0])), 3)  # each point moves by 1, and the divergence counts W twice
     2.0
+    >>> loss = SinkhornLoss(epsilon=0.01, cost="sqeuclidean", sample_axis=1, reduction=None)
+    >>> sets = np.stack([points, 2 * points])
+    >>> np.round(np.asarray(loss(sets, sets + [0.0, 1.0])), 3).tolist()  # a divergence for each sample
+    [2.0, 2.0]
     """
 
     def __init__(
@@ -54,35 +73,50 @@ class SinkhornLoss(keras.losses.Loss):
         relative_epsilon=False,
         name="sinkhorn_loss",
         dtype=None,
+        *,
+        sample_axis=0,
+        block_size=None,
+        reduction="sum_over_batch_size",
     ):
-        super().__init__(name=name, reduction=None, dtype=dtype)
+        sample_axis = one_of("sample_axis", sample_axis, (0, 1))
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self._given_reduction = self.reduction
+        self.reduction = self.reduction if sample_axis == 1 else None  # the divergence of a batch is one number
         check_arguments(epsilon, iterations, solver)
         self.epsilon = float(epsilon)
         self.iterations = int(iterations)
-        self.cost = one_of("cost", cost, COSTS)
+        self.cost = check_cost(cost)
         self.debias = bool(debias)
         self.differentiate_plan = bool(differentiate_plan)
         self.value = one_of("value", value, VALUES)
         self.solver = solver
         self.relative_epsilon = bool(relative_epsilon)
+        self.sample_axis = int(sample_axis)
+        self.block_size = None if block_size is None else whole_number("block_size", block_size)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        if sample_weight is not None:
-            raise ValueError("SinkhornLoss compares whole batches and cannot take sample_weight. Leave it out.")
-        return super().__call__(y_true, y_pred)
+        if sample_weight is None or (self.sample_axis == 1 and _is_one_number_per_sample(sample_weight)):
+            return super().__call__(y_true, y_pred, sample_weight)
+        # Weights of points belong to the sets: they are no factors of their divergences.
+        return super().__call__({"points": y_true, "weights": sample_weight}, y_pred)
 
     def call(self, y_true, y_pred):
-        y_true, y_pred = K.convert_to_tensor(y_true), K.convert_to_tensor(y_pred)
-        if not has_known_rank(y_pred):
-            raise ValueError("Expected predictions with a known number of axes. Reshape the output of the model.")
-        if not has_known_rank(y_true):
-            y_true = K.reshape(y_true, K.shape(y_pred))  # numbers that differ raise when the graph runs
-        if not _have_one_shape(tuple(y_true.shape), tuple(y_pred.shape)):
-            raise ValueError(
-                f"Targets and predictions must have one shape. Received: {tuple(y_true.shape)} and "
-                f"{tuple(y_pred.shape)}."
-            )
-        y_true, y_pred = (K.reshape(y, (K.shape(y)[0], -1)) for y in (y_true, y_pred))
+        y_true, weights = (y_true["points"], y_true["weights"]) if isinstance(y_true, dict) else (y_true, None)
+        y_true, y_pred = self._point_sets(K.convert_to_tensor(y_true), K.convert_to_tensor(y_pred))
+        if weights is None:
+            return self._divergence(y_true, y_pred)
+        weights = K.reshape(weights, (-1,) if self.sample_axis == 0 else K.shape(y_true)[:2])
+        total = K.sum(weights, axis=-1, keepdims=True)
+        is_empty = total == 0
+        weights = K.where(is_empty, 1.0 / K.cast(K.shape(weights)[-1], weights.dtype), weights)
+        weights = weights / K.where(is_empty, 1.0, total)
+        y_true = K.where(is_empty[..., None], 0.0, y_true)  # an empty set may be NaN
+        if self.sample_axis == 0:
+            y_pred = K.where(is_empty[..., None], 0.0, y_pred)
+        values = self._divergence(y_true, y_pred, weights, weights if self.sample_axis == 0 else None)
+        return K.where(is_empty[..., 0], 0.0, values)
+
+    def _divergence(self, y_true, y_pred, true_weights=None, predicted_weights=None):
         return ops.sinkhorn_divergence(
             y_pred,
             y_true,
@@ -94,26 +128,64 @@ class SinkhornLoss(keras.losses.Loss):
             value=self.value,
             solver=self.solver,
             relative_epsilon=self.relative_epsilon,
+            x_weights=predicted_weights,
+            y_weights=true_weights,
+            block_size=self.block_size,
         )
 
+    def _point_sets(self, y_true, y_pred):
+        """Flatten the features of targets and predictions, or raise ValueError if their shapes do not fit."""
+        if not has_known_rank(y_pred):
+            raise ValueError("Expected predictions with a known number of axes. Reshape the output of the model.")
+        axes = self.sample_axis + 1  # those that are not features
+        if not has_known_rank(y_true):  # numbers that differ raise when the graph runs
+            features = K.shape(y_pred)[axes:]
+            y_true = K.reshape(y_true, (*K.shape(y_pred)[: axes - 1], -1, *features))
+        shapes = tuple(y_true.shape), tuple(y_pred.shape)
+        if not _have_equal_features(*shapes, axes):
+            sizes = "one shape" if axes == 1 else "shapes (batch, points, ...) that differ in the number of points only"
+            raise ValueError(f"Targets and predictions must have {sizes}. Received: {shapes[0]} and {shapes[1]}.")
+        return (K.reshape(y, (*K.shape(y)[:axes], -1)) for y in (y_true, y_pred))
+
     def get_config(self):
-        config = {key: value for key, value in super().get_config().items() if key != "reduction"}
+        cost = keras.saving.serialize_keras_object(self.cost) if callable(self.cost) else self.cost
         return {
-            **config,
+            **super().get_config(),
             "epsilon": self.epsilon,
             "iterations": self.iterations,
-            "cost": self.cost,
+            "cost": cost,
             "debias": self.debias,
             "differentiate_plan": self.differentiate_plan,
             "value": self.value,
             "solver": self.solver,
             "relative_epsilon": self.relative_epsilon,
+            "sample_axis": self.sample_axis,
+            "block_size": self.block_size,
+            "reduction": self._given_reduction,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        cost = config.get("cost")
+        if isinstance(cost, dict):
+            config = {**config, "cost": keras.saving.deserialize_keras_object(cost)}
+        return cls(**config)
 
-def _have_one_shape(first, second) -> bool:
-    """Return whether two shapes are equal, apart from the batch size and an extra last axis of size 1."""
+
+def _is_one_number_per_sample(weights) -> bool:
+    """Return whether sample weights have the shape (batch,) or (batch, 1), rather than (batch, points)."""
+    shape = tuple(K.convert_to_tensor(weights).shape)
+    return math.prod(1 if size is None else size for size in shape[1:]) == 1
+
+
+def _have_equal_features(first, second, axes) -> bool:
+    """Return whether two shapes are equal after the first axes, apart from an extra last axis of size 1.
+
+    Of the first axes, all but the last, along which the points of a set lie, must be equal, too.
+    """
     shorter, longer = sorted((first, second), key=len)
     if len(longer) == len(shorter) + 1 and longer[-1] == 1:
         longer = longer[:-1]
-    return len(shorter) > 0 and shorter[1:] == longer[1:]
+    batches = zip(shorter[: axes - 1], longer[: axes - 1], strict=False)
+    are_batches_equal = all(None in sizes or sizes[0] == sizes[1] for sizes in batches)
+    return len(shorter) >= axes and shorter[axes:] == longer[axes:] and are_batches_equal

@@ -52,7 +52,7 @@ def exists(name):
 
 def names(text):
     """Yield the dotted names of Keras and of this library in the inline code of a page."""
-    roots = "|".join(("keras", "en", "ops", "layers", "losses", "callbacks", "models", "optimizers", "interop"))
+    roots = "keras|en|ops|layers|losses|metrics|callbacks|models|optimizers|interop"
     for code in inline_code(text):
         if (match := re.match(rf"(?:{roots})(?:\.[A-Za-z]\w*)+", code)) and not match[0].endswith(".py"):
             yield match[0]

@@ -25,18 +25,29 @@ def self_cost(x, cost):
     return matrix
 
 
-def solve(cost, epsilon):
-    """Potentials and plan: alternating log-domain steps from large to small epsilon, then Newton's on the dual."""
-    size = len(cost)
-    g = np.zeros(size)
+def weights_of(count, weights):
+    return np.full(count, 1 / count) if weights is None else np.float64(weights)
+
+
+def solve(cost, epsilon, a=None, b=None):
+    """Potentials and plan: alternating log-domain steps from large to small epsilon, then Newton's on the dual.
+
+    All weights must be positive.
+    """
+    a, b = map(weights_of, cost.shape, (a, b))
+    size, g = len(a), np.zeros(len(b))
+
+    def alternate(g, e):
+        f = -e * logsumexp((g[None] - cost) / e + np.log(b), axis=1)
+        return f, -e * logsumexp((f[:, None] - cost) / e + np.log(a)[:, None], axis=0)
+
     ladder = [e for e in cost.max() * 0.5 ** np.arange(30) if e > epsilon]
     for e in [*ladder, epsilon]:
         for _ in range(20):
-            f = e * (np.log(size) - logsumexp((g[None] - cost) / e, axis=1))
-            g = e * (np.log(size) - logsumexp((f[:, None] - cost) / e, axis=0))
-    for _ in range(100):
-        plan = np.exp((f[:, None] + g[None] - cost) / epsilon) / size**2
-        missing = 1 / size - np.concatenate([plan.sum(1), plan.sum(0)])
+            f, g = alternate(g, e)
+    for _ in range(300):
+        plan = a[:, None] * b * np.exp((f[:, None] + g[None] - cost) / epsilon)
+        missing = np.concatenate([a - plan.sum(1), b - plan.sum(0)])
         if np.abs(missing).sum() < 1e-13:
             break
         step = epsilon * np.linalg.solve(marginal_matrix(plan), missing)
@@ -55,18 +66,18 @@ def marginal_matrix(plan):
     return matrix + 1e-13 * np.eye(len(matrix)) / len(plan)
 
 
-def transport(cost, epsilon, value="sharp"):
-    """W(Q): the sharp value <P, Q> or the dual one, mean f + mean g."""
-    f, g, plan = solve(cost, epsilon)
-    return np.sum(plan * cost) if value == "sharp" else f.mean() + g.mean()
+def transport(cost, epsilon, value="sharp", a=None, b=None):
+    """W(Q): the sharp value <P, Q> or the dual one, the weighted means of f and g."""
+    f, g, plan = solve(cost, epsilon, a, b)
+    return np.sum(plan * cost) if value == "sharp" else weights_of(len(f), a) @ f + weights_of(len(g), b) @ g
 
 
-def transport_and_slope(cost, epsilon, value="sharp", differentiate_plan=True):
+def transport_and_slope(cost, epsilon, value="sharp", differentiate_plan=True, a=None, b=None):
     """W and dW/dQ. Of the dual value that is P (envelope theorem), of the sharp one with P's own change what remains of
     Q when the part that the marginals hold fixed is taken off."""
-    f, g, plan = solve(cost, epsilon)
+    f, g, plan = solve(cost, epsilon, a, b)
     if value == "dual":
-        return f.mean() + g.mean(), plan
+        return weights_of(len(f), a) @ f + weights_of(len(g), b) @ g, plan
     if not differentiate_plan:
         return np.sum(plan * cost), plan
     weighted = plan * cost
@@ -76,25 +87,25 @@ def transport_and_slope(cost, epsilon, value="sharp", differentiate_plan=True):
     return np.sum(weighted), plan * (1 - (cost - alpha[:, None] - beta[None]) / epsilon)
 
 
-def divergence(x, y, epsilon, cost, value="sharp", debias=True):
-    between = transport(cost_matrix(x, y, cost), epsilon, value)
+def divergence(x, y, epsilon, cost, value="sharp", debias=True, a=None, b=None):
+    between = transport(cost_matrix(x, y, cost), epsilon, value, a, b)
     if not debias:
         return between
-    return 2 * between - sum(transport(self_cost(z, cost), epsilon, value) for z in (x, y))
+    return 2 * between - sum(transport(self_cost(z, cost), epsilon, value, w, w) for z, w in ((x, a), (y, b)))
 
 
-def value_and_gradients(x, y, epsilon, cost, value="sharp", debias=True, differentiate_plan=True):
-    """The divergence, and (d/dx, d/dy) stacked."""
+def value_and_gradients(x, y, epsilon, cost, value="sharp", debias=True, differentiate_plan=True, a=None, b=None):
+    """The divergence, and (d/dx, d/dy), stacked for sets of equal size."""
     x, y = np.float64(x), np.float64(y)
     factor = 2 if debias else 1
-    total, slope = transport_and_slope(cost_matrix(x, y, cost), epsilon, value, differentiate_plan)
+    total, slope = transport_and_slope(cost_matrix(x, y, cost), epsilon, value, differentiate_plan, a, b)
     total *= factor
     gradients = [factor * through_cost(slope, x, y, cost), factor * through_cost(slope.T, y, x, cost)]
-    for i, points in enumerate((x, y) if debias else ()):
-        within, slope = transport_and_slope(self_cost(points, cost), epsilon, value, differentiate_plan)
+    for i, (points, w) in enumerate(((x, a), (y, b)) if debias else ()):
+        within, slope = transport_and_slope(self_cost(points, cost), epsilon, value, differentiate_plan, w, w)
         total -= within
         gradients[i] -= through_cost(slope + slope.T, points, points, cost)
-    return total, np.stack(gradients)
+    return total, np.stack(gradients) if len(x) == len(y) else gradients
 
 
 def gradients(x, y, *arguments, **options):

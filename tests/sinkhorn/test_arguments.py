@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import ops as K
 
 from encapnet_tf.losses import SinkhornLoss
 from encapnet_tf.ops import sinkhorn, sinkhorn_divergence, sinkhorn_plan
@@ -51,17 +53,49 @@ def test_right_arguments_pass():
         assert float(sinkhorn_divergence(POINTS, POINTS, **right)) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (3,), (2, 3, 3)])
-def test_matrix_that_is_not_square(shape):
-    with pytest.raises(ValueError, match="square matrix"):
+@pytest.mark.parametrize("shape", [(3,), (3, 0), (2, 3, 3, 3)])
+def test_costs_that_are_no_matrix(shape):
+    with pytest.raises(ValueError, match=r"must be a matrix \(n, m\)"):
         sinkhorn(np.ones(shape, "float32"), 1.0)
 
 
-def test_sets_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"as many points.*\(3, 2\) and \(4, 2\)"):
-        sinkhorn_divergence(POINTS, np.ones((4, 2), "float32"))
-    for options in ({}, {"solver": "plain"}):
+@pytest.mark.parametrize("shapes", [((3, 2), (3, 5)), ((3, 2), (1, 3, 2)), ((2, 3, 2), (4, 3, 2)), ((3,), (3,))])
+def test_sets_that_do_not_fit(shapes):
+    received = " and ".join(str(shape).replace("(", r"\(").replace(")", r"\)") for shape in shapes)
+    with pytest.raises(ValueError, match=received):
+        sinkhorn_divergence(*(np.ones(shape, "float32") for shape in shapes))
+
+
+def test_empty_sets():
+    for options in ({}, {"solver": "plain"}, {"block_size": 2}):
         with pytest.raises(ValueError, match="at least one point"):
             sinkhorn_divergence(POINTS[:0], POINTS[:0], **options)
-    with pytest.raises(ValueError, match=r"\(3, 2\) and \(3, 5\)"):
-        sinkhorn_divergence(POINTS, np.ones((3, 5), "float32"))
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.5], [[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]], 1.0])
+def test_weights_of_the_wrong_shape(weights):
+    with pytest.raises(ValueError, match=r"y_weights must hold a weight for each of the 3 points.*Received: shape"):
+        sinkhorn_divergence(POINTS, POINTS, y_weights=weights)
+    with pytest.raises(ValueError, match=r"x_weights must hold a weight for each of the 3 points.*Received: shape"):
+        sinkhorn(np.eye(3), 1.0, x_weights=weights)
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.7, -0.2], [1.0, 1.0, 1.0], [0.5, 0.5, math.nan], [0.0, 0.0, 0.0]])
+def test_weights_that_are_no_distribution(weights):
+    """They raise where values are known, and make the value NaN in a graph."""
+    with pytest.raises(ValueError, match=r"x_weights must be at least 0 and sum to 1"):
+        sinkhorn_divergence(POINTS, POINTS, x_weights=weights)
+    graph = tf.function(lambda weights: sinkhorn_divergence(POINTS, POINTS, x_weights=weights))
+    assert math.isnan(graph(tf.constant(weights)))
+
+
+@pytest.mark.parametrize("block_size", [0, 2.5, True])
+def test_block_size(block_size):
+    for call in (lambda **options: sinkhorn_divergence(POINTS, POINTS, **options), SinkhornLoss):
+        with pytest.raises(ValueError, match="block_size must be an integer of at least 1"):
+            call(block_size=block_size)
+
+
+def test_cost_function_of_the_wrong_shape():
+    with pytest.raises(ValueError, match=r"of shape \(3, 3\), for points.*returned shape \(3,\)"):
+        sinkhorn_divergence(POINTS, POINTS, cost=lambda x, y: K.sum(x - y, axis=-1))

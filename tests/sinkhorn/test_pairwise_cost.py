@@ -129,4 +129,4 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(3, 4\)"):
         pairwise_cost(x, np.ones((3, 4), "float32"))
     with pytest.raises(ValueError, match="two sets of points"):
-        pairwise_cost(np.ones((3, 2, 2), "float32"), np.ones((3, 2, 2), "float32"))
+        pairwise_cost(np.ones((1, 3, 2, 2), "float32"), np.ones((1, 3, 2, 2), "float32"))

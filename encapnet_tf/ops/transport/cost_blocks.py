@@ -1,8 +1,8 @@
 """Transport costs computed block by block, so that memory grows with the points and not with their pairs.
 
-`CostBlocks` does what `CostMatrix` does, without a matrix: each sum over rows or columns computes all costs again, at one
-time those between a few points of one set and all points of the other. The loop in a graph is `keras.ops.scan`, whose
-steps TensorFlow does not run side by side.
+`CostBlocks` does what `CostMatrix` does, without a matrix: each sum over rows or columns computes all costs again, at
+one time those between a few points of one set and all points of the other. The loop in a graph is `keras.ops.scan`,
+whose steps TensorFlow does not run side by side.
 """
 
 import keras
@@ -41,7 +41,7 @@ class CostBlocks:
 
     def zero_potentials(self):
         """Return potentials of zero, (batch, n, 1) and (batch, 1, m)."""
-        return K.zeros_like(self.x[:, :, :1]), transposed(K.zeros_like(self.y[:, :, :1]))
+        return K.zeros_like(self.x[:, :, 0])[:, :, None], K.zeros_like(self.y[:, :, 0])[:, None]
 
     def diagonal(self):
         """Return the costs from each point to itself, (batch, n, 1), for a named cost within one set."""
@@ -111,7 +111,7 @@ class CostBlocks:
         of_part = keras.remat(of_part) if recompute else of_part
         start = K.zeros_like(parts[0][0])
         if result_axis is None:
-            start = start[:, :, :1] if axis == -1 else transposed(start[:, :, :1])
+            start = start[:, :, 0][:, :, None] if axis == -1 else start[:, :, 0][:, None]
         results = _map(lambda *part: of_part(*part, *other), start, parts)
         return _join(results, size, result_axis or (1 if axis == -1 else 2))
 

@@ -43,7 +43,7 @@ class CostMatrix:
 
     def zero_potentials(self):
         """Return potentials of zero, (batch, n, 1) and (batch, 1, m)."""
-        return K.zeros_like(self.matrix[:, :, :1]), K.zeros_like(self.matrix[:, :1, :])
+        return K.zeros_like(self.matrix[:, :, 0])[:, :, None], K.zeros_like(self.matrix[:, 0])[:, None]
 
     def diagonal(self):
         """Return the costs from each point to itself, (batch, n, 1)."""

@@ -6,8 +6,8 @@ changes by D_ij (alpha_i + beta_j), and its marginals by
     R_i alpha_i + sum_j b_j D_ij beta_j,    sum_i a_i D_ij alpha_i + C_j beta_j
 
 R and C are the sums of the density over columns and rows. C is 1, because the solvers scale the columns last; R is 1
-once the plan has converged. Two questions need the inverse: which change of the potentials mends the marginals (a Newton
-step), and which part of a gradient the fixed marginals cancel.
+once the plan has converged. Two questions need the inverse: which change of the potentials mends the marginals (a
+Newton step), and which part of a gradient the fixed marginals cancel.
 """
 
 from keras import ops as K

@@ -80,7 +80,7 @@ class PlanDensity:
         )
         rows = self.row_sums()
         rhs = (row_sums - self.over_columns(column_sums)) / rows
-        limits = K.full_like(K.sum(rhs, axis=(1, 2), keepdims=True), iterations, dtype="int32")
+        limits = K.zeros_like(rhs[:, 0], dtype="int32")[:, None] + iterations
         alpha, _ = solve_marginals(self, rows, rhs, limits, _ADJOINT_TOLERANCE)
         return alpha, column_sums - self.over_rows(alpha)
 

@@ -182,13 +182,13 @@ def _newton(costs, epsilon, a, b, f, g, budget):
         count = count + _SCALINGS + steps
         return count, active & (count < budget - _SCALINGS), f, g, error, radius
 
-    problem = K.sum(f, axis=1, keepdims=True)
+    zeros = K.zeros_like(f[:, 0])[:, None]  # a number for each problem
     state = (
-        K.zeros_like(problem, dtype="int32"),
-        K.ones_like(problem, dtype="bool"),
+        K.cast(zeros, "int32"),
+        K.ones_like(zeros, dtype="bool"),
         f,
         g,
-        K.full_like(problem, math.inf),
-        K.full_like(problem, _FIRST_RADIUS / 2),
+        zeros + math.inf,
+        zeros + _FIRST_RADIUS / 2,
     )
     return K.while_loop(cond, body, state)[2:4]

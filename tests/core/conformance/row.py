@@ -10,7 +10,13 @@ import numpy as np
 import encapnet_tf as en
 from encapnet_tf.losses import MarginLoss
 
-PACKAGES = {"layers": en.layers, "models": en.models, "losses": en.losses, "callbacks": en.callbacks}
+PACKAGES = {
+    "layers": en.layers,
+    "models": en.models,
+    "losses": en.losses,
+    "metrics": en.metrics,
+    "callbacks": en.callbacks,
+}
 
 
 @dataclass(frozen=True)
@@ -20,11 +26,11 @@ class Row:
     Attributes:
         name: the row's id.
         factory: the class or builder with its arguments.
-        shape: of an input, without the batch (height and width differ); of losses and callbacks: (classes,).
+        shape: of an input, without the batch (height and width differ); of losses, metrics and callbacks: (classes,).
         call: how the layer is called, where that is not `layer(x)`; a single output, joined by `join` if necessary.
         build_shape: from the shape of an input, batch included, to that which the layer is built with.
         loss: of callbacks, the loss to compile with.
-        one_hot: of losses, whether labels must be one-hot.
+        one_hot: of losses and metrics, whether labels must be one-hot.
         slow_xla: whether its test under XLA is left to `pytest -m slow`, since its parts have rows of their own.
     """
 
@@ -39,7 +45,7 @@ class Row:
 
     @property
     def kind(self):
-        """Public package of the class: "layers", "models", "losses" or "callbacks"."""
+        """Public package of the class: "layers", "models", "losses", "metrics" or "callbacks"."""
         return next(name for name, package in PACKAGES.items() if self.factory.func in vars(package).values())
 
     @property

@@ -19,6 +19,7 @@ from encapnet_tf.layers import (
     Squash,
 )
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
+from encapnet_tf.metrics import SinkhornDivergence
 from encapnet_tf.models import (
     CapNet,
     EfficientCapsNet,
@@ -267,6 +268,22 @@ LOSSES = [
         (4,),
         one_hot=True,
     ),
+    Row(
+        "sinkhorn_loss_of_samples",
+        partial(SinkhornLoss, sample_axis=1, reduction="sum", block_size=3, solver="plain", differentiate_plan=True),
+        (4,),
+        one_hot=True,
+    ),
+]
+
+METRICS = [
+    Row("sinkhorn_divergence", partial(SinkhornDivergence, 0.5, 7, "euclidean", value="dual"), (4,), one_hot=True),
+    Row(
+        "sinkhorn_divergence_of_samples",
+        partial(SinkhornDivergence, sample_axis=1, block_size=3, relative_epsilon=True, name="moved"),
+        (4,),
+        one_hot=True,
+    ),
 ]
 
 CALLBACKS = [
@@ -275,7 +292,7 @@ CALLBACKS = [
     Row("spread_margin_schedule", partial(SpreadMarginSchedule, start=0.3, end=0.8), (4,), loss=SpreadLoss),
 ]
 
-ROWS = LAYERS + UNITS + MODELS + LOSSES + CALLBACKS
+ROWS = LAYERS + UNITS + MODELS + LOSSES + METRICS + CALLBACKS
 LAYERS_AND_MODELS = LAYERS + MODELS
 
 

@@ -15,6 +15,7 @@ from tests.core.conformance.rows import (
     LAYERS,
     LAYERS_AND_MODELS,
     LOSSES,
+    METRICS,
     MODELS,
     ROWS,
     UNITS,
@@ -47,9 +48,9 @@ def test_feature_maps_of_the_table_are_not_square():
     assert all(row.shape[0] != row.shape[1] for row in LAYERS_AND_MODELS if len(row.shape) == 3)
 
 
-@pytest.mark.parametrize("row", LAYERS + UNITS + LOSSES, ids=named)
+@pytest.mark.parametrize("row", LAYERS + UNITS + LOSSES + METRICS, ids=named)
 def test_config(row):
-    """It holds every argument, survives JSON, and makes an equal layer or loss."""
+    """It holds every argument, survives JSON, and makes an equal layer, loss or metric."""
     original = row.factory()
     config = original.get_config()
     copy = row.factory.func.from_config(json.loads(json.dumps(config)))
@@ -134,17 +135,19 @@ def test_any_class_count(row, classes):
         np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("row", LOSSES + CALLBACKS, ids=named)
-def test_losses_and_callbacks_in_fit(row):
+@pytest.mark.parametrize("row", LOSSES + METRICS + CALLBACKS, ids=named)
+def test_losses_metrics_and_callbacks_in_fit(row):
     """Two epochs of a small network with a feedback unit; labels are integers. Callbacks are tried in a graph."""
     classes = row.shape[-1]
     inputs = keras.Input((4, 4))
     capsules = en.layers.CapFC(classes, 4)(inputs)
     capsules = en.layers.FeedbackAgreement(generator=None, extractor=None)([capsules, inputs])
     model = keras.Model(inputs, en.layers.CapsuleLength()(capsules))
-    loss, callbacks = (row.loss(), [row.factory()]) if row.kind == "callbacks" else (row.factory(), [])
-    model.compile("sgd", loss, jit_compile=False, run_eagerly=row.kind != "callbacks")
+    loss = row.factory() if row.kind == "losses" else row.loss()
+    metrics, callbacks = ([row.factory()] if row.kind == kind else [] for kind in ("metrics", "callbacks"))
+    model.compile("sgd", loss, metrics, jit_compile=False, run_eagerly=row.kind != "callbacks")
     x, y = np.random.default_rng(0).normal(size=(5, 4, 4)), np.arange(5) % classes
     y = np.eye(classes)[y] if row.one_hot else y
     history = model.fit(x, y, epochs=2, batch_size=4, verbose=0, callbacks=callbacks)
-    assert np.isfinite(history.history["loss"]).all()
+    assert all(np.isfinite(values).all() for values in history.history.values())
+    assert all(metric.name in history.history for metric in metrics)
