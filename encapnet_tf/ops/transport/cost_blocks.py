@@ -168,11 +168,12 @@ def _map(function, start, items):
     if runs_eagerly():
         return K.stack([function(*(tensor[i] for tensor in items)) for i in range(items[0].shape[0])])
 
-    def step(_, item):
-        result = function(*item)
+    def step(_, position):
+        result = function(*(K.take(tensor, position, axis=0) for tensor in items))
         return result, result
 
-    return K.scan(step, start, items)[1]
+    # Over the positions, because a scan of several tensors needs a known number of them on TensorFlow.
+    return K.scan(step, start, K.arange(_size(items[0], 0)))[1]
 
 
 def _size(tensor, axis):

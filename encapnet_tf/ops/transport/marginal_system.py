@@ -13,7 +13,7 @@ Newton step), and which part of a gradient the fixed marginals cancel.
 from keras import ops as K
 
 
-def solve_marginals(density, row_sums, rhs, limits, tolerance):
+def solve_marginals(density, row_sums, rhs, limits, tolerance, least_curvature=0.0):
     """Solve the system of a plan's marginals for alpha, by conjugate gradients, after beta has been eliminated.
 
         alpha_i - sum_j b_j D_ij / R_i (sum_k a_k D_kj alpha_k) = rhs_i
@@ -26,6 +26,7 @@ def solve_marginals(density, row_sums, rhs, limits, tolerance):
         rhs: the right-hand side, (batch, n, 1). Its weighted mean is subtracted.
         limits: largest number of steps for each problem, an integer tensor (batch, 1, 1).
         tolerance: a problem is solved once its residual is below this share of its right-hand side.
+        least_curvature: steps end at a direction in which the matrix is not larger than this number.
 
     Returns:
         alpha, (batch, n, 1), with weighted mean 0, and the numbers of steps, (batch, 1, 1).
@@ -55,7 +56,7 @@ def solve_marginals(density, row_sums, rhs, limits, tolerance):
     def body(steps, alpha, residual, direction, squared):
         product = multiply(direction)
         curvature = dot(direction, product)
-        active = is_active(steps, squared) & (curvature > 0)
+        active = is_active(steps, squared) & (curvature > least_curvature * dot(direction, direction))
         length = K.where(active, squared / K.where(active, curvature, 1.0), 0.0)
         alpha = alpha + length * direction
         residual = residual - length * product

@@ -17,6 +17,7 @@ COSTS = ("cosine", "euclidean", "sqeuclidean")
 # The Gram form |x|^2 + |y|^2 - 2 x.y has rounding errors of about this share of |x|^2 + |y|^2. Squared distances below
 # it count as 0, so that a point's distance to its copy is exactly 0 and not the root of a rounding error.
 _ROUNDING = {"float32": 2e-6, "float64": 4e-15}
+_FEW_FEATURES = 8  # points of so few are often near each other, where the Gram form loses digits
 _SMALLEST_NORM = 1e-8  # a shorter row has no direction
 
 
@@ -109,12 +110,17 @@ def _normalise(x):
     return x * K.where(is_zero, 0.0, K.rsqrt(K.where(is_zero, 1.0, squared)))
 
 
-def cost_between(x, y, cost):
+def cost_between(x, y, cost, is_exact=True):
     """Compute the matrix of transport costs between two sets of points returned by `prepare`.
 
     `prepare` validates the points, and scales them to length 1 for the cosine distance.
+
+    Args:
+        x, y, cost: as in `pairwise_cost`.
+        is_exact: whether "euclidean" distances between points of few features are computed from the points'
+            differences, which keeps the digits of small distances. The Gram form takes less time.
     """
-    return centred_cost(*centre(x, y, cost), cost)
+    return centred_cost(*centre(x, y, cost), cost, is_exact)
 
 
 def centre(x, y, cost):
@@ -126,22 +132,22 @@ def centre(x, y, cost):
     return x - middle, y - middle
 
 
-def centred_cost(x, y, cost):
+def centred_cost(x, y, cost, is_exact=True):
     """Compute the matrix of transport costs between two sets of points returned by `centre`, or parts of them."""
     if callable(cost):
         return _cost_of_function(x, y, cost)
     if cost == "cosine":
         return positive_part(1.0 - K.matmul(x, _transpose(y)))
-    squared = _squared_distances(x, y)
+    squared = _squared_distances(x, y, is_exact and cost == "euclidean")
     return squared if cost == "sqeuclidean" else _sqrt_with_finite_gradient(squared)
 
 
-def cost_within(x, cost, both_sides=False):
-    """Compute the matrix of transport costs between the points of one set.
+def cost_within(x, cost, both_sides=False, is_exact=True):
+    """Compute the matrix of transport costs between the points of one set; arguments as in `self_cost`.
 
-    The points are preprocessed by `prepare`.
+    The points are preprocessed by `prepare`. `is_exact` is as in `cost_between`.
     """
-    matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost)
+    matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost, is_exact)
     if callable(cost):
         return matrix
     mask = 1.0 - K.eye(K.shape(x)[-2], dtype=matrix.dtype)
@@ -161,16 +167,19 @@ def _cost_of_function(x, y, cost):
             f"shapes {tuple(x.shape)} and {tuple(y.shape)}. It returned shape {tuple(matrix.shape)}. Written with "
             "x[..., :, None, :] and y[..., None, :, :], a function serves single pairs of sets and batches of them."
         )
-    return K.where(K.isfinite(matrix), matrix, math.nan)
+    return matrix + K.where(K.isfinite(matrix), 0.0, math.nan)  # a sum, so that the gradient is NaN, too
 
 
 def _transpose(x):
     return K.transpose(x) if len(x.shape) == 2 else K.transpose(x, (0, 2, 1))
 
 
-def _squared_distances(x, y):
+def _squared_distances(x, y, from_differences):
     norms_x, norms_y = (_nan_unless_finite(K.sum(K.square(points), axis=-1), axis=-1) for points in (x, y))
     norms = norms_x[..., :, None] + norms_y[..., None, :]
+    if from_differences and x.shape[-1] is not None and x.shape[-1] <= _FEW_FEATURES:
+        differences = [x[..., :, None, k] - y[..., None, :, k] for k in range(x.shape[-1])]
+        return K.where(K.isnan(norms), norms, sum(K.square(difference) for difference in differences))
     squared = norms - 2.0 * K.matmul(x, _transpose(y))
     rounding = _ROUNDING[backend.standardize_dtype(x.dtype)]
     return K.where(squared <= rounding * norms, 0.0, squared)  # NaN is not below, and stays

@@ -12,7 +12,7 @@ from encapnet_tf.ops.transport.pairwise_cost import check_cost, cost_between, co
 from encapnet_tf.ops.transport.plan_gradient import slope_of_cost, slope_of_self_cost
 from encapnet_tf.ops.transport.point_weights import point_weights, replace_absent
 from encapnet_tf.ops.transport.sinkhorn import absolute_epsilon, check_arguments
-from encapnet_tf.ops.transport.solvers import solve_fast, solve_plain, solve_symmetric
+from encapnet_tf.ops.transport.solvers import MOST_RELAXED_STEPS, solve_fast, solve_plain, solve_symmetric
 from encapnet_tf.ops.transport.weighted_divergence import weighted_divergence
 
 VALUES = ("sharp", "dual")
@@ -108,9 +108,10 @@ def sinkhorn_divergence(
     if solver == "plain":
         return run_compiled(_plain_divergence, (x, y, epsilon), training, cost=cost, debias=debias, **options)
     x, y = prepare(x, y, cost)
-    costs = [cost_between(x, y, cost)]
+    is_exact = iterations > MOST_RELAXED_STEPS  # many iterations ask for accuracy rather than speed
+    costs = [cost_between(x, y, cost, is_exact)]
     if debias:
-        costs += [cost_within(x, cost), cost_within(y, cost)]
+        costs += [cost_within(points, cost, is_exact=is_exact) for points in (x, y)]
     # Only this part is compiled. It does not depend on the number of features, so that all feedback units of one batch
     # size share it.
     body = _debiased_value_and_slopes if debias else _value_and_slopes
@@ -193,7 +194,7 @@ def _plain_divergence(x, y, epsilon, *, iterations, differentiate_plan, value, r
     Each of the three problems takes exactly `iterations` steps of Eq. 9.
     """
     x, y = prepare(x, y, cost)
-    between = cost_between(x, y, cost)
+    between = cost_between(x, y, cost, is_exact=False)
     epsilon = absolute_epsilon(between, K.stop_gradient(epsilon), relative_epsilon)
 
     def transport_cost(matrix):
@@ -204,5 +205,7 @@ def _plain_divergence(x, y, epsilon, *, iterations, differentiate_plan, value, r
 
     if not debias:
         return transport_cost(between)
-    within_x, within_y = (transport_cost(cost_within(points, cost, both_sides=True)) for points in (x, y))
+    within_x, within_y = (
+        transport_cost(cost_within(points, cost, both_sides=True, is_exact=False)) for points in (x, y)
+    )
     return 2.0 * transport_cost(between) - within_x - within_y
