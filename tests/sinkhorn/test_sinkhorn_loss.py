@@ -157,12 +157,143 @@ def test_config_round_trip():
     assert copy.get_config() == config
 
 
-def test_sample_weights_are_refused():
+def test_sample_weights_are_weights_of_the_points():
+    """Of the target and of the prediction of a sample; without weight it is absent, even if it is NaN."""
     x, y = problem("gaussian", 6, 2)
-    with pytest.raises(ValueError, match="cannot take sample_weight"):
-        SinkhornLoss()(y, x, sample_weight=np.ones(6))
-    with pytest.raises(ValueError, match="cannot take sample_weight"):
-        mover().fit(x, y, sample_weight=np.ones(6), verbose=0)
+    weights = np.array([1, 2, 0, 1, 3, 0], "float32")
+    options = {"epsilon": 0.3, "cost": "sqeuclidean"}
+    shares = weights / weights.sum()
+    expected = float(en.ops.sinkhorn_divergence(x, y, **options, x_weights=shares, y_weights=shares))
+    x[2], y[5] = np.nan, np.nan
+    for form in (weights, weights[:, None], 10 * weights):
+        assert float(SinkhornLoss(**options)(y, x, form)) == pytest.approx(expected, rel=1e-5)
+    assert float(SinkhornLoss(**options)(y, x, 0 * weights)) == 0
+    with pytest.raises(ValueError, match="must be at least 0"):
+        SinkhornLoss(**options)(y, x, weights - 1)
+
+
+def point_sets():
+    """Predicted sets of five points and targets of three, for four samples."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(4, 5, 2)).astype("float32"), rng.normal(size=(4, 3, 2)).astype("float32")
+
+
+BLOCKS = {"iterations": 3, "cost": "sqeuclidean", "block_size": 3}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"epsilon": 0.2, "cost": "euclidean", "value": "dual"}, pytest.param(BLOCKS, marks=pytest.mark.ci)],
+    ids=str,
+)
+def test_a_divergence_for_each_sample(options):
+    x, y = point_sets()
+    expected = [float(en.ops.sinkhorn_divergence(*pair, **options)) for pair in zip(x, y, strict=True)]
+    for reduction, value in ((None, expected), ("sum_over_batch_size", np.mean(expected)), ("sum", np.sum(expected))):
+        loss = SinkhornLoss(**options, sample_axis=1, reduction=reduction)
+        np.testing.assert_allclose(loss(y, x), value, rtol=1e-5)
+    factors = np.array([0.0, 1.0, 2.0, 0.5], "float32")
+    for form in (factors, factors[:, None]):
+        np.testing.assert_allclose(
+            SinkhornLoss(**options, sample_axis=1)(y, x, form), np.mean(factors * expected), rtol=1e-5
+        )
+
+
+def test_padded_targets_of_each_sample():
+    """Weights (batch, points) are those of the targets' points: here one, two, three and none of three."""
+    x, y = point_sets()
+    counts = [1, 2, 3, 0]
+    weights = np.float32([[1] * n + [0] * (3 - n) for n in counts])
+    expected = [float(en.ops.sinkhorn_divergence(a, b[:n])) if n else 0 for a, b, n in zip(x, y, counts, strict=True)]
+    y[weights == 0] = np.nan
+    loss = SinkhornLoss(sample_axis=1, reduction=None)
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        values = loss(y, x, weights)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    gradients = tape.gradient(values, x).numpy()
+    assert np.isfinite(gradients).all()
+    assert (gradients[3] == 0).all()
+
+
+def test_fit_to_point_sets_of_each_sample():
+    """Sets of one-dimensional points need no axis of features, and dense layers predict them."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(5)])
+    model.compile(keras.optimizers.Adam(0.1), SinkhornLoss(0.05, cost="sqeuclidean", sample_axis=1), jit_compile=False)
+    x, y = problem("gaussian", 8, 2)[0], np.tile(np.float32([-1, 0, 1]), (8, 1))
+    weights = np.where(np.arange(8) < 6, 1.0, 0.0)
+    history = model.fit(x, y, sample_weight=weights, batch_size=8, epochs=6, verbose=0).history["loss"]
+    assert history[-1] < 0.7 * history[0]
+
+
+def test_point_sets_that_do_not_fit():
+    x, y = point_sets()
+    with pytest.raises(ValueError, match=r"differ in the number of points only.*\(4, 3, 2\) and \(4, 5, 3\)"):
+        SinkhornLoss(sample_axis=1)(y, np.ones((4, 5, 3), "float32"))
+    with pytest.raises(ValueError, match=r"\(3, 3, 2\) and \(4, 5, 2\)"):
+        SinkhornLoss(sample_axis=1)(y[:3], x)
+    with pytest.raises(ValueError, match="sample_axis must be one of 0, 1"):
+        SinkhornLoss(sample_axis=2)
+
+
+@keras.saving.register_keras_serializable("test_sinkhorn_loss")
+def manhattan(x, y):
+    return keras.ops.sum(keras.ops.abs(x[..., :, None, :] - y[..., None, :, :]), axis=-1)
+
+
+def test_cost_function_in_the_configuration():
+    x, y = problem("gaussian", 6, 2)
+    for made in (SinkhornLoss(cost=manhattan), en.metrics.SinkhornDivergence(cost=manhattan)):
+        copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(made))
+        assert copy.get_config() == made.get_config()
+        expected = float(en.ops.sinkhorn_divergence(x, y, cost=manhattan))
+        assert float(copy(y, x)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_configuration_of_an_earlier_version():
+    config = {"name": "s", "epsilon": 0.1, "iterations": 5, "cost": "euclidean", "debias": True, "value": "sharp"}
+    loss = SinkhornLoss.from_config(config | {"differentiate_plan": False, "solver": "fast", "relative_epsilon": False})
+    x, y = problem("gaussian", 6, 2)
+    expected = float(en.ops.sinkhorn_divergence(x, y, 0.1, 5, "euclidean"))
+    assert float(loss(y, x)) == pytest.approx(expected, rel=1e-6)
+
+
+# The metric.
+
+
+def test_metric_of_batches_is_the_logged_loss():
+    """The mean over batches, weighted by their sizes."""
+    x, y = problem("gaussian", 10, 2)
+    model = mover(metrics=[en.metrics.SinkhornDivergence(0.1, cost="sqeuclidean", name="moved")], run_eagerly=True)
+    logs = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
+    assert logs["moved"] == pytest.approx(logs["loss"], rel=1e-5)
+    metric = en.metrics.SinkhornDivergence(0.1, cost="sqeuclidean")
+    weights = np.arange(10, dtype="float32")
+    for part in (slice(0, 4), slice(4, 10)):
+        metric.update_state(y[part], x[part], weights[part])
+    parts = [float(model.loss(y[part], x[part], weights[part])) for part in (slice(0, 4), slice(4, 10))]
+    assert float(metric.result()) == pytest.approx(np.average(parts, weights=[6, 39]), rel=1e-5)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
+def test_metric_of_samples():
+    x, y = point_sets()
+    values = np.asarray(SinkhornLoss(0.2, sample_axis=1, reduction=None)(y, x))
+    factors, points = np.float32([0, 1, 2, 1]), np.float32([[1, 1, 0]] * 4)
+    metric = en.metrics.SinkhornDivergence(0.2, sample_axis=1)
+    metric.update_state(y[:1], x[:1])
+    metric.update_state(y[1:], x[1:])
+    assert float(metric.result()) == pytest.approx(values.mean(), rel=1e-5)
+    expected = {
+        "factors": (factors, np.average(values, weights=factors)),
+        "points": (points, float(SinkhornLoss(0.2, sample_axis=1)(y, x, points))),
+    }
+    for weights, value in expected.values():
+        metric.reset_state()
+        metric.update_state(y, x, weights)
+        assert float(metric.result()) == pytest.approx(value, rel=1e-5)
 
 
 def test_shapes_that_differ_are_refused():

@@ -28,7 +28,7 @@ class CostBlocks:
         self.within = within and not callable(cost)
 
     def reduce(self, function, rows, columns, axis, reduction="sum"):
-        """Apply a function to all costs, and reduce its result along an axis; see `CostMatrix.reduce`."""
+        """Apply a function to all costs and reduce its result along an axis, as `CostMatrix.reduce` does."""
 
         def of_block(costs, x, y, rows, columns):
             return REDUCTIONS[reduction](function(costs, *rows, *columns), axis=axis, keepdims=True)
@@ -36,7 +36,7 @@ class CostBlocks:
         return self.map(of_block, rows, columns, axis)
 
     def kernel(self, f, g, epsilon):
-        """Return the Sinkhorn kernel of potentials f (batch, n, 1) and g (batch, 1, m), a `KernelBlocks`."""
+        """Return the Sinkhorn kernel of the potentials f (batch, n, 1) and g (batch, 1, m) as `KernelBlocks`."""
         return KernelBlocks(self, f, g, epsilon)
 
     def zero_potentials(self):
@@ -143,11 +143,18 @@ class KernelBlocks:
         return self.costs.map(of_block, (self.f, u), (self.g,), axis=-2)
 
     def sum(self, function, rows, columns, axis):
-        """Sum an elementwise function of Q, K, `rows` and `columns` along an axis; see `CostMatrix.reduce`."""
+        """Sum a function of costs, kernel and vectors along an axis, as `KernelMatrix.sum` does."""
         return self.costs.reduce(*self.of_costs(function, rows, columns), axis)
 
     def of_costs(self, function, rows, columns):
-        """Turn a function of Q, K, `rows` and `columns` into one of Q and longer rows and columns; return all three."""
+        """Turn a function of costs, kernel and vectors into a function of costs and more vectors.
+
+        Args:
+            function, rows, columns: as in `KernelMatrix.sum`.
+
+        Returns:
+            The function, and its rows and columns, as in `CostMatrix.reduce`.
+        """
         count = len(rows)
 
         def of_costs(costs, f, *vectors):

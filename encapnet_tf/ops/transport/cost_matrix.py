@@ -1,4 +1,4 @@
-"""Transport costs held as a matrix, and sums over the rows and columns of what is computed from them.
+"""Transport costs between two point sets and the Sinkhorn kernel of them, held as matrices.
 
 Shapes, here and in the solvers for weighted points: costs (batch, n, m); what belongs to the first set's points is a
 column (batch, n, 1), what belongs to the second set's a row (batch, 1, m), and what belongs to a problem (batch, 1, 1).
@@ -38,7 +38,7 @@ class CostMatrix:
         return REDUCTIONS[reduction](function(self.matrix, *rows, *columns), axis=axis, keepdims=True)
 
     def kernel(self, f, g, epsilon):
-        """Return the Sinkhorn kernel of potentials f (batch, n, 1) and g (batch, 1, m), a `KernelMatrix`."""
+        """Return the Sinkhorn kernel of the potentials f (batch, n, 1) and g (batch, 1, m) as a `KernelMatrix`."""
         return KernelMatrix(self.matrix, stable_kernel(self.matrix, f, g, epsilon))
 
     def zero_potentials(self):
@@ -68,11 +68,16 @@ class KernelMatrix:
         return K.matmul(transposed(u), self.matrix)
 
     def sum(self, function, rows, columns, axis):
-        """Sum an elementwise function of Q, K, `rows` and `columns` along an axis; see `CostMatrix.reduce`."""
+        """Sum a function of costs, kernel and vectors along an axis.
+
+        Args:
+            function: elementwise function of Q, K, `rows` and `columns`.
+            rows, columns, axis: as in `CostMatrix.reduce`.
+        """
         return K.sum(self.map(function, rows, columns), axis=axis, keepdims=True)
 
     def map(self, function, rows, columns):
-        """Return an elementwise function of Q, K, `rows` and `columns`, (batch, n, m)."""
+        """Return the values of an elementwise function of costs, kernel and vectors, as a matrix (batch, n, m)."""
         return function(self.costs, self.matrix, *rows, *columns)
 
 

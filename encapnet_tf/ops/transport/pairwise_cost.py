@@ -72,7 +72,7 @@ def self_cost(x, cost="cosine", both_sides: bool = False):
 
 
 def check_cost(cost):
-    """Raise ValueError if a cost is neither the name of a known cost nor a function; return the cost."""
+    """Return a transport cost, or raise ValueError if it is neither the name of a cost nor a function."""
     return cost if callable(cost) else one_of("cost", cost, COSTS)
 
 
@@ -143,9 +143,9 @@ def centred_cost(x, y, cost, is_exact=True):
 
 
 def cost_within(x, cost, both_sides=False, is_exact=True):
-    """Compute the matrix of transport costs between the points of one set; arguments as in `self_cost`.
+    """Compute the matrix of transport costs between the points of one set.
 
-    The points are preprocessed by `prepare`. `is_exact` is as in `cost_between`.
+    The points are preprocessed by `prepare`. Arguments are as in `self_cost` and `cost_between`.
     """
     matrix = cost_between(x, x if both_sides else K.stop_gradient(x), cost, is_exact)
     if callable(cost):
@@ -158,7 +158,7 @@ def cost_within(x, cost, both_sides=False, is_exact=True):
 
 
 def _cost_of_function(x, y, cost):
-    """Call a cost function, check the shape of its result, and replace what is not finite by NaN."""
+    """Call a cost function, check the shape of its result, and replace infinite costs by NaN."""
     matrix = K.cast(K.convert_to_tensor(cost(x, y)), x.dtype)
     expected = (*x.shape[:-1], y.shape[-2])
     if len(matrix.shape) != len(expected) or not _may_be_equal(matrix.shape, expected):

@@ -1,4 +1,4 @@
-"""Density of a transport plan with respect to the weights of the points, and what is computed from it."""
+"""Density of a transport plan with respect to the weights of the points, with its values and gradients."""
 
 from keras import backend
 from keras import ops as K
@@ -7,8 +7,8 @@ from encapnet_tf.ops.transport.marginal_system import solve_marginals
 
 _SMALLEST_DENSITY = 1e-26  # the plan is next to 0 below
 _ADJOINT_TOLERANCE = 1e-6
-# Where a plan falls into parts that exchange next to no mass, the marginals hardly say how their potentials differ. That
-# hardly matters for the gradient, but rounding errors divided by it would.
+# Where a plan falls into parts that exchange next to no mass, the marginals hardly say how their potentials differ. The
+# gradient hardly depends on it, but it would on rounding errors that are divided by so little.
 _LEAST_CURVATURE = {"float32": 1e-6, "float64": 1e-14}
 
 

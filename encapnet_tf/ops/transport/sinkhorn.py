@@ -144,7 +144,10 @@ def sinkhorn(
 
 
 def _weighted_sinkhorn(cost, epsilon, iterations, solver, relative_epsilon, x_weights, y_weights):
-    """Solve entropic optimal transport between sets of any sizes and weights; arguments as in `sinkhorn`."""
+    """Solve entropic optimal transport between sets of any sizes and weights.
+
+    Arguments are as in `sinkhorn`.
+    """
     is_single = len(cost.shape) == 2
     cost = cost[None] if is_single else cost
     a, b = point_weights("x_weights", x_weights, cost, axis=-2), point_weights("y_weights", y_weights, cost, axis=-1)

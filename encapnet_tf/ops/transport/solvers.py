@@ -94,7 +94,11 @@ def solve_fast(cost, epsilon, iterations, initial_g=None):
 
 
 def _newton_steps(cost, epsilon, f, g, iterations):
-    """Update dual potentials by Newton steps until convergence; return P (B, B), f and g (B,)."""
+    """Update dual potentials by Newton steps until convergence.
+
+    Returns:
+        P (B, B), f and g (B,).
+    """
     f, g = f[None, :, None], g[None, None, :]
     a, b = (K.ones_like(potential) / K.cast(K.shape(cost)[0], cost.dtype) for potential in (f, g))
     density = refine(CostMatrix(cost[None]), K.reshape(epsilon, (1, 1, 1)), a, b, f, g, iterations)

@@ -69,7 +69,10 @@ def _values_and_slopes(epsilon, x_weights, y_weights, *costs, relative_epsilon, 
 def _divergence_by_blocks(
     x, y, x_weights, y_weights, epsilon, *, cost, debias, block_size, relative_epsilon, **options
 ):  # fmt: skip
-    """Compute Sinkhorn divergences without a matrix of all costs; arguments as in `weighted_divergence`."""
+    """Compute Sinkhorn divergences without a matrix of all costs.
+
+    Arguments are as in `weighted_divergence`.
+    """
     terms = _terms(x_weights, y_weights, debias)
     total = 0.0
     for pair, (a, b, factor, within) in zip([(x, y), (x, x), (y, y)], terms, strict=False):

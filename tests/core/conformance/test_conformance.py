@@ -145,7 +145,7 @@ def test_losses_metrics_and_callbacks_in_fit(row):
     model = keras.Model(inputs, en.layers.CapsuleLength()(capsules))
     loss = row.factory() if row.kind == "losses" else row.loss()
     metrics, callbacks = ([row.factory()] if row.kind == kind else [] for kind in ("metrics", "callbacks"))
-    model.compile("sgd", loss, metrics, jit_compile=False, run_eagerly=row.kind != "callbacks")
+    model.compile("sgd", loss, metrics=metrics, jit_compile=False, run_eagerly=row.kind != "callbacks")
     x, y = np.random.default_rng(0).normal(size=(5, 4, 4)), np.arange(5) % classes
     y = np.eye(classes)[y] if row.one_hot else y
     history = model.fit(x, y, epochs=2, batch_size=4, verbose=0, callbacks=callbacks)
