@@ -32,6 +32,40 @@ def visible_nan(x):
     return seen
 
 
+def manhattan(x, y):
+    return keras.ops.sum(keras.ops.abs(x[..., :, None, :] - y[..., None, :, :]), axis=-1)
+
+
+def moved_point_sets():
+    """Return name -> loss and weights of models of point sets after a step, and results for costs of several problems.
+
+    The targets have another number of points, and weights of which some are 0.
+    """
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(4, 3)).astype("float32"), rng.normal(size=(4, 5, 2)).astype("float32")
+    kernel = rng.normal(size=(3, 14)).astype("float32")
+    weights = rng.integers(0, 3, (4, 5)) + np.eye(5)[:4]
+    targets[weights == 0] = np.nan
+    results = {}
+    for name, options in {
+        "fast": {"cost": "sqeuclidean", "iterations": 60},
+        "full": {"cost": "euclidean", "iterations": 60, "differentiate_plan": True},
+        "plain": {"solver": "plain", "differentiate_plan": True},
+        "dual": {"cost": "euclidean", "value": "dual", "relative_epsilon": True, "debias": False},
+        "blocks": {"cost": "euclidean", "block_size": 4, "iterations": 6},
+        "function": {"cost": manhattan, "iterations": 12},
+        "function_blocks": {"cost": manhattan, "block_size": 4, "iterations": 6},
+    }.items():
+        layers = [keras.layers.Dense(14, use_bias=False), keras.layers.Reshape((7, 2))]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+        model.set_weights([kernel])
+        model.compile(keras.optimizers.SGD(0.1), en.losses.SinkhornLoss(0.5, sample_axis=1, **options))
+        results[f"sets_{name}"] = model.train_on_batch(x, targets, sample_weight=weights)
+        results[f"sets_{name}_weights"] = model.get_weights()[0]
+    plan = en.ops.sinkhorn(rng.random((2, 3, 4)), 0.1, 60, x_weights=[0.5, 0.5, 0.0])
+    return results | {f"costs_{i}": keras.ops.convert_to_numpy(part) for i, part in enumerate(plan)}
+
+
 def visible_wrong_labels(x):
     """Return, for each class loss, whether a step with a label that is no class raises or makes the loss NaN."""
     seen = []
@@ -81,7 +115,7 @@ def measure(folder):
     results["visible_wrong_labels"] = visible_wrong_labels(data["lengths"])
     for i, weight in enumerate(model.get_weights()):
         results[f"weight{i}"] = weight
-    return results | trained_routing(folder, data) | trained_networks(folder, data)
+    return results | moved_point_sets() | trained_routing(folder, data) | trained_networks(folder, data)
 
 
 if __name__ == "__main__":
