@@ -73,16 +73,15 @@ def main():
     step = 8 if flags.quick else 1
     source, target = (np.float32(image[::step, ::step]) for image in images)
     result = transfer(source, target, levels=6 if flags.quick else 12)
-    print("mean colours: source {}, target {}, result {}".format(
-        *(np.round(image.mean((0, 1)), 2).tolist() for image in (source, target, result))
-    ))  # fmt: skip
+    for name, image in (("source", source), ("target", target), ("result", result)):
+        print(f"mean colour of the {name}:", np.round(np.float64(image.mean(axis=(0, 1))), 2).tolist())
 
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 2.4), layout="constrained")
     for axis, image, title in zip(axes, (source, target, result), ("source", "target", "result"), strict=True):
         axis.imshow(image)
         axis.set_title(title)
         axis.set_axis_off()
-    figure.savefig("colour_transfer.png", dpi=120)
+    figure.savefig("colour_transfer.png", dpi=100)
     plt.close(figure)
     print("colour_transfer.png")
 

@@ -49,7 +49,7 @@ def flow(cloud, target, steps, *, record=()):
     count = len(cloud)
     points = keras.layers.Embedding(count, 2, embeddings_initializer=lambda shape, dtype: cloud)
     model = keras.Sequential([keras.Input((count,), dtype="int32"), points])
-    loss = en.losses.SinkhornLoss(EPSILON, 30, cost="sqeuclidean", value="dual", sample_axis=1)
+    loss = en.losses.SinkhornLoss(EPSILON, 60, cost="sqeuclidean", value="dual", sample_axis=1)
     # A point's share of the divergence has the factor 1 / count, and squared distances and both directions a 4.
     model.compile(keras.optimizers.SGD(0.2 * count / 4), loss)
     recorded, divergences = [], []

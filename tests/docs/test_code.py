@@ -54,7 +54,7 @@ def names(text):
     """Yield the dotted names of Keras and of this library in the inline code of a page."""
     roots = "keras|en|ops|layers|losses|metrics|callbacks|models|optimizers|interop"
     for code in inline_code(text):
-        if (match := re.match(rf"(?:{roots})(?:\.[A-Za-z]\w*)+", code)) and not match[0].endswith(".py"):
+        if (match := re.match(rf"(?:{roots})(?:\.[A-Za-z]\w*)+", code)) and not match[0].endswith((".py", ".jsonl")):
             yield match[0]
 
 
