@@ -40,7 +40,7 @@ class SinkhornLoss(keras.losses.Loss):
         sample_weight: with `sample_axis=0`, (batch,): weights of the points of both sets, divided by their sum. With
             `sample_axis=1`, (batch,): factors of the samples' divergences; or (batch, points): weights of the points of
             the targets, divided by their sum in each sample. Points of weight 0 are absent, and may be NaN: so targets
-            of fewer points can be padded.
+            of fewer points can be padded. Predicted points that a Keras mask (batch, points) leaves out are absent.
 
     Returns:
         A scalar. A batch, or a sample, in which all weights are 0 counts as 0.
@@ -80,8 +80,9 @@ class SinkhornLoss(keras.losses.Loss):
     ):
         sample_axis = one_of("sample_axis", sample_axis, (0, 1))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self._given_reduction = self.reduction
-        self.reduction = self.reduction if sample_axis == 1 else None  # the divergence of a batch is one number
+        self._given_reduction = reduction
+        if sample_axis == 0:
+            self.reduction = None  # the divergence of a batch is one number
         check_arguments(epsilon, iterations, solver)
         self.epsilon = float(epsilon)
         self.iterations = int(iterations)
@@ -95,28 +96,26 @@ class SinkhornLoss(keras.losses.Loss):
         self.block_size = None if block_size is None else whole_number("block_size", block_size)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        if sample_weight is None or (self.sample_axis == 1 and _is_one_number_per_sample(sample_weight)):
-            return super().__call__(y_true, y_pred, sample_weight)
-        # Weights of points belong to the sets: they are no factors of their divergences.
-        return super().__call__({"points": y_true, "weights": sample_weight}, y_pred)
+        # Weights of points, and Keras's masks of them, belong to the sets: they are no factors of the divergences.
+        if sample_weight is not None and not (self.sample_axis == 1 and _is_one_number_per_sample(sample_weight)):
+            y_true, sample_weight = {"points": y_true, "weights": sample_weight}, None
+        mask = getattr(y_pred, "_keras_mask", None)
+        if self.sample_axis == 1 and mask is not None:
+            y_pred = {"points": y_pred, "weights": mask}
+        return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
-        y_true, weights = (y_true["points"], y_true["weights"]) if isinstance(y_true, dict) else (y_true, None)
+        y_true, true_weights = _points_and_weights(y_true)
+        y_pred, predicted_weights = _points_and_weights(y_pred)
         y_true, y_pred = self._point_sets(K.convert_to_tensor(y_true), K.convert_to_tensor(y_pred))
-        if weights is None:
-            return self._divergence(y_true, y_pred)
-        weights = K.reshape(weights, (-1,) if self.sample_axis == 0 else K.shape(y_true)[:2])
-        total = K.sum(weights, axis=-1, keepdims=True)
-        is_empty = total == 0
-        weights = K.where(is_empty, 1.0 / K.cast(K.shape(weights)[-1], weights.dtype), weights)
-        weights = weights / K.where(is_empty, 1.0, total)
-        y_true = K.where(is_empty[..., None], 0.0, y_true)  # an empty set may be NaN
         if self.sample_axis == 0:
-            y_pred = K.where(is_empty[..., None], 0.0, y_pred)
-        values = self._divergence(y_true, y_pred, weights, weights if self.sample_axis == 0 else None)
-        return K.where(is_empty[..., 0], 0.0, values)
+            predicted_weights = true_weights
+        y_true, true_weights, has_true = _normalise(y_true, true_weights)
+        y_pred, predicted_weights, has_predicted = _normalise(y_pred, predicted_weights)
+        values = self._divergence(y_true, y_pred, true_weights, predicted_weights)
+        return values if has_true is has_predicted is True else K.where(has_true & has_predicted, values, 0.0)
 
-    def _divergence(self, y_true, y_pred, true_weights=None, predicted_weights=None):
+    def _divergence(self, y_true, y_pred, true_weights, predicted_weights):
         return ops.sinkhorn_divergence(
             y_pred,
             y_true,
@@ -170,6 +169,31 @@ class SinkhornLoss(keras.losses.Loss):
         if isinstance(cost, dict):
             config = {**config, "cost": keras.saving.deserialize_keras_object(cost)}
         return cls(**config)
+
+
+def _points_and_weights(points):
+    """Return points and their weights, or points and None if they have no weights."""
+    return (points["points"], points["weights"]) if isinstance(points, dict) else (points, None)
+
+
+def _normalise(points, weights):
+    """Divide the weights of points by their sum, and replace sets of weight 0 by sets of zeros.
+
+    Args:
+        points: (points, features) or (batch, points, features).
+        weights: a number for each point, or None.
+
+    Returns:
+        Points, weights, and whether a set has weight, a boolean tensor; or points, None and True.
+    """
+    if weights is None:
+        return points, None, True
+    weights = K.reshape(weights, K.shape(points)[:-1])
+    total = K.sum(weights, axis=-1, keepdims=True)
+    has_weight = total != 0
+    weights = K.where(has_weight, weights, 1.0 / K.cast(K.shape(weights)[-1], weights.dtype))
+    points = K.where(has_weight[..., None], points, 0.0)  # a set without weight may be NaN
+    return points, weights / K.where(has_weight, total, 1.0), has_weight[..., 0]
 
 
 def _is_one_number_per_sample(weights) -> bool:

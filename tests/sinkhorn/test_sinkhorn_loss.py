@@ -217,6 +217,18 @@ def test_padded_targets_of_each_sample():
     assert (gradients[3] == 0).all()
 
 
+def test_masked_predictions_of_each_sample():
+    """A mask of the predicted points, as `Masking` makes it, leaves out points."""
+    x, y = point_sets()
+    x[0, 3:], x[1, 2:] = 0, 0
+    model = keras.Sequential([keras.Input((5, 2)), keras.layers.Masking(), keras.layers.Dense(2, "tanh")])
+    predicted = model(x)
+    values = SinkhornLoss(sample_axis=1, reduction=None)(y, predicted)
+    expected = [float(en.ops.sinkhorn_divergence(predicted[i, :n], y[i])) for i, n in enumerate((3, 2, 5, 5))]
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    np.testing.assert_allclose(SinkhornLoss(sample_axis=1)(y, model(x), np.ones(4)), np.mean(expected), rtol=1e-5)
+
+
 def test_fit_to_point_sets_of_each_sample():
     """Sets of one-dimensional points need no axis of features, and dense layers predict them."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(5)])

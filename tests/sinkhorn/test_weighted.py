@@ -140,6 +140,41 @@ def test_plan_equals_pot(cost, solver):
     assert dual == pytest.approx(reference.transport(matrix, epsilon, "dual", a, b), rel=1e-5)
 
 
+@pytest.mark.ci
+@pytest.mark.parametrize("setting", ALL_SETTINGS, ids=str)
+def test_equal_sets_without_weights_at_many_iterations(setting):
+    """They begin with other steps: clusters of unequal counts take more of these than there are."""
+    cost, value, differentiate_plan = setting
+    graph = tf.function(
+        lambda x, y, epsilon: differentiated(x, y, epsilon, 200, cost, True, differentiate_plan, value), autograph=False
+    )
+    for i, kind in enumerate(("gaussian", "clustered", "uniform", "clustered")):
+        x, y = (np.float32(points) for points in KINDS[kind](np.random.default_rng(i), 40, FEATURES))
+        share = np.full(40, 1 / 40)
+        epsilon = EPSILONS[i % 2] * mean_cost(x, y, share, share, cost)
+        ours, gradients = graph(*map(tf.constant, (x, y)), tf.constant(epsilon, "float32"))
+        assert_accurate(ours, gradients, x, y, share, share, epsilon, *setting)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("execution", ["step", "xla"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_compiled_equals_eager(setting, execution):
+    """The compiled part of a training step, and XLA as a whole, give the values and gradients of eager calls."""
+    cost, value, differentiate_plan = setting
+    x, y, a, b = weighted_problem("gaussian", (6, 5), weights="zeros")
+    options = {"x_weights": a, "y_weights": b, "training": execution == "step"}
+
+    def run(x, y):
+        return differentiated(x, y, 0.5, 30, cost, True, differentiate_plan, value, **options)
+
+    values, gradients = tf.function(run, autograph=False, jit_compile=execution == "xla")(*map(tf.constant, (x, y)))
+    expected, expected_gradients = run(x, y)
+    assert float(values) == pytest.approx(float(expected), rel=1e-5)
+    for gradient, other in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, other, atol=1e-5 * np.abs(other).max())
+
+
 # Absence: a weight of 0 is as good as no point.
 
 ABSENT = (0.0, 1e6, math.nan, math.inf)

@@ -130,7 +130,8 @@ class KernelBlocks:
         """Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m)."""
 
         def of_block(costs, x, y, rows, columns):
-            return K.matmul(stable_kernel(costs, *rows, columns[0], self.epsilon), transposed(columns[1]))
+            (f,), (g, v) = rows, columns
+            return K.matmul(stable_kernel(costs, f, g, self.epsilon), transposed(v))
 
         return self.costs.map(of_block, (self.f,), (self.g, v), axis=-1)
 
@@ -138,7 +139,8 @@ class KernelBlocks:
         """Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1)."""
 
         def of_block(costs, x, y, rows, columns):
-            return K.matmul(transposed(rows[1]), stable_kernel(costs, rows[0], *columns, self.epsilon))
+            (f, u), (g,) = rows, columns
+            return K.matmul(transposed(u), stable_kernel(costs, f, g, self.epsilon))
 
         return self.costs.map(of_block, (self.f, u), (self.g,), axis=-2)
 

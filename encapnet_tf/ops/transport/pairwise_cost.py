@@ -120,7 +120,8 @@ def cost_between(x, y, cost, is_exact=True):
         is_exact: whether "euclidean" distances between points of few features are computed from the points'
             differences, which keeps the digits of small distances. The Gram form takes less time.
     """
-    return centred_cost(*centre(x, y, cost), cost, is_exact)
+    x, y = centre(x, y, cost)
+    return centred_cost(x, y, cost, is_exact)
 
 
 def centre(x, y, cost):
@@ -179,7 +180,8 @@ def _squared_distances(x, y, from_differences):
     norms = norms_x[..., :, None] + norms_y[..., None, :]
     if from_differences and x.shape[-1] is not None and x.shape[-1] <= _FEW_FEATURES:
         differences = [x[..., :, None, k] - y[..., None, :, k] for k in range(x.shape[-1])]
-        return K.where(K.isnan(norms), norms, sum(K.square(difference) for difference in differences))
+        nan_or_zero = K.where(K.isnan(norms), math.nan, 0.0)  # added, so that the gradient is NaN, too
+        return sum(K.square(difference) for difference in differences) + nan_or_zero
     squared = norms - 2.0 * K.matmul(x, _transpose(y))
     rounding = _ROUNDING[backend.standardize_dtype(x.dtype)]
     return K.where(squared <= rounding * norms, 0.0, squared)  # NaN is not below, and stays

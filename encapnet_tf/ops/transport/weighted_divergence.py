@@ -75,23 +75,22 @@ def _divergence_by_blocks(
     """
     terms = _terms(x_weights, y_weights, debias)
     total = 0.0
-    for pair, (a, b, factor, within) in zip([(x, y), (x, x), (y, y)], terms, strict=False):
-        points = centre(*pair, cost)
-        costs = CostBlocks(*map(K.stop_gradient, points), cost, block_size, within)
+    for (first, second), (a, b, factor, within) in zip([(x, y), (x, x), (y, y)], terms, strict=False):
+        first, second = centre(first, second, cost)
+        costs = CostBlocks(K.stop_gradient(first), K.stop_gradient(second), cost, block_size, within)
         if not within:
             epsilon = _absolute(epsilon, relative_epsilon, costs, a, b)
         density = _solve(costs, epsilon, a, b, within, **options)
         amount, slope = _value_and_slope(density, **options)
-        slope = density.kernel.of_costs(*slope)
+        function, rows, columns = density.kernel.of_costs(*slope)
         if callable(cost):
-            weighted = CostBlocks(*points, cost, block_size).weighted_sum(*slope)
+            weighted = CostBlocks(first, second, cost, block_size).weighted_sum(function, rows, columns)
             zero = weighted - K.stop_gradient(weighted)
+        elif within and options["symmetric"]:
+            zero = 2.0 * _zero(costs.gradient(function, rows, columns, axis=-1), first)
         else:
-            zero = _zero(costs.gradient(*slope, axis=-1), points[0])
-            if within and options["symmetric"]:
-                zero = 2.0 * zero
-            else:
-                zero = zero + _zero(costs.gradient(*slope, axis=-2), points[1])
+            zero = _zero(costs.gradient(function, rows, columns, axis=-1), first)
+            zero = zero + _zero(costs.gradient(function, rows, columns, axis=-2), second)
         total = total + factor * (K.stop_gradient(amount) + zero)
     return total
 
