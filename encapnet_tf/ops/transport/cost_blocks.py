@@ -33,7 +33,7 @@ class CostBlocks:
         def of_block(costs, x, y, rows, columns):
             return REDUCTIONS[reduction](function(costs, *rows, *columns), axis=axis, keepdims=True)
 
-        return self.map(of_block, rows, columns, axis)
+        return self.map_blocks(of_block, rows, columns, axis)
 
     def kernel(self, f, g, epsilon):
         """Return the Sinkhorn kernel of the potentials f (batch, n, 1) and g (batch, 1, m) as `KernelBlocks`."""
@@ -66,7 +66,7 @@ class CostBlocks:
                 return gradient_of_points(slopes, costs, x, y, self.cost)
             return gradient_of_points(transposed(slopes), transposed(costs), y, x, self.cost)
 
-        return self.map(of_block, rows, columns, axis, result_axis=1)
+        return self.map_blocks(of_block, rows, columns, axis, result_axis=1)
 
     def weighted_sum(self, slope, rows, columns):
         """Return a weighted sum of all costs, (batch,), with a gradient that computes the blocks again.
@@ -80,9 +80,9 @@ class CostBlocks:
         def of_block(costs, x, y, rows, columns):
             return K.sum(K.stop_gradient(slope(costs, *rows, *columns)) * costs, axis=-1, keepdims=True)
 
-        return K.sum(self.map(of_block, rows, columns, axis=-1, recompute=True), axis=(1, 2))
+        return K.sum(self.map_blocks(of_block, rows, columns, axis=-1, recompute=True), axis=(1, 2))
 
-    def map(self, of_block, rows, columns, axis, *, result_axis=None, recompute=False):
+    def map_blocks(self, of_block, rows, columns, axis, *, result_axis=None, recompute=False):
         """Join the results of all blocks of costs.
 
         Args:
@@ -105,7 +105,7 @@ class CostBlocks:
             costs = centred_cost(x, y, self.cost)
             if self.within:
                 (i, *rows), (j, *columns) = rows, columns
-                costs = K.where(self._is_free(x, i, j), 0.0, costs)
+                costs = K.where(self._is_diagonal(x, i, j), 0.0, costs)
             return of_block(costs, x, y, rows, columns)
 
         of_part = keras.remat(of_part) if recompute else of_part
@@ -115,7 +115,7 @@ class CostBlocks:
         results = _map(lambda *part: of_part(*part, *other), start, parts)
         return _join(results, size, result_axis or (1 if axis == -1 else 2))
 
-    def _is_free(self, x, i, j):
+    def _is_diagonal(self, x, i, j):
         """Return whether a pair is a point and itself, which costs nothing, but 1 for the cosine of a row of zeros."""
         return (i == j) & K.any(x, axis=-1, keepdims=True) if self.cost == "cosine" else i == j
 
@@ -133,7 +133,7 @@ class KernelBlocks:
             (f,), (g, v) = rows, columns
             return K.matmul(stable_kernel(costs, f, g, self.epsilon), transposed(v))
 
-        return self.costs.map(of_block, (self.f,), (self.g, v), axis=-1)
+        return self.costs.map_blocks(of_block, (self.f,), (self.g, v), axis=-1)
 
     def over_rows(self, u):
         """Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1)."""
@@ -142,7 +142,7 @@ class KernelBlocks:
             (f, u), (g,) = rows, columns
             return K.matmul(transposed(u), stable_kernel(costs, f, g, self.epsilon))
 
-        return self.costs.map(of_block, (self.f, u), (self.g,), axis=-2)
+        return self.costs.map_blocks(of_block, (self.f, u), (self.g,), axis=-2)
 
     def sum(self, function, rows, columns, axis):
         """Sum a function of costs, kernel and vectors along an axis, as `KernelMatrix.sum` does."""

@@ -21,7 +21,7 @@ class PlanDensity:
         kernel: `KernelMatrix` or `KernelBlocks` of f and g.
         epsilon: regularisation strength, (batch or 1, 1, 1).
         f, g: potentials, (batch, n, 1) and (batch, 1, m).
-        u, v: scalings, of the shapes of f and g. Columns have been scaled last, so that a sums to 1 over them.
+        u, v: scalings, of the shapes of f and g. Columns have been scaled last, so that P has their marginals exactly.
         a, b: weights of the points, (batch or 1, n, 1) and (batch or 1, 1, m).
     """
 

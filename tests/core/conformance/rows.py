@@ -270,7 +270,7 @@ LOSSES = [
     ),
     Row(
         "sinkhorn_loss_of_samples",
-        partial(SinkhornLoss, iterations=2, sample_axis=1, reduction="sum", block_size=4),
+        partial(SinkhornLoss, iterations=2, sample_axis=1, reduction="sum", block_size=None),
         (4,),
         one_hot=True,
     ),
@@ -280,7 +280,7 @@ METRICS = [
     Row("sinkhorn_divergence", partial(SinkhornDivergence, 0.5, 7, "euclidean", value="dual"), (4,), one_hot=True),
     Row(
         "sinkhorn_divergence_of_samples",
-        partial(SinkhornDivergence, sample_axis=1, block_size=4, iterations=2, relative_epsilon=True, name="moved"),
+        partial(SinkhornDivergence, sample_axis=1, block_size=None, iterations=2, relative_epsilon=True, name="moved"),
         (4,),
         one_hot=True,
     ),
