@@ -12,6 +12,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == __name__:
 
 from encapnet_tf import callbacks, interop, layers, losses, models, ops, optimizers
 from encapnet_tf.feedback import attach_feedback, strip_feedback
+from encapnet_tf.reconstruction import attach_reconstruction, reconstruct, strip_reconstruction
 from encapnet_tf.saving import load_model
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "attach_feedback",
+    "attach_reconstruction",
     "callbacks",
     "interop",
     "layers",
@@ -27,7 +29,9 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "reconstruct",
     "strip_feedback",
+    "strip_reconstruction",
 ]
 
 

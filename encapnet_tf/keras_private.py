@@ -85,6 +85,14 @@ def adam_moments(optimizer, variable):
     return optimizer._momentums[index].value, optimizer._velocities[index].value
 
 
+def replica_share(model, loss):
+    """Scale an additional loss term of a Keras model by 1 / replicas, as Keras does with `add_loss` terms.
+
+    Keras sums the gradients of the replicas of `tf.distribute.MirroredStrategy`. Without a strategy nothing changes.
+    """
+    return model._aggregate_additional_loss(loss)
+
+
 class BuildBeforeTracing(_Model):
     """Keras model mixin that builds the optimizer and the metrics before TensorFlow traces the training step.
 

@@ -18,7 +18,7 @@ from ..trainers.runs.installation import install_command
 from ..trainers.runs.run_directory import package_versions
 from .artefacts.documents import model_card, parity_table, write_serving_files
 from .artefacts.export_folder import Draft, ExportFolder
-from .artefacts.inference import inference_model, unit_names
+from .artefacts.inference import inference_model, training_only_layers
 from .artefacts.lite import VARIANTS, convert
 from .artefacts.preprocessing import Preprocessing
 from .artefacts.saved_model import INPUT, SIGNATURES, save_model
@@ -150,7 +150,7 @@ def export_samples(
             path = draft.lite(variant)
             _write_lite(inference, variant, samples.calibration, path=path, parity=parity)
             contents[path.name] = Contents.of_lite(path)
-            contents[path.name].require_inference_only(path.name, unit_names(model))
+            contents[path.name].require_inference_only(path.name, _training_only_names(model))
         report = {**parity.to_json(), "contents": {name: listing.to_json() for name, listing in contents.items()}}
         draft.write_json(ExportFolder.parity_file, report)
         draft.file(ExportFolder.card_file).write_text(model_card(metadata, report), encoding="utf-8")
@@ -180,7 +180,7 @@ def _saved_model_contents(model, inference, path):
     Raise UserError if variables are missing or surplus.
     """
     contents = Contents.of_saved_model(path)
-    contents.require_inference_only("The SavedModel", unit_names(model))
+    contents.require_inference_only("The SavedModel", _training_only_names(model))
     expected = {weight.path for weight in inference.weights}
     if set(contents.variables) != expected:
         difference = sorted(set(contents.variables) ^ expected)
@@ -207,7 +207,7 @@ def _refuse(draft: Draft, report):
 def _describe(model, inference, parity):
     """Return metadata of an exported model, such as parameter counts, accuracy and package versions."""
     lengths, labels = parity.reference["lengths"], parity.samples.labels
-    trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
+    units, decoders = training_only_layers(model)
     are_scores = lengths.min() >= 0 and lengths.max() <= 1
     versions = package_versions("keras", "tensorflow", "numpy", "ai-edge-litert")
     calibration_error = None
@@ -219,11 +219,21 @@ def _describe(model, inference, parity):
         "signatures": list(SIGNATURES),
         "outputs": list(parity.reference),
         "pixels": "0 to 255",
-        "parameters": {"trained": trained, "feedback_units": weights - exported, "exported": exported},
-        "feedback_units": unit_names(model),
+        "parameters": {
+            "trained": _count(model.trainable_weights),
+            "feedback_units": sum(_count(unit.weights) for unit in units),
+            "decoder": sum(_count(decoder.weights) for decoder in decoders),
+            "exported": _count(inference.weights),
+        },
+        "feedback_units": [unit.name for unit in units],
         "accuracy": parity.samples.accuracy(lengths),
         "calibration_error": calibration_error,
     }
+
+
+def _training_only_names(model):
+    """Return the names of the layers that an exported file must not hold."""
+    return [layer.name for layers in training_only_layers(model) for layer in layers]
 
 
 def _count(weights):

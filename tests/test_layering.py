@@ -24,11 +24,16 @@ ALLOWED = {
     "losses": {"arguments", "ops"},
     "optimizers": {"arguments", "keras_private"},
     "callbacks": {"arguments", "layers", "losses"},
-    "models": {"arguments", "ops", "blocks", "keras_private", "layers", "losses", "feedback", "optimizers"},
+    "models": {
+        *("arguments", "ops", "blocks", "keras_private", "layers", "losses", "feedback", "named_outputs"),
+        "optimizers",
+    },
     "interop": {"arguments", "ops", "blocks", "layers", "models"},
     "model_copies": {"keras_private"},
     "named_outputs": set(),
-    "feedback": {"arguments", "blocks", "layers", "model_copies", "named_outputs"},
+    "functional_models": {"model_copies"},
+    "feedback": {"arguments", "blocks", "functional_models", "layers", "model_copies", "named_outputs"},
+    "reconstruction": {"arguments", "functional_models", "layers", "model_copies", "models", "named_outputs"},
     "saving": {"arguments", "keras_private"},
     "__init__": {
         "callbacks",
@@ -39,6 +44,7 @@ ALLOWED = {
         "models",
         "ops",
         "optimizers",
+        "reconstruction",
         "saving",
     },
 }

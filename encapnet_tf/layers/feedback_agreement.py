@@ -5,15 +5,15 @@ from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import finite_number, one_of, whole_number
-from encapnet_tf.blocks.feature_extraction import (
+from encapnet_tf.blocks.feedback.feature_extraction import (
     adversarial_features,
     flatten_features,
     training_output,
     zero_padding,
 )
-from encapnet_tf.blocks.feedback_extractor import EXTRACTORS, feedback_extractor
-from encapnet_tf.blocks.feedback_generator import GENERATORS, feedback_generator
-from encapnet_tf.blocks.feedback_part import name_or_layer, serialize_name_or_layer
+from encapnet_tf.blocks.feedback.feedback_extractor import EXTRACTORS, feedback_extractor
+from encapnet_tf.blocks.feedback.feedback_generator import GENERATORS, feedback_generator
+from encapnet_tf.blocks.name_or_layer import name_or_layer, serialize_name_or_layer
 from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.blocks.unsaved_number import UnsavedNumber
 from encapnet_tf.keras_private import PerReplicaLosses

@@ -154,7 +154,7 @@ def test_units_are_found_where_they_are_left(tmp_path):
     model = NETWORKS["encapnet"](True)
     outputs = keras.Model(model.inputs, {"lengths": model.output})  # not stripped
     save_model(outputs, Preprocessing((8, 8), 1, Views((8, 8))), [], tmp_path / "model")
-    with pytest.raises(UserError, match="still holds feedback units"):
+    with pytest.raises(UserError, match="still holds layers that only training needs"):
         Contents.of_saved_model(tmp_path / "model").require_inference_only("The SavedModel", unit_names(model))
 
 

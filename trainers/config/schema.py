@@ -14,6 +14,7 @@ NETWORKS = (
     "encapnet", "encapnet6", "encapnet18", "encapnet101", "capnet", "plaincnn", "resnet18", "resnet20",
     "sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet", "selfroutingcapsnet",
 )  # fmt: skip
+DECODERS = ("dense", "conv")
 
 _RECIPE = Search(refusal="every trial starts from the same recipe")
 _DATA = Search(refusal="every trial trains and validates on the same images")
@@ -200,6 +201,19 @@ class Config:
         choices=("minimize", "adversarial", "frozen"),
         unit_argument="extractor_objective",
         used_with={"extractor": ("conv",)},
+    )
+
+    reconstruction: str = setting(
+        "Decoder that reconstructs each image from the capsule of its label, a regulariser: two hidden layers, or "
+        "convolutions.",
+        "none",
+        group="reconstruction of images",
+        choices=("none", *DECODERS),
+    )
+    reconstruction_weight: float | None = setting(
+        "Weight of the reconstruction's mean squared error in the loss. Default: 0.0005 times the numbers in an image.",
+        least=0.0,
+        used_with={"reconstruction": DECODERS},
     )
 
     loss: str = setting(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from encapnet_tf import callbacks, losses, models, optimizers
+from encapnet_tf import attach_reconstruction, callbacks, losses, models, optimizers
 from encapnet_tf.losses.class_loss import ClassLoss
 from encapnet_tf.losses.labels_found import LabelsFound
 
@@ -68,12 +68,24 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
     keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
         model = builder(image_shape, classes, include_rescaling=True, **arguments)
+        if config.reconstruction != "none":
+            model = _with_decoder(model, config)
     except ValueError as error:
         raise UserError(f"These settings make no network: {error}") from None
     finally:
         keras.config.set_dtype_policy(policy)
     model.synchronized = config.synchronized
     return model
+
+
+def _with_decoder(model, config):
+    """Add the configured reconstruction decoder to a network, or raise UserError if the network has no capsules."""
+    if "class_capsules" not in {layer.name for layer in model.layers}:
+        raise UserError(
+            f"--reconstruction={config.reconstruction}: {config.model} has no class capsules to reconstruct images "
+            "from. Use --reconstruction=none, or a capsule network such as --model=encapnet."
+        )
+    return attach_reconstruction(model, weight=config.reconstruction_weight, decoder=config.reconstruction)
 
 
 def builder_and_arguments(config: Config) -> tuple[Callable[..., keras.Model], dict]:

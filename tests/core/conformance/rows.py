@@ -16,6 +16,7 @@ from encapnet_tf.layers import (
     FeedbackAgreement,
     FlattenCapsules,
     GroupedConv2D,
+    Reconstruction,
     Squash,
 )
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
@@ -114,6 +115,12 @@ LAYERS = [
     Row("capsule_mask_options", partial(CapsuleMask, count=2), (5, 4), _joined),
     Row("flatten_capsules", partial(FlattenCapsules, 4), (3, 2, 12)),
     Row("flatten_capsules_options", partial(FlattenCapsules, capsule_dim=3, order="capsule"), (3, 2, 12)),
+    Row("reconstruction", partial(Reconstruction, (4, 3, 2)), (5, 4)),
+    Row(
+        "reconstruction_options",
+        partial(Reconstruction, image_shape=(4, 3, 1), decoder="conv", weight=0.5, max_pixel=255.0),
+        (5, 4),
+    ),
     *ROUTING_LAYERS,
 ]
 

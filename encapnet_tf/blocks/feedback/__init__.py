@@ -1,0 +1,1 @@
+"""Generators and feature extractors of the feedback agreement unit."""
