@@ -86,7 +86,7 @@ def votes_of(name, votes):
 
 
 def row_of(name, timing, peak, votes):
-    """Return a table row of one capsule layer: parameter count, run time, peak memory and memory size of the votes."""
+    """Return a table row for one capsule layer: parameters, run time, peak memory and memory taken by the votes."""
     if isinstance(timing, NotRun):
         return {"layer": name, "ms a step": "not run"}
     return {

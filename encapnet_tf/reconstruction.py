@@ -54,8 +54,9 @@ def attach_reconstruction(model, capsules="class_capsules", weight=None, decoder
     image_shape = _image_shape(model)
     if (owner := _class_with_own_steps(type(model))) is not None:
         raise ValueError(
-            f"{model.name} is of a class with training steps of its own, {owner.__name__}, to which attach_reconstruction "
-            "cannot add a loss. Place layers.Reconstruction in the model and add its squared_error in your compute_loss."
+            f"{model.name} is of a class with training steps of its own, {owner.__name__}, to which "
+            "attach_reconstruction cannot add a loss. Place layers.Reconstruction in the model and add its "
+            "squared_error in your compute_loss."
         )
     names = [layer.name for layer in model.layers]
     if _LAYER in names:
@@ -136,8 +137,8 @@ def reconstruct(model, images, component=None, values=None, labels=None):
     layer = reconstruction_layer(model)
     images = np.asarray(images)
     if images.shape[1:] != layer.image_shape:
-        raise ValueError(f"images must be of shape (batch, {', '.join(map(str, layer.image_shape))}). Received: images of "
-                         f"shape {images.shape}.")  # fmt: skip
+        sizes = ", ".join(map(str, layer.image_shape))
+        raise ValueError(f"images must be of shape (batch, {sizes}). Received: images of shape {images.shape}.")
     if component is None:
         if values is not None:
             raise ValueError(f"values={values!r} move a component: pass component=INDEX, too.")

@@ -24,7 +24,7 @@ def outside_pages():
 
 
 def example_pages():
-    """Return a dictionary from each example script or notebook to the path of the Markdown page that shows the code."""
+    """Return a dictionary that maps each example script or notebook to the Markdown page that shows its code."""
     paths = [path for suffix in ("py", "ipynb") for path in sorted((ROOT / "examples").glob(f"*.{suffix}"))]
     return {path: f"examples/{path.stem}.md" for path in paths}
 

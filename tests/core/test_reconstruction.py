@@ -97,7 +97,7 @@ def test_strip(model):
     assert type(stripped) is CapsuleModel
     assert stripped.count_params() == network().count_params() < model.count_params()
     assert set(stripped.fit(x, LABELS, verbose=0).history) == {"loss", "accuracy"}
-    with pytest.raises(ValueError, match="has no decoder. Add one with attach_reconstruction"):
+    with pytest.raises(ValueError, match=r"has no decoder\. Add one with attach_reconstruction"):
         en.reconstruct(stripped, x)
 
 

@@ -69,7 +69,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Concatenate, in one matrix, the input pixels that a convolution multiplies at each kernel position.
+    """Stack the input pixels under each kernel position of a convolution into one matrix.
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -78,7 +78,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Concatenate, in one matrix, the output pixels to which each kernel position of a convolution contributes.
+    """Stack the output pixels that each kernel position of a convolution contributes to into one matrix.
 
     The rows are the patches of `output_patches`.
     """
