@@ -32,9 +32,9 @@ def network_targets(model: keras.Model) -> dict[str, Target]:
 
 
 def _decoder(parts):
-    """Return a dictionary from the weight names of a reconstruction decoder to Keras variables; empty without one.
+    """Return a dictionary from the weight names of a reconstruction decoder to Keras variables.
 
-    Each value is a pair (variable, `as_stored`).
+    Each value is a pair (variable, `as_stored`). Without a decoder the dictionary is empty.
     """
     targets: dict[str, Target] = {}
     for layer in parts["reconstruction"].decoder.layers if "reconstruction" in parts else ():

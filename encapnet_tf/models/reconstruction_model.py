@@ -14,7 +14,7 @@ _THREAD = threading.local()  # its attribute `calls` maps a model to the (output
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
-class ReconstructionModel(CapsuleModel, NamedOutputs):
+class ReconstructionModel(NamedOutputs, CapsuleModel):
     """Functional Keras model whose loss includes the error of images reconstructed from class capsules.
 
     One of its layers is a `layers.Reconstruction`. The model calls the layer's decoder in `compute_loss`, where the
@@ -52,15 +52,15 @@ class ReconstructionModel(CapsuleModel, NamedOutputs):
         Raises:
             ValueError: there are no labels, or the model was compiled without a loss.
         """
-        loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-        capsules = self._capsules(x, y_pred, training)
-        if capsules is None:  # Keras asks for shapes only
-            return loss
         if y is None:
             raise ValueError(
                 f"{self.name} reconstructs each image from the capsule of its label, but received no labels: y=None. "
                 "Pass labels to fit and evaluate, or call strip_reconstruction first."
             )
+        loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        capsules = self._capsules(x, y_pred, training)
+        if capsules is None:  # Keras asks for shapes only
+            return loss
         layer = self.reconstruction
         images, labels, weights = (_only_tensor(value) for value in (x, y, sample_weight))
         errors = layer.squared_error(images, capsules, labels, training=training)

@@ -50,9 +50,9 @@ def test_the_loss_masks_by_the_label_and_not_by_the_longest_capsule(model):
     assert model.reconstruction.weight == pytest.approx(0.0005 * 8 * 6 * 2)
     expected = margin_loss(model, x, shortest) + 0.048 * np.mean(errors)
     for training in (True, False):
-        assert model.compute_loss(x, shortest, model(x), training=training) == pytest.approx(expected, rel=1e-5)
+        assert float(model.compute_loss(x, shortest, model(x), training=training)) == pytest.approx(expected, rel=1e-5)
     other_object = keras.ops.copy(model(x))  # the model is called again
-    assert model.compute_loss(x, shortest, other_object, training=False) == pytest.approx(expected, rel=1e-5)
+    assert float(model.compute_loss(x, shortest, other_object, training=False)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("form", ["column", "one_hot", "mixed", "two"])
@@ -63,7 +63,7 @@ def test_forms_of_labels(model, form):
     labels = LABELS[:, None] if form == "column" else rows
     loss = model.compute_loss(x, labels, model(x), training=False)
     expected = margin_loss(model, x, labels) + 0.048 * np.mean(mean_squared_errors(model, x, rows))
-    assert loss == pytest.approx(expected, rel=1e-5)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_fit_evaluate_and_sample_weights(model):
@@ -184,6 +184,11 @@ class OwnSteps(keras.Model):
         return super().train_step(data)
 
 
+def own_steps():
+    x = keras.Input(SHAPE)
+    return OwnSteps(x, x)
+
+
 def two_outputs():
     x = keras.Input(SHAPE)
     return keras.Model(x, [x, x])
@@ -203,7 +208,7 @@ def two_outputs():
         (lambda: en.attach_reconstruction(network()), {}, "has a layer 'reconstruction' already"),
         (lambda: keras.Sequential([keras.layers.Dense(2)]), {}, "Give this Sequential a keras.Input"),
         (lambda: None, {}, "Decoders are attached to and removed from functional models"),
-        (lambda: OwnSteps(network().input, network().output), {}, "training steps of its own, OwnSteps"),
+        (own_steps, {}, "training steps of its own, OwnSteps"),
         (two_outputs, {}, "expects a model with one input"),
     ],
 )
