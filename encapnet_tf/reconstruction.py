@@ -68,7 +68,8 @@ def attach_reconstruction(model, capsules="class_capsules", weight=None, decoder
         )
     if max_pixel is None:
         max_pixel = 255.0 if _reads_bytes(model) else 1.0
-    layer = Reconstruction(image_shape, decoder, weight, max_pixel, name=_LAYER, dtype=model.dtype_policy)
+    dtype = model.get_layer(capsules).dtype_policy  # the outputs stay as they are
+    layer = Reconstruction(image_shape, decoder, weight, max_pixel, name=_LAYER, dtype=dtype)
 
     def call(this, *args, **kwargs):
         output = this(*args, **kwargs)

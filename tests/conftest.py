@@ -29,14 +29,21 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", r"ignore:(currentThread|getName)\(\) is deprecated:DeprecationWarning")
 
 
-# Tests of many combinations of parameters: the default suite takes half of them, `pytest -m ci` the other half.
-_HALVED = (
+# Tests of many combinations of parameters: the default suite takes a third of them, `pytest -m ci` the others.
+_SAMPLED = (
     "core/conformance/test_conformance.py::test_any_class_count",
+    "core/conformance/test_conformance.py::test_shapes_and_batches",
+    "core/conformance/test_conformance.py::test_weights_from_shapes_alone",
     "core/conformance/test_integers.py::test_ops_and_losses",
     "core/conformance/test_precision.py::test_dtype_argument_reaches_every_part",
     "core/conformance/test_precision.py::test_float16_gradient_near_zero",
+    "core/conformance/test_precision.py::test_policy",
+    "core/ops/test_gradients.py::test_gradient",
     "core/ops/test_grouped_conv2d.py::test_values",
     "core/ops/test_tap_products.py::test_values_and_gradients",
+    "core/ops/test_training_helpers.py::test_grouped_convolution",
+    "export/test_half_precision.py::test_rebuilt_in_float32",
+    "feedback/test_attach.py::test_two_lines_then_train_save_reload_strip",
     "feedback/test_attach_structures.py::test_attaching_inside_a_nested_model",
     "feedback/test_attach_structures.py::test_an_output_keeps_its_name",
     "feedback/test_first_step.py::test_building_first_changes_nothing",
@@ -55,9 +62,9 @@ _HALVED = (
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects tests by their markers
 def pytest_collection_modifyitems(items):
-    names = {f"tests/{name}" for name in _HALVED}
+    names = {f"tests/{name}" for name in _SAMPLED}
     for item in items:
-        if item.nodeid.split("[")[0] in names and zlib.crc32(item.nodeid.encode()) % 2:
+        if item.nodeid.split("[")[0] in names and zlib.crc32(item.nodeid.encode()) % 3:
             item.add_marker(pytest.mark.ci)
 
 

@@ -52,7 +52,7 @@ def test_extractor_collapse(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "extractor_collapse.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_search_lambda_and_epsilon(tmp_path, monkeypatch, capsys):
     output = run("search_lambda_and_epsilon.py", tmp_path, monkeypatch, capsys)
     assert output.count("lambda") == 2

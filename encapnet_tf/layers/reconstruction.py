@@ -60,11 +60,12 @@ class Reconstruction(keras.layers.Layer):
     """
 
     def __init__(self, image_shape, decoder="dense", weight=None, max_pixel=1.0, **kwargs):
-        super().__init__(autocast=False, **kwargs)  # the output is the input, in the input's dtype
+        super().__init__(**kwargs)
         self.supports_masking = True
         if not isinstance(image_shape, (list, tuple)) or len(image_shape) != 3:
             raise ValueError(f"image_shape must be (height, width, channels). Received: image_shape={image_shape!r}.")
-        self.image_shape = tuple(whole_number("a size in image_shape", size) for size in image_shape)
+        height, width, channels = (whole_number("a size in image_shape", size) for size in image_shape)
+        self.image_shape = (height, width, channels)
         if decoder is None:
             raise ValueError("decoder must be 'dense', 'conv' or a Keras layer. Received: decoder=None.")
         self._decoder_argument = name_or_layer("decoder", decoder, DECODERS)
@@ -99,6 +100,7 @@ class Reconstruction(keras.layers.Layer):
             )
 
     def call(self, capsules):
+        capsules = K.cast(capsules, self.compute_dtype)  # Keras casts floats only
         if not hasattr(_THREAD, "capsules"):
             _THREAD.capsules = weakref.WeakKeyDictionary()
         _THREAD.capsules[self] = capsules

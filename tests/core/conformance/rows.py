@@ -115,12 +115,6 @@ LAYERS = [
     Row("capsule_mask_options", partial(CapsuleMask, count=2), (5, 4), _joined),
     Row("flatten_capsules", partial(FlattenCapsules, 4), (3, 2, 12)),
     Row("flatten_capsules_options", partial(FlattenCapsules, capsule_dim=3, order="capsule"), (3, 2, 12)),
-    Row("reconstruction", partial(Reconstruction, (4, 3, 2)), (5, 4)),
-    Row(
-        "reconstruction_options",
-        partial(Reconstruction, image_shape=(4, 3, 1), decoder="conv", weight=0.5, max_pixel=255.0),
-        (5, 4),
-    ),
     *ROUTING_LAYERS,
 ]
 
@@ -156,12 +150,18 @@ UNITS = [
         (8, 6, 6),
         _with_its_input_halved,
     ),
+    Row("reconstruction", partial(Reconstruction, (4, 3, 2)), (5, 4)),
+    Row(
+        "reconstruction_options",
+        partial(Reconstruction, image_shape=(4, 3, 1), decoder="conv", weight=0.5, max_pixel=255.0),
+        (5, 4),
+    ),
 ]
 
 _two_modules = {"depths": (1, 2), "capsule_dims": (2, 3), "strides": (1, 2), "num_capsules": 3}
 
 MODELS = [
-    Row("encapnet", partial(EncapNet, (8, 6, 2), 3, **_two_modules), (8, 6, 2)),
+    Row("encapnet", partial(EncapNet, (8, 6, 2), 3, **_two_modules), (8, 6, 2), slow_xla=True),
     Row(
         "encapnet_mixed",
         partial(
