@@ -9,8 +9,8 @@ from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.functional_models import find_layer_path, functional_model
 from encapnet_tf.layers import FeedbackAgreement
 from encapnet_tf.layers.feedback_agreement import units_of
+from encapnet_tf.model_classes.named_outputs import NamedOutputs, keep_output_names
 from encapnet_tf.model_copies import clone_uncompiled, compile_like
-from encapnet_tf.named_outputs import NamedOutputs, keep_output_names
 
 
 class FeedbackPlacement:

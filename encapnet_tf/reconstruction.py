@@ -6,10 +6,10 @@ import numpy as np
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.functional_models import functional_model
 from encapnet_tf.layers import Reconstruction
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.named_outputs import NamedOutputs, keep_output_names
+from encapnet_tf.model_classes.reconstruction_model import ReconstructionModel
 from encapnet_tf.model_copies import clone_uncompiled, compile_like
-from encapnet_tf.models.capsule_model import CapsuleModel
-from encapnet_tf.models.reconstruction_model import ReconstructionModel
-from encapnet_tf.named_outputs import NamedOutputs, keep_output_names
 
 _LAYER = "reconstruction"  # name of the added layer, and of the logged mean squared error
 _OWN_STEPS = ("train_step", "test_step", "compute_loss")

@@ -5,7 +5,7 @@ import keras
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.blocks.capsules_of_length import CapsulesOfLength
 from encapnet_tf.layers import CapsuleLength, DynamicRouting, EMRouting, GroupedConv2D, Squash
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.stem_and_head import conv_norm_relu, conv_stack, full_precision_dtype, image_input
 

@@ -6,7 +6,7 @@ import pytest
 
 import encapnet_tf as en
 from encapnet_tf.layers import Reconstruction
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 
 SHAPE, CLASSES, DIM = (8, 6, 2), 3, 4
 LABELS = np.array([0, 1, 2, 0])

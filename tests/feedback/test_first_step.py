@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 from encapnet_tf.optimizers.fused_updates import fused_updates
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's graphs")

@@ -7,8 +7,8 @@ import keras
 
 from encapnet_tf.keras_private import replica_share
 from encapnet_tf.layers import Reconstruction
-from encapnet_tf.models.capsule_model import CapsuleModel
-from encapnet_tf.named_outputs import NamedOutputs
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.named_outputs import NamedOutputs
 
 _THREAD = threading.local()  # its attribute `calls` maps a model to the (outputs, capsules) of its last call
 
