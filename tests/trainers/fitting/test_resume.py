@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from encapnet_tf.trainers.config.schema import Config
 from encapnet_tf.trainers.evaluation.predictions import saved_model
-from encapnet_tf.trainers.fitting import checkpoint_writer, resume
-from encapnet_tf.trainers.fitting.checkpoint import Checkpoints
+from encapnet_tf.trainers.fitting import checkpoint_writer
+from encapnet_tf.trainers.fitting.checkpoints import resume
+from encapnet_tf.trainers.fitting.checkpoints.checkpoint import Checkpoints
 from encapnet_tf.trainers.fitting.train import train
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory

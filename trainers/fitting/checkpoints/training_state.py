@@ -10,7 +10,7 @@ from keras import ops as K
 from encapnet_tf.blocks.step_counter import step_counts
 from encapnet_tf.blocks.unsaved_number import unsaved_numbers
 
-from ..runs.errors import UserError
+from ...runs.errors import UserError
 
 _ADDED_GROUPS = (
     "step_counts",
