@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--continue_from",
         metavar="RUN",
-        help="Folder of a run to continue in a new run, with its settings: from its last checkpoint, optimizer included, "
-        "up to --epochs=N, the epochs of both runs in all. The folder itself stays as it is.",
+        help="Folder of a run to continue in a new run, with its settings: from its last checkpoint, optimizer "
+        "included, up to --epochs=N, the epochs of both runs in all. The folder itself stays as it is.",
     )
     parser.add_argument(
         "--dry_run",
@@ -53,7 +53,8 @@ def _check_resume(args) -> None:
         raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
     if args.continue_from is not None:
         raise UserError(
-            "--resume finishes an interrupted run in its own folder, --continue_from begins a new run. Give one of the two."
+            "--resume finishes an interrupted run in its own folder, --continue_from begins a new run. Give one of the "
+            "two."
         )
     if args.dry_run:
         raise UserError("--dry_run describes a new run, --resume finishes an earlier one. Leave one of the two out.")

@@ -65,8 +65,8 @@ def describe_time(
 def describe_memory(measurement: Measurement) -> str:
     """Return lines of text on the memory of a training run, measured in a few steps."""
     lines = [
-        f"memory:  {_size(measurement.process_bytes)} of main memory at most so far, with TensorFlow and the images that "
-        f"are kept in memory; weights, gradients and optimizer are {_size(measurement.state_bytes)}"
+        f"memory:  {_size(measurement.process_bytes)} of main memory at most so far, with TensorFlow and the images "
+        f"that are kept in memory; weights, gradients and optimizer are {_size(measurement.state_bytes)}"
     ]
     lines += [f"         {_size(size)} at most on {name}" for name, size in measurement.device_bytes.items()]
     return "\n".join(lines)

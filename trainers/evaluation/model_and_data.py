@@ -69,7 +69,7 @@ def check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, in
     if channels not in (None, image_shape[2]):
         advice = (
             "Choose data with the model's number of channels by --recipe or --dataset. Folders of images are read in "
-            "colour, with 3 channels; --dataset=npz takes arrays of any number."
+            "colour, with 3 channels; --dataset=npz takes arrays with 1 or 3."
         )
     elif height is not None and height == width:
         advice = f"Say --image_size={height}."

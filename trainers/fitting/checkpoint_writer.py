@@ -10,12 +10,12 @@ import keras
 from ..config.schema import Config
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
-from .checkpoints import training_state
 from .callbacks import BestModel
+from .checkpoints import training_state
 from .checkpoints.checkpoint import Checkpoint, Checkpoints
+from .checkpoints.resume import Start
 from .interruption import StopSignal
 from .non_finite import NonFiniteWatch
-from .checkpoints.resume import Start
 from .strategy import any_worker, is_multi_worker
 
 

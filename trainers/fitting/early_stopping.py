@@ -26,9 +26,7 @@ class EarlyStopping(keras.callbacks.Callback):
         decides: whether this process decides; the workers that do not follow the one that does.
     """
 
-    def __init__(
-        self, patience: int, accuracies: Iterable[float] = (), first_epoch: int = 0, *, decides: bool = True
-    ):
+    def __init__(self, patience: int, accuracies: Iterable[float] = (), first_epoch: int = 0, *, decides: bool = True):
         super().__init__()
         self.patience, self.first_epoch, self.decides = patience, first_epoch, decides
         self.accuracies = list(accuracies)
@@ -70,6 +68,6 @@ def coarse_accuracy_warning(patience: int, images: int) -> str | None:
     if not patience or images >= _FEW_IMAGES:
         return None
     return (
-        f"--early_stopping={patience} judges by {counted(images, 'validation image')}, whose accuracy moves in steps of "
-        f"{100 / images:.1f} points: training may stop too soon. A larger --validation_fraction helps."
+        f"--early_stopping={patience} judges by {counted(images, 'validation image')}, whose accuracy moves in steps "
+        f"of {100 / images:.1f} points: training may stop too soon. A larger --validation_fraction helps."
     )

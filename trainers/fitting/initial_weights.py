@@ -71,8 +71,8 @@ def load_initial_weights(
 ) -> Transfer:
     """Copy the weights of a trained network into a new network of the same architecture.
 
-    Layers are matched by their names. If the classes differ, the layers whose shapes depend on the number of classes keep
-    their new weights. So do feedback units that the trained network does not have.
+    Layers are matched by their names. If the classes differ, the layers whose shapes depend on the number of classes
+    keep their new weights. So do feedback units that the trained network does not have.
 
     Args:
         model: the new network.
@@ -107,8 +107,8 @@ def load_initial_weights(
 
 
 _ADVICE = (
-    "Set the network of the file by --model, --depths and the other flags of the network, or leave them out and name the "
-    "folder of the run that trained it, whose config.json has its settings."
+    "Set the network of the file by --model, --depths and the other flags of the network, or leave them out and name "
+    "the folder of the run that trained it, whose config.json has its settings."
 )
 
 

@@ -147,12 +147,16 @@ def describe_schedule(config: Config, earlier: Config, steps: int, first_step: i
     """
     rates = [
         _learning_rate_at(configuration, steps, step)
-        for configuration, step in ((earlier, first_step - 1), (config, first_step), (config, config.epochs * steps - 1))
+        for configuration, step in (
+            (earlier, first_step - 1),
+            (config, first_step),
+            (config, config.epochs * steps - 1),
+        )
     ]
     before, first, last = (f"{rate:.2g}" for rate in rates)
     return (
-        f"schedule: {config.schedule}, as in a run of {counted(config.epochs, 'epoch')}: the learning rate was {before}, is "
-        f"{first} in the next step and {last} in the last"
+        f"schedule: {config.schedule}, as in a run of {counted(config.epochs, 'epoch')}: the learning rate was {before}, "
+        f"is {first} in the next step and {last} in the last"
     )
 
 

@@ -171,9 +171,7 @@ def _fit(
 
     # 3. The data.
     print_line = (lambda line: print(line, flush=True)) if chief else None
-    validation = validation_batches(
-        setup.dataset, strategy.num_replicas_in_sync, setup.one_hot_classes, print_line
-    )
+    validation = validation_batches(setup.dataset, strategy.num_replicas_in_sync, setup.one_hot_classes, print_line)
 
     # 4. The epochs.
     watch = NonFiniteWatch(None if is_multi_worker(strategy) else Diagnosis(checkpoints, setup.batches_from, steps))

@@ -223,8 +223,8 @@ def _check_trials(base: Config) -> None:
     for setting, reason in reasons.items():
         if reason:
             raise UserError(
-                f"{setting} does not go with a search: {reason}. Leave it out, and give it to the training with the best "
-                "settings, `encapnet train --config=SEARCH/best.json`."
+                f"{setting} does not go with a search: {reason}. Leave it out, and give it to the training with the "
+                "best settings, `encapnet train --config=SEARCH/best.json`."
             )
 
 

@@ -223,7 +223,9 @@ def test_help_groups_flags_by_meaning(encapnet):
     assert headings == ["options", *groups]
     parts = dict(zip(headings, re.split(r"^\w.*:$", result.stdout, flags=re.MULTILINE)[1:], strict=True))
     flags = {heading: re.findall(r"^  (?:-h, )?(--\w+)", part, re.MULTILINE) for heading, part in parts.items()}
-    assert flags["options"] == ["--help", "--recipe", "--config", "--run_dir", "--resume"]
+    assert flags["options"] == [
+        *("--help", "--recipe", "--config", "--run_dir", "--resume", "--continue_from", "--dry_run"),
+    ]
     for heading, flag in zip(
         groups, ("augment", "depths", "epsilon", "seed", "replicas", "routing_epochs"), strict=True
     ):

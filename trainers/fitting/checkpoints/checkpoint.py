@@ -144,7 +144,7 @@ def digest(path: Path) -> str:
 
 
 def best_model_of(path: Path) -> Path:
-    """Return the path of the best model that was saved with a checkpoint; there is none before the first epoch's end."""
+    """Return the path of the best model that is saved with a checkpoint, from the end of the first epoch on."""
     return path.with_suffix(".best.keras")
 
 

@@ -104,14 +104,13 @@ class Continuation:
         state = checkpoint.state
         if state["epoch"] >= config.epochs:
             raise UserError(
-                f"--continue_from={run.path}: the run has trained {counted(state['epoch'], 'epoch')} already. Give the "
-                f"epochs of both runs in all: --epochs={state['epoch'] + 10} trains 10 more. Received: "
-                f"--epochs={config.epochs}."
+                f"--continue_from={run.path}: the run has trained {counted(state['epoch'], 'epoch')} already, and the "
+                f"epochs of both runs are {config.epochs} in all. --epochs={state['epoch'] + 10} trains 10 more."
             )
         if state["steps_per_epoch"] != steps:
             raise UserError(
-                f"--continue_from={run.path}: its epochs have {counted(state['steps_per_epoch'], 'step')}, those of the "
-                f"data now {steps}. A run can be continued only with its own data. With other data, start from its "
+                f"--continue_from={run.path}: its epochs have {counted(state['steps_per_epoch'], 'step')}, those of "
+                f"the data now {steps}. A run can be continued only with its own data. With other data, start from its "
                 f"weights: encapnet train --init_weights={run.path}"
             )
         earlier = Config.from_json(state["config"])
@@ -147,8 +146,8 @@ class Continuation:
             )
         except OSError as error:
             raise UserError(
-                f"The checkpoint {self.path} cannot be copied to {run.path}: {error.strerror}. Nothing was trained yet: "
-                "free some disk space, or choose another --run_dir.",
+                f"The checkpoint {self.path} cannot be copied to {run.path}: {error.strerror}. Nothing was trained "
+                "yet: free some disk space, or choose another --run_dir.",
                 status=1,
             ) from None
 
