@@ -124,7 +124,7 @@ def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, froze
 
 
 def _image_size(config: Config, weights: WeightsFile) -> dict:
-    """Return the setting `image_size` with which images fit a trained network, or {} if none can be told."""
+    """Return the setting `image_size` with which images fit a trained network, or {} if it is not known."""
     of_run = weights.config
     if of_run is not None and (of_run.dataset, of_run.data_dir) == (config.dataset, config.data_dir):
         return {"image_size": of_run.image_size}

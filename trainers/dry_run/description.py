@@ -76,9 +76,11 @@ def _seconds(seconds: float) -> str:
     """Format a duration with two digits or so, such as "31 ms", "4.2 s", "3 min 10 s" or "2 h 5 min"."""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)

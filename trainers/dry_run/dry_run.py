@@ -32,11 +32,10 @@ def dry_run(config: Config, continue_from: RunDirectory | None = None) -> None:
             print(f"{describe_settings(config)}\n")
             setup.model.summary(print_fn=print)
             print("\n".join(describe_run(setup, origin)), flush=True)
-        schedules = setup.compile()
         start = origin.start if isinstance(origin, Continuation) else Start()
         start.restore(setup.model)
         first_step = start.epoch * setup.steps + start.step
-        measurement = measure_steps(setup, first_step, schedules)
+        measurement = measure_steps(setup, first_step)
     if not setup.chief:
         return
     validation_images = len(setup.dataset.validation)

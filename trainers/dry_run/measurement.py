@@ -52,20 +52,19 @@ class _StepTimes(keras.callbacks.Callback):
         self.times.append(time.perf_counter())
 
 
-def measure_steps(setup: TrainingSetup, first_step: int, callbacks: list[keras.callbacks.Callback]) -> Measurement:
+def measure_steps(setup: TrainingSetup, first_step: int) -> Measurement:
     """Train a few steps, and return their time and memory.
 
     The network's weights change, and nothing is written.
 
     Args:
-        setup: network, data and devices, compiled.
+        setup: network, data and devices.
         first_step: the step to begin with, counted over all epochs.
-        callbacks: the callbacks that the loss and the optimizer need.
     """
     model, times = setup.model, _StepTimes()
     batches = setup.batches_from(first_step).repeat()  # a short run may have fewer steps left
     with corrupt_image_as_user_error(setup.dataset.train):
-        model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[*callbacks, times])
+        model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[*setup.schedules, times])
     seconds = [end - start for start, end in zip(times.times, times.times[1:], strict=False)]
     return Measurement(
         first_seconds=seconds[0],

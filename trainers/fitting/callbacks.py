@@ -156,5 +156,5 @@ class TensorBoardExtras(keras.callbacks.Callback):
 
 
 def existing_rows(run: RunDirectory, file: str) -> list[dict]:
-    """Read the rows of a log file of a training run; there are none before the first epoch has ended."""
+    """Read the rows of a log file of a training run, or return none if the file does not exist yet."""
     return run.read_json_lines(file) if run.file(file).exists() else []

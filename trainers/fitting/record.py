@@ -155,8 +155,8 @@ def describe_schedule(config: Config, earlier: Config, steps: int, first_step: i
     ]
     before, first, last = (f"{rate:.2g}" for rate in rates)
     return (
-        f"schedule: {config.schedule}, as in a run of {counted(config.epochs, 'epoch')}: the learning rate was {before}, "
-        f"is {first} in the next step and {last} in the last"
+        f"schedule: {config.schedule}, as in a run of {counted(config.epochs, 'epoch')}: the learning rate was "
+        f"{before}, is {first} in the next step and {last} in the last"
     )
 
 

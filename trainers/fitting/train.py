@@ -107,12 +107,12 @@ def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Con
     """
     if continue_from is not None:
         report = print if setup.chief else lambda line: None
-        return Continuation.find(continue_from, setup.config, setup.steps, report)
+        return Continuation.find(continue_from, setup.config, setup.steps, report).adapted_to(setup.model.optimizer)
     return _load_initial_weights(setup, Path()) if setup.config.init_weights is not None else None
 
 
 def _load_initial_weights(setup: TrainingSetup, folder: Path) -> Transfer:
-    """Load the initial weights of a new run into its network; a relative path is one from the given folder."""
+    """Load the initial weights of a new run into its network, with relative paths taken from the given folder."""
     config, dataset = setup.config, setup.dataset
     return load_initial_weights(
         setup.model,
@@ -160,7 +160,6 @@ def _fit(
             _load_initial_weights(setup, Path(began_in))
 
     # 2. The model, with the state of the checkpoint.
-    schedules = setup.compile()
     start.restore(model)
     best = BestModel(run, start.checkpoint.state["best"] if start.checkpoint else None)
     stopping = _early_stopping(setup, run) if config.early_stopping else None
@@ -200,7 +199,14 @@ def _fit(
                 steps_per_epoch=steps,
                 shuffle=False,  # the pipeline shuffles
                 verbose=0,
-                callbacks=[*filter(None, (line, bar)), watch, *schedules, *filter(None, loggers), *callbacks, writer],
+                callbacks=[
+                    *filter(None, (line, bar)),
+                    watch,
+                    *setup.schedules,
+                    *filter(None, loggers),
+                    *callbacks,
+                    writer,
+                ],
             )
     return best, writer.seconds
 

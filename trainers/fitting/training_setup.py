@@ -1,4 +1,4 @@
-"""Network, data and devices of a training run, set up before its first step."""
+"""Compiled network, data and devices of a training run, set up before its first step."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,13 +19,14 @@ from .strategy import is_chief, is_multi_worker, prepare, shard_for_workers
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Network, data and devices of a training run.
+    """Compiled network, data and devices of a training run.
 
     Attributes:
         config: the run's configuration.
         dataset: the data set.
         steps: steps an epoch.
-        model: the network; `compile` compiles it.
+        model: the network, compiled, with the variables of its optimizer and its metrics.
+        schedules: the callbacks that the loss and the optimizer need during training.
         chief: whether this process writes the run.
     """
 
@@ -33,11 +34,12 @@ class TrainingSetup:
     dataset: data.Dataset
     steps: int
     model: keras.Model
+    schedules: list[keras.callbacks.Callback]
     chief: bool
 
     @classmethod
     def of(cls, config: Config) -> "TrainingSetup":
-        """Set up the devices, load the data and build the network of a training configuration.
+        """Set up the devices, load the data, and build and compile the network of a training configuration.
 
         Raises:
             UserError: devices, data or settings cannot be used.
@@ -54,31 +56,18 @@ class TrainingSetup:
         keras.utils.set_random_seed(config.seed)
         with strategy.scope() if strategy else nullcontext():
             model = network.build(config, dataset.image_shape, len(dataset.class_names))
-        return cls(config, dataset, steps, model, chief=not is_multi_worker(strategy) or is_chief())
+        schedules = _compile(model, config, steps, len(dataset.class_names))
+        return cls(config, dataset, steps, model, schedules, chief=not is_multi_worker(strategy) or is_chief())
 
     @property
     def strategy(self) -> tf.distribute.Strategy:
-        """The `tf.distribute` strategy that the network was built for; TensorFlow's default one for one device."""
+        """The `tf.distribute` strategy that the network was built for, for one device TensorFlow's default one."""
         return self.model.distribute_strategy
 
     @property
     def one_hot_classes(self) -> int | None:
         """Number of classes if labels are rows (batch, classes), or None if they are integers."""
         return len(self.dataset.class_names) if network.labels_are_rows(self.config) else None
-
-    def compile(self) -> list[keras.callbacks.Callback]:
-        """Compile the network, and create the variables of its optimizer and its metrics.
-
-        Returns:
-            The callbacks that the loss and the optimizer need during training.
-        """
-        classes = self.one_hot_classes
-        with self.strategy.scope():
-            schedules = network.compile_model(self.model, self.config, self.steps, mixed_labels=classes is not None)
-        if is_multi_worker(self.strategy):
-            patch_multi_worker_training(self.model)
-        training_state.build(self.model, (classes,) if classes else ())  # the shape of one label
-        return schedules
 
     def batches_from(self, first_step: int) -> tf.data.Dataset:
         """Return the training batches of all epochs, from a step on that is counted over all epochs."""
@@ -87,3 +76,15 @@ class TrainingSetup:
         return shard_for_workers(
             training_batches(train, config.batch_size, config.epochs, config.seed, augmentation, first_step)
         )
+
+
+def _compile(model: keras.Model, config: Config, steps: int, classes: int) -> list[keras.callbacks.Callback]:
+    """Compile a network, create the variables of its optimizer and its metrics, and return the callbacks it needs."""
+    has_label_rows = network.labels_are_rows(config)
+    strategy = model.distribute_strategy
+    with strategy.scope():
+        schedules = network.compile_model(model, config, steps, mixed_labels=has_label_rows)
+    if is_multi_worker(strategy):
+        patch_multi_worker_training(model)
+    training_state.build(model, (classes,) if has_label_rows else ())  # the shape of one label
+    return schedules

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from encapnet_tf.trainers.config import schema
@@ -59,32 +60,61 @@ def test_a_new_run_that_is_interrupted_resumes_exactly(finished_run, tiny, inter
     assert_same_run(run, finished_run)
 
 
-def test_a_finished_run_trains_further(finished_run, tmp_path, capsys):
+def test_a_finished_run_trains_further_until_early_stopping_ends_it(finished_run, tmp_path, capsys):
     before = contents(finished_run)
-    flags = {"epochs": 4, "schedule": "constant", "learning_rate": 1e-3, "checkpoint_steps": 0}
-    config = continuation.configuration(finished_run, None, flags)
+    flags = {"epochs": 30, "schedule": "constant", "learning_rate": 1e-6, "checkpoint_steps": 0, "keep_checkpoints": 99}
+    config = continuation.configuration(finished_run, None, {**flags, "early_stopping": 1})
     run, summary = train(config, tmp_path / "new", continue_from=finished_run)
     assert contents(finished_run) == before
-    assert summary["epochs"] == 4
-    assert summary["train_seconds"] > finished_run.read_json(RunDirectory.summary_file)["train_seconds"]
     rows = run.read_json_lines(RunDirectory.metrics_file)
     assert rows[:3] == finished_run.read_json_lines(RunDirectory.metrics_file)
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    accuracies = [row["val_accuracy"] for row in rows]
+    is_better = [accuracies[i] > max(accuracies[:i]) for i in range(3, len(rows))]
+    assert is_better == [True] * (len(rows) - 4) + [False]
+    assert (summary["epochs"], summary["stopped_early"]) == (len(rows), True)
+    assert summary["train_seconds"] > finished_run.read_json(RunDirectory.summary_file)["train_seconds"]
 
     theirs = Checkpoint.read(finished_run.file("checkpoints") / f"checkpoint-{3 * STEPS:09d}.ckpt")
     ours = Checkpoint.read(run.file("checkpoints") / f"checkpoint-{3 * STEPS:09d}.ckpt")
-    for group, arrays in theirs.arrays.items():
-        for a, b in zip(arrays, ours.arrays[group], strict=True):
-            np.testing.assert_array_equal(a, b, err_msg=f"{group} of the first checkpoint")
+    steps, rate, *moments = ours.arrays["optimizer"]
+    assert rate == np.float32(1e-6), "a constant rate is a variable, which the cosine of the earlier run is not"
+    for a, b in zip(theirs.arrays["optimizer"], (steps, *moments), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(theirs.arrays["model"], ours.arrays["model"], strict=True):
+        np.testing.assert_array_equal(a, b)
     assert Config.from_json(ours.state["config"]) == config
-    last = Checkpoint.read(run.file("checkpoints") / f"checkpoint-{4 * STEPS:09d}.ckpt")
-    assert int(last.arrays["optimizer"][0]) == 4 * STEPS, "the optimizer counts on"
+    last = Checkpoint.read(run.file("checkpoints") / f"checkpoint-{len(rows) * STEPS:09d}.ckpt")
+    assert last.arrays["optimizer"][0] == len(rows) * STEPS, "the optimizer counts on"
     output = capsys.readouterr().out
-    assert f"continues {finished_run.path} at epoch 4, up to epoch 4: 1 more. --epochs=4 counts the epochs of" in output
-    assert "schedule: constant, as in a run of 4 epochs: the learning rate was " in output
-    assert "is 0.001 in the next step and 0.001 in the last" in output
-    assert "epoch 4/4  loss" in output
-    assert "epoch 3/4  loss" not in output
+    assert f"continues {finished_run.path} at epoch 4, up to epoch 30: 27 more. --epochs=30 counts the epochs" in output
+    assert "schedule: constant, as in a run of 30 epochs: the learning rate was " in output
+    assert "is 1e-06 in the next step and 1e-06 in the last" in output
+    assert "epoch 4/30  loss" in output
+    assert "epoch 3/30  loss" not in output
+    assert f"stopped early after epoch {len(rows)} of 30: no better validation accuracy in 1 epoch (--early" in output
+
+
+@pytest.mark.parametrize(("earlier", "later"), [("constant", "cosine"), ("constant", "constant"), ("cosine", "step")])
+def test_the_learning_rate_is_that_of_the_new_run(earlier, later, tiny, tmp_path):
+    """A constant rate is a variable of the optimizer, other schedules are not."""
+
+    def optimizer(schedule):
+        config = replace(tiny, schedule=schedule, learning_rate=0.25)
+        optimizer = keras.optimizers.SGD(learning_rate(config, STEPS), momentum=0.9)
+        optimizer.build([keras.Variable([1.0, 2.0])])
+        return optimizer
+
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in optimizer(earlier).variables]
+    continued = Continuation(
+        RunDirectory(tmp_path),
+        tmp_path,
+        Checkpoint({"optimizer": arrays}, {}),
+        earlier=replace(tiny, schedule=earlier),
+        config=replace(tiny, schedule=later, learning_rate=0.5),
+    ).adapted_to(optimizer(later))
+    values = continued.checkpoint.arrays["optimizer"]
+    assert [value.shape for value in values] == [variable.shape for variable in optimizer(later).variables]
+    assert [float(value) for value in values if value.shape == ()] == [0, *([0.5] if later == "constant" else [])]
 
 
 def test_the_schedule_is_that_of_all_epochs(tiny):
@@ -93,7 +123,8 @@ def test_the_schedule_is_that_of_all_epochs(tiny):
     numbers = [float(word) for word in text.replace(",", "").split() if word[0].isdigit() and word != "60"]
     before, first, last = numbers
     assert before < 1e-6
-    assert first == pytest.approx(float(rate(40 * STEPS)), rel=0.05) > 1e-4
+    assert first > 1e-4
+    assert first == pytest.approx(float(rate(40 * STEPS)), rel=0.05)
     assert last < 1e-6
 
 

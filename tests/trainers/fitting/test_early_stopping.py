@@ -54,6 +54,7 @@ def stopped_run(config, tmp_path_factory):
     return run
 
 
+@pytest.mark.ci
 def test_a_run_ends_early_and_is_complete(stopped_run):
     summary = stopped_run.read_json(RunDirectory.summary_file)
     rows = stopped_run.read_json_lines(RunDirectory.metrics_file)
@@ -71,6 +72,7 @@ def test_a_run_ends_early_and_is_complete(stopped_run):
     assert table["Early stopping"].startswith(f"{len(rows)} of 50 epochs were trained; the limit is 2 epochs")
 
 
+@pytest.mark.ci
 def test_a_resumed_run_counts_on(config, stopped_run, tmp_path):
     """Interrupted in the last epoch: a count from 0 would train two epochs more."""
     epochs = stopped_run.read_json(RunDirectory.summary_file)["epochs"]
@@ -79,6 +81,7 @@ def test_a_resumed_run_counts_on(config, stopped_run, tmp_path):
     assert_same_run(run, stopped_run)
 
 
+@pytest.mark.ci
 def test_a_run_interrupted_after_its_early_end_trains_no_more(config, stopped_run, tmp_path, capsys):
     shutil.copytree(stopped_run.path, tmp_path / "run")
     (tmp_path / "run" / RunDirectory.summary_file).unlink()

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import keras
+import numpy as np
+
 from ...config.recipes import override
 from ...config.run_config import PATHS, read_run_config
 from ...config.schema import Config
@@ -17,6 +20,7 @@ from ...data.augmentation.views import ENLARGE
 from ...runs.counting import counted
 from ...runs.errors import UserError
 from ...runs.run_directory import RunDirectory
+from . import training_state
 from .checkpoint import Checkpoint, Checkpoints, best_model_of
 from .resume import Start
 
@@ -115,6 +119,23 @@ class Continuation:
             )
         earlier = Config.from_json(state["config"])
         return cls(run, path, replace(checkpoint, state={**state, "config": config.to_json()}), earlier, config)
+
+    def adapted_to(self, optimizer: keras.optimizers.Optimizer) -> "Continuation":
+        """Return a copy whose checkpoint holds the learning rate of the new run.
+
+        A constant learning rate is a variable of the optimizer, while other schedules are functions of its step.
+
+        Args:
+            optimizer: the optimizer of the new run, built.
+        """
+        values = list(self.checkpoint.arrays["optimizer"])
+        place = training_state.place_of_learning_rate(optimizer)
+        if self.earlier.schedule == "constant":
+            del values[place]
+        if self.config.schedule == "constant":
+            values.insert(place, np.array(self.config.learning_rate, "float32"))
+        arrays = {**self.checkpoint.arrays, "optimizer": values}
+        return replace(self, checkpoint=replace(self.checkpoint, arrays=arrays))
 
     @property
     def start(self) -> Start:

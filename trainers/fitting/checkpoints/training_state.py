@@ -76,6 +76,15 @@ def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str)
             variable.assign(value)
 
 
+def place_of_learning_rate(optimizer: keras.optimizers.Optimizer) -> int:
+    """Return the index at which a constant learning rate stands among the variables of an optimizer.
+
+    Learning rate schedules are no variables; their optimizer has another variable at this index.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of the optimizer that scales the loss in float16
+    return next(i for i, variable in enumerate(optimizer.variables) if variable is inner.iterations) + 1
+
+
 def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) -> str | None:
     """Return the name of the first model or optimizer variable that has a NaN or infinite value.
 
