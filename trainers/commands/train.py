@@ -73,18 +73,17 @@ def main(args: argparse.Namespace) -> None:
         config = resume.configuration(interrupted_run, *flags.recipe_and_settings(args))
         result = train(config, resume=interrupted_run)
     else:
-        origin = {}
-        if args.continue_from is not None:
-            origin["continue_from"] = RunDirectory.existing(args.continue_from)
-            config = continuation.configuration(origin["continue_from"], *flags.recipe_and_settings(args))
-        else:
+        earlier_run = None if args.continue_from is None else RunDirectory.existing(args.continue_from)
+        if earlier_run is None:
             config = configuration(args, quiet=not is_chief())
+        else:
+            config = continuation.configuration(earlier_run, *flags.recipe_and_settings(args))
         if args.dry_run:
             from ..dry_run.dry_run import dry_run
 
-            dry_run(config, **origin)
+            dry_run(config, earlier_run)
             return
-        result = train(config, args.run_dir, **origin)
+        result = train(config, args.run_dir, continue_from=earlier_run)
     if result is None:  # another worker is the chief, which prints
         return
     run, summary = result

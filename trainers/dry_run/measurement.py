@@ -4,12 +4,15 @@ import math
 import resource
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
 from ..data import corrupt_image_as_user_error
+from ..fitting.checkpoints.resume import Start
+from ..fitting.compiling_line import CompilingLine
 from ..fitting.training_setup import TrainingSetup
 
 STEPS = 3  # the first one compiles
@@ -63,8 +66,12 @@ def measure_steps(setup: TrainingSetup, first_step: int) -> Measurement:
     """
     model, times = setup.model, _StepTimes()
     batches = setup.batches_from(first_step).repeat()  # a short run may have fewer steps left
-    with corrupt_image_as_user_error(setup.dataset.train):
-        model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[*setup.schedules, times])
+    with (
+        corrupt_image_as_user_error(setup.dataset.train),
+        CompilingLine(STEPS, Start()) if setup.chief else nullcontext() as line,
+    ):
+        callbacks = [*filter(None, (line,)), *setup.schedules, times]
+        model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=callbacks)
     seconds = [end - start for start, end in zip(times.times, times.times[1:], strict=False)]
     return Measurement(
         first_seconds=seconds[0],

@@ -1,5 +1,6 @@
 """Transfer of a trained network's weights to a new network, before its training begins."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,8 @@ class Transfer:
 
     Attributes:
         file: the trained network.
-        loaded: number of parameters that were taken.
-        parameters: number of parameters of the new network.
+        loaded: number of trainable parameters that were taken; the moving statistics of their layers were, too.
+        parameters: number of trainable parameters of the new network.
         new: names of its layers that keep their random weights.
         unused: names of the trained network's layers that were not taken.
         remark: why layers are new; "" if none are.
@@ -98,8 +99,8 @@ def load_initial_weights(
             _copy_weights(theirs[name], ours[name], file)
     return Transfer(
         file=file,
-        loaded=sum(ours[name].count_params() for name in taken),
-        parameters=sum(layer.count_params() for layer in ours.values()),
+        loaded=sum(_parameters(ours[name]) for name in taken),
+        parameters=sum(_parameters(layer) for layer in ours.values()),
         new=tuple(name for name in ours if name not in taken),
         unused=tuple(name for name in theirs if name not in taken and name not in head),
         remark=remark,
@@ -137,6 +138,10 @@ def _head(model, trained, file, class_names, build) -> tuple[frozenset[str], str
 
 def _layers_with_weights(model) -> dict[str, keras.layers.Layer]:
     return {layer.name: layer for layer in model.layers if layer.weights}
+
+
+def _parameters(layer) -> int:
+    return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
 
 
 def _shapes(layer) -> list[tuple]:

@@ -57,6 +57,7 @@ def test_dry_run_of_a_continued_run(trained_run, encapnet, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.ci
 def test_colour_images_do_not_fit_a_network_for_grey_ones(trained_run, encapnet, tmp_path):
     write_folder(tmp_path / "images", per_class=10, size=(8, 8))
     result = encapnet("train", "--dataset=folder", "--data_dir=images", f"--init_weights={trained_run.path}")
@@ -87,5 +88,5 @@ def test_fine_tuning_and_training_on_from_it(trained_run, encapnet, tmp_path, di
     assert json.loads((tmp_path / "more" / "summary.json").read_text())["epochs"] == 3
     assert encapnet("evaluate", "more").status == 0
     assert encapnet("train", "--continue_from=more").stderr.startswith(
-        "encapnet train: --continue_from=more: the run has trained 3 epochs already."
+        "encapnet train: --continue_from=more: the run has trained 3 epochs already, which is all that --epochs=3 "
     )

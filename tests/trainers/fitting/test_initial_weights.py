@@ -40,6 +40,10 @@ def load(config, file, class_names=DIGITS, image_shape=(8, 8, 1)):
     )
 
 
+def parameters(layer) -> int:
+    return sum(weight.size for weight in map(np.array, layer.trainable_weights))
+
+
 def have_equal_weights(layer, other) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(layer.get_weights(), other.get_weights(), strict=True))
 
@@ -48,7 +52,7 @@ def test_everything_is_taken_where_the_classes_are_the_same(finished_run, tiny, 
     model, transfer = load(tiny, find_weights(str(finished_run.path)))
     np.testing.assert_array_equal(model(IMAGES), best_model(IMAGES))
     assert (transfer.new, transfer.unused) == ((), ())
-    assert transfer.lines() == [f"weights: all {model.count_params():,} parameters from {best_file}"]
+    assert transfer.lines() == [f"weights: all {parameters(model):,} parameters from {best_file}"]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +67,9 @@ def test_other_classes_get_a_new_head(class_names, remark, finished_run, tiny, b
     if len(class_names) == len(DIGITS):
         assert not have_equal_weights(head, best_model.get_layer("class_capsules"))
     assert (transfer.new, transfer.unused) == (("class_capsules",), ())
-    assert 0 < transfer.loaded == model.count_params() - head.count_params()
+    assert 0 < transfer.loaded == parameters(model) - parameters(head)
     first, second = transfer.lines()
-    assert first.startswith(f"weights: {transfer.loaded:,} of {model.count_params():,} parameters from ")
+    assert first.startswith(f"weights: {transfer.loaded:,} of {parameters(model):,} parameters from ")
     assert second == f"         new: class_capsules ({remark})"
 
 

@@ -108,8 +108,9 @@ class Continuation:
         state = checkpoint.state
         if state["epoch"] >= config.epochs:
             raise UserError(
-                f"--continue_from={run.path}: the run has trained {counted(state['epoch'], 'epoch')} already, and the "
-                f"epochs of both runs are {config.epochs} in all. --epochs={state['epoch'] + 10} trains 10 more."
+                f"--continue_from={run.path}: the run has trained {counted(state['epoch'], 'epoch')} already, which is "
+                f"all that --epochs={config.epochs} asks for, because it counts the epochs of both runs. "
+                f"--epochs={state['epoch'] + 10} trains 10 more."
             )
         if state["steps_per_epoch"] != steps:
             raise UserError(
