@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops as K
 
-from encapnet_tf.layers import FeedbackAgreement
+from encapnet_tf.layers import FeedbackAgreement, Reconstruction
 
 from ..config.initial_weights import WeightsFile
 from ..evaluation.model_and_data import check_images
@@ -17,7 +17,7 @@ from ..runs.errors import UserError
 from .checkpoints.checkpoint import digest
 
 _FEW_NAMES = 4  # layers that an error message names
-_ATTACHED = (FeedbackAgreement,)  # layers without an influence on the outputs: a network may have them or not
+_ATTACHED = (FeedbackAgreement, Reconstruction)  # without an influence on the outputs: a network may have them or not
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def load_initial_weights(
     """Copy the weights of a trained network into a new network of the same architecture.
 
     Layers are matched by their names. If the classes differ, the layers whose shapes depend on the number of classes
-    keep their new weights. So do feedback units that the trained network does not have.
+    keep their new weights. So do feedback units and decoders that the trained network does not have.
 
     Args:
         model: the new network.

@@ -48,6 +48,11 @@ def have_equal_weights(layer, other) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(layer.get_weights(), other.get_weights(), strict=True))
 
 
+def change_weights(layer):
+    """Give a layer other weights than a network gets that is built from the same seed."""
+    layer.set_weights([weight + 0.5 for weight in layer.get_weights()])
+
+
 def test_everything_is_taken_where_the_classes_are_the_same(finished_run, tiny, best_file, best_model):
     model, transfer = load(tiny, find_weights(str(finished_run.path)))
     np.testing.assert_array_equal(model(IMAGES), best_model(IMAGES))
@@ -86,6 +91,7 @@ def test_feedback_units_are_taken_or_new_or_unused(tiny, best_file, best_model, 
     np.testing.assert_array_equal(model(IMAGES), best_model(IMAGES))
     unit = "module1_feedback_half"
     assert (transfer.new, transfer.unused) == ((unit,), ())
+    change_weights(model.get_layer(unit).generator)
     model.save(tmp_path / "units.keras")
 
     file = WeightsFile(tmp_path / "units.keras")
@@ -97,8 +103,26 @@ def test_feedback_units_are_taken_or_new_or_unused(tiny, best_file, best_model, 
     other, transfer = load(replace(with_units, feedback_weight=2.0), file)
     assert (transfer.new, transfer.unused) == ((), ())
     assert other.get_layer(unit).weight == 2.0, "a setting, not a trained weight"
-    ours, theirs = (m.get_layer(unit).generator.get_weights() for m in (other, model))
-    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert have_equal_weights(other.get_layer(unit).generator, model.get_layer(unit).generator)
+
+
+def test_a_decoder_is_taken_or_new_or_unused(tiny, best_file, best_model, tmp_path):
+    with_decoder = replace(tiny, reconstruction="dense")
+    model, transfer = load(with_decoder, find_weights(str(best_file)))
+    assert (transfer.new, transfer.unused) == (("reconstruction",), ())
+    change_weights(model.reconstruction)
+    model.save(tmp_path / "decoder.keras")
+    file = WeightsFile(tmp_path / "decoder.keras")
+
+    keras.utils.set_random_seed(8)
+    other, transfer = load(with_decoder, file)
+    assert (transfer.new, transfer.unused) == ((), ())
+    assert have_equal_weights(other.reconstruction, model.reconstruction)
+    without, transfer = load(tiny, file)
+    np.testing.assert_array_equal(without(IMAGES), best_model(IMAGES))
+    assert (transfer.new, transfer.unused) == ((), ("reconstruction",))
+    _, transfer = load(with_decoder, file, ("cat", "dog"))
+    assert transfer.new == ("class_capsules", "reconstruction"), "its first layer reads the capsules of all classes"
 
 
 @pytest.mark.parametrize(

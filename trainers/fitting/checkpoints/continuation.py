@@ -27,7 +27,7 @@ from .resume import Start
 # Settings that do not change which variables a checkpoint holds, nor the images and steps that it counts.
 MAY_CHANGE = (
     *("epochs", "early_stopping", "learning_rate", "schedule", "milestones", "epoch_decay"),
-    *("l2", "weight_decay", "clip_norm", "augment", "flip", *PATHS, "cache_gib"),
+    *("l2", "weight_decay", "clip_norm", "reconstruction_weight", "augment", "flip", *PATHS, "cache_gib"),
     *("jit_compile", "strategy", "replicas", "synchronized", "sync_replicas", "deterministic"),
     *("checkpoint_steps", "keep_checkpoints", "routing_epochs"),
 )
