@@ -134,7 +134,7 @@ def test_settings_that_a_checkpoint_fixes_are_refused(finished_run, tiny):
     with pytest.raises(UserError) as error:
         continuation.configuration(finished_run, None, changed)
     message = str(error.value)
-    assert "num_capsules: 4 in the run, 8 on the command line\n  batch_size: 16 in the run, 8 on" in message
+    assert "differ:\n  batch_size: 16 in the run, 8 on the command line\n  num_capsules: 4 in the run, 8 on" in message
     assert "learning_rate" not in message
     assert f"encapnet train --init_weights={finished_run.path}" in message
     with pytest.raises(UserError, match="recipe: digits in the run, cifar10 on the command line"):

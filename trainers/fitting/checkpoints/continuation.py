@@ -46,19 +46,20 @@ def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
     """
     moved = any(name in flags for name in PATHS)
     earlier = read_run_config(run, data_needed=not moved)
-    config = override(earlier, {**flags, **({"recipe": recipe} if recipe else {})})
-    changes = {name: value for name, value in config.__dict__.items() if value != getattr(earlier, name)}
-    refused = {name: value for name, value in changes.items() if name not in MAY_CHANGE}
+    flags = {**flags, **({"recipe": recipe} if recipe else {})}
+    config = override(earlier, flags)
+    changed = [name for name in flags if getattr(config, name) != getattr(earlier, name)]
+    refused = [name for name in changed if name not in MAY_CHANGE]
     if ENLARGE[config.augment[0]] != ENLARGE[earlier.augment[0]]:
-        refused["augment"] = config.augment  # it changes the part of an image that validation sees, too
+        refused.append("augment")  # it changes the part of an image that validation sees, too
     if refused:
         lines = "\n".join(
-            f"  {name}: {as_flag(getattr(earlier, name))} in the run, {as_flag(value)} on the command line"
-            for name, value in refused.items()
+            f"  {name}: {as_flag(getattr(earlier, name))} in the run, {as_flag(getattr(config, name))} on the command line"
+            for name in refused
         )
         raise UserError(
             "--continue_from keeps the network, the data, the batches, the loss and the optimizer of the run. These "
-            f"settings differ:\n{lines}\nLeave them out, or start a run with these settings from the weights alone: "
+            f"settings differ:\n{lines}\nLeave them out. To change them and keep the network, start from its weights alone: "
             f"encapnet train --init_weights={run.path}"
         )
     return config
