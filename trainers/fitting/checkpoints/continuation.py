@@ -54,13 +54,13 @@ def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
         refused.append("augment")  # it changes the part of an image that validation sees, too
     if refused:
         lines = "\n".join(
-            f"  {name}: {as_flag(getattr(earlier, name))} in the run, {as_flag(getattr(config, name))} on the command line"
-            for name in refused
+            f"  {name}: {as_flag(theirs)} in the run, {as_flag(ours)} on the command line"
+            for name, theirs, ours in ((name, getattr(earlier, name), getattr(config, name)) for name in refused)
         )
         raise UserError(
             "--continue_from keeps the network, the data, the batches, the loss and the optimizer of the run. These "
-            f"settings differ:\n{lines}\nLeave them out. To change them and keep the network, start from its weights alone: "
-            f"encapnet train --init_weights={run.path}"
+            f"settings differ:\n{lines}\nLeave them out. To change them and keep the network, start from its weights "
+            f"alone: encapnet train --init_weights={run.path}"
         )
     return config
 
