@@ -61,7 +61,7 @@ ROOMS = {
             "data",
             "data.sizing",
         ),
-        *("evaluation", "report", "fitting", "ablation", "search", "commands"),
+        *("evaluation", "report", "fitting.checkpoints", "fitting", "dry_run", "ablation", "search", "commands"),
     ),
     "export": ("serving", "artefacts", "verification", "", "commands"),
 }

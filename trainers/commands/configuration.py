@@ -2,10 +2,13 @@
 
 import argparse
 import shlex
+from collections.abc import Iterable
 
 from ..config import flags
+from ..config.initial_weights import adopt_network
 from ..config.recipes import IMAGES_RECIPE
 from ..config.schema import Config
+from ..config.setting import as_flag
 
 _DRAWN = (
     "dataset",
@@ -19,7 +22,7 @@ _DRAWN = (
 
 
 def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
-    """Build the training configuration from command-line flags, and print the settings chosen to suit the data set.
+    """Build the training configuration from command-line flags, and print the settings chosen for the user.
 
     Args:
         args: the parsed flags.
@@ -29,9 +32,13 @@ def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
         UserError: a setting is refused, or the data cannot be found.
     """
     given = flags.given_settings(args)
-    config = fit_and_print(flags.configuration(args), given, quiet=quiet)
+    config, taken = adopt_network(flags.configuration(args), given)
+    if taken and not quiet:
+        chosen = " ".join(flag.removeprefix("--") for flag in _as_flags(config, sorted(taken)))
+        print(f"network of {config.init_weights}: {chosen}", flush=True)
+    config = fit_and_print(config, given | taken, quiet=quiet)
     if config.recipe == IMAGES_RECIPE and not quiet:
-        print(f"  Look at the images as the network sees them: {_check_command(config, given)}", flush=True)
+        print(f"  Look at the images as the network sees them: {_check_command(config, given | taken)}", flush=True)
     return config
 
 
@@ -40,13 +47,14 @@ def _check_command(config: Config, given: set[str]) -> str:
 
     The command is `encapnet data check`, with the data and augmentation settings of the training configuration.
     """
-    values = {name: getattr(config, name) for name in _DRAWN if name in given | {"dataset"}}
-    words = [
-        f"--{name}={','.join(value) if isinstance(value, tuple) else value}"
-        for name, value in values.items()
-        if value is not None
-    ]
-    return shlex.join(["encapnet", "data", "check", *words])
+    names = [name for name in _DRAWN if name in given | {"dataset"}]
+    return shlex.join(["encapnet", "data", "check", *_as_flags(config, names)])
+
+
+def _as_flags(config: Config, names: Iterable[str]) -> list[str]:
+    """Return flags for some settings of a training configuration, without those that have no value."""
+    values = {name: getattr(config, name) for name in names}
+    return [f"--{name}={as_flag(value)}" for name, value in values.items() if value is not None]
 
 
 def fit_and_print(config: Config, given: set[str], *, quiet: bool = False) -> Config:

@@ -21,6 +21,7 @@ _DATA = Search(refusal="every trial trains and validates on the same images")
 _LENGTH = Search(refusal="the tuner decides how long a trial trains")
 _DEVICES = Search(refusal="every trial runs on the same devices")
 _SEED = Search(refusal="every trial starts from the same seed")
+_WEIGHTS = Search(refusal="every trial starts from new weights")
 _CHECKPOINTS = Search(refusal="trials save no checkpoints")
 _AGREEMENT = Search(refusal="trials do not record how capsules agree")
 
@@ -130,6 +131,12 @@ class Config:
     )
     bias_stddev: float = setting(
         "Standard deviation of the convolutions' initial biases; the paper's release has 1.", 0.0, least=0.0
+    )
+
+    init_weights: str | None = setting(
+        "Weights to start from, for fine-tuning: a run's folder (its best.keras) or a .keras file. The network's "
+        "settings are then the run's; other classes get a new class layer. Default: random weights.",
+        search=_WEIGHTS,
     )
 
     feedback: str = setting(
@@ -259,6 +266,12 @@ class Config:
         most=0.99999,
     )
     epochs: int = setting("Passes over the training images.", 40, least=1, search=_LENGTH)
+    early_stopping: int = setting(
+        "Ends training after this many epochs without a better validation accuracy; 0: trains all epochs.",
+        0,
+        least=0,
+        search=_LENGTH,
+    )
     batch_size: int = setting("Images per training step.", 64, least=1)
     clip_norm: float = setting("Clips the global gradient norm to this; 0: no clipping.", 0.0, least=0.0)
     accumulate_steps: int = setting(

@@ -132,6 +132,11 @@ def kind_of(field: dataclasses.Field) -> Kind:
     return KINDS[field.type]
 
 
+def as_flag(value) -> str:
+    """Format the value of a training setting as its flag takes it, such as "1,2" for a list."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def check(field: dataclasses.Field, value) -> None:
     """Raise `UserError` if a value is not allowed for a training setting.
 

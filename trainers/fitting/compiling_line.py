@@ -7,7 +7,7 @@ from typing import TextIO
 
 import keras
 
-from .resume import Start
+from .checkpoints.resume import Start
 
 _REFRESH_SECONDS = 1.0
 

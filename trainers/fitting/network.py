@@ -159,7 +159,7 @@ def compile_model(
 
 
 def _optimizer(config, steps_per_epoch):
-    rate = _learning_rate(config, steps_per_epoch)
+    rate = learning_rate(config, steps_per_epoch)
     options = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
     if config.clip_norm:
         options["global_clipnorm"] = config.clip_norm
@@ -177,7 +177,8 @@ def _optimizer(config, steps_per_epoch):
     return optimizers.AdamL2(rate, config.l2, **options) if config.l2 else keras.optimizers.Adam(rate, **options)
 
 
-def _learning_rate(config, steps_per_epoch):
+def learning_rate(config: Config, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate of a training configuration: a number, or a function of the step."""
     rate, schedules = config.learning_rate, keras.optimizers.schedules
     if config.schedule == "cosine":
         steps = config.epochs * steps_per_epoch

@@ -23,6 +23,8 @@ def result_section(record: RunRecord) -> Section:
             "the training images)",
         ),
         ("Best epoch", f"{summary['best_epoch']} of {summary['epochs']}, chosen by validation accuracy"),
+        *_stopped_early_row(record),
+        *_origin_row(record),
         ("Trainable parameters", f"{summary['parameters']:,}"),
         (
             "Training",
@@ -36,6 +38,26 @@ def result_section(record: RunRecord) -> Section:
 def _criterion(record: RunRecord) -> str:
     """Return a note on when a two-label image is classified correctly, or "" for one-label images."""
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
+
+
+def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
+    """Return a one-row table on early stopping, or an empty table for a run without."""
+    config, summary = record.config["config"], record.summary
+    if not (patience := config.get("early_stopping")):
+        return []
+    epochs = f"{summary['epochs']} of {config['epochs']} epochs were trained"
+    return [("Early stopping", f"{epochs}; the limit is {counted(patience, 'epoch')} without a better accuracy")]
+
+
+def _origin_row(record: RunRecord) -> list[tuple[str, str]]:
+    """Return a one-row table on the run or the weights that training started from, or an empty table for neither."""
+    if origin := record.config.get("continued_from"):
+        return [("Continued", f"from {origin['run']}, which had trained {counted(origin['epoch'], 'epoch')}")]
+    if origin := record.config.get("initial_weights"):
+        new = f"; new: {', '.join(origin['new_layers'])}" if origin["new_layers"] else ""
+        share = f"{origin['loaded_parameters']:,} of {origin['parameters']:,} parameters"
+        return [("Initial weights", f"{share} from {origin['file']}{new}")]
+    return []
 
 
 def remarks(summary: dict) -> list[str]:

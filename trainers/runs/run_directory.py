@@ -71,7 +71,7 @@ class RunDirectory(AtomicFolder):
         Raises:
             UserError: there is no run in this folder, or the run did not finish.
         """
-        run = cls._with_configuration(path, complete=True)
+        run = cls.existing(path)
         if not run.is_complete:
             raise UserError(
                 f"The run at {path} did not finish: it has no {cls.summary_file}. Resume it with "
@@ -86,7 +86,7 @@ class RunDirectory(AtomicFolder):
         Raises:
             UserError: there is no run in this folder, or the run is complete.
         """
-        run = cls._with_configuration(path, complete=False)
+        run = cls.existing(path, complete=False)
         if run.is_complete:
             raise UserError(f"The run at {path} is complete: there is nothing to resume.")
         return run
@@ -100,7 +100,16 @@ class RunDirectory(AtomicFolder):
         return self.file(self.summary_file).is_file()
 
     @classmethod
-    def _with_configuration(cls, path, *, complete):
+    def existing(cls, path: str | Path, *, complete: bool = True) -> "RunDirectory":
+        """Open the folder of a training run, whether it has finished or not.
+
+        Args:
+            path: the folder.
+            complete: whether an error message names a complete run as an example, or an incomplete one.
+
+        Raises:
+            UserError: there is no run in this folder.
+        """
         run = cls(path)
         if not run.file(cls.config_file).is_file():
             raise UserError(

@@ -219,14 +219,23 @@ def test_help_is_readable_at_80_columns(verb, encapnet, monkeypatch):
 def test_help_groups_flags_by_meaning(encapnet):
     result = encapnet("train", "--help")
     headings = re.findall(r"^(\w.*):$", result.stdout, re.MULTILINE)
-    groups = ["data", "network", "feedback agreement units", "training", "arithmetic and devices", "run folder"]
+    examples = {
+        "data": "augment",
+        "network": "depths",
+        "feedback agreement units": "epsilon",
+        "reconstruction of images": "reconstruction_weight",
+        "training": "seed",
+        "arithmetic and devices": "replicas",
+        "run folder": "routing_epochs",
+    }
+    groups = list(examples)
     assert headings == ["options", *groups]
     parts = dict(zip(headings, re.split(r"^\w.*:$", result.stdout, flags=re.MULTILINE)[1:], strict=True))
     flags = {heading: re.findall(r"^  (?:-h, )?(--\w+)", part, re.MULTILINE) for heading, part in parts.items()}
-    assert flags["options"] == ["--help", "--recipe", "--config", "--run_dir", "--resume"]
-    for heading, flag in zip(
-        groups, ("augment", "depths", "epsilon", "seed", "replicas", "routing_epochs"), strict=True
-    ):
+    assert flags["options"] == [
+        *("--help", "--recipe", "--config", "--run_dir", "--resume", "--continue_from", "--dry_run"),
+    ]
+    for heading, flag in examples.items():
         assert f"--{flag}" in flags[heading]
     listed = [flag for group in groups for flag in flags[group]]
     assert listed == [f"--{setting.name}" for setting in settings() if setting.name != "recipe"]

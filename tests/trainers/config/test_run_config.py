@@ -7,7 +7,7 @@ import pytest
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.config.run_config import read_run_config
 from encapnet_tf.trainers.evaluation.evaluate import run_data
-from encapnet_tf.trainers.fitting import resume
+from encapnet_tf.trainers.fitting.checkpoints import resume
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
