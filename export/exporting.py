@@ -19,9 +19,10 @@ from ..trainers.runs.run_directory import package_versions
 from .artefacts.documents import model_card, parity_table, write_serving_files
 from .artefacts.export_folder import Draft, ExportFolder
 from .artefacts.inference import inference_model, training_only_layers
-from .artefacts.lite import VARIANTS, convert
+from .artefacts.lite import convert
 from .artefacts.preprocessing import Preprocessing
 from .artefacts.saved_model import INPUT, SIGNATURES, save_model
+from .artefacts.variants import VARIANTS
 from .serving.warm_up import write_warm_up
 from .verification.contents import Contents
 from .verification.parity import Parity
@@ -132,10 +133,7 @@ def export_samples(
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "source": source,
             **_describe(model, inference, parity),
-            "image": {
-                "seen": list(inference.inputs[0].shape[1:]),
-                "stored": [*preprocessing.stored, preprocessing.channels],
-            },
+            "image": {"seen": list(inference.inputs[0].shape[1:]), **preprocessing.to_json()},
             "class_names": list(class_names),
             "about": about or {},
         }

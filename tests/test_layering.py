@@ -51,7 +51,7 @@ ALLOWED = {
 # Rooms of the command from the lowest to the highest; each may import those before it.
 ROOMS = {
     "trainers": (
-        *("runs", "config"),
+        *("runs", "config", "listing"),
         *(
             "data.augmentation",
             "data.composition",

@@ -112,12 +112,15 @@ class Contents:
             )
 
     def to_json(self) -> dict:
-        """Return the variable names and operation counts of an exported file as a JSON-ready dictionary.
+        """Return the variables, operation counts and tensor names of an exported file as a JSON-ready dictionary.
 
         It is for parity.json.
         """
         operations = {"operations": dict(sorted(self.operations.items()))}
-        return {"variables": list(self.variables), **operations} if self.variables else operations
+        if not self.variables:
+            return operations
+        tensors = {"inputs": self.inputs, "outputs": self.outputs}
+        return {"variables": list(self.variables), **operations, **tensors}
 
 
 def _must_compile(attributes):

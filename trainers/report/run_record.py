@@ -50,9 +50,19 @@ class RunRecord:
     @property
     def data_name(self) -> str:
         """Name of the data set or of the folder of images, such as "digits" or "photos"."""
-        return self.summary.get("data_name") or self.config["config"].get("dataset", "")  # version 0.1 wrote no name
+        return data_name(self.config["config"], self.summary)
 
     @property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of the integer labels."""
         return self.summary["class_names"]
+
+
+def data_name(settings: dict, summary: dict) -> str:
+    """Return the name of the data set or of the folder of images that a training run used.
+
+    Args:
+        settings: the object "config" of config.json.
+        summary: contents of summary.json.
+    """
+    return summary.get("data_name") or settings.get("dataset", "")  # version 0.1 wrote no name

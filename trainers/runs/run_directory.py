@@ -31,6 +31,7 @@ class RunDirectory(AtomicFolder):
     summary_file = "summary.json"
     checkpoints_folder = "checkpoints"
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
+    failure_file = "failed.json"  # of a run that failed in an ablation or a search: its reason
 
     @classmethod
     def create(cls, series: str, path: str | Path | None = None) -> "RunDirectory":

@@ -179,9 +179,18 @@ def test_reports_are_written_again_and_runs_are_compared(trained_run, encapnet, 
     assert (tmp_path / "other" / "report.html").exists()
     assert result.stdout.splitlines()[-1] == "comparison.html", "in the folder of both"
     page = (tmp_path / "comparison.html").read_text()
-    assert page.count("data:image/png") == 1
+    assert page.count("data:image/png") == 3
     for run in ("tiny", "other"):
         assert f'<th scope="row">{run}</th>' in page
+
+    (tmp_path / "other" / "predictions.npz").unlink()
+    (tmp_path / "other" / "report.html").unlink()
+    result = encapnet("report", "tiny", "other")
+    assert result.status == 0, "what a run lacks is told"
+    assert result.stderr.startswith("other: its report.html was not written. other/predictions.npz cannot be read: ")
+    assert result.stdout.splitlines() == ["tiny/report.html", "comparison.html"]
+    assert "1 run without saved predictions left out: other." in (tmp_path / "comparison.html").read_text()
+    assert encapnet("report", "other").status == 2
 
 
 @pytest.mark.ci

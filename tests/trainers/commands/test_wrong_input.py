@@ -57,6 +57,9 @@ from encapnet_tf.trainers.runs.errors import UserError
         ([], "required: VERB"),
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["report", "nowhere"], "There is no run at nowhere"),
+        (["runs"], "There is no folder runs: `encapnet train` makes it"),
+        (["runs", "nowhere"], "There is no folder nowhere"),
+        (["runs", "--sort=bset"], " (did you mean best?)"),
         (["evaluate"], "required: run"),
         (["ablate", "--rows=z"], "no row is called table3/z"),
         (["tune", "--optimizer=adamw", "--search=l2=0:0.1"], "--optimizer=adamw: l2 would change nothing"),
@@ -87,5 +90,6 @@ def test_an_unread_data_dir_is_refused_as_a_flag_only(tmp_path):
 
 def test_an_interruption_says_no_more_than_it_knows(capsys):
     """Earlier rows of an ablation, for one, are there."""
-    assert cli._run(SimpleNamespace(verb="ablate", check=None, main=mock.Mock(side_effect=KeyboardInterrupt))) == 130
+    main = mock.Mock(side_effect=KeyboardInterrupt)
+    assert cli._run(SimpleNamespace(verb="ablate", check=None, needs_keras=False, main=main)) == 130
     assert capsys.readouterr().err == "encapnet ablate: interrupted.\n"
