@@ -10,7 +10,7 @@ import sys
 if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == __name__:
     os.execv(sys.executable, [*sys.orig_argv[: -len(sys.argv)], "encapnet_start", *sys.argv[1:]])
 
-from encapnet_tf import callbacks, interop, layers, losses, models, ops, optimizers
+from encapnet_tf import callbacks, explain, interop, layers, losses, models, ops, optimizers
 from encapnet_tf.feedback import attach_feedback, strip_feedback
 from encapnet_tf.reconstruction import attach_reconstruction, reconstruct, strip_reconstruction
 from encapnet_tf.saving import load_model
@@ -22,6 +22,7 @@ __all__ = [
     "attach_feedback",
     "attach_reconstruction",
     "callbacks",
+    "explain",
     "interop",
     "layers",
     "load_model",

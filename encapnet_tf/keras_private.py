@@ -3,7 +3,8 @@
 The bugs are in distributed training and in loading. The workarounds use private names of Keras, which no other file
 does. Each has a test that shows the fault without it: in tests/distribution/test_keras_private.py, in
 tests/feedback/test_compiled.py for `compile_arguments`, in tests/feedback/test_first_step.py for what shortens the time
-to the first step, and for `safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
+to the first step, in tests/core/explain/test_agreement.py for `layer_call` (a network whose layers are called twice),
+and for `safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
 """
 
 import contextlib
@@ -83,6 +84,23 @@ def adam_moments(optimizer, variable):
     """
     index = optimizer._get_variable_index(variable)
     return optimizer._momentums[index].value, optimizer._velocities[index].value
+
+
+def layer_call(tensor):
+    """Return the layer whose call computed a symbolic tensor, and the positional and keyword arguments of that call.
+
+    The public `layer.input` and `layer.output` are those of the layer's first call, which may be in another model that
+    shares the layer.
+
+    Args:
+        tensor: symbolic tensor of a functional model.
+
+    Returns:
+        (layer, arguments, keyword arguments); the arguments are symbolic tensors and other values.
+    """
+    history = tensor._keras_history
+    arguments = history.operation._inbound_nodes[history.node_index].arguments
+    return history.operation, arguments.args, arguments.kwargs
 
 
 def replica_share(model, loss):

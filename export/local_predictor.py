@@ -90,6 +90,26 @@ def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
         summary: contents of the run's summary.json.
     """
     model = inference_model(saved_model(path))
+    preprocessing = preprocessing_of(path, model, config, summary)
+    return tf.function(
+        lambda files: model(preprocessing.of_files(files), training=False),
+        input_signature=[tf.TensorSpec((None,), tf.string)],  # or each number of files is traced anew
+        autograph=False,
+    )
+
+
+def preprocessing_of(path, model, config=None, summary: Mapping = MappingProxyType({})) -> Preprocessing:
+    """Return the preprocessing of image files for a local model.
+
+    Args:
+        path: of the model's file, for errors.
+        model: images (batch, height, width, channels) -> scores.
+        config: the run's configuration; None without a run.
+        summary: contents of the run's summary.json.
+
+    Raises:
+        UserError: no image file has the model's number of channels.
+    """
     height, width, channels = model.input.shape[1:]
     if channels not in (1, 3):
         raise UserError(
@@ -103,12 +123,7 @@ def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
     else:  # a model file, or a run of a version that did not record the shape: the data's own size
         stored = views.size
     single_size = summary.get("single_size")
-    preprocessing = Preprocessing(stored, channels, views, single_size and tuple(single_size))
-    return tf.function(
-        lambda files: model(preprocessing.of_files(files), training=False),
-        input_signature=[tf.TensorSpec((None,), tf.string)],  # or each number of files is traced anew
-        autograph=False,
-    )
+    return Preprocessing(stored, channels, views, single_size and tuple(single_size))
 
 
 def _predictor(function):

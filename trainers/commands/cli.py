@@ -24,11 +24,12 @@ VERBS = {
     "data": "Inspect or prepare a data set, build h-ImageNet, find the hardest classes.",
     "export": "Export a finished run as SavedModel and TFLite files, verified against it, with serving files.",
     "predict": "Classify image files with a run, an export or a server.",
+    "explain": "Write a page that shows why a model gives images their scores.",
 }
 # Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`, and
 # may have `check_arguments(args)`, which raises UserError. All but `main` run before Keras is imported, and do not
 # import it. With `NEEDS_KERAS = False` in the module, `main` runs without Keras, too.
-_MODULES = {"export": "...export.commands.export", "predict": "...export.commands.predict"}
+_MODULES = {name: f"...export.commands.{name}" for name in ("export", "predict", "explain")}
 _BROKEN_PIPE = 128 + 13  # the exit status that a shell reports after SIGPIPE
 
 

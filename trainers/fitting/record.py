@@ -15,6 +15,7 @@ from ..config.schema import Config
 from ..data import Dataset
 from ..evaluation.chance import guessing_limit
 from ..evaluation.predictions import PREDICT_BATCH, Predictions
+from ..evaluation.reconstructions import Reconstructions
 from ..report.run_report import write_report
 from ..runs.atomic_files import remove_temporary_files
 from ..runs.counting import counted
@@ -78,6 +79,11 @@ def record_results(
     predictions = Predictions.of(run.file(RunDirectory.best_model_file), dataset.test, dataset.views, PREDICT_BATCH)
     with run.replacing(RunDirectory.predictions_file) as path:
         predictions.save(path)
+    if config.reconstruction != "none":
+        best_model = run.file(RunDirectory.best_model_file)
+        if reconstructions := Reconstructions.of(best_model, dataset.test, dataset.views, predictions):
+            with run.replacing(RunDirectory.reconstructions_file) as path:
+                reconstructions.save(path)
     summary = {
         "recipe": config.recipe,
         "series": series_name(config),

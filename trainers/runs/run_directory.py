@@ -27,6 +27,7 @@ class RunDirectory(AtomicFolder):
     best_model_file = "best.keras"
     final_model_file = "final.keras"
     predictions_file = "predictions.npz"
+    reconstructions_file = "reconstructions.npz"  # of networks with a decoder
     report_file = "report.html"
     summary_file = "summary.json"
     checkpoints_folder = "checkpoints"

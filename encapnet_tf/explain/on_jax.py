@@ -1,0 +1,8 @@
+"""Gradient of a function on the JAX backend."""
+
+import jax
+
+
+def gradient(function, x):
+    """Return the gradient of a scalar function of one array, which is 0 if the function does not depend on it."""
+    return jax.grad(function)(x)
