@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export.artefacts.inference import inference_model, unit_names
+from encapnet_tf.export.artefacts.inference import inference_model, training_only_layers
 from encapnet_tf.export.artefacts.lite import convert
 from encapnet_tf.export.artefacts.preprocessing import Preprocessing
 from encapnet_tf.export.artefacts.saved_model import save_model
@@ -17,6 +17,11 @@ import encapnet_tf as en
 from encapnet_tf.ops.acceleration import on_tensorflow
 
 pixels = {"input_shape": (8, 8, 1), "classes": 4, "include_rescaling": True}
+
+
+def unit_names(model):
+    units, _ = training_only_layers(model)
+    return [unit.name for unit in units]
 
 
 def augmented():

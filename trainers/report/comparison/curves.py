@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cycler import cycler
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from ...runs.counting import counted
 from ..figures import epoch_marker, png, show_literally, style_epoch_axes
