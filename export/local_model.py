@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..trainers.config.presets import is_preset, preset_description
 from ..trainers.config.run_config import read_run_config
 from ..trainers.evaluation.predictions import saved_model
 from ..trainers.runs.errors import UserError, root_cause
@@ -31,7 +32,7 @@ class LocalModel:
 
     @classmethod
     def load(cls, path: str | Path) -> "LocalModel":
-        """Load the best model of a finished run, or a `.keras` file.
+        """Load the best model of a finished run, a `.keras` file, or a preset by its file of weights.
 
         Raises:
             UserError: there is no such model, or it is no image classifier.
@@ -42,6 +43,8 @@ class LocalModel:
             config = read_run_config(run, data_needed=False)
             summary = run.read_json(RunDirectory.summary_file, "class_names")
             file = run.file(RunDirectory.best_model_file)
+        elif is_preset(path):
+            file, config, summary = path, None, preset_description(path)
         else:
             file, config, summary = path, None, {}
         model = saved_model(file)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
+from ..trainers.config.presets import preset_description
 from ..trainers.config.run_config import read_run_config
 from ..trainers.data.augmentation.views import ENLARGE, Views
 from ..trainers.evaluation.predictions import saved_model
@@ -28,8 +29,8 @@ def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] 
     """Load a model from disk, and return the class names and a function that classifies encoded images.
 
     Args:
-        path: folder of a run or of an export (its newest version is taken), or a `.keras` or `.tflite` file; see
-            `find_model`.
+        path: folder of a run or of an export (its newest version is taken), a `.keras` or `.tflite` file, or a preset's
+            name; see `find_model`.
 
     Returns:
         Function of encoded images, a list of bytes, to {output: array}, and the class names (None if not known). The
@@ -68,6 +69,10 @@ def _load_keras(path):
     return _keras_function(path), None
 
 
+def _load_preset(path):
+    return _keras_function(path), preset_description(path)["class_names"]
+
+
 # Kind of a model -> function of its path that returns a function of encoded images, a tensor of strings, and the names
 # of the classes or None.
 _LOADERS = {
@@ -76,6 +81,7 @@ _LOADERS = {
     model_source.SAVED_MODEL: _load_saved_model,
     model_source.KERAS: _load_keras,
     model_source.TFLITE: load_lite,
+    model_source.PRESET: _load_preset,
 }
 
 

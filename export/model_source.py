@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..trainers.config.presets import preset_names, preset_weights
+from ..trainers.config.suggestions import did_you_mean
 from ..trainers.runs.errors import UserError
 from ..trainers.runs.run_directory import RunDirectory
 from .artefacts.export_folder import ExportFolder
 
-RUN, EXPORT, SAVED_MODEL, KERAS, TFLITE = "run", "export", "saved_model", "keras", "tflite"
+RUN, EXPORT, SAVED_MODEL, KERAS, TFLITE, PRESET = "run", "export", "saved_model", "keras", "tflite", "preset"
 _FILES = {".keras": KERAS, ".tflite": TFLITE}  # ending of a file's name -> kind
-_EXPECTED = "Expected the folder of a run or of an export, a .keras or a .tflite file"
+_EXPECTED = "Expected the folder of a run or of an export, a .keras or a .tflite file, or a preset"
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,9 @@ class ModelSource:
 
     Attributes:
         kind: "run", the folder of a finished run; "export", the folder of an export, whose newest SavedModel counts;
-            "saved_model", the folder of one version of it; "keras" or "tflite", a file.
-        path: the folder or file.
+            "saved_model", the folder of one version of it; "keras" or "tflite", a file; "preset", a pretrained network
+            of the package.
+        path: the folder or file, of a preset its file of weights.
     """
 
     kind: str
@@ -30,7 +33,7 @@ def find_model(argument: str | Path) -> ModelSource:
     """Return the place and kind of the model that a command-line argument names.
 
     Args:
-        argument: path of a folder or file.
+        argument: path of a folder or file, or a preset's name. An existing path goes before a preset.
 
     Raises:
         UserError: there is no model, or its run did not finish.
@@ -40,9 +43,12 @@ def find_model(argument: str | Path) -> ModelSource:
         return ModelSource(_kind_of_folder(path), path)
     if path.is_file() and path.suffix.lower() in _FILES:
         return ModelSource(_FILES[path.suffix.lower()], path)
-    # The name of a preset belongs here: it is looked up last, so that a path that exists goes before it.
+    if not path.exists() and (weights := preset_weights(str(argument))):
+        return ModelSource(PRESET, weights)
     reason = "it is another kind of file" if path.exists() else "there is no such file or folder"
-    raise UserError(f"{argument} is no model: {reason}. {_EXPECTED}{RunDirectory.example(complete=True)}.")
+    hint = did_you_mean(str(argument), preset_names())
+    expected = f"{_EXPECTED} ({', '.join(preset_names())}){RunDirectory.example(complete=True)}"
+    raise UserError(f"{argument} is no model: {reason}{hint}. {expected}.")
 
 
 def _kind_of_folder(path: Path) -> str:

@@ -23,7 +23,7 @@ _LIMIT = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command-line arguments of `encapnet explain` to an argument parser."""
-    parser.add_argument("model", help="A finished run's folder, or a .keras file.")
+    parser.add_argument("model", help="A finished run's folder, a .keras file, or a preset, such as digits.")
     parser.add_argument(
         "images",
         nargs="*",
@@ -63,7 +63,7 @@ def _find_keras_model(argument: str) -> ModelSource:
     if "://" in argument:
         raise UserError(f"{argument} is a server, which {advice}, or a .keras file.")
     source = find_model(argument)
-    if source.kind not in (model_source.RUN, model_source.KERAS):
+    if source.kind not in (model_source.RUN, model_source.KERAS, model_source.PRESET):
         raise UserError(f"{argument} is an exported model, which {advice}, or a .keras file.")
     return source
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
+from .presets import is_preset, preset_description, preset_names, preset_weights
 from .recipes import override
 from .schema import Config, network_settings
+from .suggestions import did_you_mean
 
 _MODEL_FILES = (RunDirectory.best_model_file, RunDirectory.final_model_file)
 _ARCHITECTURE = ("model", *network_settings())
@@ -36,6 +38,8 @@ class WeightsFile:
 
         It is read without building the network. A damaged file is reported where its weights are loaded.
         """
+        if is_preset(self.path):
+            return tuple(preset_description(self.path)["arguments"]["input_shape"])
         try:
             with zipfile.ZipFile(self.path) as archive:
                 layers = json.loads(archive.read("config.json"))["config"]["layers"]
@@ -49,7 +53,7 @@ def find_weights(source: str, folder: Path = Path()) -> WeightsFile:
     """Find the file that holds the initial weights of a training run, by the value of `--init_weights`.
 
     Args:
-        source: folder of a run, which need not have finished, or a `.keras` file.
+        source: folder of a run, which need not have finished, a `.keras` file, or a preset's name.
         folder: the folder from which a relative path is meant.
 
     Raises:
@@ -61,11 +65,23 @@ def find_weights(source: str, folder: Path = Path()) -> WeightsFile:
     if path.is_file():
         in_run = path.name in _MODEL_FILES and path.with_name(RunDirectory.config_file).is_file()
         return _of_run(RunDirectory(path.parent), path) if in_run else WeightsFile(path)
-    # Names of presets belong here: an existing path goes before a preset of the same name.
+    if weights := preset_weights(source):  # an existing path goes before a preset of the same name
+        return _of_preset(weights)
+    hint = did_you_mean(source, preset_names())
     raise UserError(
-        f"--init_weights={source}: there is no such file or folder. Expected the folder of a run or a .keras "
-        f"file{RunDirectory.example(complete=True)}."
+        f"--init_weights={source}: there is no such file or folder{hint}. Expected the folder of a run, a .keras "
+        f"file or a preset ({', '.join(preset_names())}){RunDirectory.example(complete=True)}."
     )
+
+
+def _of_preset(weights: Path) -> WeightsFile:
+    """Describe a pretrained network of the package by the configuration and the class names in its folder."""
+    preset = preset_description(weights)
+    network = {name: preset["arguments"][name] for name in network_settings() if name in preset["arguments"]}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
+    values["routing"] = (values["routing"],) if isinstance(values.get("routing"), str) else values.get("routing")
+    config = override(Config(), {"dataset": weights.parent.name, "model": "encapnet", **values})
+    return WeightsFile(weights, config, tuple(preset["class_names"]))
 
 
 def _best_model(source, path) -> WeightsFile:

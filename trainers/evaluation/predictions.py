@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import encapnet_tf as en
 
+from ..config.presets import is_preset
 from ..data import AnySplit, corrupt_image_as_user_error
 from ..data.augmentation.views import Views
 from ..data.pipeline.batches import evaluation_batches
@@ -129,12 +130,14 @@ class Predictions:
 
 
 def saved_model(path: Path) -> keras.Model:
-    """Load a saved Keras model for inference, without the optimizer and the loss.
+    """Load a saved Keras model, or a pretrained network of the package, without the optimizer and the loss.
 
     Raises:
         UserError: the file is missing or not a model.
     """
     try:
+        if is_preset(path):
+            return en.models.EncapNet(weights=path.parent.name, include_rescaling=True)
         return en.load_model(path, compile=False)
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot load the model {path}: {error}") from None
