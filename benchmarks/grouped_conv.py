@@ -57,7 +57,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return descriptions of the grouped or dense convolution implementations that are benchmarked for one layer shape.
+    """List the convolution implementations to benchmark for one layer shape, each with a short description.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 

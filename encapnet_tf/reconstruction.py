@@ -109,7 +109,7 @@ def strip_reconstruction(model):
 
 
 def reconstruct(model, images, component=None, values=None, labels=None):
-    """Reconstruct images from a capsule network's class capsules, optionally with one component moved.
+    """Reconstruct images from a capsule network's class capsules, optionally after changing one component.
 
     Args:
         model: a model with a decoder, see `attach_reconstruction`.

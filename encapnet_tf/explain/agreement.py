@@ -113,7 +113,7 @@ def agreement(model, images, labels=None) -> Agreement:
 
 
 def _class_layer(model, classes):
-    """Return the layer that computes the class capsules, and the arguments of its last call.
+    """Return the layer that computes the class capsules, and the symbolic arguments with which the model calls it.
 
     Raises:
         ValueError: there is none.

@@ -51,7 +51,7 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
 
 
 def _from(shape, convert):
-    """Return a conversion of arrays that raises ValueError unless an array has the given shape."""
+    """Return a function that passes an array through and raises ValueError if the array's shape is another than expected."""
 
     def checked(array):
         if array.shape != tuple(shape):

@@ -107,7 +107,7 @@ class Reconstruction(keras.layers.Layer):
         return capsules
 
     def take_capsules(self):
-        """Return the capsules of this thread's last call and forget them, or return None if there are none."""
+        """Return and clear the capsules that this layer stored when it was last called, or None if there are none."""
         return getattr(_THREAD, "capsules", {}).pop(self, None)
 
     def decode(self, capsules, labels=None, training=False):
@@ -143,7 +143,7 @@ class Reconstruction(keras.layers.Layer):
         return K.mean(K.square(difference), axis=(1, 2, 3))
 
     def log_error(self, squared_errors, sample_weight=None):
-        """Add a batch's mean squared errors (batch,) to the logged mean."""
+        """Update the logged mean with the squared reconstruction errors of a batch."""
         self._metric.update_state(squared_errors, sample_weight)
 
     def compute_output_shape(self, input_shape):

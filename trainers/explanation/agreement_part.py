@@ -55,7 +55,7 @@ def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list
 
 
 def _lies_on_map(agreement: en.explain.Agreement) -> bool:
-    """Return whether lower capsules lie on a feature map of several positions."""
+    """Return whether the lower capsules have spatial positions, as those of a feature map have."""
     return agreement.centres is not None and max(map(len, agreement.centres)) > 1
 
 

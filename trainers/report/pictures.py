@@ -84,7 +84,7 @@ def heat_over_image(pixels: np.ndarray, heat: np.ndarray, largest: float, smooth
 
 
 def _factor(shape, least: int) -> int:
-    """Return the smallest whole factor that makes the longer side of an image at least so many pixels long."""
+    """Return the smallest integer scale factor that makes an image's longer side at least a given number of pixels."""
     return -(-least // max(shape[:2]))
 
 

@@ -36,7 +36,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _criterion(record: RunRecord) -> str:
-    """Return a note on when a two-label image is classified correctly, or "" for one-label images."""
+    """Return a sentence on when a prediction for a two-label image counts as correct, or "" for one-label images."""
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
 
 
