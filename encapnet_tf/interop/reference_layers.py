@@ -51,7 +51,7 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
 
 
 def _from(shape, convert):
-    """Return a function that passes an array through and raises ValueError if the array's shape is another than expected."""
+    """Return a function that returns an array unchanged, or raises ValueError if it does not have a given shape."""
 
     def checked(array):
         if array.shape != tuple(shape):

@@ -74,7 +74,7 @@ def narrow_convolution(x, kernel, strides):
 
 
 def grouped_tap_convolution(x, kernel, groups, strides, contract):
-    """Compute a grouped convolution as a sum of elementwise products, one for each kernel position."""
+    """Compute a grouped convolution from one shifted copy of the feature map for each kernel position."""
     output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
