@@ -51,7 +51,7 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
 
 
 def _from(shape, convert):
-    """Return a function that returns an array unchanged, or raises ValueError if it does not have a given shape."""
+    """Return a version of an array conversion function that first checks the shape of the array."""
 
     def checked(array):
         if array.shape != tuple(shape):
