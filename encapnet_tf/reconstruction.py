@@ -172,7 +172,7 @@ def reconstruction_layer(model) -> Reconstruction:
 
 
 def _in_batches(model, layer, images, labels, decode):
-    """Compute class capsules of images in batches, and return the reconstructions that a function makes of them.
+    """Reconstruct images in batches from their class capsules with a given decoding function.
 
     Args:
         model: the model.
@@ -194,7 +194,10 @@ def _in_batches(model, layer, images, labels, decode):
 
 
 def _with_component_moved(capsules, component, move):
-    """Add a number to one component of all capsules (batch, capsules, capsule_dim)."""
+    """Add a number to one component of each capsule vector.
+
+    `capsules` has the shape (batch, capsules, capsule_dim).
+    """
     one_hot = keras.ops.one_hot(component, capsules.shape[-1], dtype=capsules.dtype)
     return capsules + keras.ops.cast(move, capsules.dtype) * one_hot
 
@@ -209,7 +212,10 @@ def _functional(model):
 
 
 def _image_shape(model):
-    """Return the shape (height, width, channels) of a Keras model's input, or raise ValueError if it is no image."""
+    """Return the image shape of a Keras model's input, or raise ValueError if the model is unsuitable.
+
+    A suitable model has one input, images (height, width, channels) of known size, and one output.
+    """
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or len(model.outputs) != 1:
         outputs = [tuple(tensor.shape) for tensor in model.outputs]
@@ -221,7 +227,7 @@ def _image_shape(model):
 
 
 def _class_with_own_steps(model_class):
-    """Return the class of a user's own that overrides a training step of Keras's models, or None."""
+    """Return the user-defined class that overrides a training step of Keras models, or None."""
     ours = (CapsuleModel, NamedOutputs, ReconstructionModel)
     for step in _OWN_STEPS:
         for owner in model_class.__mro__:
@@ -233,7 +239,10 @@ def _class_with_own_steps(model_class):
 
 
 def _reads_bytes(model):
-    """Return whether a Keras model receives pixels from 0 to 255: integers, or numbers that a first layer rescales."""
+    """Return whether a Keras model expects pixel values from 0 to 255.
+
+    It does if its inputs are integers, or if a `Rescaling` layer scales them by less than 0.1.
+    """
     if "int" in keras.backend.standardize_dtype(model.inputs[0].dtype):
         return True
     rescaling = [layer for layer in model.layers if isinstance(layer, keras.layers.Rescaling)]
@@ -241,7 +250,10 @@ def _reads_bytes(model):
 
 
 def _finish(model_class, clone, original):
-    """Build a model of a class from a clone's graph, with the output names and the compilation of the original."""
+    """Build a model from a cloned graph, and compile it like the original model.
+
+    It also has the original's output names and dtype policy.
+    """
     model = model_class(clone.input, clone.output, name=original.name)
     model.dtype_policy = original.dtype_policy
     model = keep_output_names(model, original)

@@ -1,4 +1,4 @@
-"""Command `encapnet runs`: list training runs with their states, accuracies and the settings in which they differ."""
+"""Command `encapnet runs`: list training runs with state, accuracy and differing settings."""
 
 import argparse
 import shutil

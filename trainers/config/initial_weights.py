@@ -1,4 +1,4 @@
-"""Initial weights of a training run: the file that `--init_weights` names, and the settings of the network in it."""
+"""Initial weights of a training run (`--init_weights`), and the network settings that belong to them."""
 
 import json
 import zipfile
@@ -32,8 +32,9 @@ class WeightsFile:
 
     @property
     def image_shape(self) -> tuple[int | None, ...] | None:
-        """Shape (height, width, channels) of the network's images, or None if the file does not say it.
+        """Shape of the network's input images, or None if the file does not contain it.
 
+        The shape is (height, width, channels).
         It is read without building the network. A damaged file is reported where its weights are loaded.
         """
         try:
@@ -86,7 +87,7 @@ def _best_model(source, path) -> WeightsFile:
 
 
 def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
-    """Describe a model file of a training run by the configuration and the class names of the run."""
+    """Combine a model file of a training run with the configuration and class names of the run."""
     config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
     if not run.is_complete:
         return WeightsFile(file, config)
@@ -94,7 +95,7 @@ def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
 
 
 def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, frozenset[str]]:
-    """Take the settings of the network from the run whose weights are the initial weights.
+    """Copy network settings to a configuration from the training run that wrote the initial weights.
 
     They are the settings that define the architecture, and the image size. A file without a run tells its image size
     only.
@@ -124,7 +125,7 @@ def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, froze
 
 
 def _image_size(config: Config, weights: WeightsFile) -> dict:
-    """Return the setting `image_size` with which images fit a trained network, or {} if it is not known."""
+    """Return the setting `image_size` that suits a trained network, or {} if the size is unknown."""
     of_run = weights.config
     if of_run is not None and (of_run.dataset, of_run.data_dir) == (config.dataset, config.data_dir):
         return {"image_size": of_run.image_size}

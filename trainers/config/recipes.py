@@ -233,7 +233,10 @@ _FOR_28_PIXELS = ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet
 
 
 def _settings_with_network(base: Config, overrides: dict) -> dict:
-    """Return the settings that change with the network, unless the configuration has other values than the defaults."""
+    """Return the loss and image size for a newly chosen network, if the base configuration has default values.
+
+    `bias_stddev` goes with the loss. The image size depends on the network for the digits only.
+    """
     model, digits = overrides["model"], overrides.get("dataset", base.dataset) == "digits"
     settings = {}
     if base.loss == _OF_NETWORKS.get(base.model, {}).get("loss", "margin"):

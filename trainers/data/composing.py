@@ -16,7 +16,7 @@ _LEAST_CLASSES = 3  # of two classes every pair has the same labels
 
 
 def composed(dataset: Dataset, compose: str) -> Dataset:
-    """Overlap or transform the images of a data set, as MultiMNIST and affNIST do with the digits of MNIST.
+    """Convert a data set to one of overlapping or transformed images, as in MultiMNIST and affNIST.
 
     Args:
         dataset: the data set of single images.

@@ -225,10 +225,13 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Repeat each capsule of a capsule feature map `times` times, and move the component axis to the front."""
+    """Repeat each capsule of a capsule feature map, and move the axis of the vector components to the front."""
     return K.repeat(_component_maps(x, capsule_dim), times, axis=-1)
 
 
 def _component_maps(x, capsule_dim):
-    """Transpose a capsule feature map to the shape (capsule_dim, batch, height, width, num_capsules)."""
+    """Move the axis of the vector components of a capsule feature map to the front.
+
+    The result has the shape (capsule_dim, batch, height, width, num_capsules).
+    """
     return K.transpose(split_capsules(x, capsule_dim), (4, 0, 1, 2, 3))

@@ -98,7 +98,7 @@ def _normalise(x):
 
 
 def cost_between(x, y, cost):
-    """Compute the matrix of transport costs between two sets of points returned by `prepare`.
+    """Compute the transport costs between two point sets that were preprocessed by `prepare`.
 
     `prepare` validates the points, and scales them to length 1 for the cosine distance.
     """
