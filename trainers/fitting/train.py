@@ -93,7 +93,7 @@ def train(
 
 
 def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Continuation | Transfer | None:
-    """Find the checkpoint that a new run continues, or load its initial weights if the configuration names any.
+    """Find the checkpoint that a new run continues from, or load the initial weights that its configuration names.
 
     Args:
         setup: network, data and devices of the new run.
@@ -112,7 +112,10 @@ def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Con
 
 
 def _load_initial_weights(setup: TrainingSetup, folder: Path) -> Transfer:
-    """Load the initial weights of a new run into its network, with relative paths taken from the given folder."""
+    """Load the initial weights that a training configuration names into the network.
+
+    A relative path is relative to the given folder.
+    """
     config, dataset = setup.config, setup.dataset
     return load_initial_weights(
         setup.model,
@@ -212,7 +215,7 @@ def _fit(
 
 
 def _early_stopping(setup: TrainingSetup, run: RunDirectory) -> EarlyStopping:
-    """Return the callback that ends training early, with the validation accuracies that a run has logged so far."""
+    """Create the early-stopping callback, with the validation accuracies from the log of a resumed run."""
     patience = setup.config.early_stopping
     if not setup.chief:
         return EarlyStopping(patience, decides=False)

@@ -114,7 +114,7 @@ def _number(run: RunDirectory, file: str, value):
 
 
 def _start_time(started, run: RunDirectory) -> datetime:
-    """Return the time at which a training run began, or without a record that of the last change of config.json."""
+    """Return the recorded start time of a training run, or else the modification time of its config.json."""
     try:
         time = datetime.fromisoformat(started)
         return time if time.tzinfo else time.astimezone()

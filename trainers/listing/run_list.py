@@ -1,4 +1,4 @@
-"""List of training runs with the settings in which they differ, as records and as rows."""
+"""List of training runs with the settings in which they differ, for output as JSON or CSV."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ALWAYS_SHOWN = ("epochs",)  # a setting that every record has, whether the runs
 
 @dataclass(frozen=True)
 class RunList:
-    """Training runs in an order, with the settings in which they differ.
+    """Sorted list of training runs, with the settings in which they differ.
 
     Attributes:
         runs: the runs.

@@ -18,14 +18,18 @@ _POSITIVE, _NEGATIVE = np.array((235, 70, 30.0)), np.array((40, 120, 240.0))  # 
 
 
 def image_png(pixels: np.ndarray) -> str:
-    """Encode an image (height, width, channels) of uint8 pixels as a base64 PNG."""
+    """Encode an image as a base64 PNG.
+
+    Args:
+        pixels: (height, width, channels) uint8.
+    """
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(as_rgb(pixels))).save(buffer, format="PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def panel(pixels: np.ndarray, smooth: bool = False) -> np.ndarray:
-    """Enlarge or reduce an image to the size in which it stands alone on a page.
+    """Scale an image to the size of a stand-alone picture on an HTML page.
 
     Args:
         pixels: (height, width, channels) uint8.
@@ -39,7 +43,9 @@ def panel(pixels: np.ndarray, smooth: bool = False) -> np.ndarray:
 
 
 def image_row(images: np.ndarray, marked: int | None = None) -> np.ndarray:
-    """Place images side by side in one picture, small ones enlarged and smoothed, to be shown at `ROW_SCALE` its size.
+    """Place images side by side in one picture.
+
+    Small images are enlarged and smoothed. A page shows the picture at `ROW_SCALE` times its size.
 
     Args:
         images: (n, height, width, channels) uint8.
@@ -89,7 +95,10 @@ def _factor(shape, least: int) -> int:
 
 
 def _enlarge(image: np.ndarray, factor: int, smooth: bool) -> np.ndarray:
-    """Enlarge an image (height, width, 3) by a whole factor."""
+    """Enlarge an RGB image by an integer factor.
+
+    The shape of the image is (height, width, 3).
+    """
     size = (image.shape[1] * factor, image.shape[0] * factor)
     method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, method))

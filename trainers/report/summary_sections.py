@@ -41,7 +41,7 @@ def _criterion(record: RunRecord) -> str:
 
 
 def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a one-row table on early stopping, or an empty table for a run without."""
+    """Return a one-row table on early stopping, or an empty table for a run without early stopping."""
     config, summary = record.config["config"], record.summary
     if not (patience := config.get("early_stopping")):
         return []
@@ -50,7 +50,7 @@ def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _origin_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a one-row table on the run or the weights that training started from, or an empty table for neither."""
+    """Return a one-row table on the origin of a run's initial weights, or an empty table for random weights."""
     if origin := record.config.get("continued_from"):
         return [("Continued", f"from {origin['run']}, which had trained {counted(origin['epoch'], 'epoch')}")]
     if origin := record.config.get("initial_weights"):

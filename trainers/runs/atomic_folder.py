@@ -126,9 +126,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process holds the lock of a file, as `locked` takes it.
+    """Return whether a process holds the exclusive lock of a file.
 
-    False if there is no such file.
+    The lock is that of `locked`. False if there is no such file.
     """
     try:
         with open(path, "rb") as file:  # closing it releases the lock that the question takes

@@ -42,14 +42,19 @@ class ClassErrors:
         return cls(short_names(runs), runs[0].data[1], shares, mistaken_for)
 
     def hardest(self) -> np.ndarray:
-        """Return the indices of up to 40 classes that have images, by their mean error, highest first."""
+        """Return the indices of the 40 classes with the highest error, in descending order of error.
+
+        The error is the mean over the runs. Classes without test images are left out, so there may be fewer than 40.
+        """
         means = self.shares.mean(axis=1)
         order = np.argsort(-np.nan_to_num(means, nan=-1.0), kind="stable")
         return order[~np.isnan(means[order])][:_MAX_CLASSES]
 
 
 def class_errors_section(runs: Sequence[ComparedRun]) -> Section:
-    """Return an HTML page section that shows which classes each training run gets wrong, and for what.
+    """Return an HTML page section on the errors of several training runs per class.
+
+    It also names the class that is most often predicted instead.
 
     Runs on other data have a picture of their own. Runs without saved predictions are named.
     """

@@ -49,7 +49,10 @@ def _results_section(runs: Sequence[ComparedRun], remarks: list[str]) -> Section
 
 
 def _settings_section(runs: Sequence[ComparedRun]) -> Section:
-    """Return an HTML page section with a table of the settings in which training runs differ, a column for each run."""
+    """Return an HTML page section with a table of the settings in which training runs differ.
+
+    Each run has a column.
+    """
     title = "Different settings"
     settings = differing_settings([run.settings for run in runs])
     if not settings:
