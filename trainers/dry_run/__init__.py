@@ -1,1 +1,1 @@
-"""Description of a training run before it is started: settings, network, memory and time, from three training steps."""
+"""Dry run that prints a training run's settings, network, and estimated time and memory."""

@@ -1,1 +1,1 @@
-"""Checkpoints of training runs: their files, the state that they hold, and runs that start from one."""
+"""Checkpoints of training runs: files, training state, resuming, and continuation in a new run."""
