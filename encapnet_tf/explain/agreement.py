@@ -135,12 +135,15 @@ def _class_layer(model, classes):
 
 
 def _images_at_a_time(layer, inputs) -> int:
-    """Return for how many images the votes are computed at once, a low estimate of what fits into the memory."""
+    """Return a low estimate of the number of images whose votes fit into memory together."""
     return max(1, _NUMBERS // (math.prod(inputs.shape[1:]) * layer.num_capsules * (layer.capsule_dim or 1)))
 
 
 def _agreement_of_votes(layer, arguments, options, classes):
-    """Return cosine, coupling and contribution, (batch, lower capsules), of a layer with votes."""
+    """Compute how much each lower capsule's vote agrees with the explained class capsule, and contributes to it.
+
+    Return cosine, coupling and contribution, each of shape (batch, lower capsules).
+    """
     options = {name: value for name, value in options.items() if name != "training"}
     capsules = layer(*arguments, **options)
     capsules = capsules[0] if isinstance(capsules, (list, tuple)) else capsules  # EM routing returns activations, too
@@ -155,7 +158,11 @@ def _agreement_of_votes(layer, arguments, options, classes):
 
 
 def _agreement_of_self_routing(layer, arguments, options, classes):
-    """Return None, routing coefficients r_ij and shares a_i r_ij / sum_i a_i, (batch, lower capsules)."""
+    """Compute how much each lower capsule of a self-routing layer contributes to the explained class capsule.
+
+    Return None in place of the cosine, the routing coefficients r_ij and the shares a_i r_ij / sum_i a_i, both of shape
+    (batch, lower capsules).
+    """
     activations, poses = (keras.ops.convert_to_numpy(x).astype("float32") for x in arguments[0])
     batch = len(activations)
     capsules = layer.routing_kernel.shape[0]  # in the order (row, column, capsule)
@@ -169,7 +176,7 @@ def _agreement_of_self_routing(layer, arguments, options, classes):
 
 
 def _places(layer, inputs):
-    """Return a function that puts lower capsules on their feature map, and the centres of the map's positions.
+    """Return a function that arranges the lower capsules as a feature map, and the map's pixel coordinates.
 
     Args:
         layer: the layer that computes the class capsules.
@@ -193,7 +200,10 @@ def _places(layer, inputs):
 
 
 def _feature_map(layer, inputs):
-    """Return the symbolic feature map that the lower capsules lie on, or None, and the order of the capsules."""
+    """Return the feature map that contains the lower capsules, and the order in which they are flattened.
+
+    The map is a symbolic tensor, or None for capsules that lie on no map.
+    """
     order = "position" if isinstance(layer, layers.SelfRouting2D) else "capsule"
     feature_map = keras.tree.flatten(inputs)[-1]
     if len(feature_map.shape) == 3:

@@ -20,7 +20,9 @@ def scores_before_softmax(model):
 
 
 def last_call(model, layer_classes):
-    """Return the last call of a layer of certain classes on the way to a functional model's output, or None.
+    """Find the last call of a layer of the given classes in the graph of a functional Keras model.
+
+    It is the call nearest to the output. Return None if there is none.
 
     Args:
         model: a functional Keras model with one output.

@@ -1,4 +1,4 @@
-"""Places in the image of the positions of a feature map."""
+"""Pixel coordinates at which the positions of a feature map are centred."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from encapnet_tf.keras_private import layer_call
 
 
 def position_centres(tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixel coordinates in the image of the centres of a feature map's positions: rows and columns.
+    """Return the pixel coordinates at which the positions of a feature map are centred.
 
     They are the centres of the receptive fields, along the first input of every layer. A convolution without padding
     makes the map begin away from the edge of the image. A layer of unknown kind that changes the size is taken to scale
@@ -33,7 +33,10 @@ def position_centres(tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window(layer, size_in, size_out) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centre of a layer's first window, and the step of its windows, in positions of the layer's input."""
+    """Return the centre of a layer's first window, and the stride of the windows.
+
+    Both are in positions of the layer's input.
+    """
     kernel = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
     if kernel is None or not hasattr(layer, "strides") or "Transpose" in type(layer).__name__:
         scale = np.divide(size_in, size_out)

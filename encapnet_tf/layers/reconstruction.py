@@ -78,7 +78,7 @@ class Reconstruction(keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Factor of the mean squared error in the loss."""
+        """Weight of the reconstructions' mean squared error in the loss."""
         if self._weight_argument is None:
             return _WEIGHT_OF_A_PIXEL * math.prod(self.image_shape)
         return self._weight_argument
@@ -128,9 +128,10 @@ class Reconstruction(keras.layers.Layer):
         return K.reshape(images, (-1, *self.image_shape))
 
     def squared_error(self, images, capsules, labels, training=False):
-        """Return the mean squared error of each image's reconstruction, (batch,), in at least float32.
+        """Compute the mean squared error of each image's reconstruction.
 
-        No gradient reaches the images. Rows with several labels of 1 keep several capsules.
+        The errors have shape (batch,), in at least float32. No gradient reaches the images. Rows with several labels of
+        1 keep several capsules.
 
         Args:
             images: (batch, height, width, channels), pixels from 0 to `max_pixel`.

@@ -59,7 +59,7 @@ def has_known_rank(x) -> bool:
 
 
 def _targets_of_unknown_rank(y_true, lengths):
-    """Return one-hot targets (batch, classes) for class labels of statically unknown rank.
+    """Return one-hot targets for class labels whose rank is unknown when TensorFlow traces the graph.
 
     Labels and one-hot rows are distinguished at run time.
     """

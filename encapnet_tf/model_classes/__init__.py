@@ -1,1 +1,1 @@
-"""Classes of functional Keras models: with synchronised batch normalisation, a decoder, or names for outputs."""
+"""Functional Keras model classes for image reconstruction, synchronised batch normalisation and output names."""

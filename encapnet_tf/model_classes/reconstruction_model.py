@@ -23,7 +23,7 @@ class ReconstructionModel(NamedOutputs, CapsuleModel):
 
     @property
     def reconstruction(self) -> Reconstruction:
-        """The decoder layer."""
+        """Layer that reconstructs images from class capsules."""
         return next(layer for layer in self.layers if isinstance(layer, Reconstruction))
 
     def call(self, inputs, training=None, mask=None, **kwargs):
@@ -70,7 +70,10 @@ class ReconstructionModel(NamedOutputs, CapsuleModel):
         return loss + keras.ops.cast(replica_share(self, layer.weight * keras.ops.mean(errors)), loss.dtype)
 
     def _capsules(self, x, y_pred, training):
-        """Return the class capsules from which the outputs were computed, or None if only shapes are computed."""
+        """Return the class capsules from which the model computed its predictions.
+
+        None if the model was called only to compute shapes.
+        """
         calls = getattr(_THREAD, "calls", {})
         outputs, capsules = calls.pop(self, (None, None))
         if outputs is not y_pred:
