@@ -86,7 +86,10 @@ def votes_of(name, votes):
 
 
 def row_of(name, timing, peak, votes):
-    """Return a table row for one capsule layer: parameters, run time, peak memory and memory taken by the votes."""
+    """Return a table row with the parameter count, run time and memory use of one capsule layer.
+
+    Memory use is the peak memory and the memory that the votes take.
+    """
     if isinstance(timing, NotRun):
         return {"layer": name, "ms a step": "not run"}
     return {

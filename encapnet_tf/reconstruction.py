@@ -1,4 +1,4 @@
-"""Reconstruction of images from the class capsules of a Keras model: addition, removal and use of a decoder."""
+"""Functions that add a decoder to a Keras capsule network, reconstruct images with it, and remove it."""
 
 import keras
 import numpy as np
@@ -172,7 +172,7 @@ def reconstruction_layer(model) -> Reconstruction:
 
 
 def _in_batches(model, layer, images, labels, decode):
-    """Reconstruct images in batches from their class capsules with a given decoding function.
+    """Reconstruct images batch by batch with a function that decodes class capsules.
 
     Args:
         model: the model.
@@ -227,7 +227,10 @@ def _image_shape(model):
 
 
 def _class_with_own_steps(model_class):
-    """Return the user-defined class that overrides a training step of Keras models, or None."""
+    """Find the user-defined base class that overrides a training or test method of a Keras model class.
+
+    Return None if no method of `_OWN_STEPS` is overridden.
+    """
     ours = (CapsuleModel, NamedOutputs, ReconstructionModel)
     for step in _OWN_STEPS:
         for owner in model_class.__mro__:

@@ -17,7 +17,7 @@ _EXPECTED = "Expected the folder of a run or of an export, a .keras or a .tflite
 
 @dataclass(frozen=True)
 class ModelSource:
-    """The path and kind of a trained model on disk.
+    """Path of a trained model, and the kind of file or folder that holds it.
 
     Attributes:
         kind: "run", the folder of a finished run; "export", the folder of an export, whose newest SavedModel counts;

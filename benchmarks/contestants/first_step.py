@@ -24,7 +24,7 @@ class Clock:
         self._last = self._read_clocks()
 
     def seconds_since_last_call(self):
-        """Return the wall-clock time and CPU time since this method was last called.
+        """Return the wall-clock time and CPU time since the previous call of this method.
 
         The first call counts from the creation of the clock. Returns a dictionary of seconds: "wall" and "cpu".
         """

@@ -113,7 +113,7 @@ def agreement(model, images, labels=None) -> Agreement:
 
 
 def _class_layer(model, classes):
-    """Return the layer that computes the class capsules, and the symbolic arguments with which the model calls it.
+    """Return the layer that computes a model's class capsules, and the symbolic arguments of its call.
 
     Raises:
         ValueError: there is none.
@@ -140,9 +140,10 @@ def _images_at_a_time(layer, inputs) -> int:
 
 
 def _agreement_of_votes(layer, arguments, options, classes):
-    """Compute how much each lower capsule's vote agrees with the explained class capsule, and contributes to it.
+    """Compare the vote of each lower capsule with the explained class capsule.
 
-    Return cosine, coupling and contribution, each of shape (batch, lower capsules).
+    Return the cosine between vote and class capsule, the coupling coefficient, and the vote's contribution to the class
+    capsule, each of shape (batch, lower capsules).
     """
     options = {name: value for name, value in options.items() if name != "training"}
     capsules = layer(*arguments, **options)
@@ -200,9 +201,10 @@ def _places(layer, inputs):
 
 
 def _feature_map(layer, inputs):
-    """Return the feature map that contains the lower capsules, and the order in which they are flattened.
+    """Find the feature map from which a layer's lower capsules are flattened.
 
-    The map is a symbolic tensor, or None for capsules that lie on no map.
+    Return the map and the order of flattening, "position" or "capsule". The map is a symbolic tensor, or None for
+    capsules that lie on no map.
     """
     order = "position" if isinstance(layer, layers.SelfRouting2D) else "capsule"
     feature_map = keras.tree.flatten(inputs)[-1]

@@ -20,9 +20,9 @@ def scores_before_softmax(model):
 
 
 def last_call(model, layer_classes):
-    """Find the last call of a layer of the given classes in the graph of a functional Keras model.
+    """Find the layer of given classes that is nearest to the output of a functional Keras model.
 
-    It is the call nearest to the output. Return None if there is none.
+    If the model calls the layer several times, it is the call nearest to the output. Return None if there is none.
 
     Args:
         model: a functional Keras model with one output.

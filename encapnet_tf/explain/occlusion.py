@@ -73,7 +73,7 @@ def occlusion(model, images, labels=None, patch=None, *, stride=None, value=None
 
 
 def _starts(size, patch, stride) -> list[int]:
-    """Return the first pixel of each occluding patch along one side of an image.
+    """Return the start indices of the occluding patches along one axis of an image.
 
     The last patch ends at the image's edge.
     """

@@ -7,11 +7,10 @@ from encapnet_tf.keras_private import layer_call
 
 
 def position_centres(tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixel coordinates at which the positions of a feature map are centred.
+    """Compute the receptive-field centres of a feature map in pixel coordinates.
 
-    They are the centres of the receptive fields, along the first input of every layer. A convolution without padding
-    makes the map begin away from the edge of the image. A layer of unknown kind that changes the size is taken to scale
-    the map.
+    The receptive fields are those along the first input of every layer. A convolution without padding makes the map
+    begin away from the edge of the image. A layer of unknown kind that changes the size is taken to scale the map.
 
     Args:
         tensor: symbolic feature map (batch, height, width, channels) of a functional model of images.
@@ -33,9 +32,9 @@ def position_centres(tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window(layer, size_in, size_out) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centre of a layer's first window, and the stride of the windows.
+    """Return the centre of a convolution or pooling layer's first window, and the stride of the windows.
 
-    Both are in positions of the layer's input.
+    Both are in positions of the layer's input. Other layers are treated like pooling with windows of `size_in / size_out`.
     """
     kernel = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
     if kernel is None or not hasattr(layer, "strides") or "Transpose" in type(layer).__name__:

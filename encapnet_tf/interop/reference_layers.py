@@ -54,7 +54,7 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
 
 
 def _from(shape, convert):
-    """Return a version of an array conversion function that first checks the shape of the array."""
+    """Wrap an array conversion function so that it first checks the shape of the array."""
 
     def checked(array):
         if array.shape != tuple(shape):

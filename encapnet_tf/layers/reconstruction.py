@@ -144,7 +144,7 @@ class Reconstruction(keras.layers.Layer):
         return K.mean(K.square(difference), axis=(1, 2, 3))
 
     def log_error(self, squared_errors, sample_weight=None):
-        """Update the logged mean with the squared reconstruction errors of a batch."""
+        """Update the metric of the mean squared reconstruction error with the errors of a batch."""
         self._metric.update_state(squared_errors, sample_weight)
 
     def compute_output_shape(self, input_shape):

@@ -58,7 +58,11 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def _find_keras_model(argument: str) -> ModelSource:
-    """Find the Keras model that an argument names, or raise `UserError` for exported models and model servers."""
+    """Return the path and kind of the Keras model that a command-line argument names.
+
+    Raises:
+        UserError: the argument names an exported model or a model server.
+    """
     advice = "gives scores, but neither gradients nor what its layers compute. Name the run that it was exported from"
     if "://" in argument:
         raise UserError(f"{argument} is a server, which {advice}, or a .keras file.")
@@ -122,7 +126,10 @@ def _image(model: LocalModel, file: str):
 
 
 def _label(name: str | None, class_names: list[str]) -> int | None:
-    """Return the index of a class given by name or number, or raise `UserError` if the class does not exist."""
+    """Convert a class name or number to the class index, or raise `UserError` for an unknown class.
+
+    None stays None.
+    """
     if name is None:
         return None
     if name in class_names:

@@ -1,4 +1,7 @@
-"""Initial weights of a training run (`--init_weights`), and the network settings that belong to them."""
+"""Trained network whose weights initialize a training run (`--init_weights`).
+
+The network settings of the run that trained it come with the weights.
+"""
 
 import json
 import zipfile
@@ -32,7 +35,7 @@ class WeightsFile:
 
     @property
     def image_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of the network's input images, or None if the file does not contain it.
+        """Shape of the trained network's input images, or None if it cannot be read from the model file.
 
         The shape is (height, width, channels).
         It is read without building the network. A damaged file is reported where its weights are loaded.
@@ -125,7 +128,10 @@ def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, froze
 
 
 def _image_size(config: Config, weights: WeightsFile) -> dict:
-    """Return the setting `image_size` that suits a trained network, or {} if the size is unknown."""
+    """Derive the setting `image_size` from a trained network.
+
+    Return an empty dictionary if the network does not determine the size.
+    """
     of_run = weights.config
     if of_run is not None and (of_run.dataset, of_run.data_dir) == (config.dataset, config.data_dir):
         return {"image_size": of_run.image_size}

@@ -1,1 +1,1 @@
-"""Dry run that prints a training run's settings, network, and estimated time and memory."""
+"""Dry run that prints the settings and network of a training run, and estimates its time and memory."""

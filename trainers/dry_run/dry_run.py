@@ -14,7 +14,7 @@ from .measurement import measure_steps
 
 
 def dry_run(config: Config, continue_from: RunDirectory | None = None) -> None:
-    """Prepare a training run, train three steps, and print the settings, network, and estimated time and memory.
+    """Print a training run's settings and network, and its time and memory estimated from three training steps.
 
     No file is written, no run folder is made, and the trained weights are discarded.
 

@@ -1,6 +1,6 @@
-"""Reconstructions of test images by a trained model's decoder: computation, and storage in an .npz file.
+"""Reconstructions of test images by the decoder of a trained model.
 
-They are computed once, stored with the run, and read by the report.
+They are computed once, stored with the run in an .npz file, and read by the report.
 """
 
 from dataclasses import dataclass

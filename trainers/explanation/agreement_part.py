@@ -11,7 +11,7 @@ _MOST_CAPSULES = 4
 
 
 def agreement_part(agreement: en.explain.Agreement, image: np.ndarray, name: str) -> Section:
-    """Return the HTML page section about the lower capsules that agree with the class capsule.
+    """Return an HTML page section that shows which lower capsules agree with a class capsule.
 
     Args:
         agreement: of one image.
@@ -40,7 +40,9 @@ def agreement_part(agreement: en.explain.Agreement, image: np.ndarray, name: str
 
 
 def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list[Picture]:
-    """Return a list with the heat map of capsule agreement, empty if the capsules have no spatial positions.
+    """Draw a heat map of capsule agreement if the lower capsules have spatial positions.
+
+    Return a list that holds the heat map, or an empty list.
 
     Args:
         agreement: of one image.

@@ -1,4 +1,4 @@
-"""Explanation of the class scores that a trained model gives to one image."""
+"""Heat maps, reconstructions and capsule agreement that explain a class score of one image."""
 
 from dataclasses import dataclass
 

@@ -36,7 +36,7 @@ def render_explanations(title: str, explanations: Sequence[Explanation], class_n
 
 
 def _section(explanation: Explanation, class_names, score) -> Section:
-    """Return the HTML page section that explains one image."""
+    """Return the HTML page section that explains a class score of one image."""
     name, label = class_names[explanation.label], explanation.label
     title = f"{explanation.name}: {name}, {score} {explanation.scores[label]:.2f}"
     best = int(explanation.scores.argmax())
@@ -57,7 +57,7 @@ def _section(explanation: Explanation, class_names, score) -> Section:
 
 
 def _panels(explanation: Explanation, score: str) -> list[Picture]:
-    """Return the image and its heat maps of gradient, occlusion and capsule agreement."""
+    """Draw the explained image, and heat maps of gradient, occlusion and capsule agreement."""
     pixels = np.round(np.clip(explanation.image, 0, 255)).astype(np.uint8)
     gradient, drop = _mean_of_cells(explanation.saliency), explanation.occlusion
     largest_gradient = np.percentile(np.abs(gradient), _HEAT_PERCENTILE)
@@ -99,9 +99,9 @@ def _mean_of_cells(heat: np.ndarray) -> np.ndarray:
 
 
 def _bars(explanation: Explanation, class_names) -> list[Bar]:
-    """Return a bar for each class's score, limited to the highest scores if there are many classes.
+    """Return the bars of a chart of the highest class scores.
 
-    The bar of the explained class is always among them.
+    All classes have a bar if there are few. The bar of the explained class is always among them.
     """
     scores = explanation.scores
     longest = max(1.0, scores.max())  # of bars; scores of some networks are no probabilities
@@ -116,9 +116,9 @@ def _bars(explanation: Explanation, class_names) -> list[Bar]:
 
 
 def _reconstruction_part(explanation: Explanation, score: str, name: str) -> Section | None:
-    """Return the HTML page section about the reconstruction, or about adding a decoder if there is none.
+    """Return the HTML page section that shows an image's reconstruction from its class capsules.
 
-    None for a network without class capsules.
+    The section says how to add a decoder if there is none. None for a network without class capsules.
     """
     if explanation.grid is None or explanation.reconstruction is None:
         if explanation.agreement is None or explanation.agreement.cosine is None:  # there are no class capsules

@@ -41,9 +41,9 @@ class Transfer:
     remark: str
 
     def lines(self) -> list[str]:
-        """Return one or two lines of text that say which weights were transferred.
+        """Describe in words which weights were transferred.
 
-        The second line names the layers of either network without a transfer.
+        Return one or two lines. The second line names the layers of either network without a transfer.
         """
         count = f"{self.loaded:,} of" if self.loaded < self.parameters else "all"
         lines = [f"weights: {count} {self.parameters:,} parameters from {self.file.path}"]
@@ -57,7 +57,10 @@ class Transfer:
         return [*lines, *([f"         {'; '.join(rest)}"] if rest else [])]
 
     def record(self) -> dict:
-        """Return the weight transfer as a JSON-compatible dictionary, for the run's config.json."""
+        """Return a JSON-compatible dictionary that records which weights were loaded from which file.
+
+        It is saved in the run's config.json.
+        """
         return {
             "initial_weights": {
                 "file": str(self.file.path.resolve()),
@@ -152,7 +155,7 @@ def _shapes(layer) -> list[tuple]:
 
 
 def _check_architecture(file: WeightsFile, ours: dict, theirs: dict, head: Collection[str]) -> None:
-    """Raise `UserError` if a trained network does not have the layers of the new network, or if their shapes differ.
+    """Raise `UserError` if a trained network and the new network differ in layers or weight shapes.
 
     Args:
         file: the trained network.
@@ -175,7 +178,7 @@ def _check_architecture(file: WeightsFile, ours: dict, theirs: dict, head: Colle
 
 
 def _some(names: Sequence[str]) -> str:
-    """Join layer names with commas, and replace all after the fourth by their number."""
+    """Join the first four layer names with commas, and append the number of remaining names."""
     more = len(names) - _FEW_NAMES
     return ", ".join(names[:_FEW_NAMES]) + (f" and {more} more" if more > 0 else "")
 

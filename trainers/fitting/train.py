@@ -112,7 +112,7 @@ def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Con
 
 
 def _load_initial_weights(setup: TrainingSetup, folder: Path) -> Transfer:
-    """Load the initial weights that a training configuration names into the network.
+    """Initialize the network of a training run with the weights that `--init_weights` names.
 
     A relative path is relative to the given folder.
     """
@@ -254,7 +254,9 @@ def _agreement_epochs(config: Config) -> tuple[int, ...]:
 def describe_run(
     setup: TrainingSetup, origin: Continuation | Transfer | None, run: RunDirectory | None = None
 ) -> list[str]:
-    """Return lines of text about the data, the network, the length and the starting point of a training run.
+    """Describe in words a training run before its first step.
+
+    The lines cover the data, the network, the number of epochs, and the checkpoint or weights at the start.
 
     Args:
         setup: network, data and devices.
@@ -280,6 +282,6 @@ def describe_run(
 
 
 def _describe_schedule(setup: TrainingSetup, origin: Continuation) -> str:
-    """Return a line of text on the learning rate of a run that continues an earlier run."""
+    """Describe in words the learning-rate schedule of a run that continues an earlier run."""
     first_step = origin.start.epoch * setup.steps + origin.start.step
     return describe_schedule(setup.config, origin.earlier, setup.steps, first_step)

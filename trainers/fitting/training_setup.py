@@ -19,7 +19,7 @@ from .strategy import is_chief, is_multi_worker, prepare, shard_for_workers
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Compiled network, data and devices of a training run.
+    """Data, compiled network and devices of a training run.
 
     Attributes:
         config: the run's configuration.
@@ -66,7 +66,10 @@ class TrainingSetup:
 
     @property
     def one_hot_classes(self) -> int | None:
-        """Number of classes if training labels are vectors, or None if training labels are integers."""
+        """Length of each training label vector, or None if training labels are integers.
+
+        The length is the number of classes.
+        """
         return len(self.dataset.class_names) if network.labels_are_rows(self.config) else None
 
     def batches_from(self, first_step: int) -> tf.data.Dataset:

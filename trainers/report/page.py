@@ -50,7 +50,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Section:
-    """Section of an HTML page: heading, paragraphs, table, pictures, bar chart and subsections.
+    """Section of an HTML page, which can contain subsections.
 
     Attributes:
         title: the heading.

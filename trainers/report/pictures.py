@@ -68,7 +68,9 @@ def image_row(images: np.ndarray, marked: int | None = None) -> np.ndarray:
 
 
 def heat_over_image(pixels: np.ndarray, heat: np.ndarray, largest: float, smooth: bool = False) -> np.ndarray:
-    """Draw a heat map over an image in grey: red where the heat is positive, blue where it is negative.
+    """Draw a heat map over a greyscale copy of an image.
+
+    Positive heat is red, and negative heat is blue.
 
     Args:
         pixels: (height, width, channels) uint8.

@@ -1,4 +1,7 @@
-"""Training report section on images that the decoder reconstructs from class capsules."""
+"""Section of the training report that shows reconstructed images.
+
+The decoder reconstructs them from class capsules.
+"""
 
 import numpy as np
 

@@ -41,7 +41,10 @@ def _criterion(record: RunRecord) -> str:
 
 
 def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a one-row table on early stopping, or an empty table for a run without early stopping."""
+    """Return a one-row table with the number of trained epochs and the patience of early stopping.
+
+    The table is empty for a run without early stopping.
+    """
     config, summary = record.config["config"], record.summary
     if not (patience := config.get("early_stopping")):
         return []
@@ -50,7 +53,10 @@ def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _origin_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a one-row table on the origin of a run's initial weights, or an empty table for random weights."""
+    """Return a table row that names the source of a run's initial weights.
+
+    The row is in a list, which is empty if the weights were random.
+    """
     if origin := record.config.get("continued_from"):
         return [("Continued", f"from {origin['run']}, which had trained {counted(origin['epoch'], 'epoch')}")]
     if origin := record.config.get("initial_weights"):

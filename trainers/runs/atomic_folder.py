@@ -141,7 +141,7 @@ def is_locked(path: Path) -> bool:
 
 
 def _lock(file) -> None:
-    """Lock an open file exclusively, and try once more after a moment if another process holds a lock."""
+    """Acquire an exclusive lock on an open file, and retry once if another process holds a lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -41,7 +41,7 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """Return, for each kernel position of a convolution, the input pixels multiplied by its weights.
+    """Return the input pixels multiplied by the weights at each kernel position of a convolution.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -78,7 +78,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Stack the output pixels affected by each kernel position of a convolution into one matrix.
+    """Build a matrix of the output pixels to which each kernel position of a convolution contributes.
 
     The rows are the patches of `output_patches`.
     """

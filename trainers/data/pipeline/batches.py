@@ -53,12 +53,12 @@ def training_batches(
 
 
 def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
-    """Return the number of random numbers needed per image, and a function that reads and augments images.
+    """Return a function that reads and augments images, and how many random numbers it needs per image.
 
     Augmentation includes MixUp and CutMix.
 
     Returns:
-        The number, and a function of indices (batch,) and uniforms (batch, number) that returns images and labels.
+        The number, and a function of indices (batch,) and random numbers (batch, number) that returns images and labels.
     """
     if isinstance(split, ComposedSplit):
         return split.training_reader(augmentation)

@@ -85,9 +85,9 @@ class ComposedSplit:
         self.base.raise_if_corrupt()
 
     def reader(self) -> Callable:
-        """Return a function that composes the images at given indices, for use inside `tf.data` pipelines.
+        """Return a function that makes MultiMNIST or affNIST images from single-object images.
 
-        The function maps indices (batch,) to uint8 images (batch, height, width, channels).
+        The function maps indices (batch,) to uint8 images (batch, height, width, channels), inside `tf.data` pipelines.
         """
         rows, uniforms = tf.constant(self.rows), tf.constant(self._random_numbers)
         read = self.base.reader()

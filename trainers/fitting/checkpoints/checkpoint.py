@@ -144,7 +144,7 @@ def digest(path: Path) -> str:
 
 
 def best_model_of(path: Path) -> Path:
-    """Return the path of the best model saved with a checkpoint.
+    """Return the path of the best model up to a checkpoint, which is saved beside the checkpoint.
 
     The file exists from the end of the first epoch on.
     """

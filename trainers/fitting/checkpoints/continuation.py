@@ -123,9 +123,10 @@ class Continuation:
         return cls(run, path, replace(checkpoint, state={**state, "config": config.to_json()}), earlier, config)
 
     def adapted_to(self, optimizer: keras.optimizers.Optimizer) -> "Continuation":
-        """Return a copy of this continuation with the new run's learning rate in the checkpoint.
+        """Adapt the optimizer state of the checkpoint to the learning-rate schedule of the new run.
 
-        A constant learning rate is a variable of the optimizer, while other schedules are functions of its step.
+        A constant learning rate is a variable of the optimizer, while other schedules are functions of its step. Return
+        a copy of this continuation.
 
         Args:
             optimizer: the optimizer of the new run, built.
@@ -177,7 +178,7 @@ class Continuation:
             ) from None
 
     def lines(self) -> list[str]:
-        """Describe in words the epoch at which the new run starts, and the number of remaining epochs."""
+        """Describe in words the epoch at which training continues, and the number of remaining epochs."""
         start, epochs = self.start, self.config.epochs
         place = f"step {start.step + 1} of epoch {start.epoch + 1}" if start.step else f"epoch {start.epoch + 1}"
         return [
@@ -186,7 +187,10 @@ class Continuation:
         ]
 
     def record(self) -> dict:
-        """Return JSON values that record the earlier run, checkpoint and epoch from which the new run continues."""
+        """Return a JSON-compatible dictionary that names the checkpoint from which the new run continues.
+
+        It also holds the earlier run, its number of epochs, and the epoch and step of the checkpoint.
+        """
         start = self.start
         values = {"run": str(self.run.path.resolve()), "checkpoint": self.path.name}
         return {"continued_from": {**values, "epoch": start.epoch, "step": start.step, "epochs": self.earlier.epochs}}

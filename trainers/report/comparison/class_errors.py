@@ -18,7 +18,9 @@ _TITLE = "Errors by class"
 
 @dataclass(frozen=True)
 class ClassErrors:
-    """Errors of several training runs on each class of the same test images.
+    """Error rates of several training runs on each class of test images.
+
+    All runs have the same test images.
 
     Attributes:
         run_names: one per run.
@@ -110,7 +112,10 @@ def draw_class_errors(errors: ClassErrors) -> str:
 
 
 def _most_frequent_mistakes(predictions) -> np.ndarray:
-    """Return, for each class, the index of the wrong class that is predicted for it most often, or -1 for none."""
+    """Return the wrong class that is most often predicted for images of each class.
+
+    Return the indices of the wrong classes, with -1 for a class without errors and for images with two labels.
+    """
     classes = predictions.lengths.shape[1]
     if predictions.labels.ndim > 1:
         return np.full(classes, -1)
@@ -119,7 +124,10 @@ def _most_frequent_mistakes(predictions) -> np.ndarray:
 
 
 def _largest_difference(errors: ClassErrors, on_data: str) -> list[str]:
-    """Return a sentence on the class whose errors differ most between runs, or nothing if the errors are equal."""
+    """Name the class whose error rate differs most between training runs, in one sentence.
+
+    The sentence is in a list, which is empty for a single run or if the error rates are equal.
+    """
     order = errors.hardest()
     spread = np.ptp(errors.shares[order], axis=1)
     if len(errors.run_names) < 2 or not spread.any():

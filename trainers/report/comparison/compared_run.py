@@ -63,7 +63,7 @@ class ComparedRun:
 
     @property
     def data(self) -> tuple[str, tuple[str, ...]]:
-        """Name of the data set, and names of its classes.
+        """Name and class names of a training run's data set.
 
         Both are the same for runs whose errors can be compared class by class.
         """

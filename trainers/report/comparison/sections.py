@@ -1,4 +1,4 @@
-"""Sections of an HTML page that compares several training runs, in the order of the page."""
+"""Choice and order of the sections on the HTML page that compares several training runs."""
 
 from collections.abc import Sequence
 
