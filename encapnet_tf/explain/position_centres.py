@@ -34,7 +34,7 @@ def position_centres(tensor) -> tuple[np.ndarray, np.ndarray]:
 def _window(layer, size_in, size_out) -> tuple[np.ndarray, np.ndarray]:
     """Return the centre of a convolution or pooling layer's first window, and the stride of the windows.
 
-    Both are in positions of the layer's input. Other layers are treated like pooling with windows of `size_in / size_out`.
+    Both are in positions of the layer's input. Other layers are treated like pooling by `size_in / size_out`.
     """
     kernel = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
     if kernel is None or not hasattr(layer, "strides") or "Transpose" in type(layer).__name__:

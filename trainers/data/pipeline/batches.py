@@ -58,7 +58,7 @@ def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
     Augmentation includes MixUp and CutMix.
 
     Returns:
-        The number, and a function of indices (batch,) and random numbers (batch, number) that returns images and labels.
+        The number, and a function of indices (batch,) and uniforms (batch, number) that returns images and labels.
     """
     if isinstance(split, ComposedSplit):
         return split.training_reader(augmentation)
