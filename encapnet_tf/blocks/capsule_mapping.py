@@ -103,9 +103,9 @@ class CapsuleMapping(keras.layers.Layer):
         raise NotImplementedError
 
     def lower_capsules(self, inputs):
-        """Reshape the layer's input to the layout that the routing operations expect.
+        """Separate the axes of capsules, positions and vector components in the layer's input.
 
-        To (batch, num_input_capsules, positions, input_dim).
+        Return shape (batch, num_input_capsules, positions, input_dim), which the routing operations expect.
         """
         if len(inputs.shape) == 4:
             inputs = ops.split_capsules(inputs, self.kernel.shape[1])

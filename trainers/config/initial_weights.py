@@ -1,4 +1,4 @@
-"""Trained network whose weights initialize a training run (`--init_weights`).
+"""Trained network that provides the initial weights of a training run (`--init_weights`).
 
 The network settings of the run that trained it come with the weights.
 """

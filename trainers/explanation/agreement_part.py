@@ -1,4 +1,4 @@
-"""HTML page section about the lower capsules that agree with the class capsule."""
+"""HTML page section that shows which lower capsules agree with a class capsule."""
 
 import numpy as np
 

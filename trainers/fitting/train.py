@@ -112,7 +112,7 @@ def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Con
 
 
 def _load_initial_weights(setup: TrainingSetup, folder: Path) -> Transfer:
-    """Initialize the network of a training run with the weights that `--init_weights` names.
+    """Set the weights of a new network to those of the trained network that `--init_weights` names.
 
     A relative path is relative to the given folder.
     """

@@ -1,1 +1,1 @@
-"""Checkpoints of training runs: files, training state, resuming, and continuation in a new run."""
+"""Checkpoints from which training runs are resumed or continued."""
