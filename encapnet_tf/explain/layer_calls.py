@@ -22,7 +22,7 @@ def scores_before_softmax(model):
 def last_call(model, layer_classes):
     """Find the layer of given classes that is nearest to the output of a functional Keras model.
 
-    If the model calls the layer several times, it is the call nearest to the output. Return None if there is none.
+    If the model calls the layer several times, the call nearest to the output counts. Return None if there is none.
 
     Args:
         model: a functional Keras model with one output.
