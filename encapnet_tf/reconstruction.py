@@ -18,11 +18,12 @@ _MOVES = tuple(i / 20 for i in range(-5, 6))  # Fig. 4 of Sabour et al. (2017): 
 
 
 def attach_reconstruction(model, capsules="class_capsules", weight=None, decoder="dense", max_pixel=None):
-    """Add a decoder to a capsule network that reconstructs each image from the capsule of its label.
+    """Attach a reconstruction decoder to a capsule network, and add the reconstruction error to its loss.
 
-    The decoder regularises the network ("Dynamic Routing Between Capsules", 2017, section 4.1). `fit(images, labels)`
-    trains the returned model as before, with `weight * mean((image - reconstruction)^2)` added to the loss. The mean
-    squared error is logged as "reconstruction". No gradient reaches the images.
+    The decoder reconstructs each image from the capsule of its label, which regularises the network ("Dynamic Routing
+    Between Capsules", 2017, section 4.1). `fit(images, labels)` trains the returned model as before, with
+    `weight * mean((image - reconstruction)^2)` added to the loss. The mean squared error is logged as
+    "reconstruction". No gradient reaches the images.
 
     Args:
         model: a functional Keras model with one input, images (batch, height, width, channels), and one output.

@@ -30,7 +30,7 @@ class ModelSource:
 
 
 def find_model(argument: str | Path) -> ModelSource:
-    """Return the path and kind of the model that a command-line argument names.
+    """Return the path and kind (such as SavedModel or TFLite) of the model at a file or folder path.
 
     Args:
         argument: path of a folder or file.

@@ -135,7 +135,7 @@ def _class_layer(model, classes):
 
 
 def _images_at_a_time(layer, inputs) -> int:
-    """Return a low estimate of the number of images whose votes fit into memory together."""
+    """Return a conservative batch size for which the votes of all capsules fit into memory."""
     return max(1, _NUMBERS // (math.prod(inputs.shape[1:]) * layer.num_capsules * (layer.capsule_dim or 1)))
 
 
@@ -177,7 +177,7 @@ def _agreement_of_self_routing(layer, arguments, options, classes):
 
 
 def _places(layer, inputs):
-    """Return a function that arranges the lower capsules as a feature map, and the map's pixel coordinates.
+    """Determine how the flattened lower capsules are arranged on a feature map.
 
     Args:
         layer: the layer that computes the class capsules.

@@ -1,4 +1,4 @@
-"""Pixel coordinates at which the positions of a feature map are centred."""
+"""Pixel coordinates of the receptive-field centres of a feature map."""
 
 import keras
 import numpy as np

@@ -1,1 +1,4 @@
-"""Functional Keras model classes for image reconstruction, synchronised batch normalisation and output names."""
+"""Subclasses of Keras's functional model that capsule networks use.
+
+They add image reconstruction, synchronised batch normalisation and freely chosen output names.
+"""

@@ -83,6 +83,6 @@ class ReconstructionModel(NamedOutputs, CapsuleModel):
 
 
 def _only_tensor(value):
-    """Return the tensor in a structure that holds at most one, such as {"image": x}, or None if it holds none."""
+    """Return the only tensor in a nested structure, or None if the structure has no tensor."""
     tensors = [tensor for tensor in keras.tree.flatten(value) if tensor is not None]
     return tensors[0] if tensors else None

@@ -198,7 +198,7 @@ def _flatten_before(layers, primary_dim, name):
 
 
 def _route(primary, layers, calls, placement):
-    """Apply capsule layers in order, then update all layers' outputs together in further routing passes.
+    """Run capsule layers once in sequence, then run routing iterations that update all layers simultaneously.
 
     Args:
         primary: feature map of the primary capsules.

@@ -1,4 +1,4 @@
-"""Image files that command-line arguments name: files, folders and patterns such as photos/*.png."""
+"""Expansion of folders and glob patterns in command-line arguments into lists of image files."""
 
 import glob
 import os

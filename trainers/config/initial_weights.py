@@ -50,7 +50,7 @@ class WeightsFile:
 
 
 def find_weights(source: str, folder: Path = Path()) -> WeightsFile:
-    """Find the file that holds the initial weights of a training run, by the value of `--init_weights`.
+    """Find the weights file to which the value of `--init_weights` refers.
 
     Args:
         source: folder of a run, which need not have finished, or a `.keras` file.
@@ -98,7 +98,7 @@ def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
 
 
 def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, frozenset[str]]:
-    """Copy network settings to a configuration from the training run that wrote the initial weights.
+    """Copy the network settings of the run that wrote the initial weights into a new run's configuration.
 
     They are the settings that define the architecture, and the image size. A file without a run tells its image size
     only.

@@ -1,4 +1,4 @@
-"""Formatting of a training run's settings and estimated time and memory as text."""
+"""Text output of a training run's settings, estimated duration and memory use."""
 
 from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config, settings
@@ -43,7 +43,7 @@ def _as_text(value) -> str:
 def describe_time(
     measurement: Measurement, config: Config, *, steps: int, first_step: int, validation_images: int
 ) -> str:
-    """Describe in words the duration of a training run, estimated from a few training steps.
+    """Format the estimated duration of a training run as text, extrapolated from a few measured steps.
 
     Args:
         measurement: of the steps.

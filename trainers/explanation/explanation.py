@@ -44,7 +44,7 @@ class Explanation:
 
 
 def explain_image(model: keras.Model, name: str, image: np.ndarray, label: int | None = None) -> Explanation:
-    """Explain the score that a model gives to one class for an image.
+    """Compute the heat maps and reconstructions that explain a model's score of one class for an image.
 
     Args:
         model: a functional image classifier that receives pixels from 0 to 255.

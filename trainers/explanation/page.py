@@ -20,7 +20,7 @@ _CELLS = 14  # along the longer side of a gradient that is averaged
 
 
 def render_explanations(title: str, explanations: Sequence[Explanation], class_names: Sequence[str], score: str) -> str:
-    """Render the explanations of images as an HTML page.
+    """Render the HTML page that explains the class scores of images.
 
     Args:
         title: of the page.
@@ -80,7 +80,7 @@ def _panels(explanation: Explanation, score: str) -> list[Picture]:
 
 
 def _mean_of_cells(heat: np.ndarray) -> np.ndarray:
-    """Downsample a heat map by averaging, to 14 cells along the longer side.
+    """Downsample a heat map by averaging, so that its longer side has 14 cells.
 
     Strided convolutions make a checkerboard of the gradient, in which nothing can be seen.
 

@@ -120,7 +120,7 @@ _ADVICE = (
 
 
 def _head(model, trained, file, class_names, build) -> tuple[frozenset[str], str]:
-    """Return the names of the layers that a transfer to other classes leaves out, and a remark for the user.
+    """Return the names of layers that are not transferred because the classes differ, and the reason as text.
 
     The layers are those whose shapes change with the number of classes.
     """

@@ -179,7 +179,7 @@ def _optimizer(config, steps_per_epoch):
 
 
 def learning_rate(config: Config, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate of a training configuration: a number, or a function of the step."""
+    """Return the constant learning rate or the learning rate schedule of a training configuration."""
     rate, schedules = config.learning_rate, keras.optimizers.schedules
     if config.schedule == "cosine":
         steps = config.epochs * steps_per_epoch

@@ -93,7 +93,7 @@ def train(
 
 
 def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Continuation | Transfer | None:
-    """Find the checkpoint that a new run continues from, or load the initial weights that its configuration names.
+    """Find the checkpoint from which a new training run continues, or load the run's initial weights.
 
     Args:
         setup: network, data and devices of the new run.
@@ -215,7 +215,7 @@ def _fit(
 
 
 def _early_stopping(setup: TrainingSetup, run: RunDirectory) -> EarlyStopping:
-    """Create the early-stopping callback, with the validation accuracies from the log of a resumed run."""
+    """Create the early-stopping callback, and restore its accuracy history if the run is resumed."""
     patience = setup.config.early_stopping
     if not setup.chief:
         return EarlyStopping(patience, decides=False)
@@ -254,7 +254,7 @@ def _agreement_epochs(config: Config) -> tuple[int, ...]:
 def describe_run(
     setup: TrainingSetup, origin: Continuation | Transfer | None, run: RunDirectory | None = None
 ) -> list[str]:
-    """Describe in words a training run before its first step.
+    """Return a list of text lines that summarise a training run before its first step.
 
     The lines cover the data, the network, the number of epochs, and the checkpoint or weights at the start.
 

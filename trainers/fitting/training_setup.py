@@ -1,4 +1,4 @@
-"""Preparation of a training run: compiled network, data and devices."""
+"""Setup of the devices, the data and the compiled network for a training run."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""State and results of one training run, read from files in its folder."""
+"""State and results of one training run, read from the JSON and JSON Lines files in its folder."""
 
 import math
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ _FILES = (RunDirectory.config_file, RunDirectory.summary_file, RunDirectory.metr
 
 @dataclass
 class FolderSearch:
-    """Results of a search for training runs in a folder and its subfolders.
+    """Recursive search for the folders of training runs.
 
     Attributes:
         runs: folders with at least one file of a run, in the order of their names.

@@ -50,9 +50,10 @@ class RunList:
         ]
 
     def rows(self) -> list[list]:
-        """Return a header, and a row of values for each training run, with a column for each differing setting.
+        """Return the list of training runs as table rows, with the header first.
 
-        Values of settings are text, as flags take them, and None where the setting has no value.
+        There is a column for each setting in which the runs differ. Values of settings are text, as flags take
+        them, and None where the setting has no value.
         """
         settings = self.settings.values()
         rows = [

@@ -13,7 +13,7 @@ _LEAST = 20  # characters of a line of settings, however narrow the terminal
 
 
 def text_table(run_list: RunList, width: int) -> str:
-    """Format a list of training runs as a plain-text table with a header.
+    """Format a list of training runs as a plain-text table with a header row.
 
     Each differing setting has a column, or, if the lines would be longer than the width, stands in a line below each
     run.

@@ -1,4 +1,4 @@
-"""PNG pictures of images, rows of images, and heat maps over images, for HTML pages."""
+"""PNG rendering of images, image rows and heat-map overlays for HTML pages."""
 
 import base64
 import io

@@ -36,7 +36,7 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _criterion(record: RunRecord) -> str:
-    """Return a sentence on when a prediction for a two-label image counts as correct, or "" for one-label images."""
+    """Return the correctness criterion for images with two labels as text, or "" for images with one label."""
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
 
 

@@ -97,7 +97,7 @@ class EMRouting(CapsuleMapping):
         return K.cast(capsules, self.compute_dtype), K.cast(activations, self.compute_dtype)
 
     def routing_arguments(self, inputs, activations=None) -> dict:
-        """Return the keyword arguments of `ops.em_routing` for an input of the layer.
+        """Return the keyword arguments with which the layer calls `ops.em_routing` on its inputs.
 
         `inputs` and `activations` are as in `call`.
         """

@@ -124,7 +124,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input and output pixels that one kernel position of a convolution connects.
+    """Input region read and output region affected by one kernel position of a convolution.
 
     The slices select the rows and columns that it reads, and those that it adds to.
     """

@@ -144,9 +144,9 @@ def digest(path: Path) -> str:
 
 
 def best_model_of(path: Path) -> Path:
-    """Return the path of the best model up to a checkpoint, which is saved beside the checkpoint.
+    """Return the path of the best-model file that belongs to a checkpoint.
 
-    The file exists from the end of the first epoch on.
+    It holds the best model up to the checkpoint. The file exists from the end of the first epoch on.
     """
     return path.with_suffix(".best.keras")
 

@@ -1,4 +1,4 @@
-"""Continuation of an earlier training run in a new run, from the newest undamaged checkpoint.
+"""Start of a new training run from the newest undamaged checkpoint of an earlier run.
 
 The new run begins with a copy of that checkpoint and of the log before it, so that it resumes like any other run. The
 earlier run is only read.

@@ -1,4 +1,4 @@
-"""Section of an HTML page on the classes that each of several training runs gets wrong."""
+"""HTML page section with the per-class error rates of several training runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class ClassErrors:
 
     @classmethod
     def of(cls, runs: Sequence[ComparedRun]) -> "ClassErrors":
-        """Count the errors of training runs on the same data, from their saved predictions."""
+        """Compute the per-class error rates of training runs from their predictions for the same test images."""
         predictions = [run.predictions for run in runs if run.predictions is not None]
         shares = np.stack([1 - each.per_class() for each in predictions], axis=1)
         mistaken_for = np.stack([_most_frequent_mistakes(each) for each in predictions], axis=1)
@@ -54,7 +54,7 @@ class ClassErrors:
 
 
 def class_errors_section(runs: Sequence[ComparedRun]) -> Section:
-    """Return an HTML page section on the errors of several training runs per class.
+    """Return an HTML page section with the per-class error rates of several training runs.
 
     It also names the class that is most often predicted instead.
 

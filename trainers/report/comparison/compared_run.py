@@ -15,7 +15,7 @@ _SUMMARY_KEYS = ("test_accuracy", "validation_accuracy", "parameters", "train_se
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """Settings and results of a finished training run, some of which may be missing.
+    """Settings and results of a finished training run, for a comparison with other runs.
 
     Attributes:
         name: the run's folder, as the user named it.

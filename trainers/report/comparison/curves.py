@@ -1,4 +1,4 @@
-"""Sections of an HTML page with curves of several training runs over the epochs: accuracy and class loss."""
+"""HTML page sections that plot the accuracy and the classification loss of several training runs."""
 
 from collections.abc import Sequence
 
@@ -54,7 +54,7 @@ def _has_log(run: ComparedRun, key: str) -> bool:
 
 
 def _draw_curves(runs: Sequence[ComparedRun], key: str) -> str:
-    """Plot a metric of several training runs over the epochs, on training and on validation images.
+    """Plot a metric's training and validation values against the epoch, for several training runs.
 
     Training images are on the left, validation images on the right.
 

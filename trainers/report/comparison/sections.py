@@ -14,7 +14,7 @@ _DIFFERENT_DATA = (
 
 
 def comparison_sections(runs: Sequence[ComparedRun]) -> list[Section]:
-    """Return the HTML page sections that compare several training runs: results, settings, curves and classes.
+    """Return the HTML page sections that compare the settings and results of several training runs.
 
     Args:
         runs: the runs, in the order of the page.
