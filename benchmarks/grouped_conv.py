@@ -111,7 +111,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report how much slower this package's convolution is than the fastest alternative, at the worst layer shape.
+    """Report the slowdown of this package's convolution against the fastest alternative, where it is largest.
 
     That is the shape with the largest ratio. The ratio is a claim.
     """

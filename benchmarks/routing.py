@@ -56,7 +56,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return the capsule layer benchmarks: a dictionary from table title to layers, input shape and batch size.
+    """Return the capsule layers to benchmark, grouped into tables by input shape and batch size.
 
     The tuples end with the number of votes for one image.
     """

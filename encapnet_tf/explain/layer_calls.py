@@ -6,7 +6,7 @@ from encapnet_tf.keras_private import layer_call
 
 
 def scores_before_softmax(model):
-    """Return a model that computes class scores before the final `Softmax` layer, or the model itself without one.
+    """Return a model that outputs the inputs of the final `Softmax` layer, or the model itself if it has no such layer.
 
     Where a softmax is close to 1, its gradient is close to 0 and depends on the scores of all classes.
     """

@@ -66,7 +66,7 @@ class CapsuleMask(keras.layers.Layer):
         return vectors[0] if self.count == 1 else vectors
 
     def _masks_of_labels(self, labels, num_capsules):
-        """Convert class labels to masks that select the class capsules with these labels.
+        """Convert class labels to masks that select the class capsule of each label.
 
         The list has `count` masks (batch, capsules), each of which selects one class capsule per image.
         """

@@ -1,4 +1,4 @@
-"""Training report sections with tables of results and settings."""
+"""Sections of a training run's HTML report that show tables of results and settings."""
 
 from ..evaluation.caveats import caveats
 from ..evaluation.chance import is_guessing

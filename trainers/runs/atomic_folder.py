@@ -42,7 +42,7 @@ class AtomicFolder:
 
     @property
     def is_locked(self) -> bool:
-        """True if a process is writing in this folder at the moment."""
+        """True if a process is currently writing to this folder."""
         return is_locked(self.file(self.lock_file))
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:

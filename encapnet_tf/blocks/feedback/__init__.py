@@ -1,1 +1,1 @@
-"""Reconstruction networks and feature extractors of Sinkhorn-divergence regularisers."""
+"""Reconstruction networks and feature extractors that Sinkhorn-divergence regularisers use."""

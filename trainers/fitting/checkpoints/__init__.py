@@ -1,1 +1,1 @@
-"""Checkpoints from which training runs are resumed or continued."""
+"""Checkpoint files, from which an interrupted training run resumes or a new run starts."""
