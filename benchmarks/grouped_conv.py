@@ -57,7 +57,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return descriptions of the grouped or dense convolution implementations that are benchmarked for one layer shape.
+    """List the convolution implementations to benchmark for one layer shape, each with a short description.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -111,7 +111,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report how much slower this package's convolution is than the fastest alternative, at the worst layer shape.
+    """Report the slowdown of this package's convolution against the fastest alternative, where it is largest.
 
     That is the shape with the largest ratio. The ratio is a claim.
     """

@@ -56,7 +56,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return the capsule layer benchmarks: a dictionary from table title to layers, input shape and batch size.
+    """Return the capsule layers to benchmark, grouped into tables by input shape and batch size.
 
     The tuples end with the number of votes for one image.
     """
@@ -86,7 +86,10 @@ def votes_of(name, votes):
 
 
 def row_of(name, timing, peak, votes):
-    """Return a table row for one capsule layer: parameters, run time, peak memory and memory taken by the votes."""
+    """Return a table row with the parameter count, run time and memory use of one capsule layer.
+
+    Memory use is the peak memory and the memory that the votes take.
+    """
     if isinstance(timing, NotRun):
         return {"layer": name, "ms a step": "not run"}
     return {

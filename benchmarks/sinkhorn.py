@@ -117,7 +117,7 @@ def at_equal_accuracy(entry):
 
 
 def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
-    """Time all Sinkhorn solvers, each run to the same accuracy, and return the results as a table row.
+    """Time all Sinkhorn solvers at equal accuracy, and return the results as a table row.
 
     A claim on the library's speed is added to the report.
 

@@ -245,7 +245,7 @@ def _find_layer_paths(model, higher, lower):
 
 
 def _wrong_order(higher, lower):
-    """Return a ValueError which says that two layers are in the wrong order: the lower one must come first.
+    """Return a ValueError which says that a layer passed as the lower one does not come before the higher one.
 
     The lower layer of a pair (higher, lower) must be computed before the higher layer.
     """

@@ -1,4 +1,4 @@
-"""Access to the graphs of functional Keras models: conversion from Sequential, and layers by their paths."""
+"""Functions that convert Sequential models to functional models, and find layers in nested Keras models."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Reconstruction of images from the class capsules of a Keras model: addition, removal and use of a decoder."""
+"""Functions that add a decoder to a Keras capsule network, reconstruct images with it, and remove it."""
 
 import keras
 import numpy as np
@@ -18,11 +18,12 @@ _MOVES = tuple(i / 20 for i in range(-5, 6))  # Fig. 4 of Sabour et al. (2017): 
 
 
 def attach_reconstruction(model, capsules="class_capsules", weight=None, decoder="dense", max_pixel=None):
-    """Add a decoder to a capsule network that reconstructs each image from the capsule of its label.
+    """Attach a reconstruction decoder to a capsule network, and add the reconstruction error to its loss.
 
-    The decoder regularises the network ("Dynamic Routing Between Capsules", 2017, section 4.1). `fit(images, labels)`
-    trains the returned model as before, with `weight * mean((image - reconstruction)^2)` added to the loss. The mean
-    squared error is logged as "reconstruction". No gradient reaches the images.
+    The decoder reconstructs each image from the capsule of its label, which regularises the network ("Dynamic Routing
+    Between Capsules", 2017, section 4.1). `fit(images, labels)` trains the returned model as before, with
+    `weight * mean((image - reconstruction)^2)` added to the loss. The mean squared error is logged as
+    "reconstruction". No gradient reaches the images.
 
     Args:
         model: a functional Keras model with one input, images (batch, height, width, channels), and one output.
@@ -109,7 +110,7 @@ def strip_reconstruction(model):
 
 
 def reconstruct(model, images, component=None, values=None, labels=None):
-    """Reconstruct images from a capsule network's class capsules, optionally with one component moved.
+    """Reconstruct images from a capsule network's class capsules, optionally after changing one component.
 
     Args:
         model: a model with a decoder, see `attach_reconstruction`.
@@ -172,7 +173,7 @@ def reconstruction_layer(model) -> Reconstruction:
 
 
 def _in_batches(model, layer, images, labels, decode):
-    """Compute class capsules of images in batches, and return the reconstructions that a function makes of them.
+    """Reconstruct images batch by batch with a function that decodes class capsules.
 
     Args:
         model: the model.
@@ -194,7 +195,10 @@ def _in_batches(model, layer, images, labels, decode):
 
 
 def _with_component_moved(capsules, component, move):
-    """Add a number to one component of all capsules (batch, capsules, capsule_dim)."""
+    """Add a number to one component of each capsule vector.
+
+    `capsules` has the shape (batch, capsules, capsule_dim).
+    """
     one_hot = keras.ops.one_hot(component, capsules.shape[-1], dtype=capsules.dtype)
     return capsules + keras.ops.cast(move, capsules.dtype) * one_hot
 
@@ -209,7 +213,10 @@ def _functional(model):
 
 
 def _image_shape(model):
-    """Return the shape (height, width, channels) of a Keras model's input, or raise ValueError if it is no image."""
+    """Return the image shape of a Keras model's input, or raise ValueError if the model is unsuitable.
+
+    A suitable model has one input, images (height, width, channels) of known size, and one output.
+    """
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or len(model.outputs) != 1:
         outputs = [tuple(tensor.shape) for tensor in model.outputs]
@@ -221,7 +228,10 @@ def _image_shape(model):
 
 
 def _class_with_own_steps(model_class):
-    """Return the class of a user's own that overrides a training step of Keras's models, or None."""
+    """Find the user-defined base class that overrides a training or test method of a Keras model class.
+
+    Return None if no method of `_OWN_STEPS` is overridden.
+    """
     ours = (CapsuleModel, NamedOutputs, ReconstructionModel)
     for step in _OWN_STEPS:
         for owner in model_class.__mro__:
@@ -233,7 +243,10 @@ def _class_with_own_steps(model_class):
 
 
 def _reads_bytes(model):
-    """Return whether a Keras model receives pixels from 0 to 255: integers, or numbers that a first layer rescales."""
+    """Return whether a Keras model expects pixel values from 0 to 255.
+
+    It does if its inputs are integers, or if a `Rescaling` layer scales them by less than 0.1.
+    """
     if "int" in keras.backend.standardize_dtype(model.inputs[0].dtype):
         return True
     rescaling = [layer for layer in model.layers if isinstance(layer, keras.layers.Rescaling)]
@@ -241,7 +254,10 @@ def _reads_bytes(model):
 
 
 def _finish(model_class, clone, original):
-    """Build a model of a class from a clone's graph, with the output names and the compilation of the original."""
+    """Build a model from a cloned graph, and compile it like the original model.
+
+    It also has the original's output names and dtype policy.
+    """
     model = model_class(clone.input, clone.output, name=original.name)
     model.dtype_policy = original.dtype_policy
     model = keep_output_names(model, original)

@@ -230,7 +230,7 @@ def _describe(model, inference, parity):
 
 
 def _training_only_names(model):
-    """Return the names of the layers that an exported file must not hold."""
+    """Return the names of a model's training-only layers, which exported files must not contain."""
     return [layer.name for layers in training_only_layers(model) for layer in layers]
 
 

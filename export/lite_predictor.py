@@ -1,4 +1,4 @@
-"""Classification of image files by a TFLite file of an export."""
+"""Classification of image files with an exported TFLite model."""
 
 import importlib.util
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _LENGTHS = "lengths"
 
 
 def load_lite(path: Path) -> tuple[Callable, list[str] | None]:
-    """Load a TFLite file, and return a function that classifies encoded images, and the class names.
+    """Load a TFLite file, and return the class names and a function that classifies encoded images.
 
     The images are preprocessed as metadata.json beside the file says, which `encapnet export` writes. Without it they
     are cropped and resized to the model's input, and the class names are not known.

@@ -1,4 +1,4 @@
-"""Keras model of a finished run or of a file, with the preprocessing of image files and the names of the classes."""
+"""Loading of trained Keras models from training runs and `.keras` files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ from .local_predictor import preprocessing_of
 
 @dataclass(frozen=True)
 class LocalModel:
-    """Trained Keras model as it was saved, with its decoder if it has one.
+    """A trained Keras image classifier, with its image preprocessing and class names.
+
+    The model is as it was saved, with its decoder if it has one.
 
     Attributes:
         model: images (batch, height, width, channels), pixels from 0 to 255 -> class scores (batch, classes).
@@ -58,7 +60,9 @@ class LocalModel:
         return cls(model, preprocessing_of(file, model, config, summary), names)
 
     def read_image(self, file: bytes) -> np.ndarray:
-        """Decode an image file to what the network sees of it, (height, width, channels) float from 0 to 255.
+        """Decode an image file and preprocess the image for the network.
+
+        Returns (height, width, channels) float from 0 to 255.
 
         Raises:
             UserError: the file cannot be decoded.

@@ -105,7 +105,7 @@ def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
 
 
 def preprocessing_of(path, model, config=None, summary: Mapping = MappingProxyType({})) -> Preprocessing:
-    """Return the preprocessing of image files for a local model.
+    """Create the image preprocessing that matches a Keras model and the settings of its training run.
 
     Args:
         path: of the model's file, for errors.

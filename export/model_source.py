@@ -1,4 +1,7 @@
-"""Resolution of the argument MODEL of a command, without importing TensorFlow."""
+"""Lookup of the trained model that a command-line argument names.
+
+This module does not import TensorFlow.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,7 @@ _EXPECTED = "Expected the folder of a run or of an export, a .keras or a .tflite
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Place of a trained model, and the kind of thing that is there.
+    """Path of a trained model, and the kind of file or folder that holds it.
 
     Attributes:
         kind: "run", the folder of a finished run; "export", the folder of an export, whose newest SavedModel counts;
@@ -30,7 +33,7 @@ class ModelSource:
 
 
 def find_model(argument: str | Path) -> ModelSource:
-    """Return the place and kind of the model that a command-line argument names.
+    """Return the path and kind (such as SavedModel or TFLite) of the model at a file or folder path.
 
     Args:
         argument: path of a folder or file, or a preset's name. An existing path goes before a preset.
@@ -52,7 +55,7 @@ def find_model(argument: str | Path) -> ModelSource:
 
 
 def _kind_of_folder(path: Path) -> str:
-    """Return whether a folder is that of a run, of an export or of one SavedModel.
+    """Return the kind of model in a folder: training run, export or SavedModel.
 
     Raises:
         UserError: it is none of them, or its run did not finish.

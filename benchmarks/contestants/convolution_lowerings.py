@@ -176,9 +176,9 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield, for each kernel position of a convolution, the shifted input that the weights there multiply.
+    """Yield a shifted copy of a convolution's input for each position in the kernel.
 
-    The shape of a copy is (batch, out height, out width, groups, dim_in).
+    The weights at that position multiply it. The shape of a copy is (batch, out height, out width, groups, dim_in).
     """
     _, height, width, channels = x.shape
     padded = _padded(x, kernel)

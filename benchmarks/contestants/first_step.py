@@ -24,7 +24,10 @@ class Clock:
         self._last = self._read_clocks()
 
     def seconds_since_last_call(self):
-        """Return the seconds since the last call as a dictionary with the keys "wall" and "cpu"."""
+        """Return the wall-clock time and CPU time since the previous call of this method.
+
+        The first call counts from the creation of the clock. Returns a dictionary of seconds: "wall" and "cpu".
+        """
         now = self._read_clocks()
         seconds = {key: now[key] - self._last[key] for key in now}
         self._last = now

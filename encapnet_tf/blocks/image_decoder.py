@@ -10,7 +10,9 @@ _CHANNELS_LAST = {"data_format": "channels_last"}
 
 
 def image_decoder(kind: str, image_shape: tuple[int, int, int], dtype=None) -> keras.Sequential:
-    """Build a decoder from masked capsules (batch, capsules * capsule_dim) to images (batch, height, width, channels).
+    """Build a decoder that reconstructs images from masked class capsules.
+
+    It maps (batch, capsules * capsule_dim) to (batch, height, width, channels).
 
     Args:
         kind: "dense" or "conv".
@@ -24,7 +26,7 @@ def image_decoder(kind: str, image_shape: tuple[int, int, int], dtype=None) -> k
 
 
 def _dense_layers(image_shape, options):
-    """Return the decoder of Sabour et al. (2017): two hidden layers of 512 and 1024 units with ReLU, and a sigmoid."""
+    """Return the layers of the reconstruction decoder of Sabour et al. (2017), which has three dense layers."""
     hidden = [
         keras.layers.Dense(width, activation="relu", name=f"dense{i}", **options)
         for i, width in enumerate(_DENSE_WIDTHS, start=1)
@@ -34,7 +36,7 @@ def _dense_layers(image_shape, options):
 
 
 def _conv_layers(image_shape, options):
-    """Return the convolutional decoder of Efficient-CapsNet (2021), for images of any size.
+    """Return the layers of the convolutional decoder of Efficient-CapsNet (2021), for images of any size.
 
     A dense layer makes a small map, which is three times enlarged twice and convolved without padding; a last
     convolution makes the channels. From a side of s pixels come 8 s - 16; the middle is cut out where that is too

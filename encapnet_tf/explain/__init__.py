@@ -1,6 +1,6 @@
-"""Functions that explain the class scores of an image classifier: gradients, occlusion, agreement, moved components.
+"""Functions that explain the class scores and the class capsules of an image classifier.
 
-Each takes a model and a batch of images, and returns NumPy arrays to draw.
+Each function takes a model and a batch of images, and returns NumPy arrays to draw.
 """
 
 from encapnet_tf.explain.agreement import Agreement, agreement

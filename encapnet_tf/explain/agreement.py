@@ -113,7 +113,7 @@ def agreement(model, images, labels=None) -> Agreement:
 
 
 def _class_layer(model, classes):
-    """Return the layer that computes the class capsules, and the arguments of its last call.
+    """Return the layer that computes a model's class capsules, and the symbolic arguments of its call.
 
     Raises:
         ValueError: there is none.
@@ -135,12 +135,16 @@ def _class_layer(model, classes):
 
 
 def _images_at_a_time(layer, inputs) -> int:
-    """Return for how many images the votes are computed at once, a low estimate of what fits into the memory."""
+    """Return a conservative batch size for which the votes of all capsules fit into memory."""
     return max(1, _NUMBERS // (math.prod(inputs.shape[1:]) * layer.num_capsules * (layer.capsule_dim or 1)))
 
 
 def _agreement_of_votes(layer, arguments, options, classes):
-    """Return cosine, coupling and contribution, (batch, lower capsules), of a layer with votes."""
+    """Compare the vote of each lower capsule with the explained class capsule.
+
+    Return the cosine between vote and class capsule, the coupling coefficient, and the vote's contribution to the class
+    capsule, each of shape (batch, lower capsules).
+    """
     options = {name: value for name, value in options.items() if name != "training"}
     capsules = layer(*arguments, **options)
     capsules = capsules[0] if isinstance(capsules, (list, tuple)) else capsules  # EM routing returns activations, too
@@ -155,7 +159,11 @@ def _agreement_of_votes(layer, arguments, options, classes):
 
 
 def _agreement_of_self_routing(layer, arguments, options, classes):
-    """Return None, routing coefficients r_ij and shares a_i r_ij / sum_i a_i, (batch, lower capsules)."""
+    """Compute how much each lower capsule of a self-routing layer contributes to the explained class capsule.
+
+    Return None in place of the cosine, the routing coefficients r_ij and the shares a_i r_ij / sum_i a_i, both of shape
+    (batch, lower capsules).
+    """
     activations, poses = (keras.ops.convert_to_numpy(x).astype("float32") for x in arguments[0])
     batch = len(activations)
     capsules = layer.routing_kernel.shape[0]  # in the order (row, column, capsule)
@@ -169,7 +177,7 @@ def _agreement_of_self_routing(layer, arguments, options, classes):
 
 
 def _places(layer, inputs):
-    """Return a function that puts lower capsules on their feature map, and the centres of the map's positions.
+    """Determine how the flattened lower capsules are arranged on a feature map.
 
     Args:
         layer: the layer that computes the class capsules.
@@ -193,7 +201,11 @@ def _places(layer, inputs):
 
 
 def _feature_map(layer, inputs):
-    """Return the symbolic feature map that the lower capsules lie on, or None, and the order of the capsules."""
+    """Find the feature map from which a layer's lower capsules are flattened.
+
+    Return the map and the order of flattening, "position" or "capsule". The map is a symbolic tensor, or None for
+    capsules that lie on no map.
+    """
     order = "position" if isinstance(layer, layers.SelfRouting2D) else "capsule"
     feature_map = keras.tree.flatten(inputs)[-1]
     if len(feature_map.shape) == 3:

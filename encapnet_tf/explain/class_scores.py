@@ -1,4 +1,4 @@
-"""Class scores of image classifiers, and the class of each image that an explanation is about."""
+"""Computation of class scores, and choice of the class that is explained for each image."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ _BATCH = 64
 
 
 def image_batch(model, images) -> np.ndarray:
-    """Convert images to a floating array (batch, height, width, channels), or raise ValueError if they do not fit.
+    """Convert images to a floating-point array, or raise ValueError if the model does not accept the images.
 
     Args:
         model: the classifier.
@@ -30,7 +30,9 @@ def image_batch(model, images) -> np.ndarray:
 
 
 def class_scores(model, images) -> np.ndarray:
-    """Compute the class scores (batch, classes) of images in inference mode, a batch at a time.
+    """Compute the class scores of images in inference mode, in batches.
+
+    They have shape (batch, classes).
 
     Args:
         model: the classifier.
@@ -54,7 +56,9 @@ def class_scores(model, images) -> np.ndarray:
 
 
 def explained_classes(scores, labels=None) -> np.ndarray:
-    """Return the class of each image to explain, integers (batch,): the labels, or the classes of highest score.
+    """Return the label of each image, or the class with the highest score if no labels are given.
+
+    It is the class that the explanation of the image is about. The result is an array of integers (batch,).
 
     Args:
         scores: (batch, classes).

@@ -1,4 +1,4 @@
-"""Reconstructions of images with each component of the class capsule moved."""
+"""Reconstructions of images from their class capsules, with one component changed at a time."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ _MOVES = tuple(i / 20 for i in range(-5, 6))  # Fig. 4 of Sabour et al. (2017): 
 
 
 def component_grid(model, images, labels=None, values=None):
-    """Reconstruct images with each component of their class capsules moved, one component at a time.
+    """Reconstruct images from their class capsules, with one component of the capsule changed at a time.
 
     It is Figure 4 of "Dynamic Routing Between Capsules" (Sabour, Frosst and Hinton, 2017): the rows of a grid show what
     each component of a class capsule has learned, such as slant, width or the thickness of a stroke.

@@ -37,7 +37,10 @@ def _capfc(layer, inputs):
 
 
 def _dynamic(layer, inputs):
-    """Compute votes and couplings of dynamic routing: c = softmax(b), b_ij = V_ij . (sum of the earlier v_j)."""
+    """Compute the votes and the coupling coefficients of the last iteration of dynamic routing.
+
+    The coefficients are c = softmax(b) with b_ij = V_ij . (sum of the earlier v_j).
+    """
     votes, lower = layer.mapped_capsules(inputs), layer.lower_capsules(inputs)
     logits = K.zeros_like(votes[..., 0])
     for iterations in range(1, layer.iterations):
@@ -47,7 +50,10 @@ def _dynamic(layer, inputs):
 
 
 def _em(layer, inputs, activations=None):
-    """Compute votes and couplings of EM routing, R_ij a_i / S_j of the last M step, which sum to 1 over i."""
+    """Compute the votes and the coupling coefficients of the last iteration of EM routing.
+
+    The coefficients R_ij a_i / S_j, of the last M step, sum to 1 over i.
+    """
     votes = layer.mapped_capsules(inputs)
     _, _, weights = route_by_em(**layer.routing_arguments(inputs, activations))
     weights = K.reshape(weights, K.shape(votes)[:3])
@@ -55,7 +61,10 @@ def _em(layer, inputs, activations=None):
 
 
 def _self_attention(layer, inputs):
-    """Compute votes and couplings of self-attention: c_ij = softmax_j(V_ij . sum_k V_kj / sqrt(d)) + b_ij."""
+    """Compute the votes and the coupling coefficients of self-attention routing.
+
+    The coefficients are c_ij = softmax_j(V_ij . sum_k V_kj / sqrt(d)) + b_ij.
+    """
     capsules, kernel, bias = map(at_least_float32, (inputs, layer.kernel, layer.bias))
     votes = K.einsum("bix,ixjd->bijd", capsules, kernel)
     query = K.sum(votes, axis=1) * layer.capsule_dim**-0.5
@@ -63,7 +72,10 @@ def _self_attention(layer, inputs):
 
 
 def _inverted_attention(layer, inputs, previous=None):
-    """Compute votes and couplings of the last pass of inverted attention: softmax_j(V_ij . v_j / sqrt(d))."""
+    """Compute the votes and the coupling coefficients of the last iteration of inverted attention routing.
+
+    The coefficients are softmax_j(V_ij . v_j / sqrt(d)).
+    """
     count, columns, outputs, new_columns = layer.kernel.shape
     rows = layer.capsule_dim // new_columns  # of a capsule's matrix
     capsules = K.reshape(K.transpose(at_least_float32(inputs), (1, 0, 2)), (count, -1, rows, columns))

@@ -1,4 +1,4 @@
-"""Gradient of a function on every Keras backend that can differentiate."""
+"""Computation of gradients with the current Keras backend: TensorFlow, JAX or PyTorch."""
 
 import keras
 

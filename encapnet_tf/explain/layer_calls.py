@@ -6,7 +6,7 @@ from encapnet_tf.keras_private import layer_call
 
 
 def scores_before_softmax(model):
-    """Return a model that computes class scores before the final `Softmax` layer, or the model itself without one.
+    """Return a model that outputs the inputs of the final `Softmax` layer, or the model itself if it has no such layer.
 
     Where a softmax is close to 1, its gradient is close to 0 and depends on the scores of all classes.
     """
@@ -20,7 +20,9 @@ def scores_before_softmax(model):
 
 
 def last_call(model, layer_classes):
-    """Return the last call of a layer of certain classes on the way to a functional model's output, or None.
+    """Find the layer of given classes that is nearest to the output of a functional Keras model.
+
+    If the model calls the layer several times, the call nearest to the output counts. Return None if there is none.
 
     Args:
         model: a functional Keras model with one output.

@@ -73,11 +73,17 @@ def occlusion(model, images, labels=None, patch=None, *, stride=None, value=None
 
 
 def _starts(size, patch, stride) -> list[int]:
-    """Return the first pixels of the patches along one side of an image, of which the last patch ends at the edge."""
+    """Return the start indices of the occluding patches along one axis of an image.
+
+    The last patch ends at the image's edge.
+    """
     return sorted({*range(0, size - patch, stride), size - patch})
 
 
 def _edge_colour(images):
-    """Return the median of the pixels at the four edges of each image, (batch, channels)."""
+    """Compute the median colour of the edge pixels of each image.
+
+    It has shape (batch, channels).
+    """
     edges = (images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1])
     return np.median(np.concatenate(edges, axis=1), axis=1)

@@ -4,5 +4,8 @@ import jax
 
 
 def gradient(function, x):
-    """Return the gradient of a scalar function of one array, which is 0 if the function does not depend on it."""
+    """Return the gradient of a scalar function of one array.
+
+    It is 0 if the function does not depend on the array.
+    """
     return jax.grad(function)(x)

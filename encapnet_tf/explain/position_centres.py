@@ -1,4 +1,4 @@
-"""Places in the image of the positions of a feature map."""
+"""Pixel coordinates of the receptive-field centres of a feature map."""
 
 import keras
 import numpy as np
@@ -7,11 +7,10 @@ from encapnet_tf.keras_private import layer_call
 
 
 def position_centres(tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixel coordinates in the image of the centres of a feature map's positions: rows and columns.
+    """Compute the receptive-field centres of a feature map in pixel coordinates.
 
-    They are the centres of the receptive fields, along the first input of every layer. A convolution without padding
-    makes the map begin away from the edge of the image. A layer of unknown kind that changes the size is taken to scale
-    the map.
+    The receptive fields are those along the first input of every layer. A convolution without padding makes the map
+    begin away from the edge of the image. A layer of unknown kind that changes the size is taken to scale the map.
 
     Args:
         tensor: symbolic feature map (batch, height, width, channels) of a functional model of images.
@@ -33,7 +32,10 @@ def position_centres(tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window(layer, size_in, size_out) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centre of a layer's first window, and the step of its windows, in positions of the layer's input."""
+    """Return the centre of a convolution or pooling layer's first window, and the stride of the windows.
+
+    Both are in positions of the layer's input. Other layers are treated like pooling by `size_in / size_out`.
+    """
     kernel = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
     if kernel is None or not hasattr(layer, "strides") or "Transpose" in type(layer).__name__:
         scale = np.divide(size_in, size_out)

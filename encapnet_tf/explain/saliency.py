@@ -62,7 +62,10 @@ def saliency(model, images, labels=None, samples=1, *, noise=0.1, seed=0):
 
 
 def _gradients(model, images, classes):
-    """Return the gradients of the images' class scores, (batch, height, width, channels), a batch at a time."""
+    """Compute the gradients of class scores with respect to the pixels of images, in batches.
+
+    They have the images' shape, (batch, height, width, channels).
+    """
     gradients = []
     for start in range(0, len(images), _BATCH):
         labels = classes[start : start + _BATCH]

@@ -285,7 +285,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return {name: float(value) for name, value in values.items()}
 
     def _divergence(self, reconstruction, lower, training=False):
-        """Compute the Sinkhorn or KL divergence between two feature matrices of shape (batch, features)."""
+        """Compute the Sinkhorn or KL divergence between two batches of feature vectors."""
         if self.divergence == "kl":
             log_p, log_q = K.log_softmax(lower), K.log_softmax(reconstruction)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
@@ -303,7 +303,10 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         )
 
     def _features(self, x, training):
-        """Extract one feature vector per sample from a layer's output, as a matrix of shape (batch, features)."""
+        """Extract one feature vector per sample from a layer's output.
+
+        The vectors are the rows of a matrix (batch, features).
+        """
         if self.extractor is None:
             return flatten_features(x)
         if training and self.extractor_objective == "adversarial":

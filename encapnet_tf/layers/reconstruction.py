@@ -78,7 +78,7 @@ class Reconstruction(keras.layers.Layer):
 
     @property
     def weight(self) -> float:
-        """Factor of the mean squared error in the loss."""
+        """Weight of the reconstructions' mean squared error in the loss."""
         if self._weight_argument is None:
             return _WEIGHT_OF_A_PIXEL * math.prod(self.image_shape)
         return self._weight_argument
@@ -107,7 +107,7 @@ class Reconstruction(keras.layers.Layer):
         return capsules
 
     def take_capsules(self):
-        """Return the capsules of this thread's last call and forget them, or return None if there are none."""
+        """Return and clear the capsules that this layer stored when it was last called, or None if there are none."""
         return getattr(_THREAD, "capsules", {}).pop(self, None)
 
     def decode(self, capsules, labels=None, training=False):
@@ -128,9 +128,10 @@ class Reconstruction(keras.layers.Layer):
         return K.reshape(images, (-1, *self.image_shape))
 
     def squared_error(self, images, capsules, labels, training=False):
-        """Return the mean squared error of each image's reconstruction, (batch,), in at least float32.
+        """Compute the mean squared error of each image's reconstruction.
 
-        No gradient reaches the images. Rows with several labels of 1 keep several capsules.
+        The errors have shape (batch,), in at least float32. No gradient reaches the images. Rows with several labels of
+        1 keep several capsules.
 
         Args:
             images: (batch, height, width, channels), pixels from 0 to `max_pixel`.
@@ -143,7 +144,7 @@ class Reconstruction(keras.layers.Layer):
         return K.mean(K.square(difference), axis=(1, 2, 3))
 
     def log_error(self, squared_errors, sample_weight=None):
-        """Add a batch's mean squared errors (batch,) to the logged mean."""
+        """Update the metric of the mean squared reconstruction error with the errors of a batch."""
         self._metric.update_state(squared_errors, sample_weight)
 
     def compute_output_shape(self, input_shape):

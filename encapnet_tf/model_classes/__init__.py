@@ -1,1 +1,4 @@
-"""Classes of functional Keras models: with synchronised batch normalisation, a decoder, or names for outputs."""
+"""Subclasses of Keras's functional model that capsule networks use.
+
+They add image reconstruction, synchronised batch normalisation and freely chosen output names.
+"""

@@ -23,7 +23,7 @@ class ReconstructionModel(NamedOutputs, CapsuleModel):
 
     @property
     def reconstruction(self) -> Reconstruction:
-        """The decoder layer."""
+        """Layer that reconstructs images from class capsules."""
         return next(layer for layer in self.layers if isinstance(layer, Reconstruction))
 
     def call(self, inputs, training=None, mask=None, **kwargs):
@@ -70,7 +70,10 @@ class ReconstructionModel(NamedOutputs, CapsuleModel):
         return loss + keras.ops.cast(replica_share(self, layer.weight * keras.ops.mean(errors)), loss.dtype)
 
     def _capsules(self, x, y_pred, training):
-        """Return the class capsules from which the outputs were computed, or None if only shapes are computed."""
+        """Return the class capsules from which the model computed its predictions.
+
+        None if the model was called only to compute shapes.
+        """
         calls = getattr(_THREAD, "calls", {})
         outputs, capsules = calls.pop(self, (None, None))
         if outputs is not y_pred:
@@ -80,6 +83,6 @@ class ReconstructionModel(NamedOutputs, CapsuleModel):
 
 
 def _only_tensor(value):
-    """Return the tensor in a structure that holds at most one, such as {"image": x}, or None if it holds none."""
+    """Return the only tensor in a nested structure, or None if the structure has no tensor."""
     tensors = [tensor for tensor in keras.tree.flatten(value) if tensor is not None]
     return tensors[0] if tensors else None

@@ -191,14 +191,14 @@ def _capsule_layers(sizes_of_layers, num_capsules, capsule_dim, **options):
 
 
 def _flatten_before(layers, primary_dim, name):
-    """Create a layer that turns a feature map into a list of capsules, or return None if there is no map."""
+    """Create the layer that flattens a capsule layer's input, or return None if the input is already flat."""
     if layers and isinstance(layers[-1][1], InvertedAttentionRouting):
         return None
     return FlattenCapsules(layers[-1][1].capsule_dim if layers else primary_dim, "capsule", name=f"{name}_inputs")
 
 
 def _route(primary, layers, calls, placement):
-    """Apply capsule layers in order, then update all layers' outputs together in further routing passes.
+    """Run capsule layers once in sequence, then run routing iterations that update all layers simultaneously.
 
     Args:
         primary: feature map of the primary capsules.

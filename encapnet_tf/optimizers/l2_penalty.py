@@ -1,4 +1,4 @@
-"""L2 penalty of the optimizers that add it to the gradient."""
+"""Gradient of an L2 penalty, for optimizers that add it to the gradient of the loss."""
 
 from keras import ops as K
 

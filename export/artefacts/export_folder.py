@@ -67,7 +67,9 @@ class ExportFolder:
 
     @classmethod
     def class_names(cls, folder: str | Path) -> list[str]:
-        """Read the class names in the folder of an export or in the assets of a SavedModel, in the order of the labels.
+        """Read the class names of an export or SavedModel in the order of the labels.
+
+        They lie in the folder of an export, or in the assets of a SavedModel.
 
         Raises:
             UserError: the file of the names is missing or damaged.

@@ -43,10 +43,10 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, image: dict, size: tuple[int, int]) -> "Preprocessing":
-        """Return the preprocessing that the object "image" of an export's metadata.json describes.
+        """Create the preprocessing that an export's metadata.json describes.
 
         Args:
-            image: result of `to_json`; exports of earlier versions have only "stored".
+            image: the object "image" there, a result of `to_json`; exports of earlier versions have only "stored".
             size: (height, width) of the network's input.
         """
         height, width, channels = image["stored"]
@@ -85,7 +85,10 @@ class Preprocessing:
         return self._preprocess(load, (files, tf.range(tf.size(files))))
 
     def _fit(self, image):
-        """Crop and resize an image to the data set's size, or centre an image of a single object on a larger canvas."""
+        """Crop and resize an image to the data set's image size.
+
+        An image of exactly `single_size` is not resized, but centred on a canvas of zeros.
+        """
         if self.single_size is None:
             return crop_and_resize(image, self.stored)
         room = [large - small for large, small in zip(self.stored, self.single_size, strict=True)]

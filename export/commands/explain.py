@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Check the arguments of `encapnet explain`, and raise `UserError` if there is nothing to explain."""
+    """Check the arguments of `encapnet explain`, and raise `UserError` if an argument is invalid or missing."""
     if not args.images:
         raise UserError(f"Name the images to explain after the model: encapnet explain {args.model} IMAGE.png.")
     if args.limit < 1:
@@ -58,7 +58,11 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def _find_keras_model(argument: str) -> ModelSource:
-    """Return the place of a run or a `.keras` file, or raise `UserError` for a model that cannot be explained."""
+    """Return the path and kind of the Keras model that a command-line argument names.
+
+    Raises:
+        UserError: the argument names an exported model or a model server.
+    """
     advice = "gives scores, but neither gradients nor what its layers compute. Name the run that it was exported from"
     if "://" in argument:
         raise UserError(f"{argument} is a server, which {advice}, or a .keras file.")
@@ -113,7 +117,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _image(model: LocalModel, file: str):
-    """Read an image file as the network sees it, or raise `UserError` with the name of the file."""
+    """Read and preprocess an image file, or raise a `UserError` that names the file."""
     data = read_file(file)
     try:
         return model.read_image(data)
@@ -122,7 +126,10 @@ def _image(model: LocalModel, file: str):
 
 
 def _label(name: str | None, class_names: list[str]) -> int | None:
-    """Return the number of the class of this name or number, or raise `UserError` if there is none."""
+    """Convert a class name or number to the class index, or raise `UserError` for an unknown class.
+
+    None stays None.
+    """
     if name is None:
         return None
     if name in class_names:

@@ -1,4 +1,4 @@
-"""Image files that command-line arguments name: files, folders and patterns such as photos/*.png."""
+"""Expansion of folders and glob patterns in command-line arguments into lists of image files."""
 
 import glob
 import os
@@ -9,7 +9,7 @@ from ...trainers.runs.errors import UserError
 
 
 def expand_patterns(arguments: Sequence[str]) -> list[str]:
-    """Replace each pattern in a list of paths by the files and folders that match it, in the order of their names.
+    """Replace each glob pattern in a list of paths by the matching files and folders, sorted by name.
 
     Shells do so themselves unless the pattern is quoted. A path that exists is no pattern, so names may have brackets.
     `**` stands for any number of folders; hidden files match only patterns that begin with a dot.
@@ -54,7 +54,7 @@ def image_files(paths: Sequence[str]) -> list[str]:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Return the files in a folder and its subfolders, without those that are hidden or in a hidden folder."""
+    """Return all files in a folder and its subfolders, except for hidden files and files in hidden folders."""
     from ...trainers.data.sources.split_folders import is_hidden
 
     paths = folder.rglob("*")

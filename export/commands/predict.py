@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def check_arguments(args: argparse.Namespace):
-    """Check the flags of `encapnet predict`, and raise `UserError` without a model or an image that can be read."""
+    """Check the arguments of `encapnet predict`, and raise `UserError` if an argument is invalid or missing."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
     if not _image_arguments(args):

@@ -1,4 +1,4 @@
-"""Output of the predictions of `encapnet predict` as text, CSV or JSON Lines, one record for each image."""
+"""Output formats of the command `encapnet predict`: text, CSV and JSON Lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = ("file", "label", "class_name", "length")
 
 
 class PredictionOutput:
-    """Formatter of predictions, which prints a record for each image.
+    """Formatter that prints class scores as text, CSV or JSON Lines, with one record for each image.
 
     Text has the three classes with the highest scores. CSV and JSON have the file, the label (the index of the highest
     score), the name of that class, its score under "length", and the scores of all classes: in JSON a list "lengths",
@@ -36,7 +36,7 @@ class PredictionOutput:
         self._has_header = False
 
     def print(self, file: str, lengths: np.ndarray) -> None:
-        """Print the record of one image.
+        """Print the class scores of one image.
 
         Args:
             file: path of the image.
@@ -76,12 +76,18 @@ class PredictionOutput:
         return label if self.class_names is None else self.class_names[label]
 
     def _column_names(self, classes):
-        """Return a different name for each class: its name, or its index if names are unknown or not unique."""
+        """Return a unique CSV column name for every class.
+
+        They are the class names, or the indices if the names are unknown or not unique.
+        """
         if self.class_names is None or len(set(self.class_names)) < classes:
             return range(classes)
         return self.class_names
 
 
 def _decimals(lengths: np.ndarray) -> list[float]:
-    """Return float32 numbers as Python numbers of as few digits as tell them apart: 0.93, not 0.9300000071525574."""
+    """Convert float32 numbers to Python floats that print with the fewest digits.
+
+    For example 0.93, not 0.9300000071525574.
+    """
     return [float(str(length)) for length in lengths.astype("float32")]

@@ -94,7 +94,10 @@ class LiteModel:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input without the batch, such as (height, width, channels)."""
+        """Shape of this TFLite model's input, without the batch axis.
+
+        For example (height, width, channels).
+        """
         return tuple(int(size) for size in self._input[1]["shape"][1:])
 
     @property

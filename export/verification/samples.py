@@ -82,7 +82,10 @@ class Samples:
         return None if self.labels is None else float(are_correct(scores, self.labels).mean())
 
     def warm_up_requests(self) -> list:
-        """Return two TF Serving warm-up requests (signature, images) for every signature of a SavedModel."""
+        """Return two TF Serving warm-up requests for every signature of a SavedModel.
+
+        A request is (signature, images), with one image or up to 8.
+        """
         return self._requests([slice(0, 1), slice(0, 8)])
 
     def _requests(self, parts):

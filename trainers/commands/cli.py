@@ -103,7 +103,7 @@ def _run(args: argparse.Namespace, load_library: Callable[[], None] = lambda: No
 
 
 def _reader_has_ended() -> bool:
-    """Return whether the program that reads standard output, such as `head`, has ended."""
+    """Return whether the program to which standard output is piped, such as `head`, has exited."""
     poll = select.poll()
     poll.register(sys.stdout, select.POLLOUT)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -22,7 +22,7 @@ _DRAWN = (
 
 
 def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
-    """Build the training configuration from command-line flags, and print the settings chosen for the user.
+    """Build the training configuration from command-line flags, and print the automatically chosen settings.
 
     Args:
         args: the parsed flags.
@@ -52,7 +52,7 @@ def _check_command(config: Config, given: set[str]) -> str:
 
 
 def _as_flags(config: Config, names: Iterable[str]) -> list[str]:
-    """Return flags for some settings of a training configuration, without those that have no value."""
+    """Convert training settings to command-line flags, and leave out settings whose value is None."""
     values = {name: getattr(config, name) for name in names}
     return [f"--{name}={as_flag(value)}" for name, value in values.items() if value is not None]
 

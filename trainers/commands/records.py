@@ -1,4 +1,4 @@
-"""Output of records as text, CSV or JSON Lines, for the verbs whose results other programs read."""
+"""Output of command results as text, CSV or JSON Lines."""
 
 import argparse
 import csv
@@ -34,14 +34,14 @@ def csv_line(values: Iterable) -> str:
 
 
 def json_line(record: dict) -> str:
-    """Format a record as one line of JSON, with null for numbers that are not finite, which JSON does not have."""
+    """Format a record as one line of JSON, with null for NaN and infinite numbers."""
     return json.dumps(_finite(record), allow_nan=False)
 
 
 def write_any_file_name() -> None:
-    """Let standard output write names of files that are not valid in its encoding, with the bytes that they have.
+    """Allow standard output to print file names that are not valid in its encoding.
 
-    Python reads such names, and by default refuses to write them.
+    Such names are written with the bytes that they have. Python reads them, and by default refuses to write them.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")

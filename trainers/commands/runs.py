@@ -1,4 +1,4 @@
-"""Command `encapnet runs`: list training runs with their states, accuracies and the settings in which they differ."""
+"""Command `encapnet runs`: list training runs with state, accuracy and differing settings."""
 
 import argparse
 import shutil
@@ -47,9 +47,10 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet runs`: print the state, accuracy and differing settings of each training run below some folders.
+    """Run the command `encapnet runs`, which lists the training runs found in folders and their subfolders.
 
-    Folders that are damaged or hold no run are named on standard error.
+    It prints the state and the accuracy of each run, and the settings in which the runs differ. Folders that are
+    damaged or hold no run are named on standard error.
     """
     write_any_file_name()
     search = FolderSearch()

@@ -1,4 +1,4 @@
-"""Command `encapnet train`: train one model, resume an interrupted training run, or continue a run in a new one."""
+"""Command `encapnet train`: train one model, resume an interrupted run, or extend a run by more epochs."""
 
 import argparse
 import shlex
@@ -48,7 +48,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def _check_resume(args) -> None:
-    """Raise `UserError` if flags do not go together with `--resume`, or if its run cannot be resumed."""
+    """Raise `UserError` if `--resume` conflicts with other flags or names a run that cannot be resumed."""
     if args.run_dir is not None:
         raise UserError("--resume continues in the run's own folder: leave --run_dir out.")
     if args.continue_from is not None:

@@ -31,7 +31,7 @@ def differing_settings(configs: Sequence[Mapping]) -> dict[str, list]:
 
 
 def setting_text(value: object) -> str:
-    """Format the value of a setting from a config.json file as its command-line flag takes it.
+    """Format a setting's value from config.json in the syntax of the command-line flag.
 
     None, which leaves the choice to the network or to the data, is "default".
     """

@@ -1,4 +1,7 @@
-"""Initial weights of a training run: the file that `--init_weights` names, and the settings of the network in it."""
+"""Trained network that provides the initial weights of a training run (`--init_weights`).
+
+The network settings of the run that trained it come with the weights.
+"""
 
 import json
 import zipfile
@@ -34,8 +37,9 @@ class WeightsFile:
 
     @property
     def image_shape(self) -> tuple[int | None, ...] | None:
-        """Shape (height, width, channels) of the network's images, or None if the file does not say it.
+        """Shape of the trained network's input images, or None if it cannot be read from the model file.
 
+        The shape is (height, width, channels).
         It is read without building the network. A damaged file is reported where its weights are loaded.
         """
         if is_preset(self.path):
@@ -50,7 +54,7 @@ class WeightsFile:
 
 
 def find_weights(source: str, folder: Path = Path()) -> WeightsFile:
-    """Find the file that holds the initial weights of a training run, by the value of `--init_weights`.
+    """Find the weights file to which the value of `--init_weights` refers.
 
     Args:
         source: folder of a run, which need not have finished, a `.keras` file, or a preset's name.
@@ -102,7 +106,7 @@ def _best_model(source, path) -> WeightsFile:
 
 
 def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
-    """Describe a model file of a training run by the configuration and the class names of the run."""
+    """Combine a model file of a training run with the configuration and class names of the run."""
     config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
     if not run.is_complete:
         return WeightsFile(file, config)
@@ -110,7 +114,7 @@ def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
 
 
 def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, frozenset[str]]:
-    """Take the settings of the network from the run whose weights are the initial weights.
+    """Copy the network settings of the run that wrote the initial weights into a new run's configuration.
 
     They are the settings that define the architecture, and the image size. A file without a run tells its image size
     only.
@@ -140,7 +144,10 @@ def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, froze
 
 
 def _image_size(config: Config, weights: WeightsFile) -> dict:
-    """Return the setting `image_size` with which images fit a trained network, or {} if it is not known."""
+    """Derive the setting `image_size` from a trained network.
+
+    Return an empty dictionary if the network does not determine the size.
+    """
     of_run = weights.config
     if of_run is not None and (of_run.dataset, of_run.data_dir) == (config.dataset, config.data_dir):
         return {"image_size": of_run.image_size}

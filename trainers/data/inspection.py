@@ -85,7 +85,7 @@ def image_flags(config: Config) -> str:
 
 
 def _storage(split: AnySplit) -> str:
-    """Return a text that states the shape of stored images and whether they are in memory."""
+    """Describe in words the image size of a data split, and whether the images are held in memory."""
     if isinstance(split, ComposedSplit):
         size = "x".join(map(str, split.shape))
         return f"of {size}, composed of {len(split.base):,} images {_storage(split.base)}"

@@ -19,12 +19,14 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def as_bytes(images: np.ndarray) -> np.ndarray:
-    """Convert images of floating pixels from 0 to 1 to uint8 pixels from 0 to 255."""
+    """Convert floating-point pixels in [0, 1] to uint8 pixels in [0, 255]."""
     return np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
 
 
 def shrink(images: np.ndarray, most: int = 64) -> np.ndarray:
-    """Reduce images by averaging pixels, so that no side is longer than a limit. Smaller images are unchanged.
+    """Downscale images by averaging pixels, so that no side is longer than a limit.
+
+    Smaller images are unchanged.
 
     Args:
         images: (..., height, width, channels) uint8.

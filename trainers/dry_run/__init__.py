@@ -1,1 +1,1 @@
-"""Description of a training run before it is started: settings, network, memory and time, from three training steps."""
+"""Dry run that prints the settings and network of a training run, and estimates its time and memory."""

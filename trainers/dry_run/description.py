@@ -1,4 +1,4 @@
-"""Text about a training run before it is started: its settings, and estimates of its time and memory."""
+"""Text output of a training run's settings, estimated duration and memory use."""
 
 from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config, settings
@@ -11,7 +11,7 @@ _INFERENCE_SHARE = 1 / 3  # time of a forward pass, as a share of a training ste
 
 
 def describe_settings(config: Config) -> str:
-    """Return the settings of a training configuration, one a line, under the headings of `--help`.
+    """Format the settings of a training configuration as text, grouped under the headings of `--help`.
 
     A setting that differs from the recipe is followed by the recipe's value. The recipe `images` chooses its settings
     for the data, so they are not compared.
@@ -31,7 +31,10 @@ def describe_settings(config: Config) -> str:
 
 
 def _as_text(value) -> str:
-    """Format the value of a setting, in which None stands for a default that the network or the data have."""
+    """Format the value of a setting as text, with `None` shown as "default".
+
+    The network or the data then set the value.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     return "default" if value is None else as_flag(value)
@@ -40,7 +43,7 @@ def _as_text(value) -> str:
 def describe_time(
     measurement: Measurement, config: Config, *, steps: int, first_step: int, validation_images: int
 ) -> str:
-    """Return lines of text on the time of a training run, estimated from a few steps.
+    """Format the estimated duration of a training run as text, extrapolated from a few measured steps.
 
     Args:
         measurement: of the steps.
@@ -63,7 +66,7 @@ def describe_time(
 
 
 def describe_memory(measurement: Measurement) -> str:
-    """Return lines of text on the memory of a training run, measured in a few steps."""
+    """Describe in words the peak memory of a dry run of training."""
     lines = [
         f"memory:  {_size(measurement.process_bytes)} of main memory at most so far, with TensorFlow and the images "
         f"that are kept in memory; weights, gradients and optimizer are {_size(measurement.state_bytes)}"
@@ -73,7 +76,7 @@ def describe_memory(measurement: Measurement) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    """Format a duration with two digits or so, such as "31 ms", "4.2 s", "3 min 10 s" or "2 h 5 min"."""
+    """Format a duration as text, such as "31 ms", "4.2 s", "3 min 10 s" or "2 h 5 min"."""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 10:

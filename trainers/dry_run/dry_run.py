@@ -1,4 +1,4 @@
-"""Dry run of a training: everything that a run does before its first epoch, and three steps, without writing a file."""
+"""Dry run of training: the preparation of a run and three training steps, without writing any file."""
 
 import math
 
@@ -14,9 +14,9 @@ from .measurement import measure_steps
 
 
 def dry_run(config: Config, continue_from: RunDirectory | None = None) -> None:
-    """Print settings, network, memory and time of a training run, after three training steps that nothing remembers.
+    """Print a training run's settings and network, and its time and memory estimated from three training steps.
 
-    No file is written and no run folder made.
+    No file is written, no run folder is made, and the trained weights are discarded.
 
     Args:
         config: configuration of the run.

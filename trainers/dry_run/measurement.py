@@ -1,4 +1,4 @@
-"""Measurement of the time and the memory of a few training steps."""
+"""Measurement of the time and the memory use of a few training steps."""
 
 import math
 import resource
@@ -56,7 +56,7 @@ class _StepTimes(keras.callbacks.Callback):
 
 
 def measure_steps(setup: TrainingSetup, first_step: int) -> Measurement:
-    """Train a few steps, and return their time and memory.
+    """Measure the time and the memory use of a few training steps.
 
     The network's weights change, and nothing is written.
 

@@ -94,7 +94,10 @@ class Predictions:
         return float(((self.lengths >= lowest).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Return each class's recall: the share of its images for which it is predicted, or NaN without images."""
+        """Return the recall of each class, or NaN for classes without images.
+
+        Recall is the share of a class's images for which the class is predicted.
+        """
         true, found = (label_matrix(labels, self.lengths.shape[1]) for labels in (self.labels, self.predicted))
         with np.errstate(invalid="ignore"):
             return (true & found).sum(axis=0) / true.sum(axis=0)
@@ -106,7 +109,10 @@ class Predictions:
         return true, predicted
 
     def confusion(self) -> np.ndarray:
-        """Return the confusion matrix of images with one label: a row per true, a column per predicted class."""
+        """Return the confusion matrix, with one row per true class and one column per predicted class.
+
+        Only for images with one label.
+        """
         from sklearn.metrics import confusion_matrix
 
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))

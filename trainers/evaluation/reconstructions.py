@@ -1,6 +1,6 @@
-"""Reconstructions of test images by a trained model's decoder: computation, and storage in an .npz file.
+"""Reconstructions of test images by the decoder of a trained model.
 
-They are computed once, stored with the run, and read by the report.
+They are computed once, stored with the run in an .npz file, and read by the report.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _GRIDS = 4  # of which each component is moved, too
 
 @dataclass(frozen=True)
 class Reconstructions:
-    """Test images, their reconstructions, and reconstructions with each component of the class capsule moved.
+    """Test images with their reconstructions, and reconstructions after changing single capsule components.
 
     Images are as the network sees them, but no larger than 64 pixels.
 
@@ -48,7 +48,9 @@ class Reconstructions:
 
     @classmethod
     def of(cls, model_path: Path, split: AnySplit, views: Views, predictions: Predictions) -> "Reconstructions | None":
-        """Reconstruct a test image of each of some classes, or return None for a model without a decoder.
+        """Reconstruct one test image per class, or return None for a model without a decoder.
+
+        Of many classes some are taken, evenly spaced.
 
         Args:
             model_path: file of the model.
@@ -101,7 +103,7 @@ def decoder_of(model: keras.Model) -> en.layers.Reconstruction | None:
 
 
 def _one_of_each_class(predictions: Predictions) -> np.ndarray:
-    """Return the index of one test image of each class, a correctly classified one where there is one.
+    """Return the indices of one test image per class, correctly classified where possible.
 
     Of many classes some are taken, evenly spaced. The label of an image with two labels is the first.
     """

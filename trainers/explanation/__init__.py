@@ -1,1 +1,1 @@
-"""HTML page that explains the class scores of images: evidence, reconstructions, agreement of capsules."""
+"""HTML page that explains the class scores of images by heat maps, reconstructions and capsule agreement."""

@@ -1,4 +1,4 @@
-"""Part of an explanation on the lower capsules that agree with the class capsule."""
+"""HTML page section that shows which lower capsules agree with a class capsule."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _MOST_CAPSULES = 4
 
 
 def agreement_part(agreement: en.explain.Agreement, image: np.ndarray, name: str) -> Section:
-    """Return the part of an explanation on the lower capsules that agree with the class capsule.
+    """Return an HTML page section that shows which lower capsules agree with a class capsule.
 
     Args:
         agreement: of one image.
@@ -40,7 +40,9 @@ def agreement_part(agreement: en.explain.Agreement, image: np.ndarray, name: str
 
 
 def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list[Picture]:
-    """Return a heat map of the agreement of all lower capsules, or an empty list for capsules that lie on no map.
+    """Draw a heat map of capsule agreement if the lower capsules have spatial positions.
+
+    Return a list that holds the heat map, or an empty list.
 
     Args:
         agreement: of one image.
@@ -55,12 +57,12 @@ def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list
 
 
 def _lies_on_map(agreement: en.explain.Agreement) -> bool:
-    """Return whether lower capsules lie on a feature map of several positions."""
+    """Return whether the lower capsules have spatial positions, as in a feature map."""
     return agreement.centres is not None and max(map(len, agreement.centres)) > 1
 
 
 def _describe(agreement: en.explain.Agreement, name: str) -> str:
-    """Return a sentence on how many lower capsules agree."""
+    """Describe in words how many lower capsules agree with the class capsule."""
     count = agreement.coupling[0].size
     if agreement.cosine is None:
         return (
@@ -79,7 +81,9 @@ def _describe(agreement: en.explain.Agreement, name: str) -> str:
 
 
 def _map(pixels, values, centres, caption: str) -> Picture:
-    """Draw contributions on a feature map over the image, each position at the place of the image that it sees.
+    """Draw a heat map of capsule contributions over the image.
+
+    Each map position is drawn at the pixels nearest to its centre.
 
     Args:
         pixels: (height, width, channels) uint8.
@@ -93,7 +97,10 @@ def _map(pixels, values, centres, caption: str) -> Picture:
 
 
 def _nearest(centres, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each pixel of a side the nearest position of a map, and whether the pixel lies within the map."""
+    """Return the nearest feature map row for each pixel row, and a mask of the pixel rows inside the map.
+
+    Columns are treated in the same way.
+    """
     distance = np.abs(np.arange(size)[:, None] - centres)
     step = centres[1] - centres[0] if len(centres) > 1 else size
     return distance.argmin(axis=1), distance.min(axis=1) <= max(step, 1) / 2

@@ -1,4 +1,4 @@
-"""Explanation of the class scores that a trained model gives to one image."""
+"""Heat maps, reconstructions and capsule agreement that explain a class score of one image."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _NOISE = 0.05
 
 @dataclass(frozen=True)
 class Explanation:
-    """Class scores of an image, and what they depend on.
+    """Class scores of an image, with heat maps, reconstructions and capsule agreement that explain one score.
 
     Attributes:
         name: of the image, such as its path.
@@ -44,7 +44,7 @@ class Explanation:
 
 
 def explain_image(model: keras.Model, name: str, image: np.ndarray, label: int | None = None) -> Explanation:
-    """Explain the score of one class of an image.
+    """Compute the heat maps and reconstructions that explain a model's score of one class for an image.
 
     Args:
         model: a functional image classifier that receives pixels from 0 to 255.
@@ -83,6 +83,6 @@ def _agreement(model, images, label) -> en.explain.Agreement | None:
 
 
 def score_name(model: keras.Model) -> str:
-    """Return "length" for a model whose scores are the lengths of class capsules, else "score"."""
+    """Return "length" if a model's class scores are lengths of capsules, otherwise "score"."""
     layer, _, _ = layer_call(model.outputs[0])
     return "length" if isinstance(layer, en.layers.CapsuleLength) else "score"

@@ -1,4 +1,4 @@
-"""Sections of the page that explains the class scores of images."""
+"""Rendering of the HTML page that explains the class scores of images."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _CELLS = 14  # along the longer side of a gradient that is averaged
 
 
 def render_explanations(title: str, explanations: Sequence[Explanation], class_names: Sequence[str], score: str) -> str:
-    """Render the explanations of images as an HTML page.
+    """Render the HTML page that explains the class scores of images.
 
     Args:
         title: of the page.
@@ -36,7 +36,7 @@ def render_explanations(title: str, explanations: Sequence[Explanation], class_n
 
 
 def _section(explanation: Explanation, class_names, score) -> Section:
-    """Return the section on one image."""
+    """Return the HTML page section that explains a class score of one image."""
     name, label = class_names[explanation.label], explanation.label
     title = f"{explanation.name}: {name}, {score} {explanation.scores[label]:.2f}"
     best = int(explanation.scores.argmax())
@@ -57,7 +57,7 @@ def _section(explanation: Explanation, class_names, score) -> Section:
 
 
 def _panels(explanation: Explanation, score: str) -> list[Picture]:
-    """Return the image, and heat maps over it of the gradient, of the occlusion and of the agreement of capsules."""
+    """Draw the explained image, and heat maps of gradient, occlusion and capsule agreement."""
     pixels = np.round(np.clip(explanation.image, 0, 255)).astype(np.uint8)
     gradient, drop = _mean_of_cells(explanation.saliency), explanation.occlusion
     largest_gradient = np.percentile(np.abs(gradient), _HEAT_PERCENTILE)
@@ -80,7 +80,7 @@ def _panels(explanation: Explanation, score: str) -> list[Picture]:
 
 
 def _mean_of_cells(heat: np.ndarray) -> np.ndarray:
-    """Average a heat map over square cells, of which the longer side has 14.
+    """Downsample a heat map by averaging, so that its longer side has 14 cells.
 
     Strided convolutions make a checkerboard of the gradient, in which nothing can be seen.
 
@@ -99,7 +99,10 @@ def _mean_of_cells(heat: np.ndarray) -> np.ndarray:
 
 
 def _bars(explanation: Explanation, class_names) -> list[Bar]:
-    """Return a bar for the score of each class, or of the highest ones where there are many classes."""
+    """Return the bars of a chart of the highest class scores.
+
+    All classes have a bar if there are few. The bar of the explained class is always among them.
+    """
     scores = explanation.scores
     longest = max(1.0, scores.max())  # of bars; scores of some networks are no probabilities
     shown: Sequence[int] = range(len(scores))
@@ -113,7 +116,10 @@ def _bars(explanation: Explanation, class_names) -> list[Bar]:
 
 
 def _reconstruction_part(explanation: Explanation, score: str, name: str) -> Section | None:
-    """Return the part on the reconstruction, or for a capsule network without a decoder how to get one."""
+    """Return the HTML page section that shows an image's reconstruction from its class capsules.
+
+    The section says how to add a decoder if there is none. None for a network without class capsules.
+    """
     if explanation.grid is None or explanation.reconstruction is None:
         if explanation.agreement is None or explanation.agreement.cosine is None:  # there are no class capsules
             return None

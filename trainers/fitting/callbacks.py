@@ -156,5 +156,5 @@ class TensorBoardExtras(keras.callbacks.Callback):
 
 
 def existing_rows(run: RunDirectory, file: str) -> list[dict]:
-    """Read the rows of a log file of a training run, or return none if the file does not exist yet."""
+    """Read the rows of a training log file, or return an empty list if the file does not exist."""
     return run.read_json_lines(file) if run.file(file).exists() else []

@@ -33,7 +33,10 @@ class EarlyStopping(keras.callbacks.Callback):
 
     @property
     def waited(self) -> int:
-        """Number of epochs since the validation accuracy was last better than in all epochs before."""
+        """Number of epochs since the validation accuracy last reached a new maximum.
+
+        Epochs up to `first_epoch` do not count.
+        """
         if not self.accuracies:
             return 0
         best = self.accuracies.index(max(self.accuracies)) + 1
@@ -41,7 +44,10 @@ class EarlyStopping(keras.callbacks.Callback):
 
     @property
     def is_over(self) -> bool:
-        """True if training ends now, by the decision of this process alone."""
+        """True if this process ends training because the validation accuracy has stopped improving.
+
+        It is never True in a process without `decides`.
+        """
         return self.decides and self.waited >= self.patience
 
     def on_epoch_end(self, epoch, logs=None):
@@ -59,7 +65,7 @@ class EarlyStopping(keras.callbacks.Callback):
 
 
 def coarse_accuracy_warning(patience: int, images: int) -> str | None:
-    """Return a warning if early stopping judges by very few validation images, otherwise None.
+    """Return a warning if early stopping relies on very few validation images, otherwise None.
 
     Args:
         patience: setting `early_stopping`; 0 for none.

@@ -22,7 +22,7 @@ _ATTACHED = (FeedbackAgreement, Reconstruction)  # without an influence on the o
 
 @dataclass(frozen=True)
 class Transfer:
-    """Record of which weights of a trained network a new network has taken.
+    """Record of a weight transfer from a trained network to a new network.
 
     Attributes:
         file: the trained network.
@@ -41,7 +41,10 @@ class Transfer:
     remark: str
 
     def lines(self) -> list[str]:
-        """Return one or two lines of text which say what was taken and what was not."""
+        """Describe in words which weights were transferred.
+
+        Return one or two lines. The second line names the layers of either network without a transfer.
+        """
         count = f"{self.loaded:,} of" if self.loaded < self.parameters else "all"
         lines = [f"weights: {count} {self.parameters:,} parameters from {self.file.path}"]
         rest = []
@@ -54,7 +57,10 @@ class Transfer:
         return [*lines, *([f"         {'; '.join(rest)}"] if rest else [])]
 
     def record(self) -> dict:
-        """Return what was taken as JSON values, for the run's config.json."""
+        """Return a JSON-compatible dictionary that records which weights were loaded from which file.
+
+        It is saved in the run's config.json.
+        """
         return {
             "initial_weights": {
                 "file": str(self.file.path.resolve()),
@@ -114,7 +120,7 @@ _ADVICE = (
 
 
 def _head(model, trained, file, class_names, build) -> tuple[frozenset[str], str]:
-    """Return the names of the layers that depend on the classes if these differ, and a remark that says how.
+    """Return the names of layers that are not transferred because the classes differ, and the reason as text.
 
     The layers are those whose shapes change with the number of classes.
     """
@@ -149,7 +155,7 @@ def _shapes(layer) -> list[tuple]:
 
 
 def _check_architecture(file: WeightsFile, ours: dict, theirs: dict, head: Collection[str]) -> None:
-    """Raise `UserError` if a trained network does not have the layers of the new network, or if their shapes differ.
+    """Raise `UserError` if a trained network and the new network differ in layers or weight shapes.
 
     Args:
         file: the trained network.
@@ -172,13 +178,16 @@ def _check_architecture(file: WeightsFile, ours: dict, theirs: dict, head: Colle
 
 
 def _some(names: Sequence[str]) -> str:
-    """List the first of several layer names."""
+    """Join the first four layer names with commas, and append the number of remaining names."""
     more = len(names) - _FEW_NAMES
     return ", ".join(names[:_FEW_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _copy_weights(source: keras.layers.Layer, target: keras.layers.Layer, file: WeightsFile) -> None:
-    """Copy the weights of a layer, except for the weight that a feedback unit has in the loss, which is a setting."""
+    """Copy the weights of a layer, except for the loss weight of a Sinkhorn-divergence regulariser.
+
+    The loss weight is a setting, so the new network keeps its own.
+    """
     values = [K.convert_to_numpy(weight) for weight in source.weights]
     if not all(np.isfinite(value).all() for value in values):
         raise UserError(f"--init_weights: {file.path} holds NaN or infinite numbers, in the layer {source.name}.")

@@ -89,7 +89,7 @@ def _with_decoder(model, config):
 
 
 def builder_and_arguments(config: Config) -> tuple[Callable[..., keras.Model], dict]:
-    """Return the model-building function for a training configuration, and the arguments that it sets.
+    """Return the model-building function for a training configuration, and the keyword arguments to pass.
 
     The function is one of `encapnet_tf.models`.
     """
@@ -113,9 +113,10 @@ def feedback_options(config: Config) -> dict:
 
 
 def labels_are_rows(config: Config) -> bool:
-    """Return True if training labels are vectors (batch, classes) instead of integers (batch,).
+    """Return True if a training configuration needs label vectors instead of integer labels.
 
-    So they are if an augmentation mixes them, or if each image has two.
+    It does if an augmentation mixes the labels, or if each image has two. A batch of labels then has the shape
+    (batch, classes) instead of (batch,).
     """
     return mixes_labels(config.augment) or config.compose == "overlap"
 
@@ -178,7 +179,7 @@ def _optimizer(config, steps_per_epoch):
 
 
 def learning_rate(config: Config, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate of a training configuration: a number, or a function of the step."""
+    """Return the constant learning rate or the learning rate schedule of a training configuration."""
     rate, schedules = config.learning_rate, keras.optimizers.schedules
     if config.schedule == "cosine":
         steps = config.epochs * steps_per_epoch

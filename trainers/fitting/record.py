@@ -143,7 +143,7 @@ def describe_compilation(config: Config) -> str | None:
 
 
 def describe_schedule(config: Config, earlier: Config, steps: int, first_step: int) -> str:
-    """Return a line of text on the learning rate of a run that continues an earlier run.
+    """Describe in words the learning-rate schedule of a run that continues an earlier run.
 
     Args:
         config: configuration of the new run.

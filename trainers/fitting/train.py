@@ -93,7 +93,7 @@ def train(
 
 
 def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Continuation | Transfer | None:
-    """Find the checkpoint that a new run continues, or load its initial weights if the configuration names any.
+    """Find the checkpoint from which a new training run continues, or load the run's initial weights.
 
     Args:
         setup: network, data and devices of the new run.
@@ -112,7 +112,10 @@ def find_origin(setup: TrainingSetup, continue_from: RunDirectory | None) -> Con
 
 
 def _load_initial_weights(setup: TrainingSetup, folder: Path) -> Transfer:
-    """Load the initial weights of a new run into its network, with relative paths taken from the given folder."""
+    """Set the weights of a new network to those of the trained network that `--init_weights` names.
+
+    A relative path is relative to the given folder.
+    """
     config, dataset = setup.config, setup.dataset
     return load_initial_weights(
         setup.model,
@@ -212,7 +215,7 @@ def _fit(
 
 
 def _early_stopping(setup: TrainingSetup, run: RunDirectory) -> EarlyStopping:
-    """Return the callback that ends training early, with the validation accuracies that a run has logged so far."""
+    """Create the early-stopping callback, and restore its accuracy history if the run is resumed."""
     patience = setup.config.early_stopping
     if not setup.chief:
         return EarlyStopping(patience, decides=False)
@@ -251,7 +254,9 @@ def _agreement_epochs(config: Config) -> tuple[int, ...]:
 def describe_run(
     setup: TrainingSetup, origin: Continuation | Transfer | None, run: RunDirectory | None = None
 ) -> list[str]:
-    """Return lines of text about the data, the network, the length and the starting point of a training run.
+    """Return a list of text lines that summarise a training run before its first step.
+
+    The lines cover the data, the network, the number of epochs, and the checkpoint or weights at the start.
 
     Args:
         setup: network, data and devices.
@@ -277,6 +282,6 @@ def describe_run(
 
 
 def _describe_schedule(setup: TrainingSetup, origin: Continuation) -> str:
-    """Return a line of text on the learning rate of a run that continues an earlier run."""
+    """Describe in words the learning-rate schedule of a run that continues an earlier run."""
     first_step = origin.start.epoch * setup.steps + origin.start.step
     return describe_schedule(setup.config, origin.earlier, setup.steps, first_step)

@@ -1,4 +1,4 @@
-"""Compiled network, data and devices of a training run, set up before its first step."""
+"""Setup of the devices, the data and the compiled network for a training run."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from .strategy import is_chief, is_multi_worker, prepare, shard_for_workers
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Compiled network, data and devices of a training run.
+    """Data, compiled network and devices of a training run.
 
     Attributes:
         config: the run's configuration.
@@ -61,16 +61,22 @@ class TrainingSetup:
 
     @property
     def strategy(self) -> tf.distribute.Strategy:
-        """The `tf.distribute` strategy that the network was built for, for one device TensorFlow's default one."""
+        """The network's `tf.distribute` strategy, which on a single device is TensorFlow's default strategy."""
         return self.model.distribute_strategy
 
     @property
     def one_hot_classes(self) -> int | None:
-        """Number of classes if labels are rows (batch, classes), or None if they are integers."""
+        """Length of each training label vector, or None if training labels are integers.
+
+        The length is the number of classes.
+        """
         return len(self.dataset.class_names) if network.labels_are_rows(self.config) else None
 
     def batches_from(self, first_step: int) -> tf.data.Dataset:
-        """Return the training batches of all epochs, from a step on that is counted over all epochs."""
+        """Return the training batches from a given step to the end of the last epoch.
+
+        Steps are counted over all epochs.
+        """
         augmentation = self.dataset.augmentation(self.config.augment)
         train, config = self.dataset.train, self.config
         return shard_for_workers(
@@ -79,7 +85,7 @@ class TrainingSetup:
 
 
 def _compile(model: keras.Model, config: Config, steps: int, classes: int) -> list[keras.callbacks.Callback]:
-    """Compile a network, create the variables of its optimizer and its metrics, and return the callbacks it needs."""
+    """Compile a network, create its optimizer and metric variables, and return the required callbacks."""
     has_label_rows = network.labels_are_rows(config)
     strategy = model.distribute_strategy
     with strategy.scope():

@@ -1,1 +1,4 @@
-"""Lists of training runs, read from small files of each run without Keras, TensorFlow or NumPy."""
+"""Code that lists training runs without importing Keras, TensorFlow or NumPy.
+
+The lists are read from small files of each run.
+"""

@@ -1,4 +1,4 @@
-"""State and results of one training run, read from the small files in its folder."""
+"""State and results of one training run, read from the JSON and JSON Lines files in its folder."""
 
 import math
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def _state(run: RunDirectory) -> str:
 
 
 def _summary(run: RunDirectory) -> dict:
-    """Return the results of a finished training run from its summary."""
+    """Read the results of a finished training run from summary.json."""
     keys = ("epochs", "test_accuracy", "validation_accuracy", "train_seconds", "parameters")
     values = run.read_json(RunDirectory.summary_file, *keys)
     epochs, test_accuracy, validation_accuracy, seconds, parameters = (
@@ -93,7 +93,7 @@ def _summary(run: RunDirectory) -> dict:
 
 
 def _log(run: RunDirectory) -> dict:
-    """Return the results so far of an unfinished training run from the rows of its log."""
+    """Read the latest results of an unfinished training run from its log."""
     file = RunDirectory.metrics_file
     rows = run.read_json_lines(file) if run.file(file).exists() else []
     try:
@@ -114,7 +114,7 @@ def _number(run: RunDirectory, file: str, value):
 
 
 def _start_time(started, run: RunDirectory) -> datetime:
-    """Return the time at which a training run began, or without a record that of the last change of config.json."""
+    """Return the recorded start time of a training run, or else the modification time of its config.json."""
     try:
         time = datetime.fromisoformat(started)
         return time if time.tzinfo else time.astimezone()

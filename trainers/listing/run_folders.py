@@ -12,7 +12,7 @@ _FILES = (RunDirectory.config_file, RunDirectory.summary_file, RunDirectory.metr
 
 @dataclass
 class FolderSearch:
-    """Folders of training runs below a folder, and the folders in which there are none.
+    """Recursive search for the folders of training runs.
 
     Attributes:
         runs: folders with at least one file of a run, in the order of their names.
@@ -25,9 +25,9 @@ class FolderSearch:
     unreadable: list[str] = field(default_factory=list)
 
     def add(self, folder: Path, depth: int = DEPTH) -> bool:
-        """Search a folder and its subfolders for training runs, and return whether there are any.
+        """Collect the training runs in a folder and its subfolders.
 
-        Hidden folders and the folders inside a run are not searched.
+        Return whether there are any. Hidden folders and the folders inside a run are not searched.
 
         Args:
             folder: the folder, which may itself be a run's.

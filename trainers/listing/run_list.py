@@ -1,4 +1,4 @@
-"""List of training runs with the settings in which they differ, as records and as rows."""
+"""List of training runs with the settings in which they differ, for output as JSON or CSV."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ALWAYS_SHOWN = ("epochs",)  # a setting that every record has, whether the runs
 
 @dataclass(frozen=True)
 class RunList:
-    """Training runs in an order, with the settings in which they differ.
+    """Sorted list of training runs, with the settings in which they differ.
 
     Attributes:
         runs: the runs.
@@ -50,9 +50,10 @@ class RunList:
         ]
 
     def rows(self) -> list[list]:
-        """Return a header, and a row of values for each training run, with a column for each differing setting.
+        """Return the list of training runs as table rows, with the header first.
 
-        Values of settings are text, as flags take them, and None where the setting has no value.
+        There is a column for each setting in which the runs differ. Values of settings are text, as flags take
+        them, and None where the setting has no value.
         """
         settings = self.settings.values()
         rows = [

@@ -1,4 +1,4 @@
-"""Table of training runs as text, for a terminal."""
+"""Plain-text table of training runs for a terminal."""
 
 import textwrap
 
@@ -13,7 +13,7 @@ _LEAST = 20  # characters of a line of settings, however narrow the terminal
 
 
 def text_table(run_list: RunList, width: int) -> str:
-    """Format a list of training runs as a table of text with a header.
+    """Format a list of training runs as a plain-text table with a header row.
 
     Each differing setting has a column, or, if the lines would be longer than the width, stands in a line below each
     run.
@@ -71,7 +71,7 @@ def _percent(share: float | None) -> str:
 
 
 def _aligned(header, rows) -> list[str]:
-    """Pad the cells of a table to the width of their columns, and return the lines of the header and the rows."""
+    """Return the header and the rows of a table as lines of text with aligned columns."""
     table = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     sides = [">" if name in _RIGHT else "<" for name in header]

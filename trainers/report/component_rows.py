@@ -1,4 +1,4 @@
-"""Rows of pictures that show what each component of a class capsule does to the reconstruction."""
+"""Rows of reconstructed images that show the effect of each component of a class capsule."""
 
 import numpy as np
 
@@ -7,9 +7,10 @@ from .pictures import ROW_SCALE, image_png, image_row
 
 
 def component_rows(grid: np.ndarray, values) -> list[Picture]:
-    """Draw a row of reconstructions for each component of a class capsule, with the component moved.
+    """Draw rows of reconstructions that show the effect of each component of a class capsule.
 
-    The component that changes the reconstruction most is the first row.
+    In each row, numbers from negative to positive are added to one component. The component that changes the
+    reconstruction most is the first row.
 
     Args:
         grid: (capsule_dim, values, height, width, channels) uint8.
@@ -26,7 +27,10 @@ def component_rows(grid: np.ndarray, values) -> list[Picture]:
 
 
 def describe_rows(values) -> str:
-    """Return the sentences that explain the rows of `component_rows`."""
+    """Return a caption for rows of reconstructions in which one capsule component changes.
+
+    The rows are those that `component_rows` draws.
+    """
     return (
         f"Each row is the reconstruction with one component of the class capsule moved, from {values[0]:+.2f} to "
         f"{values[-1]:+.2f} in steps of {values[1] - values[0]:.2f}; the framed image in the middle has nothing moved. "

@@ -50,7 +50,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Section:
-    """Section of an HTML page: heading, paragraphs, table, pictures, bars and parts.
+    """Section of an HTML page, which can contain subsections.
 
     Attributes:
         title: the heading.

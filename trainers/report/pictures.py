@@ -1,4 +1,4 @@
-"""PNG pictures of images, rows of images, and heat maps over images, for HTML pages."""
+"""PNG rendering of images, image rows and heat-map overlays for HTML pages."""
 
 import base64
 import io
@@ -18,14 +18,18 @@ _POSITIVE, _NEGATIVE = np.array((235, 70, 30.0)), np.array((40, 120, 240.0))  # 
 
 
 def image_png(pixels: np.ndarray) -> str:
-    """Encode an image (height, width, channels) of uint8 pixels as a base64 PNG."""
+    """Encode an image as a base64 PNG.
+
+    Args:
+        pixels: (height, width, channels) uint8.
+    """
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(as_rgb(pixels))).save(buffer, format="PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def panel(pixels: np.ndarray, smooth: bool = False) -> np.ndarray:
-    """Enlarge or reduce an image to the size in which it stands alone on a page.
+    """Scale an image to the size of a stand-alone picture on an HTML page.
 
     Args:
         pixels: (height, width, channels) uint8.
@@ -39,7 +43,9 @@ def panel(pixels: np.ndarray, smooth: bool = False) -> np.ndarray:
 
 
 def image_row(images: np.ndarray, marked: int | None = None) -> np.ndarray:
-    """Place images side by side in one picture, small ones enlarged and smoothed, to be shown at `ROW_SCALE` its size.
+    """Place images side by side in one picture.
+
+    Small images are enlarged and smoothed. A page shows the picture at `ROW_SCALE` times its size.
 
     Args:
         images: (n, height, width, channels) uint8.
@@ -62,7 +68,9 @@ def image_row(images: np.ndarray, marked: int | None = None) -> np.ndarray:
 
 
 def heat_over_image(pixels: np.ndarray, heat: np.ndarray, largest: float, smooth: bool = False) -> np.ndarray:
-    """Draw a heat map over an image in grey: red where the heat is positive, blue where it is negative.
+    """Draw a heat map over a greyscale copy of an image.
+
+    Positive heat is red, and negative heat is blue.
 
     Args:
         pixels: (height, width, channels) uint8.
@@ -84,12 +92,15 @@ def heat_over_image(pixels: np.ndarray, heat: np.ndarray, largest: float, smooth
 
 
 def _factor(shape, least: int) -> int:
-    """Return the smallest whole factor that makes the longer side of an image at least so many pixels long."""
+    """Return the smallest integer scale factor that makes an image's longer side at least a given number of pixels."""
     return -(-least // max(shape[:2]))
 
 
 def _enlarge(image: np.ndarray, factor: int, smooth: bool) -> np.ndarray:
-    """Enlarge an image (height, width, 3) by a whole factor."""
+    """Enlarge an RGB image by an integer factor.
+
+    The shape of the image is (height, width, 3).
+    """
     size = (image.shape[1] * factor, image.shape[0] * factor)
     method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, method))

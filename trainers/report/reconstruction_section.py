@@ -1,4 +1,7 @@
-"""Training report section on images that the decoder reconstructs from class capsules."""
+"""Section of the training report that shows reconstructed images.
+
+The decoder reconstructs them from class capsules.
+"""
 
 import numpy as np
 
@@ -46,7 +49,10 @@ def reconstruction_section(record: RunRecord) -> Section | None:
 
 
 def _names(record: RunRecord, index: int) -> str:
-    """Return the name of the predicted class of a test image, or the names of two, and the true ones if they differ."""
+    """Return the predicted class name of a test image, followed by the true name if the prediction is wrong.
+
+    Images with two labels have two names of each kind.
+    """
     predicted, true = (
         " and ".join(record.class_names[i] for i in sorted(np.atleast_1d(labels[index])))
         for labels in (record.predictions.predicted, record.predictions.labels)

@@ -54,7 +54,7 @@ class RunRecord:
 
     @property
     def data_name(self) -> str:
-        """Name of the data set or of the folder of images, such as "digits" or "photos"."""
+        """Name of the data set or image folder of a training run, such as "digits" or "photos"."""
         return data_name(self.config["config"], self.summary)
 
     @property
@@ -64,7 +64,7 @@ class RunRecord:
 
 
 def data_name(settings: dict, summary: dict) -> str:
-    """Return the name of the data set or of the folder of images that a training run used.
+    """Return the name of the data set or image folder that a training run used.
 
     Args:
         settings: the object "config" of config.json.

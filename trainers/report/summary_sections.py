@@ -1,4 +1,4 @@
-"""Training report sections with tables of results and settings."""
+"""Sections of a training run's HTML report that show tables of results and settings."""
 
 from ..evaluation.caveats import caveats
 from ..evaluation.chance import is_guessing
@@ -36,12 +36,15 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _criterion(record: RunRecord) -> str:
-    """Return a note on when a two-label image is classified correctly, or "" for one-label images."""
+    """Return the correctness criterion for images with two labels as text, or "" for images with one label."""
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
 
 
 def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a one-row table on early stopping, or an empty table for a run without."""
+    """Return a one-row table with the number of trained epochs and the patience of early stopping.
+
+    The table is empty for a run without early stopping.
+    """
     config, summary = record.config["config"], record.summary
     if not (patience := config.get("early_stopping")):
         return []
@@ -50,7 +53,10 @@ def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _origin_row(record: RunRecord) -> list[tuple[str, str]]:
-    """Return a one-row table on the run or the weights that training started from, or an empty table for neither."""
+    """Return a table row that names the source of a run's initial weights.
+
+    The row is in a list, which is empty if the weights were random.
+    """
     if origin := record.config.get("continued_from"):
         return [("Continued", f"from {origin['run']}, which had trained {counted(origin['epoch'], 'epoch')}")]
     if origin := record.config.get("initial_weights"):

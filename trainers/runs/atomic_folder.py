@@ -42,7 +42,7 @@ class AtomicFolder:
 
     @property
     def is_locked(self) -> bool:
-        """True if a process is writing in this folder at the moment."""
+        """True if a process is currently writing to this folder."""
         return is_locked(self.file(self.lock_file))
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
@@ -126,9 +126,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process holds the lock of a file, as `locked` takes it.
+    """Return whether a process holds the exclusive lock of a file.
 
-    False if there is no such file.
+    The lock is that of `locked`. False if there is no such file.
     """
     try:
         with open(path, "rb") as file:  # closing it releases the lock that the question takes
@@ -141,7 +141,7 @@ def is_locked(path: Path) -> bool:
 
 
 def _lock(file) -> None:
-    """Lock an open file exclusively, and try once more after a moment if another process holds a lock."""
+    """Acquire an exclusive lock on an open file, and retry once if another process holds a lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -122,9 +122,9 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return the newest training run's folder as a hint for error messages, or "" if there is no run.
+        """Return the text ", such as FOLDER" that names the newest training run's folder, or "" without a run.
 
-        The hint begins with ", such as ". Only complete runs count, or only incomplete ones.
+        Error messages end with this hint. Only complete runs count, or only incomplete ones.
         """
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]

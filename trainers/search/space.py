@@ -214,7 +214,10 @@ class Space:
 
 
 def _check_trials(base: Config) -> None:
-    """Raise `UserError` if a configuration has settings that the trials of a search do not follow."""
+    """Raise `UserError` if a configuration has settings that a hyper-parameter search does not support.
+
+    They are early stopping and initial weights.
+    """
     reasons = {
         f"--early_stopping={base.early_stopping}": base.early_stopping
         and "every trial trains for all its epochs, or for those of --tuner=hyperband",

@@ -1,1 +1,1 @@
-"""Generators and feature extractors of the feedback agreement unit."""
+"""Reconstruction networks and feature extractors that Sinkhorn-divergence regularisers use."""

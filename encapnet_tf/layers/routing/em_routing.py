@@ -97,7 +97,10 @@ class EMRouting(CapsuleMapping):
         return K.cast(capsules, self.compute_dtype), K.cast(activations, self.compute_dtype)
 
     def routing_arguments(self, inputs, activations=None) -> dict:
-        """Return the arguments of `ops.em_routing` for inputs and activations of this layer, as in `call`."""
+        """Return the keyword arguments with which the layer calls `ops.em_routing` on its inputs.
+
+        `inputs` and `activations` are as in `call`.
+        """
         lower = self.lower_capsules(inputs)
         temperature = self.inverse_temperature
         if temperature is None:
@@ -115,7 +118,10 @@ class EMRouting(CapsuleMapping):
         }
 
     def _lower_activations(self, activations):
-        """Reshape the activations of the input capsules to (batch, num_input_capsules, positions)."""
+        """Reshape the activations of the input capsules for EM routing.
+
+        To (batch, num_input_capsules, positions).
+        """
         shape, groups = tuple(activations.shape[1:]), self.kernel.shape[0]
         if len(shape) == 3 and shape[2] == groups and shape[0] * shape[1] == self._positions:
             activations = K.transpose(activations, (0, 3, 1, 2))

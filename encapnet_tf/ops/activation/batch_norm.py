@@ -1,4 +1,4 @@
-"""Function that decides whether TensorFlow's fused batch normalisation replaces Keras's own."""
+"""Choice between TensorFlow's fused and Keras's own batch normalisation."""
 
 from encapnet_tf.ops.acceleration import accelerates
 

@@ -41,7 +41,7 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """Return, for each kernel position, the input pixels that a convolution multiplies by the weights at this position.
+    """Return the input pixels multiplied by the weights at each kernel position of a convolution.
 
     Kernel positions (taps) that do not overlap the map are left out.
     """
@@ -78,7 +78,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Stack the output pixels that each kernel position of a convolution contributes to into one matrix.
+    """Build a matrix of the output pixels to which each kernel position of a convolution contributes.
 
     The rows are the patches of `output_patches`.
     """
@@ -106,7 +106,10 @@ def scatter_sum(patches, map_size, size, strides):
 
 
 def tap_matrices(kernel):
-    """Split a convolution kernel into one matrix of shape (channels, filters) per kernel position."""
+    """Split a convolution kernel into one weight matrix per kernel position.
+
+    The result has the shape (kernel positions, channels, filters).
+    """
     return K.reshape(kernel, (-1, *kernel.shape[2:]))
 
 
@@ -121,7 +124,10 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input pixels that one kernel position of a convolution reads, and output pixels to which it adds, as slices."""
+    """Input region read and output region affected by one kernel position of a convolution.
+
+    The slices select the rows and columns that it reads, and those that it adds to.
+    """
 
     tap: int
     input_rows: slice

@@ -56,7 +56,7 @@ def attend_to_votes(capsules, kernel, query, bias=None, *, positions: int = 1, r
 
 
 def split_inputs(tensors, votes_of_an_input: int) -> list[tuple]:
-    """Split the lower capsules of a routing layer into groups, to limit how many votes are in memory at the same time.
+    """Split the lower capsules of a routing layer into groups, to limit the number of votes in memory.
 
     Args:
         tensors: whose first axis is over the lower capsules.

@@ -98,9 +98,9 @@ def _normalise(x):
 
 
 def cost_between(x, y, cost):
-    """Compute the matrix of transport costs between two sets of points returned by `prepare`.
+    """Compute the matrix of pairwise transport costs between two validated point sets.
 
-    `prepare` validates the points, and scales them to length 1 for the cosine distance.
+    The sets are results of `prepare`, which validates the points, and scales them to length 1 for the cosine distance.
     """
     if cost == "cosine":
         return positive_part(1.0 - K.matmul(x, K.transpose(y)))

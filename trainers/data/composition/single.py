@@ -28,7 +28,10 @@ class _Single:
         self.canvas = canvas
 
     def choose(self, rows, uniforms):
-        """Add an axis to an array of image indices, from shape (batch,) to (batch, 1)."""
+        """Add an axis of length 1 to an array of image indices.
+
+        The axis counts the objects in an image, here one.
+        """
         return rows[:, None]
 
 
@@ -87,7 +90,9 @@ def transform(images, uniforms, canvas: tuple[int, int]):
 
 
 def _extents(images, axis: int):
-    """Return the centre and half the extent of the non-black pixels of each image along one axis.
+    """Return the centre and half the size of the object in each image along one axis.
+
+    The object consists of the pixels that are not black.
 
     Args:
         images: (batch, height, width, channels).

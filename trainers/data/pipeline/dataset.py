@@ -77,11 +77,11 @@ class Dataset:
 
     @property
     def single_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of the images before they are placed on a larger canvas, or None if they are not."""
+        """Size (height, width) of the object images in MultiMNIST or affNIST images, or None for other data sets."""
         return self.train.views.size if isinstance(self.train, ComposedSplit) else None
 
     def augmentation(self, names) -> Augmentation:
-        """Return a callable that applies the given augmentation steps to this data set's training images."""
+        """Return a callable that applies the given augmentation steps to training images."""
         views = self.train.views if isinstance(self.train, ComposedSplit) else self.views
         return Augmentation(names, views, len(self.class_names))
 

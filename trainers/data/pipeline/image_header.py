@@ -28,7 +28,7 @@ def is_in_jpeg_limits(shape):
 
 @formats.traced_once(formats.STRING, tf.TensorSpec((3,), tf.int32), formats.STRING)
 def require_jpeg_limits(data, shape, prefix):
-    """Return a JPEG file unchanged, or fail if the image has too many pixels to be decoded.
+    """Check that an encoded JPEG image does not have too many pixels to decode, and return it unchanged.
 
     Args:
         data: scalar string, the file's bytes.
@@ -40,7 +40,7 @@ def require_jpeg_limits(data, shape, prefix):
 
 @formats.traced_once(formats.STRING, formats.STRING)
 def require_readable(data, prefix):
-    """Return an image file unchanged, or fail if the image is too large or TensorFlow cannot decode it correctly.
+    """Check that TensorFlow can decode an encoded image and that the image is not too large, and return it unchanged.
 
     Args:
         data: scalar string, the file's bytes; no JPEG file.

@@ -213,7 +213,7 @@ def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def _refuse_unreadable_formats(skipped: dict):
-    """Raise `UserError` if any skipped file is an image in a format that TensorFlow cannot read, such as TIFF."""
+    """Raise `UserError` if a folder of images holds files in a format that TensorFlow cannot read, such as TIFF."""
     unreadable = {reason: names for reason, names in skipped.items() if reason.endswith(_UNREADABLE)}
     if unreadable:
         found = "; ".join(f"{len(names):,} x {reason} ({abbreviate(names, 3)})" for reason, names in unreadable.items())

@@ -1,1 +1,1 @@
-"""Checkpoints of training runs: their files, the state that they hold, and runs that start from one."""
+"""Checkpoint files, from which an interrupted training run resumes or a new run starts."""

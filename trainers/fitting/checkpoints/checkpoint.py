@@ -144,7 +144,10 @@ def digest(path: Path) -> str:
 
 
 def best_model_of(path: Path) -> Path:
-    """Return the path of the best model that is saved with a checkpoint, from the end of the first epoch on."""
+    """Return the path of the best-model file that belongs to a checkpoint.
+
+    It holds the best model up to the checkpoint. The file exists from the end of the first epoch on.
+    """
     return path.with_suffix(".best.keras")
 
 

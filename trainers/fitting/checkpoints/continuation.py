@@ -1,4 +1,4 @@
-"""Continuation of a training run in a new run, from the last checkpoint of the earlier one.
+"""Start of a new training run from the newest undamaged checkpoint of an earlier run.
 
 The new run begins with a copy of that checkpoint and of the log before it, so that it resumes like any other run. The
 earlier run is only read.
@@ -34,7 +34,7 @@ MAY_CHANGE = (
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Return the configuration of a new run that continues another: the settings of that run, and those of the flags.
+    """Apply the command-line flags of a new run to the configuration of the earlier run that it continues.
 
     Args:
         run: the earlier run.
@@ -67,7 +67,7 @@ def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
 
 @dataclass(frozen=True)
 class Continuation:
-    """Checkpoint of an earlier run at which a new run begins.
+    """Checkpoint of an earlier training run from which a new run continues.
 
     Attributes:
         run: the earlier run.
@@ -87,7 +87,7 @@ class Continuation:
     def find(
         cls, run: RunDirectory, config: Config, steps: int, report: Callable[[str], None] = print
     ) -> "Continuation":
-        """Find the newest undamaged checkpoint of a run that a new run continues.
+        """Find the newest undamaged checkpoint of an earlier run, for a new run to continue from.
 
         Args:
             run: the earlier run, of which nothing is changed.
@@ -123,9 +123,10 @@ class Continuation:
         return cls(run, path, replace(checkpoint, state={**state, "config": config.to_json()}), earlier, config)
 
     def adapted_to(self, optimizer: keras.optimizers.Optimizer) -> "Continuation":
-        """Return a copy whose checkpoint holds the learning rate of the new run.
+        """Adapt the optimizer state of the checkpoint to the learning-rate schedule of the new run.
 
-        A constant learning rate is a variable of the optimizer, while other schedules are functions of its step.
+        A constant learning rate is a variable of the optimizer, while other schedules are functions of its step. Return
+        a copy of this continuation.
 
         Args:
             optimizer: the optimizer of the new run, built.
@@ -141,12 +142,14 @@ class Continuation:
 
     @property
     def start(self) -> Start:
-        """Epoch and step at which the new run begins."""
+        """Epoch, step and checkpoint from which the new run continues."""
         state = self.checkpoint.state
         return Start(state["epoch"], state["step"], state["seconds"], self.checkpoint)
 
     def copy_to(self, run: RunDirectory) -> None:
-        """Copy the checkpoint, the best model and the log before it to the folder of the new run.
+        """Copy an earlier run's checkpoint, best model and logs to the new run's folder.
+
+        Log rows after the checkpoint are left out.
 
         Raises:
             UserError: a file cannot be read or written.
@@ -175,7 +178,7 @@ class Continuation:
             ) from None
 
     def lines(self) -> list[str]:
-        """Return lines of text that say from where the new run starts, and how many epochs it trains."""
+        """Describe in words the epoch at which training continues, and the number of remaining epochs."""
         start, epochs = self.start, self.config.epochs
         place = f"step {start.step + 1} of epoch {start.epoch + 1}" if start.step else f"epoch {start.epoch + 1}"
         return [
@@ -184,7 +187,10 @@ class Continuation:
         ]
 
     def record(self) -> dict:
-        """Return the start of the new run as JSON values, for its config.json."""
+        """Return a JSON-compatible dictionary that names the checkpoint from which the new run continues.
+
+        It also holds the earlier run, its number of epochs, and the epoch and step of the checkpoint.
+        """
         start = self.start
         values = {"run": str(self.run.path.resolve()), "checkpoint": self.path.name}
         return {"continued_from": {**values, "epoch": start.epoch, "step": start.step, "epochs": self.earlier.epochs}}

@@ -77,7 +77,7 @@ def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str)
 
 
 def place_of_learning_rate(optimizer: keras.optimizers.Optimizer) -> int:
-    """Return the index at which a constant learning rate stands among the variables of an optimizer.
+    """Return the index of the learning-rate variable in an optimizer's list of variables.
 
     Learning rate schedules are no variables; their optimizer has another variable at this index.
     """

@@ -1,4 +1,4 @@
-"""Section of an HTML page on the classes that each of several training runs gets wrong."""
+"""HTML page section with the per-class error rates of several training runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,9 @@ _TITLE = "Errors by class"
 
 @dataclass(frozen=True)
 class ClassErrors:
-    """Errors of several training runs on each class of the same test images.
+    """Error rates of several training runs on each class of test images.
+
+    All runs have the same test images.
 
     Attributes:
         run_names: one per run.
@@ -35,21 +37,26 @@ class ClassErrors:
 
     @classmethod
     def of(cls, runs: Sequence[ComparedRun]) -> "ClassErrors":
-        """Count the errors of training runs on the same data, from their saved predictions."""
+        """Compute the per-class error rates of training runs from their predictions for the same test images."""
         predictions = [run.predictions for run in runs if run.predictions is not None]
         shares = np.stack([1 - each.per_class() for each in predictions], axis=1)
         mistaken_for = np.stack([_most_frequent_mistakes(each) for each in predictions], axis=1)
         return cls(short_names(runs), runs[0].data[1], shares, mistaken_for)
 
     def hardest(self) -> np.ndarray:
-        """Return the indices of up to 40 classes that have images, by their mean error, highest first."""
+        """Return the indices of the 40 classes with the highest error, in descending order of error.
+
+        The error is the mean over the runs. Classes without test images are left out, so there may be fewer than 40.
+        """
         means = self.shares.mean(axis=1)
         order = np.argsort(-np.nan_to_num(means, nan=-1.0), kind="stable")
         return order[~np.isnan(means[order])][:_MAX_CLASSES]
 
 
 def class_errors_section(runs: Sequence[ComparedRun]) -> Section:
-    """Return an HTML page section that shows which classes each training run gets wrong, and for what.
+    """Return an HTML page section with the per-class error rates of several training runs.
+
+    It also names the class that is most often predicted instead.
 
     Runs on other data have a picture of their own. Runs without saved predictions are named.
     """
@@ -105,7 +112,10 @@ def draw_class_errors(errors: ClassErrors) -> str:
 
 
 def _most_frequent_mistakes(predictions) -> np.ndarray:
-    """Return, for each class, the index of the wrong class that is predicted for it most often, or -1 for none."""
+    """Return the wrong class that is most often predicted for images of each class.
+
+    Return the indices of the wrong classes, with -1 for a class without errors and for images with two labels.
+    """
     classes = predictions.lengths.shape[1]
     if predictions.labels.ndim > 1:
         return np.full(classes, -1)
@@ -114,7 +124,10 @@ def _most_frequent_mistakes(predictions) -> np.ndarray:
 
 
 def _largest_difference(errors: ClassErrors, on_data: str) -> list[str]:
-    """Return a sentence on the class whose errors differ most between runs, or nothing if the errors are equal."""
+    """Name the class whose error rate differs most between training runs, in one sentence.
+
+    The sentence is in a list, which is empty for a single run or if the error rates are equal.
+    """
     order = errors.hardest()
     spread = np.ptp(errors.shares[order], axis=1)
     if len(errors.run_names) < 2 or not spread.any():

@@ -15,7 +15,7 @@ _SUMMARY_KEYS = ("test_accuracy", "validation_accuracy", "parameters", "train_se
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """Settings and results of a finished training run, some of which may be missing.
+    """Settings and results of a finished training run, for a comparison with other runs.
 
     Attributes:
         name: the run's folder, as the user named it.
@@ -58,17 +58,20 @@ class ComparedRun:
 
     @property
     def data_name(self) -> str:
-        """Name of the data set or of the folder of images, such as "digits" or "photos"."""
+        """Name of the data set or image folder of a training run, such as "digits" or "photos"."""
         return data_name(self.settings, self.summary)
 
     @property
     def data(self) -> tuple[str, tuple[str, ...]]:
-        """Name of the data set and names of its classes, which are the same for runs that can be compared."""
+        """Name and class names of a training run's data set.
+
+        Both are the same for runs whose errors can be compared class by class.
+        """
         return self.data_name, tuple(self.summary["class_names"])
 
 
 def _predictions(run: RunDirectory, classes: int) -> Predictions:
-    """Load the test predictions of a training run, and check that they are of the run's classes.
+    """Load the test predictions of a training run, and check the number of classes.
 
     Raises:
         UserError: the file is missing or damaged, or has another number of classes.
@@ -83,7 +86,7 @@ def _predictions(run: RunDirectory, classes: int) -> Predictions:
 
 
 def short_names(runs: Sequence[ComparedRun]) -> list[str]:
-    """Return the names of training runs without the folders that all of them begin with."""
+    """Return the names of training runs, without the leading folders common to all of them."""
     paths = [Path(run.name) for run in runs]
     depths = [len(set(folders)) == 1 for folders in zip(*(path.parent.parts for path in paths), strict=False)]
     shared = len(list(itertools.takewhile(bool, depths)))

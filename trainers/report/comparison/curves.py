@@ -1,4 +1,4 @@
-"""Sections of an HTML page with curves of several training runs over the epochs: accuracy and class loss."""
+"""HTML page sections that plot the accuracy and the classification loss of several training runs."""
 
 from collections.abc import Sequence
 
@@ -48,13 +48,15 @@ def _section(runs, key, title, texts, remarks) -> Section:
 
 
 def _has_log(run: ComparedRun, key: str) -> bool:
-    """Return whether a training run has logged a metric, on training and on validation images, in every epoch."""
+    """Return whether a run's log has the training and validation values of a metric for every epoch."""
     keys = {"epoch", key, f"val_{key}"}
     return bool(run.metrics) and all(keys <= set(row) for row in run.metrics)
 
 
 def _draw_curves(runs: Sequence[ComparedRun], key: str) -> str:
-    """Draw curves of a metric of several training runs, on training images on the left, on validation images right.
+    """Plot a metric's training and validation values against the epoch, for several training runs.
+
+    Training images are on the left, validation images on the right.
 
     Args:
         runs: the runs.
@@ -96,8 +98,5 @@ _UNNAMED = (None, "none")  # values of settings that a legend does not name
 
 
 def _format_tick(value: float, position) -> str:
-    """Return the label of a tick on a logarithmic axis, or an empty string for a tick without a label.
-
-    Only values that are 1, 2 or 5 times a power of 10 have a label.
-    """
+    """Return the label of a tick on a logarithmic axis, empty unless the tick is 1, 2 or 5 times a power of 10."""
     return f"{value:g}" if f"{value:e}"[0] in "125" else ""

@@ -1,4 +1,4 @@
-"""Sections of an HTML page that compares several training runs, in the order of the page."""
+"""Choice and order of the sections on the HTML page that compares several training runs."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _DIFFERENT_DATA = (
 
 
 def comparison_sections(runs: Sequence[ComparedRun]) -> list[Section]:
-    """Return the HTML page sections that compare several training runs: results, settings, curves and classes.
+    """Return the HTML page sections that compare the settings and results of several training runs.
 
     Args:
         runs: the runs, in the order of the page.
@@ -49,7 +49,10 @@ def _results_section(runs: Sequence[ComparedRun], remarks: list[str]) -> Section
 
 
 def _settings_section(runs: Sequence[ComparedRun]) -> Section:
-    """Return an HTML page section with a table of the settings in which training runs differ, a column for each run."""
+    """Return an HTML page section with a table of the settings in which training runs differ.
+
+    Each run has a column.
+    """
     title = "Different settings"
     settings = differing_settings([run.settings for run in runs])
     if not settings:

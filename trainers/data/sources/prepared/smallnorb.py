@@ -21,7 +21,7 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Viewpoints:
-    """Choice of the smallNORB viewpoints (azimuth or elevation) that are used for training and for testing.
+    """Train/test split of smallNORB by camera azimuth or elevation.
 
     Attributes:
         feature: name of the feature that tells the viewpoint.
