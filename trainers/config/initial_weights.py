@@ -138,9 +138,17 @@ def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, froze
         if "model" in given and config.model != weights.config.model:
             return config, frozenset()
         values = {name: getattr(weights.config, name) for name in _ARCHITECTURE}
-    values |= _image_size(config, weights)
+    values |= _image_size(config, weights) | _color_mode(config, weights)
     kept = {name: getattr(config, name) for name in given}
     return override(config, {**values, **kept}), frozenset(values) - frozenset(given)
+
+
+def _color_mode(config: Config, weights: WeightsFile) -> dict:
+    """Return the setting `color_mode` with which a folder's images fit a trained network, or {} if nothing is known."""
+    channels = (weights.image_shape or (None,))[-1]
+    if config.color_mode != "auto" or config.dataset != "folder" or channels not in (1, 3):
+        return {}
+    return {"color_mode": "grayscale" if channels == 1 else "rgb"}
 
 
 def _image_size(config: Config, weights: WeightsFile) -> dict:

@@ -56,6 +56,13 @@ class Config:
     image_size: int | None = setting(
         "Height and width to resize images to, in pixels. Default: the data set's.", least=4, search=_DATA
     )
+    color_mode: str = setting(
+        "Colours of a folder's images: rgb, grayscale, or auto: those of the network of --init_weights, else rgb.",
+        "auto",
+        choices=("auto", "rgb", "grayscale"),
+        used_with={"dataset": ("folder", "h_imagenet")},
+        search=_DATA,
+    )
     corrupt_images: str = setting(
         "What to do with images that cannot be decoded.", "error", choices=("error", "skip"), search=_DATA
     )
