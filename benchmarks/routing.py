@@ -1,4 +1,4 @@
-"""Benchmark of single capsule layers, with and without routing: time and peak memory of a training step.
+"""Benchmark of a training step's time and peak memory for single capsule layers, with and without routing.
 
 python -m benchmarks.routing [--quick] [--out FOLDER]
 
@@ -43,7 +43,10 @@ def convolutional(capsules):
 
 
 def fully_connected(capsules):
-    """Return the fully connected capsule layers to benchmark: a dictionary from display name to class and arguments."""
+    """Return the fully connected capsule layers to benchmark, with their constructor arguments.
+
+    The result is a dictionary, display name -> (class name, arguments).
+    """
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     return {
         "CapFC": ("CapFC", same),

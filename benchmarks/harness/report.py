@@ -60,9 +60,9 @@ class Report:
         self._extra = {}
 
     def case(self, description, results):
-        """Add a benchmark case to this report: the run times of all implementations on one problem.
+        """Add to this benchmark report the run times of all implementations on one problem.
 
-        They are the results of one `measure`.
+        They are the results of one `measure`, and become a case of the report.
 
         Args:
             description: of the problem that was measured, JSON types.

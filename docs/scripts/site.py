@@ -16,7 +16,7 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Return a dictionary from website address to source file, for the pages whose source is outside of docs/."""
+    """Return a dictionary from documentation page to source file, for the source files outside of docs/."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
     paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
     paths += [path.relative_to(ROOT).as_posix() for path in results]

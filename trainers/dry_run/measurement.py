@@ -20,7 +20,7 @@ STEPS = 3  # the first one compiles
 
 @dataclass(frozen=True)
 class Measurement:
-    """Time and memory of a few training steps.
+    """Time, loss and memory use of the few training steps in a dry run.
 
     Attributes:
         first_seconds: time of the first step, in which TensorFlow traces and compiles the network.
@@ -93,6 +93,6 @@ def _state_bytes(model: keras.Model) -> int:
 
 
 def _process_bytes() -> int:
-    """Return the largest main memory that this process has used so far, in bytes."""
+    """Return this process's peak use of main memory in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

@@ -40,7 +40,7 @@ def agreement_part(agreement: en.explain.Agreement, image: np.ndarray, name: str
 
 
 def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list[Picture]:
-    """Draw a heat map of capsule agreement if the lower capsules have spatial positions.
+    """Draw a heat map of the lower capsules' contributions to a class, if these capsules have spatial positions.
 
     Return a list that holds the heat map, or an empty list.
 

@@ -64,7 +64,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _network_with_norm_and_relu(mappings, synchronized, dtype):
-    """Build a Sequential model from a list of layers, followed by batch normalisation and ReLU."""
+    """Build a Sequential model that applies a list of layers, then batch normalisation, then ReLU."""
     norm = BatchNorm(synchronized=synchronized, dtype=dtype, name="norm")
     return keras.Sequential([*mappings, norm, keras.layers.ReLU(dtype=dtype, name="relu")], name="generator")
 

@@ -67,7 +67,9 @@ class EncodedSplit:
         return [self.name_of(int(row)) for row in self.rows[indices]]
 
     def pixels(self, indices) -> np.ndarray:
-        """Decode the images at the given indices to a uint8 array of shape (images, height, width, channels).
+        """Decode the images at the given indices, and return them as one uint8 array.
+
+        The array has the shape (images, height, width, channels).
 
         Raises:
             UserError: one of them is corrupt; the message names it.
@@ -99,7 +101,7 @@ class EncodedSplit:
         return np.concatenate(readable)
 
     def _files(self) -> tf.data.Dataset:
-        """Return a `tf.data.Dataset` of (index, encoded image) pairs, ordered by index."""
+        """Return a `tf.data.Dataset` whose elements are pairs of index and encoded image, ordered by index."""
         rows = tf.constant(self.rows, tf.int64)
         indices = tf.data.Dataset.range(len(self))
         return indices.map(lambda index: (index, self.read(rows[index])), num_parallel_calls=tf.data.AUTOTUNE)

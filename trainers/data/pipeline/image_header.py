@@ -40,7 +40,7 @@ def require_jpeg_limits(data, shape, prefix):
 
 @formats.traced_once(formats.STRING, formats.STRING)
 def require_readable(data, prefix):
-    """Check that TensorFlow can decode an encoded image and that the image is not too large, and return it unchanged.
+    """Check that an encoded image is not too large and can be decoded by TensorFlow, and return the image.
 
     Args:
         data: scalar string, the file's bytes; no JPEG file.
@@ -77,7 +77,9 @@ def _checked_gif(data, prefix):
 
 
 def _checked_bmp(data, header, prefix):
-    """Return a BMP file unchanged, or fail if the image is too large or TensorFlow cannot decode it correctly.
+    """Check that TensorFlow can decode a BMP file correctly, and return the file's contents.
+
+    Fail if TensorFlow cannot, or if the image is too large.
 
     TensorFlow returns the numbers of palette colours, which are the pixels only if the palette is all greys in order.
     """
@@ -100,7 +102,7 @@ def _checked_bmp(data, header, prefix):
 
 
 def _checked_webp(data, header, prefix):
-    """Return a WebP file unchanged, or fail if the image is animated or larger than the pixel limit.
+    """Check that a WebP file is not animated and not larger than the pixel limit, and return the file.
 
     The size is read from the first chunk.
     """
