@@ -16,7 +16,8 @@ class CompilingLine(keras.callbacks.Callback):
     """Keras callback that shows a "compiling" message until the first training step is finished.
 
     TensorFlow traces and compiles the network in that step, which takes seconds to minutes. On a terminal the message
-    shows the running time, as in "compiling ... 12 s", and vanishes at the end; elsewhere one line without a time is printed.
+    shows the running time, as in "compiling ... 12 s", and vanishes at the end; elsewhere one line without a time is
+    printed.
 
     It is also a context manager for the call of `fit`, which ends the line if `fit` raises.
 
