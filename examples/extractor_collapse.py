@@ -1,4 +1,4 @@
-"""Experiment on the collapse of a Sinkhorn-divergence regulariser's feature extractor.
+"""Experiment that measures how much the feature extractors of Sinkhorn-divergence regularisers collapse.
 
 A collapsed feature extractor has a constant output.
 

@@ -1,4 +1,4 @@
-"""Transfer of a trained network's weights to a new network, before its training begins."""
+"""Functions that copy a trained network's weights to a new network before the new network is trained."""
 
 import math
 from collections.abc import Callable, Collection, Sequence
@@ -184,7 +184,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _copy_weights(source: keras.layers.Layer, target: keras.layers.Layer, file: WeightsFile) -> None:
-    """Copy the weights of a layer, except for the loss weight of a Sinkhorn-divergence regulariser.
+    """Copy a layer's weights to another layer, except for the loss weight of a Sinkhorn-divergence regulariser.
 
     The loss weight is a setting, so the new network keeps its own.
     """

@@ -8,7 +8,7 @@ from .run_record import RunRecord
 
 
 def result_section(record: RunRecord) -> Section:
-    """Return the training report section on accuracy, number of parameters and training time."""
+    """Return a report section with the accuracy, number of parameters and training time of a run."""
     summary = record.summary
     rows = [
         (
@@ -100,7 +100,7 @@ def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def settings_section(record: RunRecord) -> Section:
-    """Return the training report section on configuration, command line and package versions."""
+    """Return the report section that lists a training run's configuration, command line and package versions."""
     circumstances = {key: value for key, value in record.config.items() if key != "config"}
     values = {**record.config["config"], **circumstances}
     return Section("Settings", table=[(key, _as_text(value)) for key, value in values.items() if value is not None])

@@ -1,4 +1,4 @@
-"""Folder of a training run: file names, creation of a new folder, and opening of an existing folder."""
+"""Class that creates or opens the folder of a training run."""
 
 import re
 from datetime import datetime

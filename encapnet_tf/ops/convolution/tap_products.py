@@ -58,7 +58,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Count, for each kernel position, the output rows and columns to which its weights contribute.
+    """Return the height and width of the output patch to which each position in a kernel contributes.
 
     The kernel positions are in the order of `taps`.
     """
@@ -78,7 +78,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Build a matrix of the output pixels to which each kernel position of a convolution contributes.
+    """Stack the output pixels affected by each kernel position of a convolution into one matrix.
 
     The rows are the patches of `output_patches`.
     """
@@ -124,7 +124,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input region read and output region affected by one kernel position of a convolution.
+    """Input and output pixels of a feature map that one kernel position of a convolution connects.
 
     The slices select the rows and columns that it reads, and those that it adds to.
     """

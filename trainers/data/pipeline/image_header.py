@@ -18,9 +18,9 @@ _HEADER_BYTES = 64
 
 
 def is_in_jpeg_limits(shape):
-    """Return whether a JPEG image is small enough to be decoded, as a scalar boolean tensor.
+    """Return whether a JPEG image has few enough pixels to be decoded.
 
-    The shape is (3,) int32: height, width and channels. The result is a scalar.
+    The shape is (3,) int32: height, width and channels. The result is a scalar boolean tensor.
     """
     pixels = tf.reduce_prod(tf.cast(shape[:2], tf.int64))  # a side has at most 65,535
     return (pixels >= 1) & (pixels <= JPEG_LIMIT)
