@@ -28,7 +28,7 @@ def is_in_jpeg_limits(shape):
 
 @formats.traced_once(formats.STRING, tf.TensorSpec((3,), tf.int32), formats.STRING)
 def require_jpeg_limits(data, shape, prefix):
-    """Check that an encoded JPEG image does not have too many pixels to decode, and return it unchanged.
+    """Check that an encoded JPEG image does not have too many pixels to decode, and return it.
 
     Args:
         data: scalar string, the file's bytes.

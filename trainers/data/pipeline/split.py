@@ -33,7 +33,10 @@ class Split:
         return Split(self.images[indices], self.labels[indices])
 
     def pixels(self, indices) -> np.ndarray:
-        """Return the images at the given indices as a uint8 array of shape (images, height, width, channels)."""
+        """Return the images at the given indices as one uint8 array.
+
+        The array has the shape (images, height, width, channels).
+        """
         return self.images[indices]
 
     def raise_if_corrupt(self):
