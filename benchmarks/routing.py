@@ -24,7 +24,10 @@ ABOUT = (
 
 
 def convolutional(capsules):
-    """Return the convolutional capsule layers to benchmark: a dictionary from display name to class and arguments."""
+    """Return the names, classes and arguments of the convolutional capsule layers to benchmark.
+
+    The result is {display name: (class name, arguments)}.
+    """
     window = {"kernel_size": 3, "strides": 2}
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     attention = {**same, **window, "num_input_capsules": capsules}
@@ -130,7 +133,7 @@ def main(arguments=None):
 
 
 def _peak_memory(processes, contestant):
-    """Return the peak resident memory of a benchmark's process in bytes, or None if the process does not answer."""
+    """Return the peak resident memory of a benchmark's process in bytes, or None if the process has failed."""
     try:
         return processes.request(contestant, do="peak")["resident"]
     except WorkerFailed:

@@ -5,7 +5,7 @@ import sys
 
 
 class DeferredPackage:
-    """Python package whose `__init__.py` is executed not on import but only when `execute` is called.
+    """Python package whose `__init__.py` runs only when the method `execute` is called, instead of on import.
 
     Until then, the package is in `sys.modules` already, and its modules can be imported as long as they need nothing
     that `__init__.py` defines.

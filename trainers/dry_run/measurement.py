@@ -87,7 +87,7 @@ def measure_steps(setup: TrainingSetup, first_step: int) -> Measurement:
 
 
 def _state_bytes(model: keras.Model) -> int:
-    """Return the number of bytes of a compiled model's variables and of the gradients of its weights."""
+    """Compute the total size in bytes of a model's variables, its optimizer's variables and the weight gradients."""
     variables = [*model.variables, *model.optimizer.variables, *model.trainable_variables]
     return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size for variable in variables)
 

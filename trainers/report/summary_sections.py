@@ -36,7 +36,10 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _criterion(record: RunRecord) -> str:
-    """Return the correctness criterion for images with two labels as text, or "" for images with one label."""
+    """Describe in words when the prediction for an image with two labels counts as correct.
+
+    Return "" for images with one label.
+    """
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
 
 

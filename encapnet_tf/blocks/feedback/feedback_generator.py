@@ -106,7 +106,7 @@ def _check_shapes(higher_shape, lower_shape):
 
 
 def _token_convolutions(filters, higher_tokens, lower_tokens, dtype):
-    """Create the Keras layers for a 1-D convolution whose output is as long as the input or about twice as long.
+    """Create the Keras layers of a 1-D convolution that keeps or roughly doubles the sequence length.
 
     A transposed convolution doubles the length. An odd length is the doubled one without its first token, as
     with `output_padding=0`, which Keras 3.10 refuses.

@@ -129,9 +129,9 @@ def _size_message(width, height, limit: int, prefix) -> list:
 
 
 def _require(condition, data, message: list):
-    """Return a tensor unchanged if a condition is true, otherwise fail with an error message.
+    """Check that a boolean tensor is true, and return another tensor unchanged.
 
-    The strings of the message are joined only on failure.
+    Otherwise fail with an error message. The strings of the message are joined only on failure.
     """
     return tf.cond(condition, lambda: data, lambda: _failure(message))
 

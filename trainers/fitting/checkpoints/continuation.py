@@ -142,7 +142,7 @@ class Continuation:
 
     @property
     def start(self) -> Start:
-        """Epoch, step and checkpoint from which the new run continues."""
+        """Epoch and step at which training continues in a new run folder, and the checkpoint to restore."""
         state = self.checkpoint.state
         return Start(state["epoch"], state["step"], state["seconds"], self.checkpoint)
 
