@@ -16,7 +16,10 @@ from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d` in training mode."""
+    """Compute a grouped convolution with this package's `grouped_conv2d` in training mode.
+
+    That is with `training=True`.
+    """
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 

@@ -91,7 +91,7 @@ class Report:
         print(self._claims[-1], flush=True)
 
     def note(self, text):
-        """Add a note below the tables of this benchmark report."""
+        """Add a line of text below the tables of this benchmark report."""
         self._notes.append(text)
 
     def extra(self, name, value):

@@ -30,9 +30,9 @@ def example_pages():
 
 
 def on_config(config):
-    """Configure MkDocs to show ```math code blocks as MathML equations.
+    """Configure MkDocs to convert the LaTeX code blocks of Markdown pages to MathML equations.
 
-    GitHub shows them as equations too.
+    They begin with ```math. GitHub shows them as equations too.
     """
     fence = {"name": "math", "class": "math", "format": mathml}
     config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]

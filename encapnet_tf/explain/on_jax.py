@@ -1,4 +1,4 @@
-"""Gradient of a function on the JAX backend."""
+"""Function that computes gradients on the JAX backend."""
 
 import jax
 

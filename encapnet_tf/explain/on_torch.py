@@ -1,4 +1,4 @@
-"""Gradient of a function on the PyTorch backend."""
+"""Function that computes gradients on the PyTorch backend."""
 
 import torch
 

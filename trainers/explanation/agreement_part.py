@@ -57,7 +57,7 @@ def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list
 
 
 def _lies_on_map(agreement: en.explain.Agreement) -> bool:
-    """Return whether the lower capsules have spatial positions, as in a feature map."""
+    """Return whether the lower capsules lie on a feature map with more than one position."""
     return agreement.centres is not None and max(map(len, agreement.centres)) > 1
 
 
@@ -81,7 +81,7 @@ def _describe(agreement: en.explain.Agreement, name: str) -> str:
 
 
 def _map(pixels, values, centres, caption: str) -> Picture:
-    """Draw a heat map of capsule contributions over the image.
+    """Overlay an image with a heat map of the lower capsules' contributions to a class score.
 
     Each map position is drawn at the pixels nearest to its centre.
 

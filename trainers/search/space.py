@@ -117,12 +117,12 @@ class Space:
         return cls.of(ranges)
 
     def to_json(self) -> dict:
-        """Return the search space as a dictionary of JSON values."""
+        """Return the search space as a JSON-serialisable dictionary."""
         return {axis.name: [axis.low, axis.high, axis.values and list(axis.values)] for axis in self.axes}
 
     @classmethod
     def from_json(cls, ranges: dict) -> "Space":
-        """Create a search space from a dictionary of JSON values.
+        """Create a search space from a JSON-serialisable dictionary.
 
         `to_json` returns such a dictionary.
         """

@@ -43,7 +43,8 @@ def taps(map_size, size, strides):
 def input_patches(x, size, strides):
     """Return the input pixels under each kernel position of a convolution.
 
-    They are the pixels that the weights at this position multiply. Kernel positions (taps) that do not overlap the map are left out.
+    They are the pixels that the weights at this position multiply. Kernel positions (taps) that do not overlap the map
+    are left out.
     """
     return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 

@@ -28,9 +28,9 @@ class _Single:
         self.canvas = canvas
 
     def choose(self, rows, uniforms):
-        """Add an axis of length 1 to an array of image indices.
+        """Convert a vector of image indices to a matrix with one column.
 
-        The axis counts the objects in an image, here one.
+        The columns are the objects in an image, here one.
         """
         return rows[:, None]
 

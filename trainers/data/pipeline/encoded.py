@@ -45,7 +45,7 @@ class EncodedSplit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of one decoded image."""
+        """Height, width and number of channels of one decoded image."""
         return (*self.size, self.channels)
 
     def take(self, indices) -> "EncodedSplit":
@@ -135,7 +135,7 @@ class EncodedSplit:
 
 
 class Checkable(Protocol):
-    """Protocol of image collections that can be checked for corrupt images."""
+    """Protocol for image collections that can be checked for corrupt images."""
 
     def raise_if_corrupt(self) -> None:
         """Raise `UserError` if an image is corrupt."""

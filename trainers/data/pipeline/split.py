@@ -25,7 +25,7 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of one image."""
+        """Height, width and number of channels of one image."""
         return self.images.shape[1:]
 
     def take(self, indices) -> "Split":
