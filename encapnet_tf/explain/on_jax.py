@@ -1,4 +1,4 @@
-"""Function that computes gradients on the JAX backend."""
+"""Function that computes a gradient with JAX."""
 
 import jax
 

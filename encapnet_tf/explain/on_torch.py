@@ -1,4 +1,4 @@
-"""Function that computes gradients on the PyTorch backend."""
+"""Function that computes a gradient with PyTorch."""
 
 import torch
 
