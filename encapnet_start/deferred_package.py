@@ -25,7 +25,7 @@ class DeferredPackage:
         self._module = sys.modules[name] = importlib.util.module_from_spec(self._spec)
 
     def execute(self) -> None:
-        """Execute the deferred `__init__.py` of a Python package, at most once."""
+        """Run the `__init__.py` of a lazily imported package, unless it has already run."""
         spec, self._spec = self._spec, None
         if spec is not None and spec.loader is not None:
             spec.loader.exec_module(self._module)

@@ -1,4 +1,4 @@
-"""Experiment that measures how much the feature extractors of Sinkhorn-divergence regularisers collapse.
+"""Experiment that measures whether a regulariser's feature extractor collapses to constant features.
 
 A collapsed feature extractor has a constant output.
 

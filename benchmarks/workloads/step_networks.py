@@ -1,4 +1,4 @@
-"""Groups of networks whose training and inference steps are benchmarked together.
+"""Groups of networks whose training and inference times are compared in one table.
 
 `benchmarks.step` times those of a group in interleaved rounds.
 """

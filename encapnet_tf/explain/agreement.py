@@ -59,7 +59,7 @@ class Agreement(NamedTuple):
 
 
 def agreement(model, images, labels=None) -> Agreement:
-    """Compute which lower capsules agree with the class capsule of each image.
+    """Compute how strongly each lower capsule agrees with the capsule of the image's class.
 
     Each lower capsule i votes for each class capsule j, and routing weights the votes: s_j = sum_i c_ij V_ij. The
     layer that computes the class capsules may be a `CapFC`, `DynamicRouting`, `EMRouting`, `SelfAttentionRouting`,

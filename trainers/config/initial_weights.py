@@ -90,7 +90,7 @@ def _best_model(source, path) -> WeightsFile:
 
 
 def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
-    """Describe a model file by the configuration and class names of the training run that wrote it.
+    """Return a model file together with the configuration and class names of the training run that wrote it.
 
     The class names are unknown until the run is complete.
     """

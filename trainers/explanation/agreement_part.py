@@ -97,7 +97,7 @@ def _map(pixels, values, centres, caption: str) -> Picture:
 
 
 def _nearest(centres, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest feature map row for each pixel row, and a mask of the pixel rows inside the map.
+    """Return the index of the nearest feature-map row for each row of image pixels, and a mask of the rows it covers.
 
     Columns are treated in the same way.
     """
