@@ -28,7 +28,7 @@ def accelerates(training, *tensors) -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Call a function on tensors, compiled with XLA if TensorFlow runs on a CPU.
+    """Call a function on tensors, compiled with XLA in training on a CPU with TensorFlow.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 
