@@ -10,7 +10,6 @@ import encapnet_tf as en
 from tests.docs.pages import ROOT, blocks, inline_code, pages
 
 PAGES = pages()
-RUN_ELSEWHERE = ("docs/export.md",)  # in test_export_page.py
 CONTINUED = ("docs/tutorial.md",)  # pages whose blocks build on one another; on other pages each block runs by itself
 ELSEWHERE = ("docs/export.md",)  # pages with a test of their own: test_export_page.py
 
@@ -21,8 +20,6 @@ def programs():
         codes = blocks(text, "python") if page not in ELSEWHERE else []
         if page in CONTINUED:
             codes = ["\n".join(codes)]
-        if page in RUN_ELSEWHERE:
-            continue
         yield from (pytest.param(code, id=f"{page}-{i}") for i, code in enumerate(codes, start=1))
 
 

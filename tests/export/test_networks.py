@@ -105,8 +105,8 @@ SOFTMAX = ("resnet18", "mobilenet", "augmented", "self-routing")  # networks wit
 
 def names(*choice):
     """Return names of networks as parameters, the large ones under the marker ci or slow."""
-    marks = {**dict.fromkeys(SMALL, []), "encapnet18": [pytest.mark.slow]}
-    return [pytest.param(name, marks=marks.get(name, [pytest.mark.ci])) for name in choice]
+    marks = {"encapnet18": pytest.mark.slow}
+    return [pytest.param(name, marks=[] if name in SMALL else marks.get(name, pytest.mark.ci)) for name in choice]
 
 
 @pytest.mark.parametrize("name", names(*NETWORKS))
