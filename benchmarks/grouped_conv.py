@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternatives to this package's grouped convolution that are benchmarked for a given layer shape.
+    """Return the convolution algorithms that are compared with this package's grouped convolution for a layer shape.
 
     The selection depends on the layer's shape.
 
@@ -111,7 +111,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report the slowdown of this package's convolution against the fastest alternative, where it is largest.
+    """Report the largest ratio of this package's convolution time to that of the fastest alternative.
 
     That is the shape with the largest ratio. The ratio is a claim.
     """

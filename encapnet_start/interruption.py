@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C while Keras and TensorFlow are imported."""
+"""Functions that set the response to Ctrl-C while Keras and TensorFlow are imported."""
 
 import os
 import signal

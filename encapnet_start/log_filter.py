@@ -1,4 +1,4 @@
-"""Removal of TensorFlow's log messages below the level ERROR from a stream of text."""
+"""Filter that removes TensorFlow's log messages below the level ERROR from a stream of text."""
 
 import re
 
@@ -59,7 +59,7 @@ class LogFilter:
         return text if text and self._shows(text, ends=False) else b""
 
     def _shows(self, text: bytes, *, ends: bool) -> bool:
-        """Return False if a line is one of TensorFlow's log messages below the level ERROR, else True.
+        """Return False for TensorFlow's log messages below the level ERROR, and True for all other lines.
 
         Args:
             text: the line without its line break; the rest of a line whose beginning was flushed.

@@ -1,4 +1,4 @@
-"""Addition and removal of Sinkhorn-divergence regularisers in functional Keras models.
+"""Code that adds Sinkhorn-divergence regularisers to functional Keras models, and removes them again.
 
 They are `FeedbackAgreement` layers.
 """
@@ -245,9 +245,9 @@ def _find_layer_paths(model, higher, lower):
 
 
 def _wrong_order(higher, lower):
-    """Return a ValueError which says that a layer passed as the lower one does not come before the higher one.
+    """Return a ValueError for a Sinkhorn-divergence regulariser whose lower layer does not precede its higher layer.
 
-    The lower layer of a pair (higher, lower) must be computed before the higher layer.
+    The lower layer must be computed before the higher layer.
     """
     return ValueError(
         f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower). "

@@ -76,7 +76,7 @@ def learning_rate_or_schedule(optimizer):
 
 
 def adam_moments(optimizer, variable):
-    """Return the backend variables in which a Keras Adam optimizer keeps the two moments of a variable's gradient.
+    """Return the backend variables that hold a Keras Adam optimizer's first and second moments for one weight.
 
     Args:
         optimizer: a built `keras.optimizers.Adam`.
@@ -104,7 +104,7 @@ def layer_call(tensor):
 
 
 def replica_share(model, loss):
-    """Scale an additional loss term of a Keras model by 1 / replicas, as Keras does with `add_loss` terms.
+    """Divide an additional loss term by the number of replicas, as Keras does with `add_loss` terms.
 
     Keras sums the gradients of the replicas of `tf.distribute.MirroredStrategy`. Without a strategy nothing changes.
     """

@@ -110,7 +110,7 @@ def strip_reconstruction(model):
 
 
 def reconstruct(model, images, component=None, values=None, labels=None):
-    """Reconstruct images from a capsule network's class capsules, optionally after changing one component.
+    """Reconstruct images from class capsules, optionally after changing one component of the capsule vectors.
 
     Args:
         model: a model with a decoder, see `attach_reconstruction`.
@@ -213,9 +213,10 @@ def _functional(model):
 
 
 def _image_shape(model):
-    """Return the image shape of a Keras model's input, or raise ValueError if the model is unsuitable.
+    """Check that a decoder can be attached to a Keras model, and return the shape of the model's input images.
 
-    A suitable model has one input, images (height, width, channels) of known size, and one output.
+    The model must have one input, images (height, width, channels) of known size, and one output. Otherwise raise
+    ValueError.
     """
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or len(model.outputs) != 1:

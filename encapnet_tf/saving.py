@@ -83,7 +83,7 @@ def _load(path, **options):
 
 
 def _registered_classes():
-    """Return a dictionary of all objects registered with Keras, by name without the package prefix."""
+    """Return all objects registered with Keras in a dictionary, keyed by name without the package prefix."""
     return {name.split(">")[-1]: value for name, value in keras.saving.get_custom_objects().items()}
 
 

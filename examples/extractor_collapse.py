@@ -1,4 +1,4 @@
-"""Experiment on the collapse of a Sinkhorn-divergence regulariser's feature extractor.
+"""Experiment that measures whether a regulariser's feature extractor collapses to constant features.
 
 A collapsed feature extractor has a constant output.
 

@@ -191,7 +191,10 @@ def _saved_model_contents(model, inference, path):
 
 
 def _refuse(draft: Draft, report):
-    """Keep a failed export's files, and raise a `UserError` that lists the deviations from the trained model."""
+    """Keep the files of a failed export, and raise a `UserError` that lists the failed comparisons.
+
+    A comparison fails if outputs of an exported model deviate from those of the trained model by more than a limit.
+    """
     misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Loading of trained Keras models from training runs and `.keras` files."""
+"""Trained Keras image classifiers, loaded from training runs or `.keras` files."""
 
 from dataclasses import dataclass
 from pathlib import Path

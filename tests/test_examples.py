@@ -59,7 +59,7 @@ def test_search_lambda_and_epsilon(tmp_path, monkeypatch, capsys):
     assert "trained again: test accuracy" in output
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_export_and_serve(tmp_path, monkeypatch, capsys):
     (tmp_path / "exports" / "digits" / "saved_model" / "9").mkdir(parents=True)  # an earlier version
     output = run("export_and_serve.py", tmp_path, monkeypatch, capsys)

@@ -1,4 +1,6 @@
-"""Process that measures the time to the first training step of a model, and prints it as JSON.
+"""Script that measures the time to a model's first training step, and prints the results as JSON.
+
+Later steps are timed too.
 
 python -m benchmarks.contestants.first_step OPTIONS
 
@@ -40,7 +42,7 @@ class Clock:
 
 
 def measure(options):
-    """Time the import of Keras, and the building and first training step of one or two models.
+    """Measure how long it takes to import Keras, and to build one or two models and train each for one step.
 
     Args:
         options: as in the module's docstring.

@@ -103,7 +103,7 @@ class CapsuleMapping(keras.layers.Layer):
         raise NotImplementedError
 
     def lower_capsules(self, inputs):
-        """Separate the axes of capsules, positions and vector components in the layer's input.
+        """Reshape the layer's input to separate axes for capsules, positions and vector components.
 
         Return shape (batch, num_input_capsules, positions, input_dim), which the routing operations expect.
         """

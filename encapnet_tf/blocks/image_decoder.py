@@ -1,4 +1,4 @@
-"""Decoders that reconstruct an image from class capsules, of which all but one are set to 0."""
+"""Decoders that reconstruct an image from one class capsule, with the other capsules set to 0."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Validation and serialisation of arguments that can be a string, a Keras layer or None.
+"""Functions that check and serialise arguments that can be a string, a Keras layer or None.
 
 They are, for instance, the arguments `generator` and `extractor` of `FeedbackAgreement`.
 """

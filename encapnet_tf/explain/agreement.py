@@ -1,4 +1,7 @@
-"""Agreement of lower capsules with the class capsules of images."""
+"""Function that computes how much each lower capsule contributes to the class capsule of an image.
+
+It also computes the cosine similarity of the votes to the class capsule, and the coupling coefficients.
+"""
 
 import math
 from collections.abc import Callable
@@ -56,7 +59,7 @@ class Agreement(NamedTuple):
 
 
 def agreement(model, images, labels=None) -> Agreement:
-    """Compute which lower capsules agree with the class capsule of each image.
+    """Compute how strongly each lower capsule agrees with the capsule of the image's class.
 
     Each lower capsule i votes for each class capsule j, and routing weights the votes: s_j = sum_i c_ij V_ij. The
     layer that computes the class capsules may be a `CapFC`, `DynamicRouting`, `EMRouting`, `SelfAttentionRouting`,
@@ -113,7 +116,7 @@ def agreement(model, images, labels=None) -> Agreement:
 
 
 def _class_layer(model, classes):
-    """Return the layer that computes a model's class capsules, and the symbolic arguments of its call.
+    """Return the layer that computes a model's class capsules, and the symbolic inputs of this layer.
 
     Raises:
         ValueError: there is none.
@@ -140,7 +143,7 @@ def _images_at_a_time(layer, inputs) -> int:
 
 
 def _agreement_of_votes(layer, arguments, options, classes):
-    """Compare the vote of each lower capsule with the explained class capsule.
+    """Compare each lower capsule's vote for the class to be explained with that class's capsule.
 
     Return the cosine between vote and class capsule, the coupling coefficient, and the vote's contribution to the class
     capsule, each of shape (batch, lower capsules).
@@ -177,7 +180,7 @@ def _agreement_of_self_routing(layer, arguments, options, classes):
 
 
 def _places(layer, inputs):
-    """Determine how the flattened lower capsules are arranged on a feature map.
+    """Return a function that arranges per-capsule values on a feature map, and the centres of the map's positions.
 
     Args:
         layer: the layer that computes the class capsules.
@@ -201,7 +204,7 @@ def _places(layer, inputs):
 
 
 def _feature_map(layer, inputs):
-    """Find the feature map from which a layer's lower capsules are flattened.
+    """Find the feature map that contains a layer's lower capsules before they are flattened.
 
     Return the map and the order of flattening, "position" or "capsule". The map is a symbolic tensor, or None for
     capsules that lie on no map.

@@ -1,4 +1,4 @@
-"""Computation of class scores, and choice of the class that is explained for each image."""
+"""Functions that compute class scores and choose the class to explain for each image."""
 
 import keras
 import numpy as np

@@ -72,7 +72,7 @@ def _self_attention(layer, inputs):
 
 
 def _inverted_attention(layer, inputs, previous=None):
-    """Compute the votes and the coupling coefficients of the last iteration of inverted attention routing.
+    """Compute the votes of inverted attention routing, and the coupling coefficients of its last iteration.
 
     The coefficients are softmax_j(V_ij . v_j / sqrt(d)).
     """

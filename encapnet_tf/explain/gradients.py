@@ -23,7 +23,7 @@ def gradient(function, x):
 
 
 def _module_of_backend():
-    """Return the module that computes gradients on Keras's backend, or raise ValueError if there is none."""
+    """Return the module that computes gradients with Keras's backend, or raise ValueError if none exists."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         from encapnet_tf.explain import on_tensorflow

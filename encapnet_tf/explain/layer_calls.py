@@ -20,7 +20,7 @@ def scores_before_softmax(model):
 
 
 def last_call(model, layer_classes):
-    """Find the layer of given classes that is nearest to the output of a functional Keras model.
+    """Search a functional Keras model, from the output backwards, for a layer of one of the given classes.
 
     If the model calls the layer several times, the call nearest to the output counts. Return None if there is none.
 

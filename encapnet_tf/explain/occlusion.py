@@ -1,4 +1,4 @@
-"""Drop of class scores when a patch hides a part of an image."""
+"""Function that computes how much class scores drop when a patch hides a part of an image."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Gradient of a function on the JAX backend."""
+"""Function that computes a gradient with JAX."""
 
 import jax
 

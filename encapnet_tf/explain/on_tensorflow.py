@@ -1,4 +1,4 @@
-"""Gradient of a function on the TensorFlow backend."""
+"""Function that computes a gradient with TensorFlow."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Gradient of a function on the PyTorch backend."""
+"""Function that computes a gradient with PyTorch."""
 
 import torch
 

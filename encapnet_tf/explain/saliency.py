@@ -1,4 +1,4 @@
-"""Gradient of class scores with respect to images."""
+"""Saliency maps, which are gradients of class scores with respect to image pixels."""
 
 import keras
 import numpy as np

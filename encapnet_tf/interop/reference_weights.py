@@ -53,7 +53,7 @@ def load_reference_weights(layer_or_model, weights):
 
 
 def _foreign(target):
-    """Return a ValueError which says that a Keras object has no counterpart in the papers' released codes."""
+    """Return the error for a Keras layer or model that the papers' published code does not have."""
     return ValueError(
         "The reference implementations have no counterpart of this object. Expected a SabourCapsNet, EfficientCapsNet, "
         "InvertedAttentionCapsNet, SelfRoutingCapsNet or one of their capsule layers. Received: "

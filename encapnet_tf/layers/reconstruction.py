@@ -107,7 +107,10 @@ class Reconstruction(keras.layers.Layer):
         return capsules
 
     def take_capsules(self):
-        """Return and clear the capsules that this layer stored when it was last called, or None if there are none."""
+        """Return the capsules that this layer's most recent call stored, and clear them.
+
+        None if there are none.
+        """
         return getattr(_THREAD, "capsules", {}).pop(self, None)
 
     def decode(self, capsules, labels=None, training=False):
@@ -144,7 +147,7 @@ class Reconstruction(keras.layers.Layer):
         return K.mean(K.square(difference), axis=(1, 2, 3))
 
     def log_error(self, squared_errors, sample_weight=None):
-        """Update the metric of the mean squared reconstruction error with the errors of a batch."""
+        """Update the reconstruction-error metric with the mean squared error of each image in a batch."""
         self._metric.update_state(squared_errors, sample_weight)
 
     def compute_output_shape(self, input_shape):

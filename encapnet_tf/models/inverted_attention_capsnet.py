@@ -128,7 +128,10 @@ def InvertedAttentionCapsNet(
 
 
 def _check_capsule_layers(capsule_layers) -> list[tuple[int, ...]]:
-    """Return the sizes of the capsule layers as a list of tuples, or raise ValueError if they are invalid."""
+    """Check the argument `capsule_layers`, and return a list with a tuple of sizes for each layer.
+
+    Raise ValueError if the argument is invalid.
+    """
     layers = list(capsule_layers) if isinstance(capsule_layers, Iterable) else [capsule_layers]
     sizes = [tuple(layer) if isinstance(layer, Iterable) else () for layer in layers]
     lengths = [len(layer) for layer in sizes]

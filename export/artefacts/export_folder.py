@@ -1,4 +1,4 @@
-"""Atomic writing of an exported model's files: either all files appear or none.
+"""Atomic writing of an exported model's files, so that no reader sees an incomplete export.
 
 The files are written into a draft folder, and moved to their final folder only after the whole export has succeeded.
 """

@@ -43,7 +43,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, image: dict, size: tuple[int, int]) -> "Preprocessing":
-        """Create the preprocessing that an export's metadata.json describes.
+        """Create a `Preprocessing` object from the settings in the metadata.json file of an export.
 
         Args:
             image: the object "image" there, a result of `to_json`; exports of earlier versions have only "stored".

@@ -46,7 +46,7 @@ class Samples:
 
     @classmethod
     def of_data(cls, dataset, images: int | None = None) -> "Samples":
-        """Select and preprocess images of a data set for use in verifying an exported model.
+        """Select and preprocess the images of a data set with which an exported model is verified.
 
         They are preprocessed by the evaluation code of training runs, not by that of the export. Training images are
         included for calibration.

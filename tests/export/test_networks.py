@@ -104,8 +104,9 @@ SOFTMAX = ("resnet18", "mobilenet", "augmented", "self-routing")  # networks wit
 
 
 def names(*choice):
-    """Return names of networks as parameters, the large ones under the marker ci."""
-    return [pytest.param(name, marks=[] if name in SMALL else [pytest.mark.ci]) for name in choice]
+    """Return names of networks as parameters, the large ones under the marker ci or slow."""
+    marks = {"encapnet18": pytest.mark.slow}
+    return [pytest.param(name, marks=[] if name in SMALL else marks.get(name, pytest.mark.ci)) for name in choice]
 
 
 @pytest.mark.parametrize("name", names(*NETWORKS))

@@ -1,4 +1,4 @@
-"""Creation of training configurations from command-line flags and from defaults that suit the data set."""
+"""Functions that build a training configuration from command-line flags and from defaults for the data set."""
 
 import argparse
 import shlex

@@ -1,4 +1,4 @@
-"""Output of command results as text, CSV or JSON Lines."""
+"""Functions that format command results as CSV or JSON Lines."""
 
 import argparse
 import csv

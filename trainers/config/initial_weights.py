@@ -89,7 +89,7 @@ def _of_preset(weights: Path) -> WeightsFile:
 
 
 def _best_model(source, path) -> WeightsFile:
-    """Return the best model of the training run in a folder."""
+    """Return the best model file of the training run in a folder, or raise UserError if there is none."""
     if not (path / RunDirectory.config_file).is_file():
         raise UserError(
             f"--init_weights={source}: this folder is no run, because it has no {RunDirectory.config_file}. Expected a "
@@ -106,7 +106,10 @@ def _best_model(source, path) -> WeightsFile:
 
 
 def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
-    """Combine a model file of a training run with the configuration and class names of the run."""
+    """Return a model file together with the configuration and class names of the training run that wrote it.
+
+    The class names are unknown until the run is complete.
+    """
     config = Config.from_json(run.read_json(RunDirectory.config_file, "config")["config"])
     if not run.is_complete:
         return WeightsFile(file, config)
@@ -114,10 +117,10 @@ def _of_run(run: RunDirectory, file: Path) -> WeightsFile:
 
 
 def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, frozenset[str]]:
-    """Copy the network settings of the run that wrote the initial weights into a new run's configuration.
+    """Copy the network settings from the training run that provides the initial weights.
 
-    They are the settings that define the architecture, and the image size. A file without a run tells its image size
-    only.
+    They are the settings that define the architecture, and the image size. They go into the configuration of the new
+    run. A file without a run tells its image size only.
 
     Args:
         config: the configuration.

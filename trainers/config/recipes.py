@@ -14,7 +14,7 @@ _SIZED_FOR_A_CPU = ("digits", "fashion_mnist")  # data sets whose own recipe is 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Training preset (recipe): a configuration, and a description of the expected training time and accuracy.
+    """Training preset (recipe) with a configuration and a description of the expected training time and accuracy.
 
     Attributes:
         config: the configuration.
@@ -233,7 +233,7 @@ _FOR_28_PIXELS = ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet
 
 
 def _settings_with_network(base: Config, overrides: dict) -> dict:
-    """Return the default loss and image size of a network that replaces the base configuration's network.
+    """Return the default loss and image size for a network that replaces the one in the base configuration.
 
     A value is left out if the base configuration has another one than the default of its own network.
     `bias_stddev` goes with the loss. The image size depends on the network for the digits only.

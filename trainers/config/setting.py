@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with w
 
 @dataclass(frozen=True)
 class Search:
-    """Properties of a training setting that matter for hyper-parameter search, such as the default range of values.
+    """Default range and other properties of a training setting in hyper-parameter searches.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices
@@ -133,7 +133,7 @@ def kind_of(field: dataclasses.Field) -> Kind:
 
 
 def as_flag(value) -> str:
-    """Format the value of a training setting as its flag takes it, such as "1,2" for a list."""
+    """Format the value of a training setting for its command-line flag, such as "1,2" for a list."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Conversion of images with any number of channels, any pixel type and any size to images for display."""
+"""Functions that convert images of any size, pixel type and channel count to images for display."""
 
 import numpy as np
 from PIL import Image

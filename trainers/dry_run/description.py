@@ -1,4 +1,4 @@
-"""Text output of a training run's settings, estimated duration and memory use."""
+"""Functions that describe a training run's settings, estimated duration and memory use as text."""
 
 from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config, settings

@@ -1,4 +1,4 @@
-"""Dry run of training: the preparation of a run and three training steps, without writing any file."""
+"""Dry run of training, which prepares a run and trains three steps without writing any file."""
 
 import math
 

@@ -20,7 +20,7 @@ STEPS = 3  # the first one compiles
 
 @dataclass(frozen=True)
 class Measurement:
-    """Time and memory of a few training steps.
+    """Time, loss and memory use of the few training steps in a dry run.
 
     Attributes:
         first_seconds: time of the first step, in which TensorFlow traces and compiles the network.
@@ -87,12 +87,12 @@ def measure_steps(setup: TrainingSetup, first_step: int) -> Measurement:
 
 
 def _state_bytes(model: keras.Model) -> int:
-    """Return the number of bytes of a compiled model's variables and of the gradients of its weights."""
+    """Compute the total size in bytes of a model's variables, its optimizer's variables and the weight gradients."""
     variables = [*model.variables, *model.optimizer.variables, *model.trainable_variables]
     return sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size for variable in variables)
 
 
 def _process_bytes() -> int:
-    """Return the largest main memory that this process has used so far, in bytes."""
+    """Return this process's peak use of main memory in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

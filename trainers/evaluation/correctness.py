@@ -1,4 +1,4 @@
-"""Functions that decide whether an image with one or two labels is classified correctly."""
+"""Comparison of predicted class scores with the one or two labels of each image."""
 
 import numpy as np
 

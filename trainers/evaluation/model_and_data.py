@@ -1,4 +1,4 @@
-"""Loading of a saved model and of the data set on which to evaluate the model."""
+"""Function that loads a saved model and a data set, and checks that their image shapes and classes agree."""
 
 from dataclasses import replace
 from pathlib import Path

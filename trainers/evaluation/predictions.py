@@ -66,7 +66,10 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Predicted classes of each image: an integer array of the same shape as the labels."""
+        """Classes predicted for each image, as many as the image has labels.
+
+        An integer array of the same shape as the labels.
+        """
         if self.labels.ndim == 1:
             return self.lengths.argmax(axis=1)
         return np.argsort(-self.lengths, axis=1, kind="stable")[:, : self.labels.shape[1]]

@@ -26,7 +26,7 @@ _GRIDS = 4  # of which each component is moved, too
 
 @dataclass(frozen=True)
 class Reconstructions:
-    """Test images with their reconstructions, and reconstructions after changing single capsule components.
+    """Test images, their reconstructions, and reconstructions with one capsule component changed.
 
     Images are as the network sees them, but no larger than 64 pixels.
 

@@ -40,7 +40,7 @@ def agreement_part(agreement: en.explain.Agreement, image: np.ndarray, name: str
 
 
 def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list[Picture]:
-    """Draw a heat map of capsule agreement if the lower capsules have spatial positions.
+    """Draw a heat map of the lower capsules' contributions to a class, if these capsules have spatial positions.
 
     Return a list that holds the heat map, or an empty list.
 
@@ -57,7 +57,7 @@ def agreement_panel(agreement: en.explain.Agreement, pixels: np.ndarray) -> list
 
 
 def _lies_on_map(agreement: en.explain.Agreement) -> bool:
-    """Return whether the lower capsules have spatial positions, as in a feature map."""
+    """Return whether the lower capsules lie on a feature map with more than one position."""
     return agreement.centres is not None and max(map(len, agreement.centres)) > 1
 
 
@@ -81,7 +81,7 @@ def _describe(agreement: en.explain.Agreement, name: str) -> str:
 
 
 def _map(pixels, values, centres, caption: str) -> Picture:
-    """Draw a heat map of capsule contributions over the image.
+    """Overlay an image with a heat map of the lower capsules' contributions to a class score.
 
     Each map position is drawn at the pixels nearest to its centre.
 
@@ -97,7 +97,7 @@ def _map(pixels, values, centres, caption: str) -> Picture:
 
 
 def _nearest(centres, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest feature map row for each pixel row, and a mask of the pixel rows inside the map.
+    """Return the index of the nearest feature-map row for each row of image pixels, and a mask of the rows it covers.
 
     Columns are treated in the same way.
     """

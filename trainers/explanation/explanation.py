@@ -17,7 +17,7 @@ _NOISE = 0.05
 
 @dataclass(frozen=True)
 class Explanation:
-    """Class scores of an image, with heat maps, reconstructions and capsule agreement that explain one score.
+    """Class scores of one image, and heat maps and reconstructions that explain one class's score.
 
     Attributes:
         name: of the image, such as its path.

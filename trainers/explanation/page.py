@@ -1,4 +1,4 @@
-"""Rendering of the HTML page that explains the class scores of images."""
+"""Functions that render an HTML page with class scores, heat maps and reconstructions of images."""
 
 from collections.abc import Sequence
 
@@ -99,7 +99,7 @@ def _mean_of_cells(heat: np.ndarray) -> np.ndarray:
 
 
 def _bars(explanation: Explanation, class_names) -> list[Bar]:
-    """Return the bars of a chart of the highest class scores.
+    """Return the bars of a chart that shows the highest class scores of an image.
 
     All classes have a bar if there are few. The bar of the explained class is always among them.
     """

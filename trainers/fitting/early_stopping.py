@@ -44,7 +44,7 @@ class EarlyStopping(keras.callbacks.Callback):
 
     @property
     def is_over(self) -> bool:
-        """True if this process ends training because the validation accuracy has stopped improving.
+        """True if training should end because the validation accuracy has stopped improving.
 
         It is never True in a process without `decides`.
         """

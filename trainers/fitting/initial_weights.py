@@ -1,4 +1,4 @@
-"""Transfer of a trained network's weights to a new network, before its training begins."""
+"""Functions that copy a trained network's weights to a new network before the new network is trained."""
 
 import math
 from collections.abc import Callable, Collection, Sequence
@@ -22,7 +22,7 @@ _ATTACHED = (FeedbackAgreement, Reconstruction)  # without an influence on the o
 
 @dataclass(frozen=True)
 class Transfer:
-    """Record of a weight transfer from a trained network to a new network.
+    """Record of the weights that a new network received from a trained network.
 
     Attributes:
         file: the trained network.
@@ -41,9 +41,9 @@ class Transfer:
     remark: str
 
     def lines(self) -> list[str]:
-        """Describe in words which weights were transferred.
+        """Describe as text which weights of a new network were copied from a trained network.
 
-        Return one or two lines. The second line names the layers of either network without a transfer.
+        Return one or two lines. The second line names the layers of either network that were left out.
         """
         count = f"{self.loaded:,} of" if self.loaded < self.parameters else "all"
         lines = [f"weights: {count} {self.parameters:,} parameters from {self.file.path}"]
@@ -120,9 +120,9 @@ _ADVICE = (
 
 
 def _head(model, trained, file, class_names, build) -> tuple[frozenset[str], str]:
-    """Return the names of layers that are not transferred because the classes differ, and the reason as text.
+    """Return the names of layers that receive no pretrained weights because the image classes differ.
 
-    The layers are those whose shapes change with the number of classes.
+    The layers are those whose shapes change with the number of classes. The second result is the reason as text.
     """
     classes, trained_shape = model.output_shape[-1], trained.output_shape
     if not isinstance(trained_shape, tuple) or len(trained_shape) != 2:
@@ -184,7 +184,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _copy_weights(source: keras.layers.Layer, target: keras.layers.Layer, file: WeightsFile) -> None:
-    """Copy the weights of a layer, except for the loss weight of a Sinkhorn-divergence regulariser.
+    """Copy a layer's weights to another layer, except for the loss weight of a Sinkhorn-divergence regulariser.
 
     The loss weight is a setting, so the new network keeps its own.
     """

@@ -1,4 +1,4 @@
-"""Setup of the devices, the data and the compiled network for a training run."""
+"""Class that prepares the devices, the data and the compiled network for a training run."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ class RunList:
         return cls(runs, {name: values for name, values in settings.items() if name not in _ALWAYS_SHOWN})
 
     def records(self) -> list[dict]:
-        """Return the state and results of each training run as a JSON-compatible dictionary.
+        """Return one JSON-compatible dictionary per training run, with the run's state and results.
 
         The differing settings are a dictionary under the key "settings".
         """

@@ -1,4 +1,4 @@
-"""Rows of reconstructed images that show the effect of each component of a class capsule."""
+"""Function that draws reconstructed images while one component of a class capsule varies."""
 
 import numpy as np
 

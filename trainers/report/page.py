@@ -16,7 +16,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Picture:
-    """Picture for an HTML page.
+    """PNG picture for an HTML page, with alternative text and an optional caption.
 
     Attributes:
         png: base64 PNG.

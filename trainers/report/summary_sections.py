@@ -8,7 +8,7 @@ from .run_record import RunRecord
 
 
 def result_section(record: RunRecord) -> Section:
-    """Return the training report section on accuracy, number of parameters and training time."""
+    """Return a report section with the accuracy, number of parameters and training time of a run."""
     summary = record.summary
     rows = [
         (
@@ -36,7 +36,10 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _criterion(record: RunRecord) -> str:
-    """Return the correctness criterion for images with two labels as text, or "" for images with one label."""
+    """Describe in words when the prediction for an image with two labels counts as correct.
+
+    Return "" for images with one label.
+    """
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
 
 
@@ -100,7 +103,7 @@ def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def settings_section(record: RunRecord) -> Section:
-    """Return the training report section on configuration, command line and package versions."""
+    """Return the report section that lists a training run's configuration, command line and package versions."""
     circumstances = {key: value for key, value in record.config.items() if key != "config"}
     values = {**record.config["config"], **circumstances}
     return Section("Settings", table=[(key, _as_text(value)) for key, value in values.items() if value is not None])

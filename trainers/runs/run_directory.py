@@ -1,4 +1,4 @@
-"""Folder of a training run: file names, creation of a new folder, and opening of an existing folder."""
+"""Class that creates or opens the folder of a training run."""
 
 import re
 from datetime import datetime
@@ -122,9 +122,9 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return the text ", such as FOLDER" that names the newest training run's folder, or "" without a run.
+        """Return a hint, for the end of an error message, that names the newest training run's folder.
 
-        Error messages end with this hint. Only complete runs count, or only incomplete ones.
+        It is ", such as FOLDER", or "" if there is no run. Only complete runs count, or only incomplete ones.
         """
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]

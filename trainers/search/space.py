@@ -72,7 +72,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """Search space of a hyper-parameter search: all hyper-parameters with the values to try."""
+    """Hyper-parameters that a search varies, and the values to try for each of them."""
 
     axes: tuple[Axis, ...]
 
@@ -117,12 +117,12 @@ class Space:
         return cls.of(ranges)
 
     def to_json(self) -> dict:
-        """Return the search space as a dictionary of JSON values."""
+        """Return the search space as a JSON-serialisable dictionary."""
         return {axis.name: [axis.low, axis.high, axis.values and list(axis.values)] for axis in self.axes}
 
     @classmethod
     def from_json(cls, ranges: dict) -> "Space":
-        """Create a search space from a dictionary of JSON values.
+        """Create a search space from a JSON-serialisable dictionary.
 
         `to_json` returns such a dictionary.
         """
@@ -187,9 +187,9 @@ class Space:
             raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
-        """Return an explanation if a hyper-parameter would have no effect in some trials, otherwise None.
+        """Return the reason why a hyper-parameter has no effect in some trials, or None if there is no such trial.
 
-        The explanation is a pair of cause and remedy.
+        The reason is a pair of cause and remedy.
         """
         from ..fitting.network import takes
 

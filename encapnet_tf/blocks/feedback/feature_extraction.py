@@ -1,4 +1,4 @@
-"""Extraction of features from layer outputs for Sinkhorn-divergence regularisers.
+"""Functions that compute the features compared by Sinkhorn-divergence regularisers.
 
 The regularisers are `FeedbackAgreement` layers.
 """

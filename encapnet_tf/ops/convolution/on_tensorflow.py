@@ -218,7 +218,7 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Zero-pad a capsule feature map, and make the axis of the capsule-vector components the first axis.
+    """Zero-pad a capsule feature map, and move the axis of the vector components to the front.
 
     XLA compiles each result of a function apart, so that one stack compiles much sooner than a list.
     """
@@ -226,7 +226,7 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Move the component axis of a capsule feature map to the front, and repeat each capsule `times` times."""
+    """Move the component axis of a capsule feature map to the front, and repeat each capsule several times."""
     return K.repeat(_component_maps(x, capsule_dim), times, axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""Dense convolution of a small feature map by one matrix product per kernel position.
+"""Ungrouped convolution of a small feature map, computed as one matrix product for each kernel weight position.
 
 A tap is one kernel position. On a map of 4x4, half of the products of a 5x5 kernel are with the zeros around the
 map; here only those with pixels are computed.
@@ -41,9 +41,10 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """Return the input pixels multiplied by the weights at each kernel position of a convolution.
+    """Return the input pixels under each kernel position of a convolution.
 
-    Kernel positions (taps) that do not overlap the map are left out.
+    They are the pixels that the weights at this position multiply. Kernel positions (taps) that do not overlap the map
+    are left out.
     """
     return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 
@@ -58,7 +59,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Count, for each kernel position, the output rows and columns to which its weights contribute.
+    """Return the height and width of the output patch to which each position in a kernel contributes.
 
     The kernel positions are in the order of `taps`.
     """
@@ -78,7 +79,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Build a matrix of the output pixels to which each kernel position of a convolution contributes.
+    """Stack the output pixels affected by each kernel position of a convolution into one matrix.
 
     The rows are the patches of `output_patches`.
     """
@@ -124,7 +125,7 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input region read and output region affected by one kernel position of a convolution.
+    """Input and output pixels of a feature map that one kernel position of a convolution connects.
 
     The slices select the rows and columns that it reads, and those that it adds to.
     """

@@ -153,7 +153,7 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Compute a sum of squared vote deviations in EM routing, for a few higher capsules at a time to save memory.
+    """Sum the squared vote deviations of EM routing, for a few higher capsules at a time to save memory.
 
     The function sums over input capsules or over components. The sums are concatenated.
 

@@ -53,7 +53,7 @@ def pairwise_cost(x, y, cost: str = "cosine"):
 
 
 def self_cost(x, cost: str = "cosine", both_sides: bool = False):
-    """Compute the transport costs between all pairs of points in one set.
+    """Compute the matrix of transport costs between all pairs of points in one set.
 
     They are exactly 0 on the diagonal. The matrix is symmetric, so the gradient of a symmetric plan's cost is twice the
     gradient through one side.

@@ -85,7 +85,7 @@ LAYERS = [
     Row("cap_conv_shortcut", partial(_master_aide, coefficients="own"), (5, 4, 6), _with_identity_shortcut),
     Row("cap_conv_bare", partial(_master_aide, post_activation=False), (5, 4, 6)),
     Row("cap_conv_options", partial(_master_aide, aide_kernel_size=1, **_everything), (5, 4, 6)),
-    Row("module", partial(CapConvModule, 2, 3, depth=2), (6, 4, 3)),
+    Row("module", partial(CapConvModule, 2, 3, depth=2), (6, 4, 3), slow_xla=True),
     Row("module_master", partial(CapConvModule, capsule_dim=2, num_capsules=3, routing="master"), (6, 4, 3)),
     Row("module_type1_only", partial(CapConvModule, 2, 3, depth=0, strides=1, coefficients="cross"), (5, 4, 6)),
     Row("module_skip_type1", partial(CapConvModule, 2, 3, depth=1, skip="type1", routing="master"), (6, 4, 3)),

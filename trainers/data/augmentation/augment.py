@@ -47,7 +47,7 @@ def _affine(images, uniforms, views, *, degrees=10.0, zoom=0.1, shift=0.1):
 
 
 def _crop_flip(images, uniforms, views):
-    """Crop and flip images at random, as in the augmentation "+" of the EncapNet paper.
+    """Apply the augmentation "+" of the EncapNet paper, which crops and flips images at random.
 
     They are enlarged before they are cropped, and not flipped where that would change their class.
     """

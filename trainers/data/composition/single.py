@@ -28,9 +28,9 @@ class _Single:
         self.canvas = canvas
 
     def choose(self, rows, uniforms):
-        """Add an axis of length 1 to an array of image indices.
+        """Convert a vector of image indices to a matrix with one column.
 
-        The axis counts the objects in an image, here one.
+        The columns are the objects in an image, here one.
         """
         return rows[:, None]
 
@@ -90,7 +90,7 @@ def transform(images, uniforms, canvas: tuple[int, int]):
 
 
 def _extents(images, axis: int):
-    """Return the centre and half the size of the object in each image along one axis.
+    """Return the centre and half the length of the object in each image, horizontally or vertically.
 
     The object consists of the pixels that are not black.
 

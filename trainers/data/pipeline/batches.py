@@ -53,7 +53,7 @@ def training_batches(
 
 
 def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
-    """Return a function that reads and augments images, and how many random numbers it needs per image.
+    """Return a function that reads and augments images, and the number of random numbers it needs per image.
 
     Augmentation includes MixUp and CutMix.
 

@@ -67,17 +67,20 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of the images that are passed to the network."""
+        """Height, width and number of channels of the images that are passed to the network."""
         return (*self.views.size, self.train.shape[2])
 
     @property
     def labels_per_image(self) -> int:
-        """Number of labels per image: 2 if each image shows two overlapping objects, otherwise 1."""
+        """Number of labels per image, which is 2 for images of two overlapping objects and 1 for other images."""
         return self.train.composition.objects if isinstance(self.train, ComposedSplit) else 1
 
     @property
     def single_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of the object images in MultiMNIST or affNIST images, or None for other data sets."""
+        """Size (height, width) of images before they are placed on a canvas, or None for data sets without a canvas.
+
+        MultiMNIST and affNIST, for example, have a canvas.
+        """
         return self.train.views.size if isinstance(self.train, ComposedSplit) else None
 
     def augmentation(self, names) -> Augmentation:

@@ -118,7 +118,7 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
 
 
 def _image_size(summary: DataSummary) -> tuple[int | None, str]:
-    """Choose the image size for training, and return the size with a reason such as "all images have this size".
+    """Choose the image size for training, and return the size with the reason for the choice.
 
     The size is None if the images keep their stored size.
     """

@@ -1,6 +1,6 @@
-"""Data-dependent defaults for unspecified training settings.
+"""Function that fills in unspecified training settings from properties of the data set.
 
-They are filled in only under the preset `images`.
+It does so only under the preset `images`.
 """
 
 from collections.abc import Collection

@@ -103,5 +103,5 @@ def printable(path) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a name is that of a hidden file or folder, or of a system file such as Thumbs.db."""
+    """Return whether a file or folder is hidden, or is a system file such as Thumbs.db, judging by its name."""
     return name.startswith(".") or name.lower() in _HIDDEN

@@ -81,11 +81,11 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
 
     def paths(self) -> list[Path]:
-        """Return the paths of the checkpoint files, oldest first."""
+        """Return the paths of the run's checkpoint files, oldest first."""
         return sorted(self.folder.glob("checkpoint-*.ckpt"))
 
     def save(self, step: int, checkpoint: Checkpoint, best_model: Path | None = None) -> Path:
-        """Write a new checkpoint file and delete the oldest checkpoint files.
+        """Write a new checkpoint file, and delete the oldest checkpoint files beyond the number to keep.
 
         Args:
             step: number of training steps before the checkpoint.
@@ -144,7 +144,7 @@ def digest(path: Path) -> str:
 
 
 def best_model_of(path: Path) -> Path:
-    """Return the path of the best-model file that belongs to a checkpoint.
+    """Return the path of the best model that a training run had saved when it wrote a checkpoint.
 
     It holds the best model up to the checkpoint. The file exists from the end of the first epoch on.
     """

@@ -1,7 +1,7 @@
-"""Start of a new training run from the newest undamaged checkpoint of an earlier run.
+"""Configuration and checkpoint with which a new training run continues an earlier run.
 
-The new run begins with a copy of that checkpoint and of the log before it, so that it resumes like any other run. The
-earlier run is only read.
+The new run begins with a copy of the earlier run's newest undamaged checkpoint and of the log before it, so that it
+resumes like any other run. The earlier run is only read.
 """
 
 import shutil
@@ -34,7 +34,7 @@ MAY_CHANGE = (
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Apply the command-line flags of a new run to the configuration of the earlier run that it continues.
+    """Return the configuration of an earlier training run, with settings changed by the flags of the new run.
 
     Args:
         run: the earlier run.
@@ -123,7 +123,7 @@ class Continuation:
         return cls(run, path, replace(checkpoint, state={**state, "config": config.to_json()}), earlier, config)
 
     def adapted_to(self, optimizer: keras.optimizers.Optimizer) -> "Continuation":
-        """Adapt the optimizer state of the checkpoint to the learning-rate schedule of the new run.
+        """Convert an earlier run's optimizer state to match the learning-rate schedule of the new run.
 
         A constant learning rate is a variable of the optimizer, while other schedules are functions of its step. Return
         a copy of this continuation.
@@ -142,7 +142,7 @@ class Continuation:
 
     @property
     def start(self) -> Start:
-        """Epoch, step and checkpoint from which the new run continues."""
+        """Epoch and step at which training continues in a new run folder, and the checkpoint to restore."""
         state = self.checkpoint.state
         return Start(state["epoch"], state["step"], state["seconds"], self.checkpoint)
 

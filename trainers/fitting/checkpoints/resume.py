@@ -56,7 +56,7 @@ class Start:
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Read an interrupted training run's settings, and raise `UserError` if a command-line flag has a different value.
+    """Read an interrupted training run's settings, and raise `UserError` if a command-line flag contradicts them.
 
     Flags may say where the data are now.
 

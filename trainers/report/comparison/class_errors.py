@@ -124,7 +124,7 @@ def _most_frequent_mistakes(predictions) -> np.ndarray:
 
 
 def _largest_difference(errors: ClassErrors, on_data: str) -> list[str]:
-    """Name the class whose error rate differs most between training runs, in one sentence.
+    """Write a sentence that names the class whose error rate differs most between training runs.
 
     The sentence is in a list, which is empty for a single run or if the error rates are equal.
     """

@@ -1,4 +1,4 @@
-"""Results of a finished training run for the page that compares several runs."""
+"""Settings and results of finished training runs that are to be compared."""
 
 import itertools
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ class ComparedRun:
 
 
 def _predictions(run: RunDirectory, classes: int) -> Predictions:
-    """Load the test predictions of a training run, and check the number of classes.
+    """Load the test predictions of a training run, and check that they have the expected number of classes.
 
     Raises:
         UserError: the file is missing or damaged, or has another number of classes.

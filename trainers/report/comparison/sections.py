@@ -1,4 +1,4 @@
-"""Choice and order of the sections on the HTML page that compares several training runs."""
+"""Function that selects and orders the sections of an HTML page that compares training runs."""
 
 from collections.abc import Sequence
 
