@@ -61,7 +61,9 @@ def test_dry_run_of_a_continued_run(trained_run, encapnet, tmp_path):
 @pytest.mark.ci
 def test_colour_images_do_not_fit_a_network_for_grey_ones(trained_run, encapnet, tmp_path):
     write_folder(tmp_path / "images", per_class=10, size=(8, 8))
-    result = encapnet("train", "--dataset=folder", "--data_dir=images", f"--init_weights={trained_run.path}")
+    result = encapnet(
+        "train", "--dataset=folder", "--data_dir=images", "--color_mode=rgb", f"--init_weights={trained_run.path}"
+    )
     assert result.status == 2
     assert "takes images of (8, 8, 1), the data has (8, 8, 3). Choose data with the model's number" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["images"], "no run was begun"
