@@ -38,7 +38,10 @@ ABOUT = (
 
 
 class MomentumWarmup(keras.callbacks.Callback):
-    """Keras callback that sets whether `BatchNorm` layers start training with a lower, rising momentum."""
+    """Keras callback that switches the momentum warm-up of all `BatchNorm` layers on or off.
+
+    With warm-up, layers start training with a lower, rising momentum.
+    """
 
     def __init__(self, enabled: bool):
         super().__init__()

@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the alternatives to this package's grouped convolution that are benchmarked for a given layer shape.
+    """Return the convolution algorithms that are compared with this package's grouped convolution for a layer shape.
 
     The selection depends on the layer's shape.
 
@@ -57,7 +57,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """Return descriptions of the grouped or dense convolution implementations that are benchmarked for one layer shape.
+    """List the convolution implementations to benchmark for one layer shape, each with a short description.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -111,7 +111,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report how much slower this package's convolution is than the fastest alternative, at the worst layer shape.
+    """Report the largest ratio of this package's convolution time to that of the fastest alternative.
 
     That is the shape with the largest ratio. The ratio is a claim.
     """

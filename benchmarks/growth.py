@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants_of(values, quick):
-    """Return, for each value of a setting such as the batch size, a training step to time.
+    """Return one training-step benchmark for each value of a setting, such as the batch size.
 
     They are value -> `Contestant`, one process each.
     """

@@ -1,4 +1,4 @@
-"""Benchmark of training on folders of images with `encapnet train`: accuracy and time.
+"""Benchmark of the accuracy and duration of `encapnet train` on folders of images.
 
 `encapnet train` chooses all settings itself.
 

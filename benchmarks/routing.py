@@ -1,4 +1,4 @@
-"""Benchmark of single capsule layers, with and without routing: time and peak memory of a training step.
+"""Benchmark of a training step's time and peak memory for single capsule layers, with and without routing.
 
 python -m benchmarks.routing [--quick] [--out FOLDER]
 
@@ -24,7 +24,10 @@ ABOUT = (
 
 
 def convolutional(capsules):
-    """Return the convolutional capsule layers to benchmark: a dictionary from display name to class and arguments."""
+    """Return the names, classes and arguments of the convolutional capsule layers to benchmark.
+
+    The result is {display name: (class name, arguments)}.
+    """
     window = {"kernel_size": 3, "strides": 2}
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     attention = {**same, **window, "num_input_capsules": capsules}
@@ -43,7 +46,10 @@ def convolutional(capsules):
 
 
 def fully_connected(capsules):
-    """Return the fully connected capsule layers to benchmark: a dictionary from display name to class and arguments."""
+    """Return the fully connected capsule layers to benchmark, with their constructor arguments.
+
+    The result is a dictionary, display name -> (class name, arguments).
+    """
     same = {"num_capsules": capsules, "capsule_dim": DIM}
     return {
         "CapFC": ("CapFC", same),
@@ -56,7 +62,7 @@ def fully_connected(capsules):
 
 
 def sizes(quick):
-    """Return the capsule layer benchmarks: a dictionary from table title to layers, input shape and batch size.
+    """Return the capsule layers to benchmark, grouped into tables by input shape and batch size.
 
     The tuples end with the number of votes for one image.
     """
@@ -86,7 +92,10 @@ def votes_of(name, votes):
 
 
 def row_of(name, timing, peak, votes):
-    """Return a table row of one capsule layer: parameter count, run time, peak memory and memory size of the votes."""
+    """Return a table row with the parameter count, run time and memory use of one capsule layer.
+
+    Memory use is the peak memory and the memory that the votes take.
+    """
     if isinstance(timing, NotRun):
         return {"layer": name, "ms a step": "not run"}
     return {
@@ -124,7 +133,7 @@ def main(arguments=None):
 
 
 def _peak_memory(processes, contestant):
-    """Return the peak resident memory of a benchmark's process in bytes, or None if the process does not answer."""
+    """Return the peak resident memory of a benchmark's process in bytes, or None if the process has failed."""
     try:
         return processes.request(contestant, do="peak")["resident"]
     except WorkerFailed:

@@ -38,7 +38,7 @@ ABOUT = (
 
 
 def contestants(*, size, dim, iterations, gradient, dtype):
-    """Return descriptions of all benchmarked Sinkhorn solvers: name, function and arguments.
+    """Return the name, function and arguments of each Sinkhorn solver to benchmark.
 
     Two computations are added whose time is a lower bound on that of any solver.
 
@@ -107,7 +107,7 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a benchmark of a Sinkhorn solver that runs as few iterations as the required accuracy allows.
+    """Return a benchmark that times the fewest Sinkhorn iterations with which a solver is accurate enough.
 
     The gradient error is at most `ACCURACY`, unless no number of iterations in `STEPS` reaches it.
     """
@@ -117,7 +117,7 @@ def at_equal_accuracy(entry):
 
 
 def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
-    """Time all Sinkhorn solvers at equal accuracy and return the results as a table row.
+    """Time all Sinkhorn solvers at equal accuracy, and return the results as a table row.
 
     A claim on the library's speed is added to the report.
 

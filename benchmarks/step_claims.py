@@ -1,4 +1,4 @@
-"""Limits on training time and memory that networks should meet on a CPU with two cores."""
+"""Checks that the training time and memory of networks stay within fixed limits on a two-core CPU."""
 
 from benchmarks.harness.contestant import NotRun, Timing
 from benchmarks.harness.timing import median, ratio

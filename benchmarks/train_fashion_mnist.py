@@ -66,7 +66,10 @@ def images_and_labels(folder, part, limit):
 
 
 def read_idx(folder, part, limit=None):
-    """Read images (n, 28, 28) and labels (n,) as uint8 from the "train" or "t10k" files of Fashion-MNIST."""
+    """Read the unscaled images and labels of Fashion-MNIST's training or test set.
+
+    The `part` is "train" or "t10k", as in the names of the files. Images are (n, 28, 28) and labels (n,), both uint8.
+    """
     images = _idx(folder, f"{part}-images-idx3-ubyte", 16).reshape(-1, 28, 28)[:limit]
     return images, _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
 

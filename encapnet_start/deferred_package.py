@@ -5,7 +5,7 @@ import sys
 
 
 class DeferredPackage:
-    """Python package whose `__init__.py` is executed not on import but only when `execute` is called.
+    """Python package whose `__init__.py` runs only when the method `execute` is called, instead of on import.
 
     Until then, the package is in `sys.modules` already, and its modules can be imported as long as they need nothing
     that `__init__.py` defines.
@@ -25,7 +25,7 @@ class DeferredPackage:
         self._module = sys.modules[name] = importlib.util.module_from_spec(self._spec)
 
     def execute(self) -> None:
-        """Execute the deferred `__init__.py` of a Python package, at most once."""
+        """Run the `__init__.py` of a lazily imported package, unless it has already run."""
         spec, self._spec = self._spec, None
         if spec is not None and spec.loader is not None:
             spec.loader.exec_module(self._module)

@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C while Keras and TensorFlow are imported."""
+"""Functions that set the response to Ctrl-C while Keras and TensorFlow are imported."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def end_at_ctrl_c() -> None:
 
 
 def raise_at_ctrl_c() -> None:
-    """Make Ctrl-C raise `KeyboardInterrupt` again, which is Python's default."""
+    """Restore Python's default behaviour, in which Ctrl-C raises `KeyboardInterrupt`."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""Removal of TensorFlow's log messages below the level ERROR from a stream of text."""
+"""Filter that removes TensorFlow's log messages below the level ERROR from a stream of text."""
 
 import re
 
@@ -7,10 +7,12 @@ import re
 _MESSAGE = rb"\d{4}-\d\d-\d\d [\d:.]+: [IW] \S+:\d+\] |[IW]\d{4} [\d:.]+ +\d+ \S+:\d+\] "
 # LiteRT writes levels as words; the second line precedes abseil's first.
 _OTHERS = rb"(INFO|VERBOSE): |WARNING: (All log messages before absl::InitializeLog|Attempting to use a delegate)"
-# Errors by their level only: two of TensorFlow's libraries register the same thing; the machine has no GPU.
+# Errors by their level only: two of TensorFlow's libraries register the same thing; the machine has no GPU; a processor
+# without AVX-512 resizes images by another implementation.
 _NO_ERRORS = (
     rb"\S*\d.* Unable to register cu(BLAS|DNN|FFT) factory: Attempting to register factory for plugin"
     rb"|\S*\d.* failed call to cuInit: .*(\(303\)|CUDA_ERROR_NO_DEVICE|no CUDA-capable device)"
+    rb"|\S*\d.* oneDNN supports DT_UINT8 only on platforms with AVX-512\. Falling back"
 )
 _LOG_LINE = re.compile(b"|".join((_MESSAGE, _OTHERS, _NO_ERRORS)))
 # Later lines of a message. Any other line may be an error's, even directly after a message.
@@ -57,7 +59,7 @@ class LogFilter:
         return text if text and self._shows(text, ends=False) else b""
 
     def _shows(self, text: bytes, *, ends: bool) -> bool:
-        """Return False if a line is one of TensorFlow's log messages below the level ERROR, else True.
+        """Return False for TensorFlow's log messages below the level ERROR, and True for all other lines.
 
         Args:
             text: the line without its line break; the rest of a line whose beginning was flushed.

@@ -1,4 +1,4 @@
-"""Process that hides TensorFlow's log messages below the level ERROR from the terminal.
+"""Filter process that keeps TensorFlow's log messages below the level ERROR off the terminal.
 
 TensorFlow's C++ code writes to file descriptor 2 and cannot be told to be quiet: what it logs before its log is set up
 is written whatever `TF_CPP_MIN_LOG_LEVEL` says. So descriptor 2 becomes a pipe to a small process of its own. A thread
@@ -23,7 +23,7 @@ _FAREWELL_SECONDS = 1.0  # for the last lines to arrive at the terminal before t
 
 
 def hide() -> None:
-    """Hide all further TensorFlow log messages below the level ERROR, unless an environment variable enables them.
+    """Start hiding TensorFlow's log messages below the level ERROR, unless an environment variable enables them.
 
     Called before TensorFlow is imported, while the process has one thread. Python's `sys.stderr` keeps writing to the
     terminal, with nothing in between. Environment variables such as `TF_CPP_MIN_LOG_LEVEL=0` ask for the log.
@@ -39,7 +39,7 @@ def hide() -> None:
 
 
 def _is_error(record: logging.LogRecord) -> bool:
-    """Return whether a record of Python's logging has the level ERROR or above."""
+    """Return whether a Python log record has the level ERROR or above."""
     return record.levelno >= logging.ERROR
 
 

@@ -10,8 +10,9 @@ import sys
 if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == __name__:
     os.execv(sys.executable, [*sys.orig_argv[: -len(sys.argv)], "encapnet_start", *sys.argv[1:]])
 
-from encapnet_tf import callbacks, interop, layers, losses, metrics, models, ops, optimizers
+from encapnet_tf import callbacks, explain, interop, layers, losses, metrics, models, ops, optimizers
 from encapnet_tf.feedback import attach_feedback, strip_feedback
+from encapnet_tf.reconstruction import attach_reconstruction, reconstruct, strip_reconstruction
 from encapnet_tf.saving import load_model
 
 __version__ = "0.1.0"
@@ -19,7 +20,9 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "attach_feedback",
+    "attach_reconstruction",
     "callbacks",
+    "explain",
     "interop",
     "layers",
     "load_model",
@@ -28,7 +31,9 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "reconstruct",
     "strip_feedback",
+    "strip_reconstruction",
 ]
 
 

@@ -76,9 +76,9 @@ def whole_pair(name: str, value) -> tuple[int, int]:
 
 
 def capsule_sizes(layer: str, input_shape) -> tuple[int, int]:
-    """Return the number and the dimension of the capsules in an input of shape (batch, capsules, capsule_dim).
+    """Return the number and the dimension of the capsules in a layer's input.
 
-    Raise ValueError for another shape.
+    Raise ValueError if the shape is not (batch, capsules, capsule_dim).
 
     Args:
         layer: the layer's name, for the error.
@@ -94,9 +94,9 @@ def capsule_sizes(layer: str, input_shape) -> tuple[int, int]:
 
 
 def input_capsule_dim(layer: str, input_shape, num_input_capsules: int) -> int:
-    """Return the dimension of the capsules in a feature map of shape (batch, height, width, channels).
+    """Return the dimension of the capsules in a feature map.
 
-    Raise ValueError for another shape.
+    Raise ValueError if the shape is not (batch, height, width, channels).
 
     Args:
         layer: the layer's name, for the error.

@@ -1,4 +1,4 @@
-"""Addition and removal of Sinkhorn-divergence regularisers in functional Keras models.
+"""Code that adds Sinkhorn-divergence regularisers to functional Keras models, and removes them again.
 
 They are `FeedbackAgreement` layers.
 """
@@ -6,10 +6,11 @@ They are `FeedbackAgreement` layers.
 import keras
 
 from encapnet_tf.blocks.training_mean import TrainingMean
+from encapnet_tf.functional_models import find_layer_path, functional_model
 from encapnet_tf.layers import FeedbackAgreement
 from encapnet_tf.layers.feedback_agreement import units_of
+from encapnet_tf.model_classes.named_outputs import NamedOutputs, keep_output_names
 from encapnet_tf.model_copies import clone_uncompiled, compile_like
-from encapnet_tf.named_outputs import NamedOutputs, keep_output_names
 
 
 class FeedbackPlacement:
@@ -193,24 +194,8 @@ def _functional(model):
 
     Raise ValueError for anything else.
     """
-    if isinstance(model, keras.Sequential) and model.built:
-        functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-        functional.dtype_policy = model.dtype_policy
-        compile_like(functional, model)
-        return functional
-    try:
-        graph = model.operations
-    except AttributeError:
-        graph = None
-    if not isinstance(model, keras.Model) or not graph:
-        advice = "In a model of your own class, call layers.FeedbackAgreement yourself."
-        if isinstance(model, keras.Sequential):
-            advice = "Give this Sequential a keras.Input as its first layer, or call it on a batch."
-        raise ValueError(
-            "Feedback units are attached to and removed from functional models: keras.Model(inputs, outputs), or a "
-            f"built Sequential. Received: {getattr(model, 'name', model)!r} ({type(model).__name__}). {advice}"
-        )
-    return model
+    advice = "In a model of your own class, call layers.FeedbackAgreement yourself."
+    return functional_model(model, "Feedback units are attached to and removed from", advice)
 
 
 def _check_pairs(pairs):
@@ -244,7 +229,7 @@ def _find_layer_paths(model, higher, lower):
         ValueError: a layer does not exist, its name is ambiguous, the layers lie in two different models, or the higher
             layer is an input.
     """
-    higher_path, lower_path = _path(model, higher), _path(model, lower)
+    higher_path, lower_path = find_layer_path(model, higher), find_layer_path(model, lower)
     if higher_path[:-1] != lower_path[:-1]:
         places = [f"{path[-1]!r} lies in {path[-2] if path[1:] else model.name}" for path in (higher_path, lower_path)]
         raise ValueError(
@@ -259,35 +244,10 @@ def _find_layer_paths(model, higher, lower):
     return higher_path, lower_path
 
 
-def _path(model, name):
-    paths = list(_layer_paths(model))
-    found = [path for path in paths if path == name.split("/")] or [path for path in paths if path[-1] == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(repr("/".join(path)) for path in found)
-        raise ValueError(f"Several nested models have a layer {name!r}. Say which: {choices}.")
-    names = [path[0] for path in paths if len(path) == 1]
-    nested = [path[0] for path in paths if len(path) == 2]
-    raise ValueError(
-        f"{model.name} has no layer {name!r}. Its layers: {', '.join(names[:8])}"
-        f"{', ...' if len(names) > 8 else ''} ({len(names)} in all; see model.summary("
-        f"{'expand_nested=True' if nested else ''}))."
-    )
-
-
-def _layer_paths(model):
-    """Yield the path to each layer of a nested Keras model as a list of names, such as ["backbone", "conv1"]."""
-    for layer in model.layers:
-        yield [layer.name]
-        if isinstance(layer, keras.Model):
-            yield from ([layer.name, *path] for path in _layer_paths(layer))
-
-
 def _wrong_order(higher, lower):
-    """Return a ValueError which says that two layers are in the wrong order: the lower one must come first.
+    """Return a ValueError for a Sinkhorn-divergence regulariser whose lower layer does not precede its higher layer.
 
-    The lower layer of a pair (higher, lower) must be computed before the higher layer.
+    The lower layer must be computed before the higher layer.
     """
     return ValueError(
         f"The lower layer {lower!r} is not computed before the higher layer {higher!r}: a pair is (higher, lower). "

@@ -3,7 +3,8 @@
 The bugs are in distributed training and in loading. The workarounds use private names of Keras, which no other file
 does. Each has a test that shows the fault without it: in tests/distribution/test_keras_private.py, in
 tests/feedback/test_compiled.py for `compile_arguments`, in tests/feedback/test_first_step.py for what shortens the time
-to the first step, and for `safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
+to the first step, in tests/core/explain/test_agreement.py for `layer_call` (a network whose layers are called twice),
+and for `safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
 """
 
 import contextlib
@@ -75,7 +76,7 @@ def learning_rate_or_schedule(optimizer):
 
 
 def adam_moments(optimizer, variable):
-    """Return the backend variables in which a Keras Adam optimizer keeps the two moments of a variable's gradient.
+    """Return the backend variables that hold a Keras Adam optimizer's first and second moments for one weight.
 
     Args:
         optimizer: a built `keras.optimizers.Adam`.
@@ -83,6 +84,31 @@ def adam_moments(optimizer, variable):
     """
     index = optimizer._get_variable_index(variable)
     return optimizer._momentums[index].value, optimizer._velocities[index].value
+
+
+def layer_call(tensor):
+    """Return the layer whose call computed a symbolic tensor, and the positional and keyword arguments of that call.
+
+    The public `layer.input` and `layer.output` are those of the layer's first call, which may be in another model that
+    shares the layer.
+
+    Args:
+        tensor: symbolic tensor of a functional model.
+
+    Returns:
+        (layer, arguments, keyword arguments); the arguments are symbolic tensors and other values.
+    """
+    history = tensor._keras_history
+    arguments = history.operation._inbound_nodes[history.node_index].arguments
+    return history.operation, arguments.args, arguments.kwargs
+
+
+def replica_share(model, loss):
+    """Divide an additional loss term by the number of replicas, as Keras does with `add_loss` terms.
+
+    Keras sums the gradients of the replicas of `tf.distribute.MirroredStrategy`. Without a strategy nothing changes.
+    """
+    return model._aggregate_additional_loss(loss)
 
 
 class BuildBeforeTracing(_Model):

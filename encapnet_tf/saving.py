@@ -64,7 +64,7 @@ def load_model(path, custom_objects=None, compile=True):
 
 
 def _load(path, **options):
-    """Load a saved Keras model, or raise a ValueError which says that the installed Keras is too old for the file."""
+    """Load a saved Keras model, or raise ValueError if the installed Keras is too old for the file."""
     if os.fspath(path).endswith(_HDF5_SUFFIXES):
         options["custom_objects"] = {**_registered_classes(), **(options["custom_objects"] or {})}
     try:
@@ -83,7 +83,7 @@ def _load(path, **options):
 
 
 def _registered_classes():
-    """Return a dictionary from names (without the package prefix) to all objects registered with Keras."""
+    """Return all objects registered with Keras in a dictionary, keyed by name without the package prefix."""
     return {name.split(">")[-1]: value for name, value in keras.saving.get_custom_objects().items()}
 
 

@@ -1,4 +1,4 @@
-"""Example of a small CNN that ends in capsule layers, compared with one that ends in a dense layer.
+"""Example that trains two small CNNs, one ending in capsule layers and one in a dense layer.
 
     python examples/capsules_in_your_own_cnn.py
 
@@ -16,9 +16,9 @@ import encapnet_tf as en
 
 
 def stem(inputs):
-    """Apply convolution, batch normalisation and ReLU: the first layers of a small CNN.
+    """Apply the convolution, batch normalisation and ReLU at the start of a small CNN.
 
-    Both networks that are compared begin with them.
+    Both networks that are compared begin with these layers.
     """
     x = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(inputs)
     x = keras.layers.BatchNormalization()(x)

@@ -1,4 +1,6 @@
-"""Experiment: does the feature extractor of a Sinkhorn-divergence regulariser collapse to a constant output?
+"""Experiment that measures whether a regulariser's feature extractor collapses to constant features.
+
+A collapsed feature extractor has a constant output.
 
 Trains a small EncapNet with two units in each module on scikit-learn's digits, once for each `extractor_objective`.
 Plots two measurements of `CollapseWatch` on held-out images, each relative to the raw features: the divergence of the

@@ -23,9 +23,9 @@ PAIRS = [("conv3_block4_out", "conv2_block3_out"), ("conv4_block6_out", "conv3_b
 
 
 def enlarged_digits(size, count):
-    """Return scikit-learn's digit images, enlarged to (count, size, size, 3), and the labels.
+    """Load scikit-learn's digit images, resized and with three channels, and the labels.
 
-    Pixels are from 0 to 255.
+    The images are (count, size, size, 3), with pixels from 0 to 255.
     """
     digits = load_digits()
     images = digits.images[:count, ..., None].repeat(3, axis=-1) * (255 / 16)

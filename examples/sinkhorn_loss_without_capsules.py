@@ -17,7 +17,10 @@ BATCH = 256
 
 
 def two_moons(count, random):
-    """Sample noisy points on two interleaved half circles, as an array of shape (count, 2)."""
+    """Sample noisy 2-D points from two interleaved half circles.
+
+    They are an array (count, 2).
+    """
     angle, side = random.uniform(0, np.pi, count), random.integers(0, 2, count)
     x = np.where(side, np.cos(angle), 1 - np.cos(angle))
     y = np.where(side, np.sin(angle), 0.5 - np.sin(angle))

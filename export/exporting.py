@@ -18,10 +18,11 @@ from ..trainers.runs.installation import install_command
 from ..trainers.runs.run_directory import package_versions
 from .artefacts.documents import model_card, parity_table, write_serving_files
 from .artefacts.export_folder import Draft, ExportFolder
-from .artefacts.inference import inference_model, unit_names
-from .artefacts.lite import VARIANTS, convert
+from .artefacts.inference import inference_model, training_only_layers
+from .artefacts.lite import convert
 from .artefacts.preprocessing import Preprocessing
 from .artefacts.saved_model import INPUT, SIGNATURES, save_model
+from .artefacts.variants import VARIANTS
 from .serving.warm_up import write_warm_up
 from .verification.contents import Contents
 from .verification.parity import Parity
@@ -132,10 +133,7 @@ def export_samples(
             "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "source": source,
             **_describe(model, inference, parity),
-            "image": {
-                "seen": list(inference.inputs[0].shape[1:]),
-                "stored": [*preprocessing.stored, preprocessing.channels],
-            },
+            "image": {"seen": list(inference.inputs[0].shape[1:]), **preprocessing.to_json()},
             "class_names": list(class_names),
             "about": about or {},
         }
@@ -150,7 +148,7 @@ def export_samples(
             path = draft.lite(variant)
             _write_lite(inference, variant, samples.calibration, path=path, parity=parity)
             contents[path.name] = Contents.of_lite(path)
-            contents[path.name].require_inference_only(path.name, unit_names(model))
+            contents[path.name].require_inference_only(path.name, _training_only_names(model))
         report = {**parity.to_json(), "contents": {name: listing.to_json() for name, listing in contents.items()}}
         draft.write_json(ExportFolder.parity_file, report)
         draft.file(ExportFolder.card_file).write_text(model_card(metadata, report), encoding="utf-8")
@@ -180,7 +178,7 @@ def _saved_model_contents(model, inference, path):
     Raise UserError if variables are missing or surplus.
     """
     contents = Contents.of_saved_model(path)
-    contents.require_inference_only("The SavedModel", unit_names(model))
+    contents.require_inference_only("The SavedModel", _training_only_names(model))
     expected = {weight.path for weight in inference.weights}
     if set(contents.variables) != expected:
         difference = sorted(set(contents.variables) ^ expected)
@@ -193,7 +191,10 @@ def _saved_model_contents(model, inference, path):
 
 
 def _refuse(draft: Draft, report):
-    """Keep a failed export's files, and raise a `UserError` that lists the deviations from the trained model."""
+    """Keep the files of a failed export, and raise a `UserError` that lists the failed comparisons.
+
+    A comparison fails if outputs of an exported model deviate from those of the trained model by more than a limit.
+    """
     misses = [row for row in parity_table(report) if row[-1].startswith("MISS")]
     lines = "\n".join(f"  {what}: difference {apart} (limit {limit or 'of accuracy'}), accuracy {accuracy} {note}"
                       for what, _, accuracy, _, apart, limit, _, note in misses)  # fmt: skip
@@ -207,7 +208,7 @@ def _refuse(draft: Draft, report):
 def _describe(model, inference, parity):
     """Return metadata of an exported model, such as parameter counts, accuracy and package versions."""
     lengths, labels = parity.reference["lengths"], parity.samples.labels
-    trained, weights, exported = map(_count, (model.trainable_weights, model.weights, inference.weights))
+    units, decoders = training_only_layers(model)
     are_scores = lengths.min() >= 0 and lengths.max() <= 1
     versions = package_versions("keras", "tensorflow", "numpy", "ai-edge-litert")
     calibration_error = None
@@ -219,11 +220,21 @@ def _describe(model, inference, parity):
         "signatures": list(SIGNATURES),
         "outputs": list(parity.reference),
         "pixels": "0 to 255",
-        "parameters": {"trained": trained, "feedback_units": weights - exported, "exported": exported},
-        "feedback_units": unit_names(model),
+        "parameters": {
+            "trained": _count(model.trainable_weights),
+            "feedback_units": sum(_count(unit.weights) for unit in units),
+            "decoder": sum(_count(decoder.weights) for decoder in decoders),
+            "exported": _count(inference.weights),
+        },
+        "feedback_units": [unit.name for unit in units],
         "accuracy": parity.samples.accuracy(lengths),
         "calibration_error": calibration_error,
     }
+
+
+def _training_only_names(model):
+    """Return the names of a model's training-only layers, which exported files must not contain."""
+    return [layer.name for layers in training_only_layers(model) for layer in layers]
 
 
 def _count(weights):

@@ -1,22 +1,27 @@
 """Functions that classify image files on the local machine, without a model server.
 
-The model is that of a run, an export or a model file.
+The model is that of a run, an export or a file.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import tensorflow as tf
 
+from ..trainers.config.presets import preset_description
 from ..trainers.config.run_config import read_run_config
 from ..trainers.data.augmentation.views import ENLARGE, Views
 from ..trainers.evaluation.predictions import saved_model
-from ..trainers.runs.errors import UserError
+from ..trainers.runs.errors import UserError, reason
 from ..trainers.runs.run_directory import RunDirectory
-from .artefacts.export_folder import ExportFolder
+from . import model_source
+from .artefacts.export_folder import ExportFolder, refuse_brackets
 from .artefacts.inference import inference_model
 from .artefacts.preprocessing import Preprocessing
+from .lite_predictor import load_lite
+from .model_source import find_model
 from .serving.clients import RequestRefused
 
 
@@ -24,31 +29,60 @@ def load_predictor(path: str | Path) -> tuple[Callable[[list], dict], list[str] 
     """Load a model from disk, and return the class names and a function that classifies encoded images.
 
     Args:
-        path: folder of a run or of an export (its newest version is taken), or a `.keras` file.
+        path: folder of a run or of an export (its newest version is taken), a `.keras` or `.tflite` file, or a preset's
+            name; see `find_model`.
 
     Returns:
         Function of encoded images, a list of bytes, to {output: array}, and the class names (None if not known). The
         function raises `RequestRefused` for an image that cannot be decoded or is too large.
 
     Raises:
-        UserError: there is no model.
+        UserError: there is no model, or it cannot be loaded.
     """
-    path = Path(path)
-    if ExportFolder.versions(path):
-        signature = tf.saved_model.load(str(ExportFolder.newest(path))).signatures["serve_bytes"]
-        names = (path / ExportFolder.labels_file).read_text(encoding="utf-8").splitlines()
-        return _predictor(lambda files: signature(images=files)), names
-    if path.is_dir():
-        run = RunDirectory.open(path)
-        config = read_run_config(run, data_needed=False)
-        summary = run.read_json(RunDirectory.summary_file, "class_names")
-        function = _keras_function(run.file(RunDirectory.best_model_file), config, summary)
-        return _predictor(function), summary["class_names"]
-    if path.suffix != ".keras":
-        raise UserError(
-            f"{path} is no model: expected the folder of a run or of an export, or a .keras file, before the images."
-        )
-    return _predictor(_keras_function(path)), None
+    source = find_model(path)
+    function, names = _LOADERS[source.kind](source.path)
+    return _predictor(function), names
+
+
+def _load_export(path):
+    function, _ = _load_saved_model(ExportFolder.newest(path))
+    return function, ExportFolder.class_names(path)
+
+
+def _load_saved_model(path):
+    refuse_brackets(path)
+    try:
+        signature = tf.saved_model.load(str(path)).signatures["serve_bytes"]
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        raise UserError(f"{path} cannot be loaded as a SavedModel of `encapnet export`: {reason(error)}") from None
+    return lambda files: signature(images=files), ExportFolder.class_names(path / "assets")
+
+
+def _load_run(path):
+    run = RunDirectory.open(path)
+    config = read_run_config(run, data_needed=False)
+    summary = run.read_json(RunDirectory.summary_file, "class_names")
+    return _keras_function(run.file(RunDirectory.best_model_file), config, summary), summary["class_names"]
+
+
+def _load_keras(path):
+    return _keras_function(path), None
+
+
+def _load_preset(path):
+    return _keras_function(path), preset_description(path)["class_names"]
+
+
+# Kind of a model -> function of its path that returns a function of encoded images, a tensor of strings, and the names
+# of the classes or None.
+_LOADERS = {
+    model_source.RUN: _load_run,
+    model_source.EXPORT: _load_export,
+    model_source.SAVED_MODEL: _load_saved_model,
+    model_source.KERAS: _load_keras,
+    model_source.TFLITE: load_lite,
+    model_source.PRESET: _load_preset,
+}
 
 
 def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
@@ -62,6 +96,26 @@ def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
         summary: contents of the run's summary.json.
     """
     model = inference_model(saved_model(path))
+    preprocessing = preprocessing_of(path, model, config, summary)
+    return tf.function(
+        lambda files: model(preprocessing.of_files(files), training=False),
+        input_signature=[tf.TensorSpec((None,), tf.string)],  # or each number of files is traced anew
+        autograph=False,
+    )
+
+
+def preprocessing_of(path, model, config=None, summary: Mapping = MappingProxyType({})) -> Preprocessing:
+    """Create the image preprocessing that matches a Keras model and the settings of its training run.
+
+    Args:
+        path: of the model's file, for errors.
+        model: images (batch, height, width, channels) -> scores.
+        config: the run's configuration; None without a run.
+        summary: contents of the run's summary.json.
+
+    Raises:
+        UserError: no image file has the model's number of channels.
+    """
     height, width, channels = model.input.shape[1:]
     if channels not in (1, 3):
         raise UserError(
@@ -75,8 +129,7 @@ def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
     else:  # a model file, or a run of a version that did not record the shape: the data's own size
         stored = views.size
     single_size = summary.get("single_size")
-    preprocessing = Preprocessing(stored, channels, views, single_size and tuple(single_size))
-    return tf.function(lambda files: model(preprocessing.of_files(files), training=False), autograph=False)
+    return Preprocessing(stored, channels, views, single_size and tuple(single_size))
 
 
 def _predictor(function):
@@ -84,7 +137,7 @@ def _predictor(function):
 
     def predict(files):
         try:
-            return {name: value.numpy() for name, value in function(tf.constant(files)).items()}
+            return {name: np.asarray(value) for name, value in function(tf.constant(files)).items()}
         except tf.errors.InvalidArgumentError as error:
             raise RequestRefused(error.message) from None
 

@@ -27,7 +27,7 @@ def modules():
 
 def public():
     """Return everything that a user may call: name -> class or function."""
-    packages = [en.callbacks, en.layers, en.losses, en.metrics, en.models, en.ops, en.optimizers]
+    packages = [en.callbacks, en.explain, en.layers, en.losses, en.metrics, en.models, en.ops, en.optimizers]
     objects = {f"{package.__name__}.{name}": getattr(package, name) for package in packages for name in package.__all__}
     functions = (en.attach_feedback, en.strip_feedback, en.load_model, en.interop.load_official_state_dict)
     return objects | {f"{function.__module__}.{function.__name__}": function for function in functions}
@@ -79,6 +79,8 @@ def test_modules_are_found():
 @pytest.mark.ci
 @pytest.mark.parametrize("name", modules())
 def test_examples_run(name):
+    if (backend := name.rpartition(".on_")[2]) in ("jax", "torch"):
+        pytest.importorskip(backend)
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring."
     report = []

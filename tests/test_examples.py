@@ -115,14 +115,14 @@ def test_extractor_collapse(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "extractor_collapse.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_search_lambda_and_epsilon(tmp_path, monkeypatch, capsys):
     output = run("search_lambda_and_epsilon.py", tmp_path, monkeypatch, capsys)
     assert output.count("lambda") == 2
     assert "trained again: test accuracy" in output
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_export_and_serve(tmp_path, monkeypatch, capsys):
     (tmp_path / "exports" / "digits" / "saved_model" / "9").mkdir(parents=True)  # an earlier version
     output = run("export_and_serve.py", tmp_path, monkeypatch, capsys)

@@ -16,19 +16,25 @@ from encapnet_tf.blocks.transposed_conv2d import TransposedConv2D
 
 
 def ours(x, kernel, groups, strides):
-    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d`, called with training=True."""
+    """Compute a grouped convolution with this package's `grouped_conv2d` in training mode.
+
+    That is with `training=True`.
+    """
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=True)
 
 
 def ours_inference(x, kernel, groups, strides):
-    """Compute a grouped convolution with `encapnet_tf.ops.grouped_conv2d`, called with training=False."""
+    """Compute a grouped convolution with this package's `grouped_conv2d` in inference mode.
+
+    That is with `training=False`.
+    """
     return en.ops.grouped_conv2d(x, kernel, groups, strides, training=False)
 
 
 def native(x, kernel, groups, strides):
-    """Compute a grouped convolution with Keras's own convolution operation.
+    """Compute a grouped convolution with `keras.ops.conv`.
 
-    It is that of `keras.layers.Conv2D(groups=...)`, which Keras compiles with XLA on TensorFlow and a CPU.
+    It is the operation of `keras.layers.Conv2D(groups=...)`, which Keras compiles with XLA on TensorFlow and a CPU.
     """
     return K.conv(_padded(x, kernel), kernel, strides, padding="valid", data_format="channels_last")
 
@@ -176,9 +182,9 @@ def _padded(x, kernel):
 
 
 def _shifts(x, kernel, groups, strides):
-    """Yield, for each kernel position of a convolution, the shifted input that the weights there multiply.
+    """Yield a shifted copy of a convolution's input for each position in the kernel.
 
-    The shape of a copy is (batch, out height, out width, groups, dim_in).
+    The weights at that position multiply it. The shape of a copy is (batch, out height, out width, groups, dim_in).
     """
     _, height, width, channels = x.shape
     padded = _padded(x, kernel)

@@ -1,4 +1,6 @@
-"""Process that measures the time to the first training step of a model, and prints it as JSON.
+"""Script that measures the time to a model's first training step, and prints the results as JSON.
+
+Later steps are timed too.
 
 python -m benchmarks.contestants.first_step OPTIONS
 
@@ -24,7 +26,10 @@ class Clock:
         self._last = self._read_clocks()
 
     def seconds_since_last_call(self):
-        """Return the seconds since the last call as a dictionary with the keys "wall" and "cpu"."""
+        """Return the wall-clock time and CPU time since the previous call of this method.
+
+        The first call counts from the creation of the clock. Returns a dictionary of seconds: "wall" and "cpu".
+        """
         now = self._read_clocks()
         seconds = {key: now[key] - self._last[key] for key in now}
         self._last = now
@@ -37,7 +42,7 @@ class Clock:
 
 
 def measure(options):
-    """Time the import of Keras, and the building and first training step of one or two models.
+    """Measure how long it takes to import Keras, and to build one or two models and train each for one step.
 
     Args:
         options: as in the module's docstring.

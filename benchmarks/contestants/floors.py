@@ -16,7 +16,7 @@ SIDE = 1024  # of the square matrix
 
 
 def copy(moves):
-    """Return a function to time that copies arrays of given sizes with all CPU cores in parallel.
+    """Return a function, to be timed, that copies arrays of given sizes on all CPU cores in parallel.
 
     Its run time is a lower bound on that of other code that moves as much data.
 
@@ -45,7 +45,7 @@ def copy(moves):
 
 
 def matmul(flops):
-    """Return a function to time that multiplies matrices sized for a given number of floating-point operations.
+    """Return a function, to be timed, that computes a matrix product with a given number of FLOPs.
 
     Its run time is a lower bound on that of other code with as many operations.
 

@@ -12,9 +12,9 @@ from benchmarks.harness.contestant import Prepared
 
 
 def join(outputs):
-    """Concatenate all outputs of a capsule layer, such as poses and activations, into one (batch, features) tensor.
+    """Flatten and concatenate all outputs of a capsule layer, such as poses and activations.
 
-    With this one output, every weight of the layer has a gradient.
+    The result is (batch, features). With this one output, every weight of the layer has a gradient.
     """
     flat = [keras.ops.reshape(y, (y.shape[0], -1)) for y in outputs]
     return keras.ops.concatenate(flat, axis=1)

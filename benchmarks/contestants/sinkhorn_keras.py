@@ -1,4 +1,4 @@
-"""Benchmarks of this package's Sinkhorn divergence and of the cost matrices that every Sinkhorn solver needs.
+"""Benchmarks of this package's Sinkhorn divergence, and of the computation of its cost matrices alone.
 
 Both run in Keras's backend, compiled by XLA. The time of the second is a lower bound on that of any solver.
 """

@@ -70,7 +70,7 @@ def _tensor(array, memory_format):
 
 
 def _call(function, inputs, gradient):
-    """Return a function without arguments that calls a PyTorch function on fixed inputs.
+    """Wrap a PyTorch function and its inputs in a function without arguments.
 
     If `gradient`, it returns the gradients too: those of the output times fixed random numbers, summed, with respect
     to every input.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Panel(NamedTuple):
-    """Data of one plot in a figure: lines and axis labels.
+    """Lines and axis labels of one plot in a figure.
 
     Attributes:
         x_label, y_label: of its axes.

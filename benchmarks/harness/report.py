@@ -60,9 +60,9 @@ class Report:
         self._extra = {}
 
     def case(self, description, results):
-        """Add a benchmark case to this report: the run times of all implementations on one problem.
+        """Add to this benchmark report the run times of all implementations on one problem.
 
-        They are the results of one `measure`.
+        They are the results of one `measure`, and become a case of the report.
 
         Args:
             description: of the problem that was measured, JSON types.
@@ -91,7 +91,7 @@ class Report:
         print(self._claims[-1], flush=True)
 
     def note(self, text):
-        """Add a note below the tables of this benchmark report."""
+        """Add a line of text below the tables of this benchmark report."""
         self._notes.append(text)
 
     def extra(self, name, value):

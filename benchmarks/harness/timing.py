@@ -1,4 +1,4 @@
-"""Timing of several implementations in interleaved rounds, and comparison of the measured times.
+"""Functions that time several implementations in turn, over several rounds, and compare the measured times.
 
 Peak memory is measured too.
 """
@@ -83,9 +83,9 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return two ratios of the run times of two implementations: ratio of medians, and median of ratios.
+    """Return the ratio of the median run times of two implementations, and the median ratio over rounds.
 
-    The second is the median, over rounds, of the ratio in one round.
+    The second is the median, over rounds, of the ratio of the run times in one round.
 
     Return None if one of them did not run.
     """

@@ -1,4 +1,4 @@
-"""Capsule networks of several papers with about 200,000 parameters each, as networks to benchmark."""
+"""Networks to benchmark: capsule networks of several papers, with about 200,000 parameters each."""
 
 from encapnet_tf.trainers.ablation.rows import TABLES
 from encapnet_tf.trainers.config.recipes import resolve
@@ -10,9 +10,9 @@ IMAGE_SHAPE = (28, 28, 1)  # of Fashion-MNIST
 
 
 def family() -> list[Network]:
-    """Return, for benchmarking, the ablation study's networks of about 200,000 parameters.
+    """Return the networks to benchmark, which have about 200,000 parameters each.
 
-    They are those of the table "family".
+    They are those of the ablation study's table "family".
     """
     networks = []
     for row in TABLES["family"]:

@@ -13,7 +13,7 @@ COEFFICIENTS = 2 * (TYPE2 + 1)  # m1 and m2 of each capConv layer
 
 @dataclass(frozen=True)
 class Shape:
-    """Shape of a convolution layer, and the number of such layers in EncapNet-18.
+    """Shape of a convolution layer in EncapNet-18, and the number of layers that have this shape.
 
     Attributes:
         role: its place in the network.

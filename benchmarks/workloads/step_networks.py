@@ -1,4 +1,4 @@
-"""Groups of networks whose training and inference steps are benchmarked together.
+"""Groups of networks whose training and inference times are compared in one table.
 
 `benchmarks.step` times those of a group in interleaved rounds.
 """
@@ -15,7 +15,7 @@ TINY = {"input_shape": (16, 16, 3), "num_capsules": 4}
 
 @dataclass(frozen=True)
 class Network:
-    """A network to benchmark: its builder function and options.
+    """Builder function and options of a network to benchmark.
 
     Attributes:
         name: row of the table.

@@ -81,7 +81,7 @@ def _structure(axes):
 
 
 def _times(axes):
-    """Draw a bar chart of training time per image for several networks, from results/step.json."""
+    """Draw a bar chart of training time per image for several networks, from saved benchmark results."""
     tables = json.loads((ROOT / "results" / "step.json").read_text(encoding="utf-8"))["tables"]
     rows = {row["network"]: row for table in tables for row in table["rows"]}
     names = list(STEPS)[::-1]

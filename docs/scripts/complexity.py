@@ -41,9 +41,10 @@ def _counts(model):
 
 
 def layer() -> str:
-    """Return a Markdown table that compares the cost of one capsule layer with and without iterative routing.
+    """Return a Markdown table with parameter counts of capsule layers with and without iterative routing.
 
-    It is the paper's example: from 32 x 8 x 8 capsules of dim 8 to capsules of dim 16.
+    The table also has the numbers of coupling coefficients and routing iterations. It is the paper's example: from
+    32 x 8 x 8 capsules of dim 8 to capsules of dim 16.
     """
     lower = keras.Input((8, 8, 256))
     routing_layer = DynamicRouting(2048, 16)

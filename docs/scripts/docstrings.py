@@ -20,9 +20,10 @@ class Examples(griffe.Extension):
 
 
 class Exports(griffe.Extension):
-    """Griffe extension that lists the names which a module exports by `from module import Name as Name`.
+    """Griffe extension that reads a package's public names from the import statements in `__init__.py`.
 
-    Griffe reads names from an `__all__` that is written out only; `encapnet_tf.layers` makes its own from these lines.
+    Griffe reads names from an `__all__` that is written out only; `encapnet_tf.layers` makes its own from its
+    lines `from module import Name as Name`.
     """
 
     def on_module_members(self, *, mod, **kwargs):

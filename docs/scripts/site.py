@@ -16,7 +16,7 @@ _LINK = re.compile(r"(?<!`)(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def outside_pages():
-    """Return a dictionary from website address to source file, for the pages whose source is outside of docs/."""
+    """Return a dictionary from documentation page to source file, for the source files outside of docs/."""
     results = [path for suffix in ("md", "png") for path in sorted((ROOT / "results").glob(f"*.{suffix}"))]
     paths = ["examples/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
     paths += [path.relative_to(ROOT).as_posix() for path in results]
@@ -24,15 +24,15 @@ def outside_pages():
 
 
 def example_pages():
-    """Return a dictionary from each example script or notebook to the path of the Markdown page that shows the code."""
+    """Return a dictionary that maps each example script or notebook to the Markdown page that shows its code."""
     paths = [path for suffix in ("py", "ipynb") for path in sorted((ROOT / "examples").glob(f"*.{suffix}"))]
     return {path: f"examples/{path.stem}.md" for path in paths}
 
 
 def on_config(config):
-    """Configure MkDocs to show ```math code blocks as MathML equations.
+    """Configure MkDocs to convert the LaTeX code blocks of Markdown pages to MathML equations.
 
-    GitHub shows them as equations too.
+    They begin with ```math. GitHub shows them as equations too.
     """
     fence = {"name": "math", "class": "math", "format": mathml}
     config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]

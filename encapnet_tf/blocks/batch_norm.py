@@ -78,7 +78,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return K.cast(outputs, self.compute_dtype)
 
     def fused_kernels(self, inputs, training):
-        """Return the Python module of fused batch-norm functions, or None if it does not support this layer or input.
+        """Return the module with fused batch-norm functions, or None if they do not support this layer or input.
 
         None also results for inputs or devices that the fused functions do not support.
         """

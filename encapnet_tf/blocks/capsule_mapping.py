@@ -103,7 +103,10 @@ class CapsuleMapping(keras.layers.Layer):
         raise NotImplementedError
 
     def lower_capsules(self, inputs):
-        """Reshape an input tensor to capsules of shape (batch, num_input_capsules, positions, input_dim)."""
+        """Reshape the layer's input to separate axes for capsules, positions and vector components.
+
+        Return shape (batch, num_input_capsules, positions, input_dim), which the routing operations expect.
+        """
         if len(inputs.shape) == 4:
             inputs = ops.split_capsules(inputs, self.kernel.shape[1])
             inputs = K.transpose(inputs, (0, 3, 1, 2, 4))

@@ -47,7 +47,7 @@ class InvertedAttention(keras.layers.Layer):
             )
 
     def create_weights(self, num_inputs, input_dim):
-        """Create the weights of a capsule layer: the vote kernel, and the scale and offset of layer normalisation.
+        """Create the transformation matrices of a capsule layer, and the scale and offset for layer normalisation.
 
         Args:
             num_inputs: input capsules of an output capsule, each with a matrix of its own.

@@ -1,4 +1,4 @@
-"""Numerical hyper-parameters of Keras layers that can change without recompilation of the training step."""
+"""Numerical settings of Keras layers, changeable without recompiling the training step."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Conversion of weights from other implementations of capsule networks to Keras."""
+"""Functions that load capsule network weights from other implementations into Keras layers and models."""
 
 from encapnet_tf.interop.reference_weights import load_reference_weights
 from encapnet_tf.interop.state_dict import load_official_state_dict

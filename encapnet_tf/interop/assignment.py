@@ -1,4 +1,4 @@
-"""Assignment of arrays to the weights of a Keras layer or model by name.
+"""Functions that assign arrays to the weights of a Keras layer or model by name.
 
 Either all weights are assigned or none.
 """

@@ -7,7 +7,10 @@ from encapnet_tf.interop.assignment import Target
 
 
 def pytorch_kernel(array: np.ndarray) -> np.ndarray:
-    """Convert a convolution kernel from PyTorch's layout (out, in, height, width) to (height, width, in, out)."""
+    """Convert a convolution kernel from PyTorch's layout to Keras's layout.
+
+    From (out, in, height, width) to (height, width, in, out).
+    """
     return array.transpose(2, 3, 1, 0)
 
 
@@ -51,7 +54,7 @@ def capsule_layer_targets(layer, prefix: str = "") -> dict[str, Target]:
 
 
 def _from(shape, convert):
-    """Return a conversion of arrays that raises ValueError unless an array has the given shape."""
+    """Wrap an array conversion function so that it first checks the shape of the array."""
 
     def checked(array):
         if array.shape != tuple(shape):
@@ -62,7 +65,10 @@ def _from(shape, convert):
 
 
 def _inverted_attention(layer):
-    """Return the targets of an inverted attention layer, whose matrix poses have output capsules last."""
+    """Map weight names in the reference implementation to the variables of an inverted dot-product attention layer.
+
+    With matrix poses, the reference kernel has the output capsules as its last axis.
+    """
     inputs, columns, outputs, output_columns = layer.kernel.shape
     last = (output_columns, outputs) if layer.pose == "matrix" else (outputs, output_columns)
     shape: tuple[int, ...] = (inputs, columns, *last)
@@ -81,7 +87,10 @@ def _inverted_attention(layer):
 
 
 def _self_routing(layer):
-    """Return the targets of a self-routing layer, whose votes are (input, output * component, input component)."""
+    """Map weight names in the reference implementation to the variables of a self-routing layer.
+
+    The reference kernel of the votes has shape (input, output * component, input component).
+    """
     inputs, input_dim, outputs = layer.routing_kernel.shape
     targets = {
         "W2": (layer.routing_kernel, _from((inputs, outputs, input_dim), lambda w: w.transpose(0, 2, 1))),

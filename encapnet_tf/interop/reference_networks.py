@@ -27,8 +27,19 @@ def network_targets(model: keras.Model) -> dict[str, Target]:
         (layers.SelfRouting2D, ("stem_norm", "primary_activations", "primary_poses"), _self_routing),
     ):
         if isinstance(last, kind) and set(names) <= parts.keys():
-            return targets(parts)
+            return {**targets(parts), **_decoder(parts)}
     return {}
+
+
+def _decoder(parts):
+    """Return a dictionary from the weight names of a reconstruction decoder to Keras variables.
+
+    Each value is a pair (variable, `as_stored`). Without a decoder the dictionary is empty.
+    """
+    targets: dict[str, Target] = {}
+    for layer in parts["reconstruction"].decoder.layers if "reconstruction" in parts else ():
+        targets |= _keras_layer(layer, f"decoder/{layer.name}")
+    return targets
 
 
 def _sabour(parts):

@@ -20,6 +20,7 @@ def load_reference_weights(layer_or_model, weights):
     | `EfficientCapsNet` | `conv1/kernel`, `bn1/gamma` or `norm1/gamma`, `primary_caps/bias`, `fc_caps/W` |
     | `InvertedAttentionCapsNet` | `pre_caps.pre_caps.0.weight`, `pc_layer.weight`, `capsule_layers.0.w` |
     | `SelfRoutingCapsNet` | `conv1.weight`, `layer1.0.bn1.weight`, `conv_a.weight`, `conv_layers.0.W1`, `fc.W2` |
+    | with `attach_reconstruction` | also `decoder/dense1/kernel`, `decoder/conv1/bias`, ... |
 
     Args:
         layer_or_model: one of these networks, built with the sizes of the weights, or a built capsule layer:
@@ -52,7 +53,7 @@ def load_reference_weights(layer_or_model, weights):
 
 
 def _foreign(target):
-    """Return a ValueError which says that a Keras object has no counterpart in the papers' released codes."""
+    """Return the error for a Keras layer or model that the papers' published code does not have."""
     return ValueError(
         "The reference implementations have no counterpart of this object. Expected a SabourCapsNet, EfficientCapsNet, "
         "InvertedAttentionCapsNet, SelfRoutingCapsNet or one of their capsule layers. Received: "

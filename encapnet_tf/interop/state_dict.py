@@ -111,7 +111,7 @@ def _targets(target):
 
 
 def _foreign(target):
-    """Return a ValueError which says that a Keras object has no counterpart in the EncapNet paper's PyTorch code."""
+    """Return a ValueError for a Keras object without a counterpart in the EncapNet paper's PyTorch code."""
     return ValueError(
         "The released implementation has no counterpart of this object. Expected a CapConv2D without a shortcut of its "
         "own, CapConvModule, CapFC, GroupedConv2D, DynamicRouting, EMRouting, "

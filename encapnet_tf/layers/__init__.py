@@ -8,6 +8,7 @@ from encapnet_tf.layers.capsule_length import CapsuleLength as CapsuleLength
 from encapnet_tf.layers.capsule_mask import CapsuleMask as CapsuleMask
 from encapnet_tf.layers.feedback_agreement import FeedbackAgreement as FeedbackAgreement
 from encapnet_tf.layers.flatten_capsules import FlattenCapsules as FlattenCapsules
+from encapnet_tf.layers.reconstruction import Reconstruction as Reconstruction
 from encapnet_tf.layers.routing.conv_routing3d import ConvRouting3D as ConvRouting3D
 from encapnet_tf.layers.routing.dynamic_routing import DynamicRouting as DynamicRouting
 from encapnet_tf.layers.routing.em_routing import EMRouting as EMRouting

@@ -71,9 +71,9 @@ class CapFC(keras.layers.Layer):
         return ops.squash(K.einsum("bid,dio->bod", self._lower_capsules(inputs), self.kernel))
 
     def _lower_capsules(self, inputs):
-        """Convert a capsule layer's input to shape (batch, capsules, capsule_dim).
+        """Reshape the layer's input to a list of capsules.
 
-        A feature map is reshaped; capsules keep their shape.
+        The list has shape (batch, capsules, capsule_dim). A feature map is reshaped; capsules keep their shape.
         """
         inputs = K.cast(inputs, self.compute_dtype)  # Keras casts floats only
         if len(inputs.shape) == 3:

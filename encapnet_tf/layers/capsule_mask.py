@@ -66,9 +66,9 @@ class CapsuleMask(keras.layers.Layer):
         return vectors[0] if self.count == 1 else vectors
 
     def _masks_of_labels(self, labels, num_capsules):
-        """Convert class labels to masks of shape (batch, capsules), one mask for each label that an image has.
+        """Convert class labels to masks that select the class capsule of each label.
 
-        The list has `count` masks, each of which selects one class capsule per image.
+        The list has `count` masks (batch, capsules), each of which selects one class capsule per image.
         """
         shape = tuple(labels.shape)
         if self.count == 1 and len(shape) == 2 and shape[1] == num_capsules:
@@ -94,10 +94,10 @@ class CapsuleMask(keras.layers.Layer):
 
 
 def _masks_of_longest(capsules, count):
-    """Return a list of masks (batch, capsules) that select the longest capsule, the second longest, and so on.
+    """Return masks that select each image's longest capsule, second longest capsule, and so on.
 
-    The list has `count` boolean masks. Of equally long capsules the first is taken. There is no argmax, which LiteRT's
-    built-in operations do not have in the form of `keras.ops`.
+    The list has `count` boolean masks (batch, capsules). Of equally long capsules the first is taken. There is no
+    argmax, which LiteRT's built-in operations do not have in the form of `keras.ops`.
     """
     lengths = ops.capsule_length(capsules)
     masks = []

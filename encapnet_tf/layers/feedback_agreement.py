@@ -5,15 +5,15 @@ from keras import ops as K
 
 from encapnet_tf import ops
 from encapnet_tf.arguments import finite_number, one_of, whole_number
-from encapnet_tf.blocks.feature_extraction import (
+from encapnet_tf.blocks.feedback.feature_extraction import (
     adversarial_features,
     flatten_features,
     training_output,
     zero_padding,
 )
-from encapnet_tf.blocks.feedback_extractor import EXTRACTORS, feedback_extractor
-from encapnet_tf.blocks.feedback_generator import GENERATORS, feedback_generator
-from encapnet_tf.blocks.feedback_part import name_or_layer, serialize_name_or_layer
+from encapnet_tf.blocks.feedback.feedback_extractor import EXTRACTORS, feedback_extractor
+from encapnet_tf.blocks.feedback.feedback_generator import GENERATORS, feedback_generator
+from encapnet_tf.blocks.name_or_layer import name_or_layer, serialize_name_or_layer
 from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.blocks.unsaved_number import UnsavedNumber
 from encapnet_tf.keras_private import PerReplicaLosses
@@ -285,7 +285,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return {name: float(value) for name, value in values.items()}
 
     def _divergence(self, reconstruction, lower, training=False):
-        """Compute the Sinkhorn or KL divergence between two feature matrices of shape (batch, features)."""
+        """Compute the Sinkhorn or KL divergence between two batches of feature vectors."""
         if self.divergence == "kl":
             log_p, log_q = K.log_softmax(lower), K.log_softmax(reconstruction)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
@@ -303,7 +303,10 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         )
 
     def _features(self, x, training):
-        """Extract one feature vector per sample from a layer's output, as a matrix of shape (batch, features)."""
+        """Extract one feature vector per sample from a layer's output.
+
+        The vectors are the rows of a matrix (batch, features).
+        """
         if self.extractor is None:
             return flatten_features(x)
         if training and self.extractor_objective == "adversarial":

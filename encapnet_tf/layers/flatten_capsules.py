@@ -1,4 +1,4 @@
-"""Layer that reshapes a feature map to capsules of shape (batch, capsules, capsule_dim)."""
+"""Layer that reshapes a feature map to a list of capsules."""
 
 import math
 
@@ -13,7 +13,7 @@ ORDERS = ("position", "capsule")
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class FlattenCapsules(keras.layers.Layer):
-    """Layer that reshapes a feature map to capsules of shape (batch, capsules, capsule_dim).
+    """Layer that reshapes a feature map to a list of capsules.
 
     Args:
         capsule_dim: components of a capsule; must divide the channels.

@@ -34,7 +34,7 @@ class LabelsFound(keras.metrics.MeanMetricWrapper):
 
 
 def labels_found(y_true, y_pred):
-    """Return 1 for each image in which all labels have higher scores than all other classes, otherwise 0.
+    """Return 1 for each image whose labels all score higher than every other class, and 0 for the other images.
 
     Args:
         y_true: (batch, classes), 1 for the labels and 0 elsewhere.

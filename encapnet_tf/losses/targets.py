@@ -59,9 +59,9 @@ def has_known_rank(x) -> bool:
 
 
 def _targets_of_unknown_rank(y_true, lengths):
-    """Return one-hot targets (batch, classes) for class labels of statically unknown rank.
+    """Convert integer or one-hot labels of unknown rank to one-hot targets.
 
-    Labels and one-hot rows are distinguished at run time.
+    The rank is unknown when TensorFlow traces the graph. The kind of labels is then found at run time.
     """
     classes = lengths.shape[-1]
     rows = K.reshape(y_true, (K.shape(lengths)[0], -1))

@@ -5,7 +5,7 @@ import keras
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.blocks.capsules_of_length import CapsulesOfLength
 from encapnet_tf.layers import CapsuleLength, DynamicRouting, EMRouting, GroupedConv2D, Squash
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.stem_and_head import conv_norm_relu, conv_stack, full_precision_dtype, image_input
 
@@ -127,15 +127,18 @@ def _activations(x, num_capsules, name, options):
 
 
 def _as_vector(x, name):
-    """Flatten capsule activations of shape (batch, height, width, capsules) to one vector per image.
+    """Flatten capsule activations to one vector per image.
 
-    The order is (capsule, height, width).
+    From (batch, height, width, capsules); the order is (capsule, height, width).
     """
     return keras.layers.Flatten(name=name)(keras.layers.Permute((3, 1, 2), name=f"{name}_order")(x))
 
 
 def _as_map(capsules, num_capsules, height, width):
-    """Reshape capsules (batch, capsules, capsule_dim) to a feature map (batch, height, width, channels)."""
+    """Reshape a list of capsules to a feature map.
+
+    From (batch, capsules, capsule_dim) to (batch, height, width, channels).
+    """
     x = keras.layers.Reshape((num_capsules, height, width, -1), name="routing1_grid")(capsules)
     x = keras.layers.Permute((2, 3, 1, 4), name="routing1_order")(x)
     return keras.layers.Reshape((height, width, -1), name="routing1_map")(x)

@@ -6,7 +6,7 @@ from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.blocks.batch_norm import BatchNorm
 from encapnet_tf.blocks.grouped_conv2d import clone_initializer
 from encapnet_tf.layers import CapsuleLength, FlattenCapsules, SelfAttentionRouting, Squash
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.stem_and_head import full_precision_dtype, image_input
 from encapnet_tf.models.valid_convolutions import check_image_size, conv_without_padding

@@ -3,11 +3,13 @@
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import CapConvModule
 from encapnet_tf.models.feedback_pairs import module_placement
+from encapnet_tf.models.pretrained import with_pretrained_weights
 from encapnet_tf.models.stem_and_head import capsule_classifier, conv_norm_relu, image_input
 
 _LARGE_STEM_FROM_PIXELS = 96  # smaller side of the image from which on stem="auto" is the large stem
 
 
+@with_pretrained_weights
 def EncapNet(
     input_shape=(32, 32, 3),
     classes=10,
@@ -27,6 +29,7 @@ def EncapNet(
     kernel_initializer="glorot_normal",
     bias_initializer="zeros",
     name="encapnet",
+    weights=None,
 ):
     """Build an EncapNet, an image classifier made of stacks of convolutional capsule layers.
 
@@ -61,13 +64,18 @@ def EncapNet(
         kernel_initializer, bias_initializer: Keras initializers of every convolution. The release has Glorot normal
             kernels and biases drawn from N(0, 1): `bias_initializer=keras.initializers.RandomNormal(stddev=1.0)`.
         name: the model's name.
+        weights: None (random weights), the path of a `.weights.h5` or `.keras` file of a network with these arguments,
+            or the name of a preset, "digits" (scikit-learn's, 8x8x1). A preset fixes all arguments but
+            `include_rescaling`, `synchronized` and `name`, and has a decoder, which `strip_reconstruction` removes. An
+            existing path goes before a preset's name.
 
     Returns:
         A functional Keras model: images (batch, height, width, channels) -> capsule lengths (batch, classes). The class
         capsules are the output of the layer "class_capsules", (batch, classes, capsule_dims[-1]).
 
     Raises:
-        ValueError: a sequence has another length than `depths`, or a choice is unknown.
+        ValueError: a sequence has another length than `depths`, a choice is unknown, there is no such file or preset,
+            the file does not fit, or an argument contradicts the preset.
 
     Example:
 

@@ -6,7 +6,7 @@ import keras
 
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.layers import FlattenCapsules, GroupedConv2D, InvertedAttentionConv2D, InvertedAttentionRouting
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.residual_block import residual_block
 from encapnet_tf.models.stem_and_head import conv_norm_relu, full_precision_dtype, image_input
@@ -128,7 +128,10 @@ def InvertedAttentionCapsNet(
 
 
 def _check_capsule_layers(capsule_layers) -> list[tuple[int, ...]]:
-    """Return the sizes of the capsule layers as a list of tuples, or raise ValueError if they are invalid."""
+    """Check the argument `capsule_layers`, and return a list with a tuple of sizes for each layer.
+
+    Raise ValueError if the argument is invalid.
+    """
     layers = list(capsule_layers) if isinstance(capsule_layers, Iterable) else [capsule_layers]
     sizes = [tuple(layer) if isinstance(layer, Iterable) else () for layer in layers]
     lengths = [len(layer) for layer in sizes]
@@ -191,14 +194,14 @@ def _capsule_layers(sizes_of_layers, num_capsules, capsule_dim, **options):
 
 
 def _flatten_before(layers, primary_dim, name):
-    """Create a layer that flattens a feature map to capsules, or return None if the capsules are flat already."""
+    """Create the layer that flattens a capsule layer's input, or return None if the input is already flat."""
     if layers and isinstance(layers[-1][1], InvertedAttentionRouting):
         return None
     return FlattenCapsules(layers[-1][1].capsule_dim if layers else primary_dim, "capsule", name=f"{name}_inputs")
 
 
 def _route(primary, layers, calls, placement):
-    """Apply capsule layers in order, then update all layers' outputs together in further routing passes.
+    """Run capsule layers once in sequence, then run routing iterations that update all layers simultaneously.
 
     Args:
         primary: feature map of the primary capsules.

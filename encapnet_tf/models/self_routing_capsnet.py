@@ -5,7 +5,7 @@ import keras
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.blocks.batch_norm import BatchNorm
 from encapnet_tf.layers import GroupedConv2D, SelfRouting2D
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 from encapnet_tf.models.feedback_pairs import module_placement
 from encapnet_tf.models.residual_block import residual_block
 from encapnet_tf.models.stem_and_head import conv_norm_relu, full_precision_dtype, image_input

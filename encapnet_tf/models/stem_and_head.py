@@ -5,7 +5,7 @@ import keras
 from encapnet_tf import layers
 from encapnet_tf.arguments import whole_number
 from encapnet_tf.blocks.batch_norm import BatchNorm
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 
 
 def image_input(input_shape, include_rescaling):

@@ -24,7 +24,9 @@ def size_after(size: int, convolutions) -> int:
 
 
 def check_image_size(network: str, input_shape, convolutions, least: int = 1) -> tuple[int, int]:
-    """Return a feature map's height and width after several convolutions, or raise ValueError for too small images.
+    """Check that images are large enough for several convolutions, and return the output feature map's size.
+
+    The size is (height, width). Raise ValueError if the images are too small.
 
     Args:
         network: the network's name, for the error.

@@ -1,4 +1,4 @@
-"""Splitting of a channel axis into a capsule axis and a component axis, and merging of the two axes."""
+"""Functions that split a channel axis into a capsule axis and a component axis, or merge these two axes."""
 
 from keras import ops as K
 

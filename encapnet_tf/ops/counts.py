@@ -7,7 +7,7 @@ from keras import ops as K
 
 
 def with_equal_counts(x, y):
-    """Return two matrices unchanged, but fail at run time if their numbers of rows differ.
+    """Check at run time that two matrices have the same number of rows, and return both matrices.
 
     A graph for a batch of unknown size would broadcast one row to many. Joining columns of both does not broadcast, and
     unlike an assertion or a reshape it is neither dropped by XLA nor optimised away by TensorFlow. One column of each

@@ -1,4 +1,4 @@
-"""ReLU function that passes NaN on instead of hiding it."""
+"""ReLU function that passes NaN elements and their gradients through unchanged."""
 
 from keras import ops as K
 

@@ -1,4 +1,4 @@
-"""Concatenation of the batches of all replicas in distributed training."""
+"""Function that concatenates the batches of all replicas in distributed training."""
 
 from keras import backend
 

@@ -1,4 +1,4 @@
-"""Public Keras optimizer of this package: Adam with an L2 penalty added to the gradient."""
+"""Keras optimizers, based on Adam and SGD, that add an L2 penalty to the gradient."""
 
 from encapnet_tf.optimizers.adam_l2 import AdamL2
 from encapnet_tf.optimizers.sgd_l2 import SGDL2

@@ -1,4 +1,4 @@
-"""Replacement of Adam's update rule by a single TensorFlow operation for each variable."""
+"""Functions that make Adam and AdamW update each variable by a single TensorFlow operation."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ import keras
 
 
 def update_in_one_operation(optimizer, gradient, variable, learning_rate) -> bool:
-    """Update a variable by Adam's rule in one operation on TensorFlow, or return False on other backends.
+    """Update a variable by Adam's rule in one TensorFlow operation, or return False if this is impossible.
 
     Args:
         optimizer, gradient, variable, learning_rate: as in `optimizers.on_tensorflow.update_by_one_operation`.

@@ -1,4 +1,4 @@
-"""Update of a variable by the Adam optimizer in one TensorFlow operation.
+"""Adam optimizer step that updates each variable by a single TensorFlow operation.
 
 Keras writes the update of each variable as 37 operations, which were 45 % of the graph of a small network's training
 step. Tracing and optimising a graph takes about a millisecond for each.

@@ -69,7 +69,7 @@ def parity_table(parity: dict) -> list[list[str]]:
 
 
 def precision_note(parity: dict) -> str | None:
-    """Return a note that a model trained in half precision was exported in float32, or None for other models.
+    """Describe how exporting a half-precision model in float32 changes its outputs, or return None for other models.
 
     The argument is the contents of `parity.json`.
     """

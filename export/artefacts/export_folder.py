@@ -1,4 +1,4 @@
-"""Atomic writing of an exported model's files: either all files appear or none.
+"""Atomic writing of an exported model's files, so that no reader sees an incomplete export.
 
 The files are written into a draft folder, and moved to their final folder only after the whole export has succeeded.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...trainers.runs.atomic_folder import AtomicFolder
 from ...trainers.runs.errors import UserError
-from .lite import VARIANTS
+from .variants import VARIANTS
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -42,7 +42,7 @@ class ExportFolder:
         if not _NAME.fullmatch(name):
             raise UserError(f"A model's name may have letters, digits, '.', '_' and '-' only. Received: --name={name}.")
         self.path, self.name = Path(folder) / name, name
-        _refuse_brackets(self.path)
+        refuse_brackets(self.path)
 
     @classmethod
     def versions(cls, path: str | Path) -> list[int]:
@@ -62,8 +62,23 @@ class ExportFolder:
             raise UserError(
                 f"There is no export at {path}: no {cls.versions_folder}/<version> in it. `encapnet export` makes one."
             )
-        _refuse_brackets(path)
+        refuse_brackets(path)
         return Path(path) / cls.versions_folder / str(versions[-1])
+
+    @classmethod
+    def class_names(cls, folder: str | Path) -> list[str]:
+        """Read the class names of an export or SavedModel in the order of the labels.
+
+        They lie in the folder of an export, or in the assets of a SavedModel.
+
+        Raises:
+            UserError: the file of the names is missing or damaged.
+        """
+        path = Path(folder) / cls.labels_file
+        try:
+            return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"The class names of the export cannot be read: {error}.") from None
 
     @contextmanager
     def draft(self):
@@ -83,7 +98,7 @@ class ExportFolder:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _refuse_brackets(path):
+def refuse_brackets(path: str | Path) -> None:
     """Raise UserError if a path contains "[", because TensorFlow cannot load a SavedModel from such a path.
 
     TensorFlow takes the brackets for a pattern when it reads the variables.

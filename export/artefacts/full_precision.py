@@ -1,4 +1,4 @@
-"""Conversion of networks trained in half precision to float32, for export.
+"""Functions that convert networks trained in half precision to float32 for export.
 
 TFLite has no arithmetic in float16 or bfloat16, and the weights are float32 anyway under Keras's mixed policies.
 """
@@ -117,7 +117,7 @@ def _is_network(layer):
 
 
 def _configuration(layer):
-    """Return a Keras layer's configuration, or only the dtype policy if `get_config` fails."""
+    """Return a Keras layer's configuration, or only its dtype policy if `get_config` raises an error."""
     try:
         return layer.get_config()
     except Exception:  # NotImplementedError of Keras, or whatever a user's own class raises

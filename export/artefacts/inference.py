@@ -1,11 +1,12 @@
-"""Functions that remove training-only regularisers from a trained model before export.
+"""Functions that remove training-only regularisers and decoders from a trained model before export.
 
 Class capsules become an output beside their lengths.
 """
 
 import keras
 
-from encapnet_tf import strip_feedback
+from encapnet_tf import strip_feedback, strip_reconstruction
+from encapnet_tf.layers import Reconstruction
 from encapnet_tf.layers.feedback_agreement import units_of
 from encapnet_tf.model_copies import clone_uncompiled
 
@@ -22,7 +23,7 @@ def inference_model(model) -> keras.Model:
 
     Args:
         model: images (batch, height, width, channels) -> scores (batch, classes); a functional model or a Sequential,
-            with or without feedback units.
+            with or without feedback units and a reconstruction decoder.
 
     Returns:
         A functional model with outputs {"lengths": (batch, classes)} and, where the network has class capsules,
@@ -35,7 +36,9 @@ def inference_model(model) -> keras.Model:
     _require_image_classifier(model)
     network = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # not compiled
     try:
-        network = strip_feedback(network) if units_of(network) else network
+        units, decoders = training_only_layers(network)
+        network = strip_feedback(network) if units else network
+        network = strip_reconstruction(network) if decoders else network
     except ValueError as error:
         raise UserError(f"The feedback units cannot be removed: {error}") from None
     tensors = {}
@@ -61,9 +64,9 @@ def inference_model(model) -> keras.Model:
     return keras.Model(functional.input, outputs, name=network.name)
 
 
-def unit_names(model) -> list[str]:
-    """Return the names of a model's Sinkhorn-divergence regularisers."""
-    return [unit.name for unit in units_of(model)]
+def training_only_layers(model) -> tuple[list, list]:
+    """Return the Sinkhorn-divergence regularisers and the reconstruction decoders of a Keras model, as two lists."""
+    return units_of(model), [layer for layer in model.layers if isinstance(layer, Reconstruction)]
 
 
 def _require_image_classifier(model):

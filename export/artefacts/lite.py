@@ -11,8 +11,6 @@ from encapnet_tf.ops.acceleration import portable
 
 from ...trainers.runs.errors import UserError
 
-# Variant -> suffix of its file's name. "dynamic": 8-bit weights, float arithmetic; "int8": all in 8-bit integers.
-VARIANTS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": "_int8"}
 CALIBRATION_IMAGES = 200
 # Operations that int8 with `float_arithmetic` computes in float. 8 bits are enough for convolutions and matrix
 # products, but may not be for the squares and quotients of small capsules in iterative routing.
@@ -26,7 +24,7 @@ def convert(model: keras.Model, variant: str, calibration, float_arithmetic: boo
 
     Args:
         model: an `inference_model`.
-        variant: of `VARIANTS`.
+        variant: of `variants.VARIANTS`.
         calibration: (n, height, width, channels) float32 preprocessed, for the ranges of int8.
         float_arithmetic: whether an int8 model computes all but convolutions and matrix products in float.
 

@@ -33,6 +33,27 @@ class Preprocessing:
     views: Views
     single_size: tuple[int, int] | None = None
 
+    def to_json(self) -> dict:
+        """Return the settings of the preprocessing as a JSON-compatible dictionary, for metadata.json."""
+        return {
+            "stored": [*self.stored, self.channels],
+            "enlarge": self.views.enlarge,
+            "single_size": None if self.single_size is None else list(self.single_size),
+        }
+
+    @classmethod
+    def from_json(cls, image: dict, size: tuple[int, int]) -> "Preprocessing":
+        """Create a `Preprocessing` object from the settings in the metadata.json file of an export.
+
+        Args:
+            image: the object "image" there, a result of `to_json`; exports of earlier versions have only "stored".
+            size: (height, width) of the network's input.
+        """
+        height, width, channels = image["stored"]
+        single_size = image.get("single_size")
+        views = Views(size, image.get("enlarge", 1.0))
+        return cls((height, width), channels, views, None if single_size is None else tuple(single_size))
+
     def of_pixels(self, images):
         """Preprocess a batch of uint8 images into a float32 network input.
 
@@ -64,7 +85,10 @@ class Preprocessing:
         return self._preprocess(load, (files, tf.range(tf.size(files))))
 
     def _fit(self, image):
-        """Crop and resize an image to the data set's size, or centre an image of a single object on a larger canvas."""
+        """Crop and resize an image to the data set's image size.
+
+        An image of exactly `single_size` is not resized, but centred on a canvas of zeros.
+        """
         if self.single_size is None:
             return crop_and_resize(image, self.stored)
         room = [large - small for large, small in zip(self.stored, self.single_size, strict=True)]

@@ -14,8 +14,7 @@ from ...trainers.config.schema import settings
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.run_directory import RunDirectory
-
-VARIANT_NAMES = ("float32", "float16", "dynamic", "int8")  # here, because `lite` imports TensorFlow
+from ..artefacts.variants import VARIANTS
 
 
 def add_arguments(parser: argparse.ArgumentParser):
@@ -32,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument("--out", default="exports", help="Folder of all exports; the export is OUT/NAME.")
     parser.add_argument(
         "--tflite",
-        default=",".join(VARIANT_NAMES),
-        help=f"TFLite files to make, some of {','.join(VARIANT_NAMES)}; empty: none. Default: all.",
+        default=",".join(VARIANTS),
+        help=f"TFLite files to make, some of {','.join(VARIANTS)}; empty: none. Default: all.",
     )
     parser.add_argument(
         "--images", type=int, help="Number of test images to compare on, taken from the first on. Default: all."
@@ -90,7 +89,7 @@ def export_run(
     *,
     name: str | None = None,
     out: str | Path = "exports",
-    tflite: tuple[str, ...] = VARIANT_NAMES,
+    tflite: tuple[str, ...] = tuple(VARIANTS),
     images: int | None = None,
     recipe: str | None = None,
     overrides: dict | None = None,
@@ -155,7 +154,7 @@ def _default_name(path):
 
 
 def _about_run(run):
-    """Return model-card facts about a training run, such as data set, accuracy and configuration."""
+    """Return what a model card reports about a training run, such as data set, accuracy and configuration."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {

@@ -1,6 +1,6 @@
 """The command `encapnet predict`, which classifies image files with a local model or a TF Serving server.
 
-A local model is a run, a model file or an export.
+A local model is a run, an export, or a Keras or TFLite file.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...trainers.commands.records import add_format, write_any_file_name
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError, root_cause
 from ...trainers.runs.text_files import read_text
+from ..model_source import find_model
+from .image_files import expand_patterns, image_files
+from .prediction_output import PredictionOutput
 
 if TYPE_CHECKING:
     import numpy as np
 
 _BATCH = 64
-_PRINTED_CLASSES = 3  # of each image
 
 
 def add_arguments(parser: argparse.ArgumentParser):
@@ -29,8 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser):
         "paths",
         nargs="+",
         metavar="path",
-        help="A run's folder, an export's or a .keras file, then images: files or folders; with --url images alone.",
+        help="The model: a run's folder, an export's, a .keras or a .tflite file. Then images: files, folders, and "
+        "patterns such as 'photos/**/*.png'. With --url images alone.",
     )
+    add_format(parser)
     parser.add_argument(
         "--url", help="Ask a TF Serving: http://HOST:8501/v1/models/NAME (with --grpc HOST:8500/v1/...)."
     )
@@ -40,44 +45,30 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 
 def check_arguments(args: argparse.Namespace):
-    """Check the flags of `encapnet predict`, and raise `UserError` if none of the images can be read."""
+    """Check the arguments of `encapnet predict`, and raise `UserError` if an argument is invalid or missing."""
     if args.grpc and not args.url:
         raise UserError("--grpc needs --url=HOST:8500/v1/models/NAME, the server to ask.")
-    if not _images(args):
+    if not _image_arguments(args):
         raise UserError(f"Name the images to classify after the model: encapnet predict {args.paths[0]} IMAGE.png.")
-    if not any(Path(path).is_dir() or os.access(path, os.R_OK) for path in _images(args)):
-        _read(_images(args)[0])
+    images = expand_patterns(_image_arguments(args))
+    if not any(Path(path).is_dir() or os.access(path, os.R_OK) for path in images):
+        _read(images[0])
+    if not args.url:
+        find_model(args.paths[0])
 
 
-def _images(args) -> list[str]:
+def _image_arguments(args) -> list[str]:
     return args.paths if args.url else args.paths[1:]
 
 
-def _files(paths: list[str]) -> list[str]:
-    """Replace each folder in a list of paths by the sorted image files that the folder and its subfolders contain."""
-    from ...trainers.data.pipeline.image_formats import UNREADABLE_SUFFIXES
-    from ...trainers.data.sources.folder import SUFFIXES
-
-    endings = {*SUFFIXES, *UNREADABLE_SUFFIXES}  # an image that cannot be decoded is named rather than left out
-    files: list[str] = []
-    for path in paths:
-        if not Path(path).is_dir():
-            files.append(path)
-            continue
-        found = sorted(str(file) for file in Path(path).rglob("*") if file.suffix.lower() in endings and file.is_file())
-        if not found:
-            raise UserError(f"The folder {path} has no images. Expected files that end in {', '.join(SUFFIXES)}.")
-        files += found
-    return list(dict.fromkeys(files))
-
-
 def main(args: argparse.Namespace):
-    """Run the command `encapnet predict`, which prints the highest-scoring classes of each image file.
+    """Run the command `encapnet predict`, which prints the scores of each image file.
 
     Raises:
         UserError: some of the files cannot be read or classified. All others have been classified.
     """
-    images = _files(_images(args))
+    write_any_file_name()
+    images = image_files(expand_patterns(_image_arguments(args)))
     predictor: Callable[[list], dict]
     names: list[str] | None
     if args.url:
@@ -90,7 +81,7 @@ def main(args: argparse.Namespace):
         predictor, names = load_predictor(args.paths[0])
     if args.labels:
         names = _read_labels(args.labels)
-    width = max(map(len, images))
+    output = PredictionOutput(args.format, names, width=max(map(len, images)))
     problems: list[str] = []
     for first in range(0, len(images), _BATCH):
         files: dict[str, bytes] = {}
@@ -103,7 +94,7 @@ def main(args: argparse.Namespace):
             if isinstance(row, str):
                 problems.append(f"{path}: {row}")
             else:
-                print(f"{path:<{width}}  {_best_classes(row, names)}")
+                output.print(path, row)
         if len(problems) >= first + _BATCH:  # nothing was classified: the server, say, has no such model
             break
     if problems:
@@ -125,27 +116,20 @@ def predict(predictor: Callable[[list], dict], files: list[bytes]) -> list[np.nd
     Returns:
         For each file the scores of shape (classes,), or the text of the error.
     """
+    import numpy as np
+
     from ..serving.clients import RequestRefused
 
     if not files:
         return []
     try:
-        return list(predictor(files)["lengths"])
+        rows = predictor(files)["lengths"]
+        return [row if np.isfinite(row).all() else "the scores are not finite numbers" for row in rows]
     except RequestRefused as error:
         if len(files) == 1:
             return [root_cause(str(error))]
     half = len(files) // 2  # a decoder's message does not name the image
     return predict(predictor, files[:half]) + predict(predictor, files[half:])
-
-
-def _best_classes(scores, names):
-    order = scores.argsort()[::-1][:_PRINTED_CLASSES]
-    if names is not None and len(names) != len(scores):
-        raise UserError(
-            f"Received {counted(len(names), 'class name')} for {counted(len(scores), 'score')}. --labels needs "
-            "one line for each class."
-        )
-    return "  ".join(f"{i if names is None else names[i]} {scores[i]:.3f}" for i in order)
 
 
 def _read_labels(path):

@@ -27,7 +27,10 @@ _MESSAGES = {
 
 
 def _add_fields(message, fields):
-    """Add fields, given as {name: (number, type)}, to a protocol-buffer message descriptor."""
+    """Add fields with given names, numbers and types to a protocol-buffer message descriptor.
+
+    The `fields` are {name: (number, type)}.
+    """
     for name, (number, kind) in fields.items():
         field = message.field.add(name=name, number=number, label=_FIELD.LABEL_OPTIONAL)
         if kind is str:

@@ -26,7 +26,10 @@ def write_warm_up(saved_model: Path, name: str, requests: list):
 
 
 def read_warm_up(saved_model: Path) -> list:
-    """Return the warm-up requests in a SavedModel's folder as a list of (signature name, images)."""
+    """Read the TF Serving warm-up requests from a SavedModel's folder.
+
+    Returns a list of (signature name, images).
+    """
     records = tf.data.TFRecordDataset(str(Path(saved_model) / FILE)).as_numpy_iterator()
     requests = [PredictionLog.FromString(record).predict_log.request for record in records]
     return [(request.model_spec.signature_name, tf.make_ndarray(request.inputs["images"])) for request in requests]

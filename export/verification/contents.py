@@ -88,20 +88,22 @@ class Contents:
             types=frozenset(names_of[schema.TensorType][tensor.type] for tensor in tensors),
         )
 
-    def require_inference_only(self, artefact: str, units: list[str]):
+    def require_inference_only(self, artefact: str, layers: list[str]):
         """Raise UserError if an exported file contains training-only layers or functions that need XLA.
 
         Args:
             artefact: its name, for the message.
-            units: names of the trained model's feedback units.
+            layers: names of the trained model's feedback units and decoder.
 
         Raises:
             UserError: it does.
         """
-        if units:
-            unit = re.compile(rf"(^|[/;:.])({'|'.join(map(re.escape, units))})(_\d+)?($|[/;:.])")
-            if leftovers := [name for name in (*self.variables, *self.nodes) if unit.search(name)]:
-                raise UserError(f"{artefact} still holds feedback units: {', '.join(leftovers[:5])}.", status=1)
+        if layers:
+            layer = re.compile(rf"(^|[/;:.])({'|'.join(map(re.escape, layers))})(_\d+)?($|[/;:.])")
+            if leftovers := [name for name in (*self.variables, *self.nodes) if layer.search(name)]:
+                raise UserError(
+                    f"{artefact} still holds layers that only training needs: {', '.join(leftovers[:5])}.", status=1
+                )
         if self.jitted:
             raise UserError(
                 f"{artefact} holds functions that only XLA runs: {', '.join(self.jitted[:5])}. keras.layers.Conv2D "
@@ -110,12 +112,15 @@ class Contents:
             )
 
     def to_json(self) -> dict:
-        """Return the variable names and operation counts of an exported file as a JSON-ready dictionary.
+        """Return the variables, operation counts and tensor names of an exported file as a JSON-ready dictionary.
 
         It is for parity.json.
         """
         operations = {"operations": dict(sorted(self.operations.items()))}
-        return {"variables": list(self.variables), **operations} if self.variables else operations
+        if not self.variables:
+            return operations
+        tensors = {"inputs": self.inputs, "outputs": self.outputs}
+        return {"variables": list(self.variables), **operations, **tensors}
 
 
 def _must_compile(attributes):

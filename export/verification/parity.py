@@ -1,4 +1,4 @@
-"""Comparison of the outputs of exported models with those of the trained model.
+"""Functions that compare the outputs of exported models with those of the trained model.
 
 The largest difference of each exported model has a limit.
 """
@@ -62,7 +62,7 @@ class Row:
 
 
 class Parity:
-    """A comparison of the outputs of all exported files with those of the trained model.
+    """Comparison of the outputs of all exported files with those of the trained model.
 
     There is one result, a `Row`, for each file and runtime.
 
@@ -194,7 +194,7 @@ class Parity:
         return row
 
     def to_json(self) -> dict:
-        """Return the comparisons of all exported files with the trained model as a JSON-ready dictionary.
+        """Return the results of comparing all exported files with the trained model, as a JSON-ready dictionary.
 
         It is for parity.json.
         """

@@ -80,6 +80,9 @@ class LiteModel:
 
     Args:
         path: the file.
+
+    Raises:
+        ValueError: the file is no TFLite model with one signature of one input.
     """
 
     def __init__(self, path: Path):
@@ -87,6 +90,20 @@ class LiteModel:
 
         self._interpreter = Interpreter(model_path=str(path), num_threads=1)
         self._runner = self._interpreter.get_signature_runner()
+        (self._input,) = self._runner.get_input_details().items()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of this TFLite model's input, without the batch axis.
+
+        For example (height, width, channels).
+        """
+        return tuple(int(size) for size in self._input[1]["shape"][1:])
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs of the model's signature."""
+        return list(self._runner.get_output_details())
 
     def __call__(self, images) -> dict:
         """Run this TFLite model on a batch of images, and return a dictionary from output name to float32 array.
@@ -96,7 +113,7 @@ class LiteModel:
         Args:
             images: (batch, height, width, channels) float32 from 0 to 255.
         """
-        ((name, details),) = self._runner.get_input_details().items()
+        name, details = self._input
         scale, zero = details["quantization"]
         if scale:
             limits = np.iinfo(details["dtype"])

@@ -46,7 +46,7 @@ class Samples:
 
     @classmethod
     def of_data(cls, dataset, images: int | None = None) -> "Samples":
-        """Select and preprocess images of a data set for use in verifying an exported model.
+        """Select and preprocess the images of a data set with which an exported model is verified.
 
         They are preprocessed by the evaluation code of training runs, not by that of the export. Training images are
         included for calibration.
@@ -82,7 +82,10 @@ class Samples:
         return None if self.labels is None else float(are_correct(scores, self.labels).mean())
 
     def warm_up_requests(self) -> list:
-        """Return two TF Serving warm-up requests (signature, images) for every signature of a SavedModel."""
+        """Return two TF Serving warm-up requests for every signature of a SavedModel.
+
+        A request is (signature, images), with one image or up to 8.
+        """
         return self._requests([slice(0, 1), slice(0, 8)])
 
     def _requests(self, parts):

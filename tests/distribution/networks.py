@@ -1,4 +1,4 @@
-"""Small networks with a feedback agreement unit, each built by a function of `sync_replicas`."""
+"""Small networks with a feedback agreement unit, one with a decoder, each built by a function of `sync_replicas`."""
 
 import keras
 
@@ -9,10 +9,11 @@ SHAPE, CLASSES = (8, 8, 2), 3
 
 def encapnet(sync):
     options = {"weight": 0.5, "epsilon": 0.5, "sync_replicas": sync}
-    return en.models.EncapNet(
+    model = en.models.EncapNet(
         SHAPE, CLASSES, depths=(1,), capsule_dims=(2,), strides=(2,), num_capsules=2, feedback="two",
         feedback_options=options, synchronized=sync,
     )  # fmt: skip
+    return en.attach_reconstruction(model, decoder="conv")
 
 
 class Subclassed(keras.Model):

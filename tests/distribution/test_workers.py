@@ -129,3 +129,18 @@ def test_stopped_workers_and_a_killed_one_go_on_together(tmp_path):
     assert [row["epoch"] for row in rows(run)] == list(range(1, 31))
     for ours, theirs in zip(weights(tmp_path, 0), weights(tmp_path, 1), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_workers_stop_early_together_and_continue_a_run(together, tmp_path):
+    folder, _ = together
+    flags = ["--continue_from=run", "--epochs=30", "--schedule=constant", "--learning_rate=0", "--early_stopping=1"]
+    statuses, outputs = finish(start(folder, "--run_dir=stopped", *flags))
+    assert statuses == [0, 0], "\n".join(output[-2000:] for output in outputs)
+    epochs = [row["epoch"] for row in rows(folder / "stopped")]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert 2 < len(epochs) < 30
+    assert f"stopped early after epoch {len(epochs)} of 30" in outputs[0]
+    assert "stopped" not in outputs[1]
+    for ours, theirs in zip(weights(folder, 0), weights(folder, 1), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -4,6 +4,7 @@ import configparser
 import importlib.util
 import re
 import shlex
+from itertools import takewhile
 
 import pytest
 from encapnet_tf.trainers.commands import cli
@@ -25,7 +26,7 @@ def shell_lines(page):
 def commands(page):
     """Yield (words, in_block) of each command of a page, in its shell blocks and in its prose."""
     for line in shell_lines(page):
-        words = shlex.split(line, comments=True)
+        words = [*takewhile(lambda word: word not in ("<", ">"), shlex.split(line, comments=True))]
         yield from ((part.split("\0"), True) for part in re.split("\0(?:&&|;)\0", "\0".join(words)) if part)
     for code in inline_code(PAGES[page]):
         if re.match(r"(encapnet|pip install|python -m|python \S+\.py) ?", code) and "|" not in code:

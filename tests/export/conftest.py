@@ -1,4 +1,4 @@
-"""One tiny run with feedback units and its export, made once for all test processes."""
+"""One tiny run with feedback units, a decoder and its export, made once for all test processes."""
 
 from types import SimpleNamespace
 
@@ -40,7 +40,14 @@ def _make(folder):
     from encapnet_tf.trainers.config.recipes import resolve
     from encapnet_tf.trainers.fitting.train import train
 
-    tiny = {"num_capsules": 8, "depths": (0,), "capsule_dims": (4,), "strides": (2,), "feedback": "half"}
+    tiny = {
+        "num_capsules": 8,
+        "depths": (0,),
+        "capsule_dims": (4,),
+        "strides": (2,),
+        "feedback": "half",
+        "reconstruction": "dense",
+    }
     config = resolve("digits", {**tiny, "feedback_weight": 0.01, "epochs": 8, "learning_rate": 1e-2})
     run, _ = train(config, folder / "runs" / "digits" / "tiny")
     export_run(run.path, out=folder / "exports")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from encapnet_tf.export import export_model
 from encapnet_tf.export.artefacts.export_folder import ExportFolder
-from encapnet_tf.export.artefacts.lite import VARIANTS
+from encapnet_tf.export.artefacts.variants import VARIANTS
 from encapnet_tf.export.verification import parity
 from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.runs.errors import UserError

@@ -106,6 +106,7 @@ def test_no_unit_in_any_artefact(exported, report):
     metadata = json.loads((exported.path / "metadata.json").read_text())
     assert metadata["feedback_units"] == ["module1_feedback_half"]
     assert metadata["parameters"]["feedback_units"] > 0
+    assert metadata["parameters"]["decoder"] > 0
     assert metadata["parameters"]["trained"] == json.loads((exported.run / "summary.json").read_text())["parameters"]
     artefacts = [Contents.of_saved_model(exported.path / "saved_model" / "1")]
     artefacts += [Contents.of_lite(path) for path in exported.path.glob("*.tflite")]

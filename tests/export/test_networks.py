@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from encapnet_tf.export.artefacts.inference import inference_model, unit_names
+from encapnet_tf.export.artefacts.inference import inference_model, training_only_layers
 from encapnet_tf.export.artefacts.lite import convert
 from encapnet_tf.export.artefacts.preprocessing import Preprocessing
 from encapnet_tf.export.artefacts.saved_model import save_model
@@ -17,6 +17,11 @@ import encapnet_tf as en
 from encapnet_tf.ops.acceleration import on_tensorflow
 
 pixels = {"input_shape": (8, 8, 1), "classes": 4, "include_rescaling": True}
+
+
+def unit_names(model):
+    units, _ = training_only_layers(model)
+    return [unit.name for unit in units]
 
 
 def augmented():
@@ -99,8 +104,9 @@ SOFTMAX = ("resnet18", "mobilenet", "augmented", "self-routing")  # networks wit
 
 
 def names(*choice):
-    """Return names of networks as parameters, the large ones under the marker ci."""
-    return [pytest.param(name, marks=[] if name in SMALL else [pytest.mark.ci]) for name in choice]
+    """Return names of networks as parameters, the large ones under the marker ci or slow."""
+    marks = {"encapnet18": pytest.mark.slow}
+    return [pytest.param(name, marks=[] if name in SMALL else marks.get(name, pytest.mark.ci)) for name in choice]
 
 
 @pytest.mark.parametrize("name", names(*NETWORKS))
@@ -154,7 +160,7 @@ def test_units_are_found_where_they_are_left(tmp_path):
     model = NETWORKS["encapnet"](True)
     outputs = keras.Model(model.inputs, {"lengths": model.output})  # not stripped
     save_model(outputs, Preprocessing((8, 8), 1, Views((8, 8))), [], tmp_path / "model")
-    with pytest.raises(UserError, match="still holds feedback units"):
+    with pytest.raises(UserError, match="still holds layers that only training needs"):
         Contents.of_saved_model(tmp_path / "model").require_inference_only("The SavedModel", unit_names(model))
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import csv
 import functools
 import http.server
+import io
 import json
 import shutil
 import socket
@@ -11,6 +13,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from encapnet_tf.export.artefacts.preprocessing import Preprocessing
 from encapnet_tf.export.commands import predict as predict_command
 from encapnet_tf.export.local_predictor import load_predictor
 from encapnet_tf.export.serving.clients import client
+from encapnet_tf.export.verification.runtimes import LiteModel
 from encapnet_tf.trainers.data.augmentation.views import Views
 from encapnet_tf.trainers.data.sources.digits import load_digits
 from encapnet_tf.trainers.evaluation.predictions import saved_model
@@ -58,7 +62,9 @@ def sources(exported):
         arguments = {
             "run": [exported.run],
             "export": [exported.path],
+            "version": [version],
             "file": [exported.run / "best.keras"],
+            "tflite": [exported.path / "digits.tflite"],
             "rest": [f"--url={rest}"],
         }
         with contextlib.suppress(ImportError):
@@ -73,7 +79,7 @@ def _predictors_loaded_once():
         yield
 
 
-SOURCES = ["run", "export", "file", "rest", "grpc"]
+SOURCES = ["run", "export", "version", "file", "tflite", "rest", "grpc"]
 
 
 @pytest.fixture
@@ -125,6 +131,106 @@ def test_folders_stand_for_their_images(sources, images, capsys, tmp_path, monke
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no images"):
         predict(*sources["run"], tmp_path / "empty")
+
+
+def test_quoted_patterns_stand_for_what_matches(sources, images, capsys, tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name in ("b.png", "a.png", "deep/er/c.png", "[1].png"):
+        shutil.copy(images / "0.png", tmp_path / name)
+    predict(*sources["run"], tmp_path / "**" / "[a-c].png", tmp_path / "[1].png", tmp_path / "dee?")
+    paths = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert paths == [str(tmp_path / name) for name in ("a.png", "b.png", "deep/er/c.png", "[1].png")]
+
+
+@pytest.mark.parametrize("source", SOURCES, indirect=True)
+def test_formats(source, images, capsys, tmp_path):
+    """Every source gives the records of the text, with the scores of all classes, and no message among them."""
+    shutil.copy(images / "0.png", tmp_path / 'a, "b".png')
+    files = [tmp_path / 'a, "b".png', images / "1.png"]
+    predict(*source, *files)
+    lines = capsys.readouterr().out.splitlines()
+    labels = [line.removeprefix(str(file)).split()[0] for line, file in zip(lines, files, strict=True)]
+    with pytest.raises(UserError, match=r"cut\.png"):
+        predict(*source, images / "cut.png", *files, "--format=json")
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["file"] for record in records] == [str(file) for file in files]
+    assert [str(record["label"]) for record in records] == labels
+    knows_names = Path(source[-1]).name != "best.keras" and not str(source[-1]).startswith("--url")
+    for record in records:
+        assert len(record["lengths"]) == 10
+        assert record["length"] == max(record["lengths"]) == record["lengths"][record["label"]]
+        assert record["class_name"] == (str(record["label"]) if knows_names else None)
+    predict(*source, *files, "--format=csv")
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["file"] for row in rows] == [str(file) for file in files]
+    for row, record in zip(rows, records, strict=True):
+        lengths = [float(row[f"length_{i}"]) for i in range(10)]
+        np.testing.assert_allclose(lengths, record["lengths"], atol=1e-6)  # of another batch
+        assert (row["label"], row["class_name"]) == (str(record["label"]), record["class_name"] or "")
+
+
+def test_every_tflite_file_of_an_export(exported, images, capsys):
+    """Also int8, whose numbers are scaled."""
+    files = [images / f"{i}.png" for i in range(3)]
+    predict(exported.path, *files, "--format=json")
+    expected = [json.loads(line)["lengths"] for line in capsys.readouterr().out.splitlines()]
+    for path in sorted(exported.path.glob("*.tflite")):
+        predict(path, *files, "--format=json")
+        lengths = [json.loads(line)["lengths"] for line in capsys.readouterr().out.splitlines()]
+        np.testing.assert_allclose(lengths, expected, atol=1e-4 if path.stem == "digits" else 0.1)
+
+
+def test_tflite_files_without_their_export_or_with_another(exported, images, capsys, tmp_path):
+    path = tmp_path / "moved.tflite"
+    shutil.copy(exported.path / "digits.tflite", path)
+    predict(path, images / "0.png", "--format=json")
+    record = json.loads(capsys.readouterr().out)
+    assert record["class_name"] is None
+    predict(exported.path, images / "0.png", "--format=json")
+    np.testing.assert_allclose(record["lengths"], json.loads(capsys.readouterr().out)["lengths"], atol=1e-4)
+    metadata = json.loads((exported.path / "metadata.json").read_text())
+    for image, message in (
+        (
+            metadata["image"] | {"seen": [16, 16, 3]},
+            r"describes a model for images of \(16, 16, 3\), but .* \(8, 8, 1\)",
+        ),
+        ({"seen": [8, 8, 1]}, "it does not describe images"),
+        (metadata["image"], "class names of the export cannot be read"),
+    ):
+        (tmp_path / "metadata.json").write_text(json.dumps(metadata | {"image": image}))
+        with pytest.raises(UserError, match=message):
+            load_predictor(path)
+    path.write_bytes(b"no model")
+    with pytest.raises(UserError, match=r"moved\.tflite cannot be loaded as a TFLite model"):
+        load_predictor(path)
+
+
+def test_a_tflite_file_crops_as_its_model_does(exported, tmp_path):
+    """The export of a run with "++" enlarges images and takes their centre; metadata.json says so."""
+    shutil.copytree(exported.path, tmp_path / "digits")
+    metadata = json.loads((tmp_path / "digits" / "metadata.json").read_text())
+    assert metadata["image"] == {"seen": [8, 8, 1], "stored": [8, 8, 1], "enlarge": 1.0, "single_size": None}
+    earlier = {key: metadata["image"][key] for key in ("seen", "stored")}  # which had these alone
+    configuration = metadata["about"]["configuration"] | {"augment": ["++"]}
+    photo = encoded(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
+    expected = LiteModel(tmp_path / "digits" / "digits.tflite")(
+        Preprocessing((8, 8), 1, Views((8, 8), 40 / 32)).of_files(tf.constant([photo])).numpy()
+    )["lengths"]
+    for change in (
+        {"image": metadata["image"] | {"enlarge": 40 / 32}},
+        {"image": earlier, "about": {"configuration": configuration}},
+    ):
+        (tmp_path / "digits" / "metadata.json").write_text(json.dumps(metadata | change))
+        predictor, names = load_predictor(tmp_path / "digits" / "digits.tflite")
+        assert names == list("0123456789")
+        np.testing.assert_array_equal(predictor([photo])["lengths"], expected)
+
+
+def test_scores_that_are_no_numbers_are_a_problem(images):
+    def predictor(files):
+        return {"lengths": np.array([[0.5, 0.1], [np.nan, 0.1]])}
+
+    assert predict_command.predict(predictor, [b"", b""])[1] == "the scores are not finite numbers"
 
 
 def test_labels(sources, images, capsys, tmp_path):
@@ -239,7 +345,10 @@ def test_the_wrong_model_and_a_server_of_something_else(sources, images):
         (["--url=http://localhost:8501", "IMAGE"], "ends in /v1/models/NAME"),
         (["--url=http://localhost:8501/v1/models/x/versions/new", "IMAGE"], "ends in /v1/models/NAME"),
         (["--url=http://localhost/v1/models/x", "--timeout=0", "IMAGE"], "--timeout=0"),
-        (["nowhere", "IMAGE"], "is no model"),
+        (["nowhere", "IMAGE"], "nowhere is no model: there is no such file or folder"),
+        (["IMAGE", "IMAGE"], "is no model: it is another kind of file"),
+        ([".", "IMAGE"], r"\. is no model: the folder has neither config.json"),
+        (["nowhere", "*.nothing"], r"No file matches \*\.nothing"),
     ],
 )
 def test_wrong_arguments(arguments, message, images):

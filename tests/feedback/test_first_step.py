@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-from encapnet_tf.models.capsule_model import CapsuleModel
+from encapnet_tf.model_classes.capsule_model import CapsuleModel
 from encapnet_tf.optimizers.fused_updates import fused_updates
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's graphs")
@@ -108,6 +108,7 @@ def test_the_optimizer_keeps_its_own_update():
     assert "update_step" not in vars(model.optimizer)
 
 
+@pytest.mark.ci
 def test_a_new_epsilon_needs_no_new_trace():
     """Training goes on as in a model built with the new value, in the step that was compiled for the old one."""
     fresh = network(feedback="two", feedback_options={**UNITS["feedback_options"], "epsilon": 0.05, "weight": 7.0})

@@ -8,6 +8,7 @@ import keras
 import pytest
 
 import encapnet_tf as en
+from tests.trainers.listing.run_files import write_run
 
 # Runs the command, presses Ctrl-C when the module of the first argument is looked for, and prints what is imported.
 PROGRAM = """
@@ -30,7 +31,7 @@ main()
 HEAVY = {"keras", "tensorflow", "sklearn", "matplotlib", "numpy", "keras_tuner", "PIL"}
 LINES = [
     *(["--help"], ["--version"], ["trian"], []),
-    *([verb, "--help"] for verb in ("train", "evaluate", "tune", "ablate", "report", "export", "predict")),
+    *([verb, "--help"] for verb in ("train", "evaluate", "tune", "ablate", "report", "runs", "export", "predict")),
     *(["data", action, "--help"] for action in ("check", "prepare", "h_imagenet", "hardest")),
     *(
         ["train", "--lr=1"],
@@ -39,7 +40,8 @@ LINES = [
         ["evaluate"],
         ["data", "chekc"],
     ),
-    *(["evaluate", "nowhere"], ["export", "nowhere"], ["report", "nowhere"], ["tune", "--search=lamda"]),
+    *(["evaluate", "nowhere"], ["export", "nowhere"], ["report", "nowhere"], ["runs", "nowhere"]),
+    *(["predict", "nowhere", "."], ["predict", "nowhere", "*.nothing"], ["tune", "--search=lamda"]),
 ]
 
 
@@ -57,6 +59,17 @@ def test_help_and_mistakes_import_no_library(arguments, tmp_path):
     imported = process.stdout.splitlines()[-1].split()
     assert "encapnet_tf.trainers.commands.cli" in imported
     assert HEAVY & set(imported) == set()
+
+
+def test_runs_are_listed_without_a_library(tmp_path):
+    """Of a finished and an unfinished run, in every format."""
+    write_run(tmp_path / "runs" / "digits" / "first", summary={})
+    write_run(tmp_path / "runs" / "digits" / "second", epochs=(0.5,), seed=1)
+    for format in ("text", "csv", "json"):
+        process = run("", "runs", f"--format={format}", cwd=tmp_path)
+        assert (process.returncode, process.stderr) == (0, "")
+        assert "runs/digits/second" in process.stdout
+        assert HEAVY & set(process.stdout.splitlines()[-1].split()) == set()
 
 
 @pytest.mark.parametrize(

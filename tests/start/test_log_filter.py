@@ -15,6 +15,8 @@ HIDDEN = [
     "2026-11-26 13:02:51.123456: I tensorflow/core/platform/cpu_feature_guard.cc:182] This TensorFlow binary",
     "2026-11-26 13:02:51.123456: W external/local_tsl/tsl/framework/cpu_allocator_impl.cc:83] Allocation of 9",
     "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
+    "E0000 00:00:1795740842.141570   16322 util.cc:131] oneDNN supports DT_UINT8 only on platforms with AVX-512. "
+    "Falling back to the default Eigen-based implementation if present.",
     "E0000 00:00:1795698994.536902   32268 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error: "
     "Failed call to cuInit: UNKNOWN ERROR (303)",
     "E0000 00:00:1795698994.536902 32268 cuda_dnn.cc:8310] Unable to register cuDNN factory: Attempting to register "

@@ -218,7 +218,7 @@ def select_rows(table: str, patterns: list[str]) -> list[Row]:
 
 
 def _number(name: str) -> int:
-    """Return the number at the end of an ablation's name, such as 2 for "table3/2", or 0 without a number."""
+    """Return the integer after the slash in a name such as "table3/2", or 0 if the text there is not an integer."""
     last = name.split("/")[1]
     return int(last) if last.isdecimal() else 0
 

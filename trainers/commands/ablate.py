@@ -13,7 +13,8 @@ from ..runs.counting import counted
 from ..runs.errors import UserError
 from .configuration import fit_and_print
 
-_NOT_FLAGS = ("recipe", "model", "seed")  # settings that --recipe, the rows and --seeds decide
+# Settings that --recipe, the rows and --seeds decide, and weights, which would fit one row's network only.
+_NOT_FLAGS = ("recipe", "model", "seed", "init_weights")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import platform
+import select
 import sys
 from collections.abc import Callable, Sequence
 
@@ -19,14 +20,17 @@ VERBS = {
     "tune": "Search feedback_weight, epsilon and other settings with KerasTuner, on one machine or several.",
     "ablate": "Run the rows of one of the paper's tables; resumes an interrupted table.",
     "report": "Write the report.html of finished runs again, and a page that compares several.",
+    "runs": "List runs with their states, accuracies and the settings in which they differ.",
     "data": "Inspect or prepare a data set, build h-ImageNet, find the hardest classes.",
     "export": "Export a finished run as SavedModel and TFLite files, verified against it, with serving files.",
     "predict": "Classify image files with a run, an export or a server.",
+    "explain": "Write a page that shows why a model gives images their scores.",
 }
 # Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`, and
 # may have `check_arguments(args)`, which raises UserError. All but `main` run before Keras is imported, and do not
-# import it.
-_MODULES = {"export": "...export.commands.export", "predict": "...export.commands.predict"}
+# import it. With `NEEDS_KERAS = False` in the module, `main` runs without Keras, too.
+_MODULES = {name: f"...export.commands.{name}" for name in ("export", "predict", "explain")}
+_BROKEN_PIPE = 128 + 13  # the exit status that a shell reports after SIGPIPE
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -44,7 +48,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
             continue
         module = importlib.import_module(_MODULES.get(name, f".{name}"), __package__)
         # Set before the verb adds its arguments, so that a verb with actions can set another main for each of them.
-        verb_parser.set_defaults(parser=verb_parser, main=module.main, check=getattr(module, "check_arguments", None))
+        verb_parser.set_defaults(
+            parser=verb_parser,
+            main=module.main,
+            check=getattr(module, "check_arguments", None),
+            needs_keras=getattr(module, "NEEDS_KERAS", True),
+        )
         module.add_arguments(verb_parser)
     args, unknown = parser.parse_known_args([_expand_home(word) for word in argv[1:]])
     if unknown:  # reported by the verb's parser, which knows the verb's flags
@@ -75,8 +84,15 @@ def _run(args: argparse.Namespace, load_library: Callable[[], None] = lambda: No
     try:
         if args.check is not None:
             args.check(args)
-        load_library()
+        if args.needs_keras:
+            load_library()
         args.main(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_has_ended():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        return _BROKEN_PIPE
     except UserError as error:
         print(f"encapnet {args.verb}: {error}", file=sys.stderr)
         return error.status
@@ -84,6 +100,13 @@ def _run(args: argparse.Namespace, load_library: Callable[[], None] = lambda: No
         print(f"encapnet {args.verb}: interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def _reader_has_ended() -> bool:
+    """Return whether the program to which standard output is piped, such as `head`, has exited."""
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def main(load_library: Callable[[], None] = lambda: None) -> None:

@@ -1,11 +1,14 @@
-"""Creation of training configurations from command-line flags and from defaults that suit the data set."""
+"""Functions that build a training configuration from command-line flags and from defaults for the data set."""
 
 import argparse
 import shlex
+from collections.abc import Iterable
 
 from ..config import flags
+from ..config.initial_weights import adopt_network
 from ..config.recipes import IMAGES_RECIPE
 from ..config.schema import Config
+from ..config.setting import as_flag
 
 _DRAWN = (
     "dataset",
@@ -19,7 +22,7 @@ _DRAWN = (
 
 
 def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
-    """Build the training configuration from command-line flags, and print the settings chosen to suit the data set.
+    """Build the training configuration from command-line flags, and print the automatically chosen settings.
 
     Args:
         args: the parsed flags.
@@ -29,9 +32,13 @@ def configuration(args: argparse.Namespace, *, quiet: bool = False) -> Config:
         UserError: a setting is refused, or the data cannot be found.
     """
     given = flags.given_settings(args)
-    config = fit_and_print(flags.configuration(args), given, quiet=quiet)
+    config, taken = adopt_network(flags.configuration(args), given)
+    if taken and not quiet:
+        chosen = " ".join(flag.removeprefix("--") for flag in _as_flags(config, sorted(taken)))
+        print(f"network of {config.init_weights}: {chosen}", flush=True)
+    config = fit_and_print(config, given | taken, quiet=quiet)
     if config.recipe == IMAGES_RECIPE and not quiet:
-        print(f"  Look at the images as the network sees them: {_check_command(config, given)}", flush=True)
+        print(f"  Look at the images as the network sees them: {_check_command(config, given | taken)}", flush=True)
     return config
 
 
@@ -40,13 +47,14 @@ def _check_command(config: Config, given: set[str]) -> str:
 
     The command is `encapnet data check`, with the data and augmentation settings of the training configuration.
     """
-    values = {name: getattr(config, name) for name in _DRAWN if name in given | {"dataset"}}
-    words = [
-        f"--{name}={','.join(value) if isinstance(value, tuple) else value}"
-        for name, value in values.items()
-        if value is not None
-    ]
-    return shlex.join(["encapnet", "data", "check", *words])
+    names = [name for name in _DRAWN if name in given | {"dataset"}]
+    return shlex.join(["encapnet", "data", "check", *_as_flags(config, names)])
+
+
+def _as_flags(config: Config, names: Iterable[str]) -> list[str]:
+    """Convert training settings to command-line flags, and leave out settings whose value is None."""
+    values = {name: getattr(config, name) for name in names}
+    return [f"--{name}={as_flag(value)}" for name, value in values.items() if value is not None]
 
 
 def fit_and_print(config: Config, given: set[str], *, quiet: bool = False) -> Config:

@@ -1,6 +1,7 @@
 """Command `encapnet report`: rewrite the HTML reports of training runs, and compare several runs on one page."""
 
 import os
+import sys
 from pathlib import Path
 
 from ..runs.errors import UserError
@@ -30,23 +31,38 @@ def _runs(args) -> list[RunDirectory]:
 
 
 def main(args):
-    """Run `encapnet report`: write an HTML report for each training run, and one page that compares all the runs."""
-    from ..report.comparison import comparison_sections
-    from ..report.page import render_page
-    from ..report.run_record import RunRecord
+    """Run `encapnet report`: write an HTML report for each training run, and one page that compares all the runs.
+
+    Of several runs, those whose report cannot be written are compared by what they have; messages say what is missing.
+    """
     from ..report.run_report import write_report
 
     runs = _runs(args)
-    summaries = [run.read_json(RunDirectory.summary_file, "recipe", "class_names") for run in runs]
-    for run, summary in zip(runs, summaries, strict=True):
-        write_report(run, summary)
-        print(run.file(RunDirectory.report_file))
-    if len(runs) > 1:
-        records = {str(run.path): RunRecord.read(run, summary) for run, summary in zip(runs, summaries, strict=True)}
-        folder = os.path.commonpath([os.path.abspath(run.path.parent) for run in runs])
-        path = Path(args.out or os.path.relpath(Path(folder) / "comparison.html"))
+    for run in runs:
+        summary = run.read_json(RunDirectory.summary_file, "recipe", "class_names")
         try:
-            path.write_text(render_page("Comparison", comparison_sections(records)), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"Cannot write {path}: {error.strerror}.") from None
-        print(path)
+            write_report(run, summary)
+        except UserError as error:
+            if len(runs) == 1:
+                raise
+            print(f"{run.path}: its {RunDirectory.report_file} was not written. {error}", file=sys.stderr)
+        else:
+            print(run.file(RunDirectory.report_file))
+    if len(runs) > 1:
+        print(_write_comparison(runs, args.out))
+
+
+def _write_comparison(runs: list[RunDirectory], out: str | None) -> Path:
+    """Write the HTML page that compares several training runs, and return its path."""
+    from ..report.comparison.compared_run import ComparedRun
+    from ..report.comparison.sections import comparison_sections
+    from ..report.page import render_page
+
+    page = render_page("Comparison", comparison_sections([ComparedRun.read(run) for run in runs]))
+    folder = os.path.commonpath([os.path.abspath(run.path.parent) for run in runs])
+    path = Path(out or os.path.relpath(Path(folder) / "comparison.html"))
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.") from None
+    return path

@@ -1,4 +1,4 @@
-"""Validation of the augmentation and loss for overlapping or affinely transformed images (`--compose`)."""
+"""Validation of the settings for training on overlapping or affinely transformed images (`--compose`)."""
 
 from ..runs.errors import UserError
 

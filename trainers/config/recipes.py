@@ -14,7 +14,7 @@ _SIZED_FOR_A_CPU = ("digits", "fashion_mnist")  # data sets whose own recipe is 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Training preset (recipe): a configuration, and a description of the expected training time and accuracy.
+    """Training preset (recipe) with a configuration and a description of the expected training time and accuracy.
 
     Attributes:
         config: the configuration.
@@ -233,7 +233,11 @@ _FOR_28_PIXELS = ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet
 
 
 def _settings_with_network(base: Config, overrides: dict) -> dict:
-    """Return the settings that change with the network, unless the configuration has other values than the defaults."""
+    """Return the default loss and image size for a network that replaces the one in the base configuration.
+
+    A value is left out if the base configuration has another one than the default of its own network.
+    `bias_stddev` goes with the loss. The image size depends on the network for the digits only.
+    """
     model, digits = overrides["model"], overrides.get("dataset", base.dataset) == "digits"
     settings = {}
     if base.loss == _OF_NETWORKS.get(base.model, {}).get("loss", "margin"):

@@ -14,12 +14,14 @@ NETWORKS = (
     "encapnet", "encapnet6", "encapnet18", "encapnet101", "capnet", "plaincnn", "resnet18", "resnet20",
     "sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet", "selfroutingcapsnet",
 )  # fmt: skip
+DECODERS = ("dense", "conv")
 
 _RECIPE = Search(refusal="every trial starts from the same recipe")
 _DATA = Search(refusal="every trial trains and validates on the same images")
 _LENGTH = Search(refusal="the tuner decides how long a trial trains")
 _DEVICES = Search(refusal="every trial runs on the same devices")
 _SEED = Search(refusal="every trial starts from the same seed")
+_WEIGHTS = Search(refusal="every trial starts from new weights")
 _CHECKPOINTS = Search(refusal="trials save no checkpoints")
 _AGREEMENT = Search(refusal="trials do not record how capsules agree")
 
@@ -53,6 +55,13 @@ class Config:
     )
     image_size: int | None = setting(
         "Height and width to resize images to, in pixels. Default: the data set's.", least=4, search=_DATA
+    )
+    color_mode: str = setting(
+        "Colours of a folder's images: rgb, grayscale, or auto: those of the network of --init_weights, else rgb.",
+        "auto",
+        choices=("auto", "rgb", "grayscale"),
+        used_with={"dataset": ("folder", "h_imagenet")},
+        search=_DATA,
     )
     corrupt_images: str = setting(
         "What to do with images that cannot be decoded.", "error", choices=("error", "skip"), search=_DATA
@@ -131,6 +140,13 @@ class Config:
         "Standard deviation of the convolutions' initial biases; the paper's release has 1.", 0.0, least=0.0
     )
 
+    init_weights: str | None = setting(
+        "Weights to start from, for fine-tuning: a run's folder (its best.keras), a .keras file, or a preset, "
+        "digits. The network's settings are then the run's; other classes get a new class layer. Default: random "
+        "weights.",
+        search=_WEIGHTS,
+    )
+
     feedback: str = setting(
         "Placement of feedback agreement units, a regulariser, in every module; two is half and same.",
         "none",
@@ -202,6 +218,19 @@ class Config:
         used_with={"extractor": ("conv",)},
     )
 
+    reconstruction: str = setting(
+        "Decoder that reconstructs each image from the capsule of its label, a regulariser: two hidden layers, or "
+        "convolutions.",
+        "none",
+        group="reconstruction of images",
+        choices=("none", *DECODERS),
+    )
+    reconstruction_weight: float | None = setting(
+        "Weight of the reconstruction's mean squared error in the loss. Default: 0.0005 times the numbers in an image.",
+        least=0.0,
+        used_with={"reconstruction": DECODERS},
+    )
+
     loss: str = setting(
         "Loss; crossentropy for networks without capsules.",
         "margin",
@@ -245,6 +274,12 @@ class Config:
         most=0.99999,
     )
     epochs: int = setting("Passes over the training images.", 40, least=1, search=_LENGTH)
+    early_stopping: int = setting(
+        "Ends training after this many epochs without a better validation accuracy; 0: trains all epochs.",
+        0,
+        least=0,
+        search=_LENGTH,
+    )
     batch_size: int = setting("Images per training step.", 64, least=1)
     clip_norm: float = setting("Clips the global gradient norm to this; 0: no clipping.", 0.0, least=0.0)
     accumulate_steps: int = setting(

@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with w
 
 @dataclass(frozen=True)
 class Search:
-    """Properties of a training setting that matter for hyper-parameter search, such as the default range of values.
+    """Default range and other properties of a training setting in hyper-parameter searches.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices
@@ -130,6 +130,11 @@ def kind_of(field: dataclasses.Field) -> Kind:
         (annotation,) = (part for part in get_args(field.type) if part is not NoneType)
         return KINDS[annotation]
     return KINDS[field.type]
+
+
+def as_flag(value) -> str:
+    """Format the value of a training setting for its command-line flag, such as "1,2" for a list."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def check(field: dataclasses.Field, value) -> None:

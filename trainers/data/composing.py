@@ -16,7 +16,9 @@ _LEAST_CLASSES = 3  # of two classes every pair has the same labels
 
 
 def composed(dataset: Dataset, compose: str) -> Dataset:
-    """Overlap or transform the images of a data set, as MultiMNIST and affNIST do with the digits of MNIST.
+    """Compose a data set of overlapping or affinely transformed images from a data set of single images.
+
+    The composed images resemble MultiMNIST and affNIST.
 
     Args:
         dataset: the data set of single images.

@@ -21,7 +21,10 @@ _LABEL_CHARACTERS = 14  # in a line below a sample
 
 
 def class_table(dataset: Dataset) -> str:
-    """Return a text table of image shapes and class counts for the training, validation and test data."""
+    """Return a plain-text table of the number of images of each class in the training, validation and test data.
+
+    The lines above the table give the size and the storage of the images.
+    """
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     names = dataset.class_names
     counts = np.stack([np.bincount(np.ravel(split.labels), minlength=len(names)) for split in splits.values()], axis=1)
@@ -85,7 +88,7 @@ def image_flags(config: Config) -> str:
 
 
 def _storage(split: AnySplit) -> str:
-    """Return a text that states the shape of stored images and whether they are in memory."""
+    """Return a phrase about the images of a data split, such as "stored as 28x28x1, in memory"."""
     if isinstance(split, ComposedSplit):
         size = "x".join(map(str, split.shape))
         return f"of {size}, composed of {len(split.base):,} images {_storage(split.base)}"

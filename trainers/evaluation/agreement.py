@@ -60,7 +60,7 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first tensor if the argument is a list of tensors, else the argument itself.
+    """Return the first tensor of a list of tensors, or the argument itself if it is a single tensor.
 
     The other tensors of a list are a shortcut or activations.
     """

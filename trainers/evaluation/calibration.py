@@ -1,4 +1,4 @@
-"""Calibration of a classifier: how well predicted confidence matches accuracy."""
+"""Measurement of how well a classifier's confidence matches its accuracy (calibration)."""
 
 from dataclasses import dataclass
 
@@ -45,9 +45,10 @@ class Calibration:
 
     @property
     def expected_error(self) -> float:
-        """Expected calibration error: mean |accuracy - confidence| over confidence bins, weighted by number of images.
+        """Expected calibration error: mean difference between accuracy and confidence over confidence bins.
 
-        Ours, since scikit-learn has no such metric.
+        The differences are absolute values, weighted by the number of images in the bin. Ours, since scikit-learn
+        has no such metric.
         """
         counts = self.counts[self.counts > 0]
         return float((np.abs(self.accuracy - self.confidence) * counts).sum() / counts.sum())

@@ -1,4 +1,4 @@
-"""Functions that decide whether an image with one or two labels is classified correctly."""
+"""Comparison of predicted class scores with the one or two labels of each image."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def are_correct(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def lead_of_mistake(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return, for each image, its highest score of a wrong class minus its lowest score of a true class.
+    """Return the highest score of a wrong class minus the lowest score of a true class, for each image.
 
     It is negative for a correct classification. See `are_correct` for the arguments.
     """
@@ -31,7 +31,10 @@ def lead_of_mistake(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def label_matrix(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return a Boolean array (images, classes) that is true for the one or two labels of each image."""
+    """Convert the one or two labels of each image to a Boolean row with one element per class.
+
+    The array has the shape (images, classes).
+    """
     matrix = np.zeros((len(labels), classes), bool)
     np.put_along_axis(matrix, labels.reshape(len(labels), -1).astype(np.int64), True, axis=1)
     return matrix

@@ -1,4 +1,4 @@
-"""Loading of a saved model and of the data set on which to evaluate the model."""
+"""Function that loads a saved model and a data set, and checks that their image shapes and classes agree."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
     refuse_unread_data_dir(overrides.get("data_dir"), config.dataset)
     model = saved_model(path)
     dataset = data.load(config)
-    _check_images(path, model, dataset.image_shape)
+    check_images(path, model, dataset.image_shape)
     outputs, names = model.output_shape[1:], dataset.class_names
     if outputs != (len(names),):
         raise UserError(
@@ -57,7 +57,7 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
     return model, dataset
 
 
-def _check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, int]) -> None:
+def check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, int]) -> None:
     """Raise `UserError` if a model does not accept images of a given shape."""
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4:
@@ -67,7 +67,10 @@ def _check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, i
         return
     height, width, channels = expected
     if channels not in (None, image_shape[2]):
-        advice = "Choose data with the model's number of channels by --recipe or --dataset."
+        advice = (
+            "Choose data with the model's number of channels by --recipe or --dataset. Folders of images are read in "
+            "colour, with 3 channels; --dataset=npz takes arrays with 1 or 3."
+        )
     elif height is not None and height == width:
         advice = f"Say --image_size={height}."
     else:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import encapnet_tf as en
 
+from ..config.presets import is_preset
 from ..data import AnySplit, corrupt_image_as_user_error
 from ..data.augmentation.views import Views
 from ..data.pipeline.batches import evaluation_batches
@@ -65,7 +66,10 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Predicted classes of each image: an integer array of the same shape as the labels."""
+        """Classes predicted for each image, as many as the image has labels.
+
+        An integer array of the same shape as the labels.
+        """
         if self.labels.ndim == 1:
             return self.lengths.argmax(axis=1)
         return np.argsort(-self.lengths, axis=1, kind="stable")[:, : self.labels.shape[1]]
@@ -93,7 +97,10 @@ class Predictions:
         return float(((self.lengths >= lowest).sum(axis=1) <= k).mean())
 
     def per_class(self) -> np.ndarray:
-        """Return each class's recall: the share of its images for which it is predicted, or NaN without images."""
+        """Return the recall of each class, or NaN for classes without images.
+
+        Recall is the share of a class's images for which the class is predicted.
+        """
         true, found = (label_matrix(labels, self.lengths.shape[1]) for labels in (self.labels, self.predicted))
         with np.errstate(invalid="ignore"):
             return (true & found).sum(axis=0) / true.sum(axis=0)
@@ -105,7 +112,10 @@ class Predictions:
         return true, predicted
 
     def confusion(self) -> np.ndarray:
-        """Return the confusion matrix of images with one label: a row per true, a column per predicted class."""
+        """Return the confusion matrix, with one row per true class and one column per predicted class.
+
+        Only for images with one label.
+        """
         from sklearn.metrics import confusion_matrix
 
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
@@ -129,12 +139,14 @@ class Predictions:
 
 
 def saved_model(path: Path) -> keras.Model:
-    """Load a saved Keras model for inference, without the optimizer and the loss.
+    """Load a saved Keras model, or a pretrained network of the package, without the optimizer and the loss.
 
     Raises:
         UserError: the file is missing or not a model.
     """
     try:
+        if is_preset(path):
+            return en.models.EncapNet(weights=path.parent.name, include_rescaling=True)
         return en.load_model(path, compile=False)
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot load the model {path}: {error}") from None

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ..data.pipeline.label_rows import label_rows
 from ..evaluation.agreement import agreement
 from ..runs.run_directory import RunDirectory
-from .checkpoint import digest
+from .checkpoints.checkpoint import digest
 
 _SAMPLE_IMAGES = 16  # training images shown in TensorBoard
 
@@ -30,7 +30,7 @@ class MetricsLog(keras.callbacks.Callback):
     def __init__(self, run: RunDirectory, epochs: int, quiet: bool = False):
         super().__init__()
         self.run, self.epochs, self.quiet = run, epochs, quiet
-        self.rows = _existing_rows(run, RunDirectory.metrics_file)
+        self.rows = existing_rows(run, RunDirectory.metrics_file)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start_time = time.perf_counter()
@@ -104,16 +104,18 @@ class AgreementLog(keras.callbacks.Callback):
         epochs: the epochs, counted from 1.
         images: (n, height, width, channels), pixels as the model takes them.
         labels: (n,) integers; of (n, 2), for images with two labels, the first are used.
+        at_stop: whether to log the epoch after which a callback before this one stops training, too.
     """
 
-    def __init__(self, run: RunDirectory, epochs: Iterable[int], images, labels):
+    def __init__(self, run: RunDirectory, epochs: Iterable[int], images, labels, *, at_stop: bool = False):
         super().__init__()
-        self.run, self.epochs, self.images = run, frozenset(epochs), images
+        self.run, self.epochs, self.images, self.at_stop = run, frozenset(epochs), images, at_stop
         self.labels = labels if labels.ndim == 1 else labels[:, 0]
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 in self.epochs and (histograms := agreement(self.model, self.images, self.labels)):
-            rows = _existing_rows(self.run, RunDirectory.agreement_file)
+        is_due = epoch + 1 in self.epochs or (self.at_stop and self.model.stop_training)
+        if is_due and (histograms := agreement(self.model, self.images, self.labels)):
+            rows = existing_rows(self.run, RunDirectory.agreement_file)
             rows += [{"epoch": epoch + 1, **histogram} for histogram in histograms]
             self.run.write_json_lines(RunDirectory.agreement_file, rows)
 
@@ -153,5 +155,6 @@ class TensorBoardExtras(keras.callbacks.Callback):
         self._writer.close()
 
 
-def _existing_rows(run: RunDirectory, file: str) -> list[dict]:
+def existing_rows(run: RunDirectory, file: str) -> list[dict]:
+    """Read the rows of a training log file, or return an empty list if the file does not exist."""
     return run.read_json_lines(file) if run.file(file).exists() else []

@@ -10,12 +10,12 @@ import keras
 from ..config.schema import Config
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
-from . import training_state
 from .callbacks import BestModel
-from .checkpoint import Checkpoint, Checkpoints
+from .checkpoints import training_state
+from .checkpoints.checkpoint import Checkpoint, Checkpoints
+from .checkpoints.resume import Start
 from .interruption import StopSignal
 from .non_finite import NonFiniteWatch
-from .resume import Start
 from .strategy import any_worker, is_multi_worker
 
 
@@ -104,7 +104,7 @@ class CheckpointWriter(keras.callbacks.Callback):
             self._save(self._epoch, step, logs)
 
     def on_train_end(self, logs=None):
-        self._save(self.config.epochs, 0)
+        self._save(self._epoch + 1, 0)  # not `config.epochs`, before which training may have stopped
 
     def _check_free_space(self, first_checkpoint: Path) -> None:
         required = first_checkpoint.stat().st_size * (self.checkpoints.keep + 2)  # + the best and the final model

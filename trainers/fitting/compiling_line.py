@@ -7,16 +7,17 @@ from typing import TextIO
 
 import keras
 
-from .resume import Start
+from .checkpoints.resume import Start
 
 _REFRESH_SECONDS = 1.0
 
 
 class CompilingLine(keras.callbacks.Callback):
-    """Keras callback that shows "compiling ... 12 s" until the first training step is finished.
+    """Keras callback that shows a "compiling" message until the first training step is finished.
 
-    TensorFlow traces and compiles the network in that step, which takes seconds to minutes. On a terminal the time runs
-    and the line vanishes at the end; elsewhere one line without a time is printed.
+    TensorFlow traces and compiles the network in that step, which takes seconds to minutes. On a terminal the message
+    shows the running time, as in "compiling ... 12 s", and vanishes at the end; elsewhere one line without a time is
+    printed.
 
     It is also a context manager for the call of `fit`, which ends the line if `fit` raises.
 

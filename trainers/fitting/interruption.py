@@ -1,4 +1,4 @@
-"""Handling of training interruptions: SIGTERM, Ctrl-C and disk errors."""
+"""Context managers that handle SIGTERM, Ctrl-C and disk errors during training."""
 
 import errno
 import signal

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from encapnet_tf import callbacks, losses, models, optimizers
+from encapnet_tf import attach_reconstruction, callbacks, losses, models, optimizers
 from encapnet_tf.losses.class_loss import ClassLoss
 from encapnet_tf.losses.labels_found import LabelsFound
 
@@ -68,6 +68,8 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
     keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
         model = builder(image_shape, classes, include_rescaling=True, **arguments)
+        if config.reconstruction != "none":
+            model = _with_decoder(model, config)
     except ValueError as error:
         raise UserError(f"These settings make no network: {error}") from None
     finally:
@@ -76,8 +78,18 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
     return model
 
 
+def _with_decoder(model, config):
+    """Add the configured reconstruction decoder to a network, or raise UserError if the network has no capsules."""
+    if "class_capsules" not in {layer.name for layer in model.layers}:
+        raise UserError(
+            f"--reconstruction={config.reconstruction}: {config.model} has no class capsules to reconstruct images "
+            "from. Use --reconstruction=none, or a capsule network such as --model=encapnet."
+        )
+    return attach_reconstruction(model, weight=config.reconstruction_weight, decoder=config.reconstruction)
+
+
 def builder_and_arguments(config: Config) -> tuple[Callable[..., keras.Model], dict]:
-    """Return the model-building function for a training configuration, and the arguments that it sets.
+    """Return the model-building function for a training configuration, and the keyword arguments to pass.
 
     The function is one of `encapnet_tf.models`.
     """
@@ -101,9 +113,10 @@ def feedback_options(config: Config) -> dict:
 
 
 def labels_are_rows(config: Config) -> bool:
-    """Return True if training labels are vectors (batch, classes) instead of integers (batch,).
+    """Return True if a training configuration needs label vectors instead of integer labels.
 
-    So they are if an augmentation mixes them, or if each image has two.
+    It does if an augmentation mixes the labels, or if each image has two. A batch of labels then has the shape
+    (batch, classes) instead of (batch,).
     """
     return mixes_labels(config.augment) or config.compose == "overlap"
 
@@ -147,7 +160,7 @@ def compile_model(
 
 
 def _optimizer(config, steps_per_epoch):
-    rate = _learning_rate(config, steps_per_epoch)
+    rate = learning_rate(config, steps_per_epoch)
     options = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
     if config.clip_norm:
         options["global_clipnorm"] = config.clip_norm
@@ -165,7 +178,8 @@ def _optimizer(config, steps_per_epoch):
     return optimizers.AdamL2(rate, config.l2, **options) if config.l2 else keras.optimizers.Adam(rate, **options)
 
 
-def _learning_rate(config, steps_per_epoch):
+def learning_rate(config: Config, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return the constant learning rate or the learning rate schedule of a training configuration."""
     rate, schedules = config.learning_rate, keras.optimizers.schedules
     if config.schedule == "cosine":
         steps = config.epochs * steps_per_epoch

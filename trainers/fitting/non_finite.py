@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from ..runs.errors import UserError
-from . import training_state
-from .checkpoint import Checkpoint, Checkpoints
+from .checkpoints import training_state
+from .checkpoints.checkpoint import Checkpoint, Checkpoints
 
 
 @dataclass(frozen=True)

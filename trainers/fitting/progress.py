@@ -8,7 +8,7 @@ from typing import TextIO
 import keras
 from tqdm import tqdm
 
-from .resume import Start
+from .checkpoints.resume import Start
 
 _MOST_COLUMNS, _LEAST_BAR = 110, 8
 _CTRL_C = 2  # columns that remain free on the right, because a terminal shows Ctrl-C as "^C"

@@ -15,20 +15,28 @@ from ..config.schema import Config
 from ..data import Dataset
 from ..evaluation.chance import guessing_limit
 from ..evaluation.predictions import PREDICT_BATCH, Predictions
+from ..evaluation.reconstructions import Reconstructions
 from ..report.run_report import write_report
 from ..runs.atomic_files import remove_temporary_files
+from ..runs.counting import counted
 from ..runs.run_directory import RunDirectory, package_versions
 from .callbacks import BestModel
+from .network import learning_rate
 
 _PACKAGES = ("encapnet_tf", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
-def record_start(run: RunDirectory, config: Config) -> None:
+def record_start(run: RunDirectory, config: Config, origin: dict) -> None:
     """Write the configuration, command line and package versions of a new training run to the file config.json.
 
     The devices and the current folder are written, too.
+
+    Args:
+        run: the run's folder.
+        config: its configuration.
+        origin: JSON values about the run or the weights that it starts from; {} for random weights.
     """
-    run.write_json(RunDirectory.config_file, {"config": config.to_json(), **_environment()})
+    run.write_json(RunDirectory.config_file, {"config": config.to_json(), **origin, **_environment()})
 
 
 def record_resume(run: RunDirectory) -> None:
@@ -66,23 +74,31 @@ def record_results(
     """
     with run.replacing(RunDirectory.final_model_file) as path:
         model.save(path)
+    rows = run.read_json_lines(RunDirectory.metrics_file)
+    epochs = rows[-1]["epoch"]  # fewer than configured, if training stopped early
     predictions = Predictions.of(run.file(RunDirectory.best_model_file), dataset.test, dataset.views, PREDICT_BATCH)
     with run.replacing(RunDirectory.predictions_file) as path:
         predictions.save(path)
+    if config.reconstruction != "none":
+        best_model = run.file(RunDirectory.best_model_file)
+        if reconstructions := Reconstructions.of(best_model, dataset.test, dataset.views, predictions):
+            with run.replacing(RunDirectory.reconstructions_file) as path:
+                reconstructions.save(path)
     summary = {
         "recipe": config.recipe,
         "series": series_name(config),
         "seed": config.seed,
         "test_accuracy": predictions.accuracy,
         "test_errors": predictions.errors,
-        "training_accuracy": _training_accuracy(run, best.epoch),
+        "training_accuracy": _training_accuracy(rows, best.epoch),
         "validation_accuracy": best.accuracy,
         "validation_guessing_limit": guessing_limit(dataset.validation.labels),
         "test_guessing_limit": guessing_limit(dataset.test.labels),
         "best_epoch": best.epoch,
-        "epochs": config.epochs,
+        "epochs": epochs,
+        "stopped_early": epochs < config.epochs,
         "train_seconds": round(seconds, 2),
-        "images_per_second": round(config.epochs * len(dataset.train) / seconds, 1),
+        "images_per_second": round(epochs * len(dataset.train) / seconds, 1),
         "parameters": parameter_count(model),
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
@@ -126,12 +142,40 @@ def describe_compilation(config: Config) -> str | None:
     )
 
 
-def _training_accuracy(run: RunDirectory, epoch: int | None) -> float | None:
-    """Return the training accuracy of a given epoch from the log file of a training run.
+def describe_schedule(config: Config, earlier: Config, steps: int, first_step: int) -> str:
+    """Describe in words the learning-rate schedule of a run that continues an earlier run.
+
+    Args:
+        config: configuration of the new run.
+        earlier: configuration of the earlier run.
+        steps: steps an epoch.
+        first_step: the first step of the new run, counted from the earlier run's first.
+    """
+    rates = [
+        _learning_rate_at(configuration, steps, step)
+        for configuration, step in (
+            (earlier, first_step - 1),
+            (config, first_step),
+            (config, config.epochs * steps - 1),
+        )
+    ]
+    before, first, last = (f"{rate:.2g}" for rate in rates)
+    return (
+        f"schedule: {config.schedule}, as in a run of {counted(config.epochs, 'epoch')}: the learning rate was "
+        f"{before}, is {first} in the next step and {last} in the last"
+    )
+
+
+def _learning_rate_at(config, steps, step) -> float:
+    rate = learning_rate(config, steps)
+    return float(rate(max(0, step))) if callable(rate) else rate
+
+
+def _training_accuracy(rows: list[dict], epoch: int | None) -> float | None:
+    """Return the training accuracy of a given epoch from the log of a training run.
 
     It was measured on augmented images. None if the epoch was not logged.
     """
-    rows = run.read_json_lines(RunDirectory.metrics_file)
     return next((row["accuracy"] for row in rows if row["epoch"] == epoch), None)
 
 

@@ -1,4 +1,4 @@
-"""Set-up of TensorFlow devices and `tf.distribute` strategies for training."""
+"""Functions that set up TensorFlow devices and `tf.distribute` strategies for training."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Training of several models in succession: finished models are skipped, and failures do not stop the others."""
+"""Training of several models in succession, which skips finished models and continues after failures."""
 
 import traceback
 from pathlib import Path

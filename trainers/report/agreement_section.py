@@ -1,4 +1,7 @@
-"""Training report section on the cosine similarity between higher capsules and the votes of lower capsules."""
+"""Section of a training report with histograms of the similarity between capsules and the votes for them.
+
+The similarity is the cosine between a higher capsule and the votes of the lower capsules.
+"""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ _BAR_WIDTH = 0.92  # of a bin
 
 
 def calibration_section(record: RunRecord) -> Section | None:
-    """Return the training report section on how well predicted confidence matches accuracy.
+    """Return the calibration section of a training report, with a plot of accuracy against confidence.
 
     None for images with two labels.
     """

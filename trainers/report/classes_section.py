@@ -1,18 +1,14 @@
 """Training report sections on accuracy per class, the confusion matrix, and misclassified images."""
 
-import base64
-import io
-
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from ..data.picture import as_rgb
 from ..runs.counting import counted
 from .figures import DARK, png
 from .page import Picture, Section
+from .pictures import image_png
 from .run_record import RunRecord
 
 _MAX_CLASSES = 40  # that are listed by name; of more, only the hardest are, and a matrix has no room for names
@@ -100,7 +96,7 @@ def mistakes_section(record: RunRecord) -> Section:
             for labels in (predictions.predicted, predictions.labels)
         )
         caption = f"{predicted}, truly {true}"
-        pictures.append(Picture(_image_png(image), f"Test image {index}", caption))
+        pictures.append(Picture(image_png(image), f"Test image {index}", caption))
     return Section(
         "Worst mistakes",
         texts=[
@@ -110,10 +106,3 @@ def mistakes_section(record: RunRecord) -> Section:
         pictures=pictures,
         layout="gallery",
     )
-
-
-def _image_png(pixels: np.ndarray) -> str:
-    """Encode an image (height, width, channels) of uint8 pixels as a base64 PNG."""
-    buffer = io.BytesIO()
-    imsave(buffer, as_rgb(pixels), format="png")
-    return base64.b64encode(buffer.getvalue()).decode()

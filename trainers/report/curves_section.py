@@ -1,4 +1,4 @@
-"""Training report section on loss and accuracy over the epochs."""
+"""Section of the training report that plots loss and accuracy over the epochs."""
 
 from matplotlib.figure import Figure
 

@@ -51,9 +51,9 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return, for each epoch, the ratio of the Sinkhorn divergence with feature extraction to that without.
+    """Return, for each epoch, the Sinkhorn divergence of the extracted features divided by that of the raw ones.
 
-    It is the divergence of the extracted features divided by that of the raw features.
+    The raw features are the inputs of the feature extractors.
     """
     return [row[f"{unit}_divergence"] / max(row[f"{unit}{_RAW_DIVERGENCE}"], _SMALLEST_DIVERGENCE) for row in metrics]
 

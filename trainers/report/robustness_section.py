@@ -10,7 +10,7 @@ from .run_record import RunRecord
 
 
 def robustness_section(record: RunRecord) -> Section | None:
-    """Return the report section on accuracy under image perturbations, or None if there are no measurements.
+    """Return a report section that plots the accuracy under image perturbations, or None if it was not measured.
 
     `encapnet evaluate` measures the accuracies.
     """

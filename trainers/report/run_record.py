@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..evaluation.predictions import Predictions
+from ..evaluation.reconstructions import Reconstructions
 from ..runs.run_directory import RunDirectory
 
 
@@ -18,6 +19,7 @@ class RunRecord:
         robustness: contents of robustness.json, disturbance -> run -> accuracies; empty if they were not measured.
         agreement: rows of agreement.jsonl, on the capsules' agreement at some epochs; empty for networks without
             capsules.
+        reconstructions: of some test images; None for networks without a decoder.
     """
 
     config: dict
@@ -26,6 +28,7 @@ class RunRecord:
     predictions: Predictions
     robustness: dict = field(default_factory=dict)
     agreement: list[dict] = field(default_factory=list)
+    reconstructions: Reconstructions | None = None
 
     @classmethod
     def read(cls, run: RunDirectory, summary: dict) -> "RunRecord":
@@ -38,6 +41,7 @@ class RunRecord:
         """
         has_robustness = run.file(RunDirectory.robustness_file).exists()
         has_agreement = run.file(RunDirectory.agreement_file).exists()
+        reconstructions = run.file(RunDirectory.reconstructions_file)
         return cls(
             config=run.read_json(RunDirectory.config_file, "config"),
             metrics=run.read_json_lines(RunDirectory.metrics_file),
@@ -45,14 +49,25 @@ class RunRecord:
             predictions=Predictions.load(run.file(RunDirectory.predictions_file)),
             robustness=run.read_json(RunDirectory.robustness_file) if has_robustness else {},
             agreement=run.read_json_lines(RunDirectory.agreement_file) if has_agreement else [],
+            reconstructions=Reconstructions.load(reconstructions) if reconstructions.exists() else None,
         )
 
     @property
     def data_name(self) -> str:
-        """Name of the data set or of the folder of images, such as "digits" or "photos"."""
-        return self.summary.get("data_name") or self.config["config"].get("dataset", "")  # version 0.1 wrote no name
+        """Name of the data set or image folder of a training run, such as "digits" or "photos"."""
+        return data_name(self.config["config"], self.summary)
 
     @property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of the integer labels."""
         return self.summary["class_names"]
+
+
+def data_name(settings: dict, summary: dict) -> str:
+    """Return the name of the data set or image folder that a training run used.
+
+    Args:
+        settings: the object "config" of config.json.
+        summary: contents of summary.json.
+    """
+    return summary.get("data_name") or settings.get("dataset", "")  # version 0.1 wrote no name

@@ -7,6 +7,7 @@ from .classes_section import class_accuracy_section, confusion_section, mistakes
 from .curves_section import curves_section
 from .feedback_section import feedback_section
 from .page import render_page
+from .reconstruction_section import reconstruction_section
 from .robustness_section import robustness_section
 from .run_record import RunRecord
 from .summary_sections import result_section, settings_section
@@ -22,6 +23,7 @@ SECTIONS = (
     calibration_section,
     robustness_section,
     mistakes_section,
+    reconstruction_section,
     settings_section,
 )
 

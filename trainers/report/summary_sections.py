@@ -1,4 +1,4 @@
-"""Training report sections with tables of results and settings."""
+"""Sections of a training run's HTML report that show tables of results and settings."""
 
 from ..evaluation.caveats import caveats
 from ..evaluation.chance import is_guessing
@@ -8,7 +8,7 @@ from .run_record import RunRecord
 
 
 def result_section(record: RunRecord) -> Section:
-    """Return the training report section on accuracy, number of parameters and training time."""
+    """Return a report section with the accuracy, number of parameters and training time of a run."""
     summary = record.summary
     rows = [
         (
@@ -23,6 +23,8 @@ def result_section(record: RunRecord) -> Section:
             "the training images)",
         ),
         ("Best epoch", f"{summary['best_epoch']} of {summary['epochs']}, chosen by validation accuracy"),
+        *_stopped_early_row(record),
+        *_origin_row(record),
         ("Trainable parameters", f"{summary['parameters']:,}"),
         (
             "Training",
@@ -34,8 +36,37 @@ def result_section(record: RunRecord) -> Section:
 
 
 def _criterion(record: RunRecord) -> str:
-    """Return a note on when a two-label image is classified correctly, or "" for one-label images."""
+    """Describe in words when the prediction for an image with two labels counts as correct.
+
+    Return "" for images with one label.
+    """
     return ": right if both labels are found" if record.predictions.labels.ndim > 1 else ""
+
+
+def _stopped_early_row(record: RunRecord) -> list[tuple[str, str]]:
+    """Return a one-row table with the number of trained epochs and the patience of early stopping.
+
+    The table is empty for a run without early stopping.
+    """
+    config, summary = record.config["config"], record.summary
+    if not (patience := config.get("early_stopping")):
+        return []
+    epochs = f"{summary['epochs']} of {config['epochs']} epochs were trained"
+    return [("Early stopping", f"{epochs}; the limit is {counted(patience, 'epoch')} without a better accuracy")]
+
+
+def _origin_row(record: RunRecord) -> list[tuple[str, str]]:
+    """Return a table row that names the source of a run's initial weights.
+
+    The row is in a list, which is empty if the weights were random.
+    """
+    if origin := record.config.get("continued_from"):
+        return [("Continued", f"from {origin['run']}, which had trained {counted(origin['epoch'], 'epoch')}")]
+    if origin := record.config.get("initial_weights"):
+        new = f"; new: {', '.join(origin['new_layers'])}" if origin["new_layers"] else ""
+        share = f"{origin['loaded_parameters']:,} of {origin['parameters']:,} parameters"
+        return [("Initial weights", f"{share} from {origin['file']}{new}")]
+    return []
 
 
 def remarks(summary: dict) -> list[str]:
@@ -72,7 +103,7 @@ def _top_5_row(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def settings_section(record: RunRecord) -> Section:
-    """Return the training report section on configuration, command line and package versions."""
+    """Return the report section that lists a training run's configuration, command line and package versions."""
     circumstances = {key: value for key, value in record.config.items() if key != "config"}
     values = {**record.config["config"], **circumstances}
     return Section("Settings", table=[(key, _as_text(value)) for key, value in values.items() if value is not None])

@@ -1,13 +1,29 @@
 """Functions that write and rename files atomically, so that readers never see a partly written file."""
 
+import errno
 import os
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
+_MAY_WRITE = ContextVar("may_write", default=True)
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
+
+
+@contextmanager
+def no_writing() -> Iterator[None]:
+    """Make every atomic write within a `with` block fail with an `OSError`, as on a read-only file system.
+
+    Caches of data are then left out, as they are where a folder of data cannot be written.
+    """
+    token = _MAY_WRITE.set(False)
+    try:
+        yield
+    finally:
+        _MAY_WRITE.reset(token)
 
 
 @contextmanager
@@ -17,6 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
     The file is flushed to disk before the rename and its folder after, so a power failure leaves the old file or the
     new one. If the block raises, the temporary file is removed and `path` stays as it was.
     """
+    if not _MAY_WRITE.get():
+        raise OSError(errno.EROFS, "a dry run writes nothing", str(path))
     # The whole name is kept, because Keras takes the file format from the suffix.
     temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:

@@ -4,12 +4,15 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from .atomic_files import replacing
 from .errors import UserError
+
+_PAUSE = 0.05  # seconds before a lock is tried a second time: `is_locked` of another process holds it for microseconds
 
 
 class AtomicFolder:
@@ -36,6 +39,11 @@ class AtomicFolder:
     def locked(self) -> AbstractContextManager[None]:
         """Return a context manager that prevents concurrent writes to a folder by other processes."""
         return locked(self.file(self.lock_file))
+
+    @property
+    def is_locked(self) -> bool:
+        """True if a process is currently writing to this folder."""
+        return is_locked(self.file(self.lock_file))
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
         """Return a context manager for replacing a file atomically.
@@ -105,7 +113,7 @@ def locked(path: Path) -> Iterator[None]:
         raise UserError(f"Cannot write in {path.parent}: {error.strerror}. A run needs a writable folder.") from None
     with open(descriptor, "r+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except OSError:
             holder = file.read().strip() or "another process"
             raise UserError(
@@ -115,3 +123,27 @@ def locked(path: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the exclusive lock of a file.
+
+    The lock is that of `locked`. False if there is no such file.
+    """
+    try:
+        with open(path, "rb") as file:  # closing it releases the lock that the question takes
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lock(file) -> None:
+    """Acquire an exclusive lock on an open file, and retry once if another process holds a lock."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_PAUSE)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Folder of a training run: file names, creation of a new folder, and opening of an existing folder."""
+"""Class that creates or opens the folder of a training run."""
 
 import re
 from datetime import datetime
@@ -27,10 +27,12 @@ class RunDirectory(AtomicFolder):
     best_model_file = "best.keras"
     final_model_file = "final.keras"
     predictions_file = "predictions.npz"
+    reconstructions_file = "reconstructions.npz"  # of networks with a decoder
     report_file = "report.html"
     summary_file = "summary.json"
     checkpoints_folder = "checkpoints"
     robustness_file = "robustness.json"  # written by `encapnet evaluate`
+    failure_file = "failed.json"  # of a run that failed in an ablation or a search: its reason
 
     @classmethod
     def create(cls, series: str, path: str | Path | None = None) -> "RunDirectory":
@@ -71,7 +73,7 @@ class RunDirectory(AtomicFolder):
         Raises:
             UserError: there is no run in this folder, or the run did not finish.
         """
-        run = cls._with_configuration(path, complete=True)
+        run = cls.existing(path)
         if not run.is_complete:
             raise UserError(
                 f"The run at {path} did not finish: it has no {cls.summary_file}. Resume it with "
@@ -86,7 +88,7 @@ class RunDirectory(AtomicFolder):
         Raises:
             UserError: there is no run in this folder, or the run is complete.
         """
-        run = cls._with_configuration(path, complete=False)
+        run = cls.existing(path, complete=False)
         if run.is_complete:
             raise UserError(f"The run at {path} is complete: there is nothing to resume.")
         return run
@@ -100,7 +102,16 @@ class RunDirectory(AtomicFolder):
         return self.file(self.summary_file).is_file()
 
     @classmethod
-    def _with_configuration(cls, path, *, complete):
+    def existing(cls, path: str | Path, *, complete: bool = True) -> "RunDirectory":
+        """Open the folder of a training run, whether it has finished or not.
+
+        Args:
+            path: the folder.
+            complete: whether an error message names a complete run as an example, or an incomplete one.
+
+        Raises:
+            UserError: there is no run in this folder.
+        """
         run = cls(path)
         if not run.file(cls.config_file).is_file():
             raise UserError(
@@ -111,9 +122,9 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return the newest training run's folder as a hint for error messages, or "" if there is no run.
+        """Return a hint, for the end of an error message, that names the newest training run's folder.
 
-        The hint begins with ", such as ". Only complete runs count, or only incomplete ones.
+        It is ", such as FOLDER", or "" if there is no run. Only complete runs count, or only incomplete ones.
         """
         files = [file for pattern in ("*", "*/*") for file in Path("runs").glob(f"{pattern}/{cls.config_file}")]
         runs = [cls(file.parent) for file in sorted(files, key=lambda file: file.stat().st_mtime)]

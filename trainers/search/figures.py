@@ -127,7 +127,7 @@ def objective_over_setting(axis: Axis, completed: list[dict], failed: list[dict]
 
 
 def objective_over_trials(completed: list[dict], objective: str) -> str:
-    """Draw the objective of hyper-parameter search trials in order of trial number, with the best value so far.
+    """Plot each search trial's objective value, and the best value so far, against the trial number.
 
     Args:
         completed: records of completed trials.
@@ -163,9 +163,10 @@ def _objective_value(record, objective) -> float:
 
 
 def _colours(values, objective) -> dict:
-    """Return the matplotlib arguments `cmap`, `vmin` and `vmax` for colouring plots by the objective of a search.
+    """Return the matplotlib colour map and value range for colouring search trials by objective value.
 
-    The range is wide enough for nearly equal trials to have nearly equal colours. Values may be NaN.
+    They are the arguments `cmap`, `vmin` and `vmax`. The range is wide enough for nearly equal trials to have
+    nearly equal colours. Values may be NaN.
     """
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""Reuse of compiled models in hyper-parameter search trials that differ only in numbers such as the learning rate.
+"""Cache of compiled models, reused by search trials that differ only in the learning rate and similar numbers.
 
 Compiling a training step takes longer than a short trial. A step reads the numbers below from variables, so a trial
 that differs in these alone takes over the compiled model of an earlier trial, with the state of a model of its own.
@@ -69,7 +69,7 @@ class CompiledModels:
 
 
 def structure_of(config: Config) -> Config:
-    """Return a cache key, equal for all training configurations that can use the same compiled model.
+    """Return a cache key that is the same for all training configurations that can share one compiled model.
 
     The key is the configuration with 1 for numbers that can change without recompiling the model. A number that is zero
     or None stays, because a step may leave out what it would do with another number.
@@ -102,7 +102,7 @@ class _CompiledModel:
             self._numbers = _numbers_as_variables(model.optimizer)
 
     def copy_state(self, other: "_CompiledModel"):
-        """Copy weights, optimizer state and settings into this model from another model of the same structure."""
+        """Copy weights, optimizer state and hyper-parameters from another model with the same layers."""
         for variable, value in zip(self._variables(), other._variables(), strict=True):
             variable.assign(value)
         for unit, other_unit in zip(_units(self.model), _units(other.model), strict=True):

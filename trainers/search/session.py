@@ -87,7 +87,7 @@ def _create_tuner(plan, folder, **options) -> SearchTuner:
 
 
 def _hide_gpus():
-    """Hide the GPUs from TensorFlow in this process, so that worker processes can use all GPU memory."""
+    """Hide the GPUs from TensorFlow in this process, so that search workers can use all GPU memory."""
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")

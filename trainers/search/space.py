@@ -8,7 +8,7 @@ from typing import cast
 
 from ..config.recipes import override
 from ..config.schema import Config, settings
-from ..config.setting import kind_of
+from ..config.setting import as_flag, kind_of
 from ..config.suggestions import did_you_mean
 from ..runs.errors import UserError
 
@@ -72,7 +72,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """Search space of a hyper-parameter search: all hyper-parameters with the values to try."""
+    """Hyper-parameters that a search varies, and the values to try for each of them."""
 
     axes: tuple[Axis, ...]
 
@@ -117,12 +117,12 @@ class Space:
         return cls.of(ranges)
 
     def to_json(self) -> dict:
-        """Return the search space as a dictionary of JSON values."""
+        """Return the search space as a JSON-serialisable dictionary."""
         return {axis.name: [axis.low, axis.high, axis.values and list(axis.values)] for axis in self.axes}
 
     @classmethod
     def from_json(cls, ranges: dict) -> "Space":
-        """Create a search space from a dictionary of JSON values.
+        """Create a search space from a JSON-serialisable dictionary.
 
         `to_json` returns such a dictionary.
         """
@@ -173,8 +173,10 @@ class Space:
             base: the settings that are not searched.
 
         Raises:
-            UserError: the message names the value, or why the setting has no effect.
+            UserError: the message names the value, or why the setting has no effect. Or trials could not follow a
+                setting of `base`.
         """
+        _check_trials(base)
         for axis in self.axes:
             for value in axis.values or (axis.low, axis.high):
                 self.configured(base, {axis.name: value})
@@ -185,9 +187,9 @@ class Space:
             raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
-        """Return an explanation if a hyper-parameter would have no effect in some trials, otherwise None.
+        """Return the reason why a hyper-parameter has no effect in some trials, or None if there is no such trial.
 
-        The explanation is a pair of cause and remedy.
+        The reason is a pair of cause and remedy.
         """
         from ..fitting.network import takes
 
@@ -200,7 +202,7 @@ class Space:
                 if not any(item in effective_values for item in (value if isinstance(value, tuple) else (value,))):
                     consequence = " has no feedback units, so" if other == "feedback" else ":"
                     choices = [item for item in effective_values if item is not None]
-                    return f"--{other}={_as_flag(value)}{consequence}", f"Choose --{other}={_either(choices)}"
+                    return f"--{other}={as_flag(value)}{consequence}", f"Choose --{other}={_either(choices)}"
         return None
 
     def _trial_values(self, name, base) -> tuple:
@@ -209,6 +211,24 @@ class Space:
         Without listed values, that is the configured value alone.
         """
         return next((axis.values for axis in self.axes if axis.name == name and axis.values), (getattr(base, name),))
+
+
+def _check_trials(base: Config) -> None:
+    """Raise `UserError` if a configuration has settings that a hyper-parameter search does not support.
+
+    They are early stopping and initial weights.
+    """
+    reasons = {
+        f"--early_stopping={base.early_stopping}": base.early_stopping
+        and "every trial trains for all its epochs, or for those of --tuner=hyperband",
+        f"--init_weights={base.init_weights}": base.init_weights is not None and "every trial starts from new weights",
+    }
+    for setting, reason in reasons.items():
+        if reason:
+            raise UserError(
+                f"{setting} does not go with a search: {reason}. Leave it out, and give it to the training with the "
+                "best settings, `encapnet train --config=SEARCH/best.json`."
+            )
 
 
 def _four_digits(value: float) -> float:
@@ -279,10 +299,6 @@ def _refusal(name, setting) -> str:
         f"--search={name}: it cannot be searched, because {searches[name].refusal}. Set it once with --{name}. Usual "
         f"settings to search are {usual}."
     )
-
-
-def _as_flag(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _either(choices) -> str:

@@ -116,7 +116,10 @@ def run_local_workers(
 
 
 def _check_worker(worker, oracle, silent_seconds):
-    """Restart a worker process that exited or stopped responding, and run the interrupted trial again."""
+    """Check that a search worker's process is running, and restart the process if it exited or hangs.
+
+    The interrupted trial is run again. A process that died `_MAX_DEATHS` times in a row is not restarted.
+    """
     exit_status = worker.process.poll()
     if exit_status is None:
         if worker.silent_seconds() < silent_seconds:

@@ -1,4 +1,4 @@
-"""Progress output of a hyper-parameter search: one line for each started trial and each finished epoch."""
+"""Printing of one progress line for each started trial and each finished epoch of a hyper-parameter search."""
 
 import threading
 from pathlib import Path
@@ -13,7 +13,7 @@ from .records import RECORD_FILE, TRIALS, describe_settings
 
 
 class TrialLines:
-    """Progress printer of a hyper-parameter search: a line for each started trial and each finished epoch.
+    """Progress output of a hyper-parameter search, with a line for each started trial and each finished epoch.
 
     The printer reads the trials' files, so it also shows trials of worker processes, on this machine or on others.
 
@@ -60,5 +60,8 @@ class TrialLines:
 
 
 def _attempt(record: dict) -> tuple:
-    """Return a (trial, worker, start time) tuple, which identifies one attempt to run a search trial."""
+    """Return the values that identify one attempt to run a trial of a hyper-parameter search.
+
+    They are the trial, the search worker and the start time.
+    """
     return tuple(record.get(key) for key in ("trial", "worker", "started"))

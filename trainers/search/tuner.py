@@ -60,7 +60,7 @@ class TrialModel(EncapNetHyperModel):
 
     @contextmanager
     def trial(self, hp: keras_tuner.HyperParameters) -> Iterator[Config]:
-        """Yield a KerasTuner trial's training configuration, which `build` and `fit` use inside the `with` block.
+        """Return a context manager in which `build` and `fit` use a KerasTuner trial's training configuration.
 
         Args:
             hp: the trial's `HyperParameters`.

@@ -92,26 +92,36 @@ class EMRouting(CapsuleMapping):
         return 1.0  # log sigma, the cost of a component, starts near 0
 
     def call(self, inputs, activations=None, training=None):
+        arguments = self.routing_arguments(inputs, activations)
+        capsules, activations = ops.em_routing(**arguments, recompute=bool(training))
+        return K.cast(capsules, self.compute_dtype), K.cast(activations, self.compute_dtype)
+
+    def routing_arguments(self, inputs, activations=None) -> dict:
+        """Return the keyword arguments with which the layer calls `ops.em_routing` on its inputs.
+
+        `inputs` and `activations` are as in `call`.
+        """
         lower = self.lower_capsules(inputs)
         temperature = self.inverse_temperature
         if temperature is None:
             temperature = 256 * self.num_capsules / (self.kernel.shape[0] * self._positions * self.capsule_dim)
-        capsules, activations = ops.em_routing(
-            lower,
-            ops.capsule_length(lower) if activations is None else self._lower_activations(activations),
-            self.kernel,
-            self.bias,
-            self.beta_u,
-            self.beta_a,
-            self.iterations,
-            self.rescale,
-            temperature,
-            recompute=bool(training),
-        )
-        return K.cast(capsules, self.compute_dtype), K.cast(activations, self.compute_dtype)
+        return {
+            "capsules": lower,
+            "activations": ops.capsule_length(lower) if activations is None else self._lower_activations(activations),
+            "kernel": self.kernel,
+            "bias": self.bias,
+            "beta_u": self.beta_u,
+            "beta_a": self.beta_a,
+            "iterations": self.iterations,
+            "rescale": self.rescale,
+            "inverse_temperature": temperature,
+        }
 
     def _lower_activations(self, activations):
-        """Reshape the activations of the input capsules to (batch, num_input_capsules, positions)."""
+        """Reshape the activations of the input capsules for EM routing.
+
+        To (batch, num_input_capsules, positions).
+        """
         shape, groups = tuple(activations.shape[1:]), self.kernel.shape[0]
         if len(shape) == 3 and shape[2] == groups and shape[0] * shape[1] == self._positions:
             activations = K.transpose(activations, (0, 3, 1, 2))

@@ -112,7 +112,7 @@ class SelfRouting2D(keras.layers.Layer):
         )
 
     def _two_shapes(self, input_shape):
-        """Return the shapes of activations and poses, or raise ValueError if their heights or widths differ."""
+        """Check that activations and poses have equal heights and widths, and return the shapes of both."""
         shapes = [tuple(shape) for shape in input_shape if isinstance(shape, list | tuple)]
         if len(shapes) != 2 or len(shapes[0]) != 4 or shapes[0][-1] is None or shapes[0][1:3] != shapes[1][1:3]:
             raise ValueError(
@@ -159,7 +159,7 @@ class SelfRouting2D(keras.layers.Layer):
 
 
 def _route_piece(activations, poses, routing_kernel, bias, kernel=None):
-    """Sum activations and votes over a subset of the input capsules, weighted by self-routing coefficients.
+    """Sum the activations and votes of some input capsules, weighted by the self-routing coefficients.
 
     Args:
         activations: a, (inputs, samples, 1).

@@ -40,7 +40,7 @@ def runs_eagerly() -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Call a function of tensors, and compile the function with XLA if TensorFlow trains on a CPU.
+    """Call a function on tensors, compiled with XLA in training on a CPU with TensorFlow.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 
@@ -60,7 +60,7 @@ def run_compiled(body, tensors, training, /, *, gradient=None, **options):
 
 
 def run_shared(body, tensors, training, /, **options):
-    """Call a function of tensors, and share one `tf.function` trace among all calls if TensorFlow trains on a CPU.
+    """Call a function on tensors, and reuse the `tf.function` trace of earlier calls if TensorFlow trains on a CPU.
 
     It is for small chains of operations that stand in many places of a step: each place has one operation then. No
     gradient flows through the function.

@@ -1,10 +1,10 @@
-"""Function that decides whether TensorFlow's fused batch normalisation replaces Keras's own."""
+"""Function that selects fused batch normalisation for training on a CPU with TensorFlow."""
 
 from encapnet_tf.ops.acceleration import accelerates
 
 
 def fused_kernels(x, training):
-    """Return the Python module with fused batch normalisation functions when training on a CPU, otherwise None.
+    """Return the module of fused batch normalisation functions for CPU training, or None if they cannot be used.
 
     The backend must be TensorFlow, and the map must have a known size and be in float32. None means
     that Keras's own operations are to be used.

@@ -1,4 +1,4 @@
-"""ReLU followed by squash for capsule feature maps.
+"""Function that applies ReLU, and then the squash function of capsule networks, to a feature map.
 
 A separate function computes the gradient.
 """

@@ -1,1 +1,1 @@
-"""Fast grouped convolutions with one group per capsule."""
+"""Grouped 2-D convolution operations with one group per capsule."""

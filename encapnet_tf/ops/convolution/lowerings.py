@@ -74,7 +74,7 @@ def narrow_convolution(x, kernel, strides):
 
 
 def grouped_tap_convolution(x, kernel, groups, strides, contract):
-    """Compute a grouped convolution as a sum, over kernel positions, of products of pixels and weights."""
+    """Compute a grouped convolution from one shifted copy of the feature map for each kernel position."""
     output_size = [-(-size // strides) for size in x.shape[1:3]]
     x = _pad(x, kernel)
     taps = [
@@ -179,8 +179,9 @@ def insert_zeros(x, axis, size):
 
 
 def _tap_matrices(kernel):
-    """Split a convolution kernel into nested lists [row][column] of matrices of shape (channels, filters).
+    """Split a convolution kernel into one weight matrix per kernel position.
 
+    The matrices, of shape (channels, filters), are in a nested list indexed by row and column.
     Few operations, because tracing each takes a third of a millisecond: a slice of its own for each position is four.
     """
     height, width, group_in, filters = kernel.shape

@@ -18,9 +18,10 @@ def grouped_convolution(x, kernel, strides):
 
 
 def strided_convolution(x, kernel, strides):
-    """Apply a strided dense convolution, and recompute the padded input in the backward pass to save memory.
+    """Apply an ordinary (not grouped) strided convolution, without storing the padded input for the gradient.
 
-    TensorFlow's convolution can pad by itself, but its gradient kernels that do take up to twice as long.
+    The backward pass pads the input again, which saves memory. TensorFlow's convolution can pad by itself,
+    but its gradient kernels that do take up to twice as long.
 
     Args:
         x: (batch, height, width, channels).
@@ -217,7 +218,7 @@ def _crop(x, margin):
 
 
 def _pad_components(x, capsule_dim, margin):
-    """Zero-pad a capsule feature map, and make the axis of the capsule-vector components the first axis.
+    """Zero-pad a capsule feature map, and move the axis of the vector components to the front.
 
     XLA compiles each result of a function apart, so that one stack compiles much sooner than a list.
     """
@@ -225,10 +226,13 @@ def _pad_components(x, capsule_dim, margin):
 
 
 def _repeat_components(x, capsule_dim, times):
-    """Repeat each capsule of a capsule feature map `times` times, and move the component axis to the front."""
+    """Move the component axis of a capsule feature map to the front, and repeat each capsule several times."""
     return K.repeat(_component_maps(x, capsule_dim), times, axis=-1)
 
 
 def _component_maps(x, capsule_dim):
-    """Transpose a capsule feature map to the shape (capsule_dim, batch, height, width, num_capsules)."""
+    """Move the axis of the vector components of a capsule feature map to the front.
+
+    The result has the shape (capsule_dim, batch, height, width, num_capsules).
+    """
     return K.transpose(split_capsules(x, capsule_dim), (4, 0, 1, 2, 3))

@@ -1,4 +1,4 @@
-"""Dense convolution of a small feature map by one matrix product per kernel position.
+"""Ungrouped convolution of a small feature map, computed as one matrix product for each kernel weight position.
 
 A tap is one kernel position. On a map of 4x4, half of the products of a 5x5 kernel are with the zeros around the
 map; here only those with pixels are computed.
@@ -41,9 +41,10 @@ def taps(map_size, size, strides):
 
 
 def input_patches(x, size, strides):
-    """Return, for each kernel position, the input pixels that a convolution multiplies by the weights at this position.
+    """Return the input pixels under each kernel position of a convolution.
 
-    Kernel positions (taps) that do not overlap the map are left out.
+    They are the pixels that the weights at this position multiply. Kernel positions (taps) that do not overlap the map
+    are left out.
     """
     return [x[:, region.input_rows, region.input_columns] for region in _regions(x.shape[1:3], size, strides)]
 
@@ -58,7 +59,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Count, for each kernel position, the output rows and columns to which its weights contribute.
+    """Return the height and width of the output patch to which each position in a kernel contributes.
 
     The kernel positions are in the order of `taps`.
     """
@@ -69,7 +70,7 @@ def patch_sizes(map_size, size, strides):
 
 
 def joined_input_patches(x, size, strides):
-    """Concatenate, in one matrix, the input pixels that a convolution multiplies at each kernel position.
+    """Stack the input pixels under each kernel position of a convolution into one matrix.
 
     The rows are the patches of `input_patches`. XLA compiles each result of a function apart, so that one matrix
     compiles much sooner than 25 patches.
@@ -78,7 +79,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Concatenate, in one matrix, the output pixels to which each kernel position of a convolution contributes.
+    """Stack the output pixels affected by each kernel position of a convolution into one matrix.
 
     The rows are the patches of `output_patches`.
     """
@@ -106,7 +107,10 @@ def scatter_sum(patches, map_size, size, strides):
 
 
 def tap_matrices(kernel):
-    """Split a convolution kernel into one matrix of shape (channels, filters) per kernel position."""
+    """Split a convolution kernel into one weight matrix per kernel position.
+
+    The result has the shape (kernel positions, channels, filters).
+    """
     return K.reshape(kernel, (-1, *kernel.shape[2:]))
 
 
@@ -121,7 +125,10 @@ def flatten_pixels(x):
 
 
 class _Region(NamedTuple):
-    """Input pixels that one kernel position of a convolution reads, and output pixels to which it adds, as slices."""
+    """Input and output pixels of a feature map that one kernel position of a convolution connects.
+
+    The slices select the rows and columns that it reads, and those that it adds to.
+    """
 
     tap: int
     input_rows: slice

@@ -10,7 +10,7 @@ _VOTES_PER_PIECE = 2**21
 
 
 def sum_votes(capsules, kernel):
-    """Compute the sum of the votes for each higher capsule directly, without storing single votes.
+    """Compute the sum of the votes for each higher capsule without storing the individual votes.
 
         s_j = sum_i V_ij,    V_ij = P_i W_ij
 
@@ -56,7 +56,7 @@ def attend_to_votes(capsules, kernel, query, bias=None, *, positions: int = 1, r
 
 
 def split_inputs(tensors, votes_of_an_input: int) -> list[tuple]:
-    """Split the lower capsules of a routing layer into groups, to limit how many votes are in memory at the same time.
+    """Split the lower capsules of a routing layer into groups, to limit the number of votes in memory.
 
     Args:
         tensors: whose first axis is over the lower capsules.
@@ -74,7 +74,7 @@ def split_inputs(tensors, votes_of_an_input: int) -> list[tuple]:
 
 
 def _attend_to_piece(query, capsules, kernel, bias):
-    """Compute an attention-weighted sum of votes over a subset of the lower capsules."""
+    """Sum the votes of a subset of the lower capsules, weighted by attention coefficients."""
     inputs, _, rows, columns = capsules.shape
     _, _, outputs, new_columns = kernel.shape
     votes = K.matmul(

@@ -72,6 +72,24 @@ def em_routing(
     >>> tuple(capsules.shape), tuple(activations.shape)
     ((2, 5, 8), (2, 5))
     """
+    capsules, activations, _ = route_by_em(
+        capsules, activations, kernel, bias, beta_u, beta_a, iterations, rescale, inverse_temperature, recompute
+    )
+    return capsules, activations
+
+
+def route_by_em(
+    capsules, activations, kernel, bias, beta_u, beta_a, iterations, rescale, inverse_temperature, recompute=False
+):
+    """Compute higher capsules, their activations and the weights of the votes by expectation maximisation.
+
+    Args:
+        As in `em_routing`.
+
+    Returns:
+        The results of `em_routing`, and the weights R_ij a_i of the votes in the last M step, (batch,
+        num_input_capsules, positions, num_capsules).
+    """
     whole_number("iterations", iterations)
     finite_number("inverse_temperature", inverse_temperature, least=0)
     tensors = floating_together(capsules, kernel, bias, activations, beta_u, beta_a)
@@ -101,7 +119,7 @@ def em_routing(
                 distance, log_norm = _rescale(distance), K.logaddexp(log_norm, math.log(_RELEASE_EPSILON))
             score = K.log_sigmoid(logit) - log_norm  # log a_j, and the term of log N that does not depend on i
             assignment = K.softmax(score[:, None, None] - distance, axis=-1)
-    return mu, K.sigmoid(logit)
+    return mu, K.sigmoid(logit), weighted
 
 
 def _sum_over_inputs(u, w, mu, weight):
@@ -135,7 +153,7 @@ def _rescale(x):
 
 
 def _sum_in_pieces(function, *, u, w, mu, weight, recompute):
-    """Compute a sum of squared vote deviations in EM routing, for a few higher capsules at a time to save memory.
+    """Sum the squared vote deviations of EM routing, for a few higher capsules at a time to save memory.
 
     The function sums over input capsules or over components. The sums are concatenated.
 

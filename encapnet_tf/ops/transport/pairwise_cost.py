@@ -55,7 +55,7 @@ def pairwise_cost(x, y, cost="cosine"):
 
 
 def self_cost(x, cost="cosine", both_sides: bool = False):
-    """Compute the transport costs between all pairs of points in one set.
+    """Compute the matrix of transport costs between all pairs of points in one set.
 
     Named costs are exactly 0 on the diagonal. The matrix is symmetric, so the gradient of a symmetric plan's cost is
     twice the gradient through one side.
@@ -111,9 +111,9 @@ def _normalise(x):
 
 
 def cost_between(x, y, cost, is_exact=True):
-    """Compute the matrix of transport costs between two sets of points returned by `prepare`.
+    """Compute the matrix of pairwise transport costs between two validated point sets.
 
-    `prepare` validates the points, and scales them to length 1 for the cosine distance.
+    The sets are results of `prepare`, which validates the points, and scales them to length 1 for the cosine distance.
 
     Args:
         x, y, cost: as in `pairwise_cost`.

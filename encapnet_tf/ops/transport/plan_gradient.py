@@ -1,4 +1,4 @@
-"""Gradient of the entropic optimal transport cost with respect to the cost matrix.
+"""Functions that compute the gradient of the entropic optimal transport cost with respect to the cost matrix.
 
 The transport cost <P, Q> depends on the cost matrix Q directly and through the plan P, which changes with Q. At the
 solution, with the sparsity D_ij = -log(B^2 P_ij),
@@ -73,7 +73,7 @@ def slope_of_self_cost(plan):
 
 
 def _sparsity(plan):
-    """Compute -log(P / U) elementwise for a transport plan P and the uniform transport plan U.
+    """Compute the elementwise negative logarithm of a transport plan relative to the uniform plan.
 
     It is D = -log(B^2 P), cut off where the plan P is next to 0.
     """

@@ -51,9 +51,10 @@ class SinkhornResult(NamedTuple):
 
 
 def check_arguments(epsilon, iterations, solver):
-    """Raise ValueError if a Sinkhorn argument is invalid: epsilon <= 0, iterations < 1 or an unknown solver.
+    """Check that epsilon, the number of iterations and the solver name are valid for Sinkhorn's algorithm.
 
-    The value of an epsilon that is a tensor is not checked.
+    Raise ValueError if epsilon <= 0, iterations < 1 or the solver is unknown. The value of an epsilon that is a tensor
+    is not checked.
     """
     is_number = isinstance(epsilon, numbers.Real) and not isinstance(epsilon, bool)
     if not (0 < epsilon < math.inf if is_number else hasattr(epsilon, "dtype")):

@@ -26,7 +26,7 @@ MOST_RELAXED_STEPS = 64  # `solve_fast` goes on with Newton steps, which converg
 
 
 def solve_plain(cost, epsilon, iterations):
-    """Solve entropic optimal transport by exactly `iterations` plain Sinkhorn iterations.
+    """Solve entropic optimal transport by a fixed number of Sinkhorn iterations without over-relaxation.
 
     They start from v = 1 and scale the rows first, as in Eq. 9. The result is differentiable.
 
@@ -184,7 +184,7 @@ def _relaxed_steps(cost, epsilon, f, g, steps, relaxation):
 
 
 def solve_symmetric(cost, epsilon):
-    """Solve entropic optimal transport of a point set onto itself.
+    """Solve entropic optimal transport for the symmetric cost matrix of a point set with itself.
 
     Both potentials are equal, so one is iterated:
 

@@ -45,7 +45,7 @@ class CApi:
         self.check()
 
     def check(self):
-        """Raise RuntimeError if the last call of TensorFlow's C API failed."""
+        """Raise RuntimeError if TensorFlow's C API reported an error."""
         if self.tf.TF_GetCode(self.status):
             raise RuntimeError(self.tf.TF_Message(self.status).decode(errors="replace"))
 

@@ -16,6 +16,7 @@ from encapnet_tf.layers import (
     FeedbackAgreement,
     FlattenCapsules,
     GroupedConv2D,
+    Reconstruction,
     Squash,
 )
 from encapnet_tf.losses import MarginLoss, SinkhornLoss, SpreadLoss
@@ -85,7 +86,7 @@ LAYERS = [
     Row("cap_conv_shortcut", partial(_master_aide, coefficients="own"), (5, 4, 6), _with_identity_shortcut),
     Row("cap_conv_bare", partial(_master_aide, post_activation=False), (5, 4, 6)),
     Row("cap_conv_options", partial(_master_aide, aide_kernel_size=1, **_everything), (5, 4, 6)),
-    Row("module", partial(CapConvModule, 2, 3, depth=2), (6, 4, 3)),
+    Row("module", partial(CapConvModule, 2, 3, depth=2), (6, 4, 3), slow_xla=True),
     Row("module_master", partial(CapConvModule, capsule_dim=2, num_capsules=3, routing="master"), (6, 4, 3)),
     Row("module_type1_only", partial(CapConvModule, 2, 3, depth=0, strides=1, coefficients="cross"), (5, 4, 6)),
     Row("module_skip_type1", partial(CapConvModule, 2, 3, depth=1, skip="type1", routing="master"), (6, 4, 3)),
@@ -150,12 +151,18 @@ UNITS = [
         (8, 6, 6),
         _with_its_input_halved,
     ),
+    Row("reconstruction", partial(Reconstruction, (4, 3, 2)), (5, 4)),
+    Row(
+        "reconstruction_options",
+        partial(Reconstruction, image_shape=(4, 3, 1), decoder="conv", weight=0.5, max_pixel=255.0),
+        (5, 4),
+    ),
 ]
 
 _two_modules = {"depths": (1, 2), "capsule_dims": (2, 3), "strides": (1, 2), "num_capsules": 3}
 
 MODELS = [
-    Row("encapnet", partial(EncapNet, (8, 6, 2), 3, **_two_modules), (8, 6, 2)),
+    Row("encapnet", partial(EncapNet, (8, 6, 2), 3, **_two_modules), (8, 6, 2), slow_xla=True),
     Row(
         "encapnet_mixed",
         partial(

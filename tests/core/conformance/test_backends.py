@@ -48,6 +48,9 @@ def test_same_as_tensorflow(rng, backend, tmp_path):
     for row in networks:
         enliven(row.model(), row.input(12)).save(tmp_path / f"{row.name}.keras")
     inputs = {row.name: row.input(4) for row in networks}
+    (sabour,) = (row for row in networks if row.name == "sabour_capsnet")
+    en.attach_reconstruction(enliven(sabour.model(), sabour.input(12))).save(tmp_path / "decoder_capsnet.keras")
+    inputs["decoder_capsnet"] = sabour.input(4)
     inputs |= {f"routing{i}": row.input(4) for i, row in enumerate(ROUTING_LAYERS)}
     np.savez(tmp_path / "data.npz", x=x, y=y, lengths=rng.uniform(size=(4, 3)).astype("float32"), **inputs)
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 import encapnet_tf as en
+from encapnet_tf.explain.couplings import votes_and_couplings
 
 
 def scheduled_losses(x, y):
@@ -102,11 +103,30 @@ def trained_networks(folder, data):
     return results
 
 
+def explanations(model, x):
+    """Return name -> array of what explains the scores of a network, with the coefficients of every routing."""
+    agreement = en.explain.agreement(model, x)
+    results = {
+        "explain_saliency": en.explain.saliency(model, x, samples=2),
+        "explain_occlusion": en.explain.occlusion(model, x),
+        "explain_coupling": agreement.coupling,
+        "explain_contribution": agreement.contribution,
+    }
+    for name in ("DynamicRouting", "EMRouting", "SelfAttentionRouting", "InvertedAttentionRouting"):
+        layer = getattr(en.layers, name)(3, 4, **({"num_input_capsules": None} if name == "EMRouting" else {}))
+        layer.build((None, 5, 4))
+        layer.kernel.assign(np.random.default_rng(1).normal(size=layer.kernel.shape))
+        capsules = keras.ops.convert_to_tensor(x.ravel()[:40].reshape(2, 5, 4))
+        _, couplings = votes_and_couplings(layer, capsules)
+        results[f"explain_{name}"] = keras.ops.convert_to_numpy(couplings)
+    return results
+
+
 def measure(folder):
     """Return name -> array of scores, losses and weights on which all backends should agree."""
     data = np.load(folder / "data.npz")
     model = en.load_model(folder / "model.keras")
-    results = {"before": model.predict(data["x"], verbose=0)}
+    results = {"before": model.predict(data["x"], verbose=0), **explanations(model, data["x"])}
     model.compile(keras.optimizers.SGD(0.05), en.losses.MarginLoss())
     results["losses"] = [model.train_on_batch(data["x"], data["y"]) for _ in range(2)]
     results["after"] = model.predict(data["x"], verbose=0)

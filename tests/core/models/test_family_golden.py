@@ -29,10 +29,12 @@ def weights_of(file):
 
 
 def loaded(model, file):
-    """Load a file's weights into a network; return those of the decoder."""
+    """Return the network with a file's weights, and with a decoder if the file has one."""
     weights = weights_of(file)
-    load_reference_weights(model, {name: w for name, w in weights.items() if not name.startswith("decoder/")})
-    return {name.removeprefix("decoder/"): w for name, w in weights.items() if name.startswith("decoder/")}
+    if any(name.startswith("decoder/") for name in weights):
+        model = en.attach_reconstruction(model, decoder="conv" if "decoder/conv1/bias" in weights else "dense")
+    load_reference_weights(model, weights)
+    return model
 
 
 def parameters(weights):
@@ -47,26 +49,19 @@ def probe(model, *names):
     return keras.Model(model.input, [model.get_layer(name).output for name in names])
 
 
-def decode(weights, vectors, shape):
-    """Return the images of the dense decoder that both papers share."""
-    x = tf.nn.relu(vectors @ weights["dense1/kernel"] + weights["dense1/bias"])
-    x = tf.nn.relu(x @ weights["dense2/kernel"] + weights["dense2/bias"])
-    return tf.reshape(tf.sigmoid(x @ weights["dense3/kernel"] + weights["dense3/bias"]), shape)
-
-
-def check_losses_and_gradients(file, model, decoder, training, variables):
-    """Compare the losses, and the gradients of their sum, with those of the reference."""
-    capsules_and_lengths = probe(model, "class_capsules", "lengths")
+def check_losses_and_gradients(file, model, training):
+    """Compare the losses of a network with a decoder, and the gradients of their sum, with those of the reference."""
     images, labels = tf.constant(file["images"]), file["labels"]
+    model.compile("sgd", en.losses.MarginLoss())
+    assert model.reconstruction.weight == pytest.approx(0.392)
     with tf.GradientTape() as tape:
         tape.watch(images)
-        capsules, lengths = capsules_and_lengths(images, training=training)
-        margin = en.losses.MarginLoss()(labels, lengths)
-        reconstructions = decode(decoder, en.layers.CapsuleMask()(capsules, labels), images.shape)
-        mse = tf.reduce_mean((file["images"] - reconstructions) ** 2)
-        total = margin + 0.392 * mse
-    for ours, name in ((margin, "margin"), (mse, "mse"), (total, "total")):
+        lengths = model(images, training=training)
+        total = model.compute_loss(images, labels, lengths, training=training)
+    mse = model.reconstruction.metrics[0].result()
+    for ours, name in ((model.loss(labels, lengths), "margin"), (mse, "mse"), (total, "total")):
         assert_close(ours, file[f"loss_{name}"])
+    variables = targets(model)
     names = [name[2:] for name in file if name.startswith("g/")]
     gradients = tape.gradient(total, [images, *(variables[name][0].value for name in names)])
     assert_close(gradients[0], file["grad_images"])
@@ -83,29 +78,29 @@ def targets(model):
 
 def test_sabour_capsnet():
     file, model = figures("sabour_mnist_net"), M.SabourCapsNet()
-    decoder = loaded(model, file)
     assert parameters(model.weights) == file["params_without_decoder"] == 6_804_224
-    assert parameters(model.weights) + parameters(decoder.values()) == file["params"] == 8_215_568
-    primary, capsules, lengths = probe(model, "primary_list", "class_capsules", "lengths")(file["images"])
+    model = loaded(model, file)
+    assert parameters(model.weights) == file["params"] == 8_215_568
+    images, labels = file["images"], file["labels"]
+    primary, capsules, lengths = probe(model, "primary_list", "class_capsules", "lengths")(images)
     assert_close(primary[:, :8], file["primary_first"])
     assert_close(np.mean(primary, axis=1), file["primary_mean"])
     assert_close(capsules, file["capsules"])
     assert_close(lengths, file["lengths"])
-    mask = en.layers.CapsuleMask()
-    shape = file["images"].shape
-    assert_close(decode(decoder, mask(capsules, file["labels"]), shape), file["recon_labels"])
-    assert_close(decode(decoder, mask(capsules), shape), file["recon_longest"])
-    moved = np.array(capsules)
-    moved[:, :, int(file["noise_component"])] += file["noise_value"]
-    assert_close(decode(decoder, mask(moved, file["labels"])[:1], (1, *shape[1:])), file["recon_noised"])
-    check_losses_and_gradients(file, model, decoder, False, targets(model))
+    assert_close(en.reconstruct(model, images, labels=labels), file["recon_labels"])
+    assert_close(en.reconstruct(model, images), file["recon_longest"])
+    component, value = int(file["noise_component"]), float(file["noise_value"])
+    moved = en.reconstruct(model, images[:1], component, [0.0, value], labels=labels[:1])
+    assert_close(moved[:, 1], file["recon_noised"])
+    check_losses_and_gradients(file, model, training=False)
 
 
 def test_efficient_capsnet():
     file, model = figures("efficient_mnist_net"), M.EfficientCapsNet()
-    decoder = loaded(model, file)
     assert parameters(model.trainable_weights) == file["params_encoder_trainable"] == 161_824
     assert parameters(model.weights) == file["params_encoder"] == 162_400
+    model = loaded(model, file)
+    assert parameters(model.reconstruction.weights) == file["params_decoder"] == 1_411_344
     both = probe(model, "class_capsules", "lengths")
     statistics = {w.path: w.numpy() for w in model.non_trainable_weights}
     for training in (False, True):
@@ -114,28 +109,34 @@ def test_efficient_capsnet():
         assert_close(lengths, file["lengths_train" if training else "lengths_eval"])
     for weight in model.non_trainable_weights:
         weight.assign(statistics[weight.path])
-    capsules, _ = both(file["images"])
-    mask = en.layers.CapsuleMask()
-    assert_close(decode(decoder, mask(capsules, file["labels"]), file["images"].shape), file["recon_labels"])
-    assert_close(decode(decoder, mask(capsules), file["images"].shape), file["recon_longest"])
-    check_losses_and_gradients(file, model, decoder, True, targets(model))
+    assert_close(en.reconstruct(model, file["images"], labels=file["labels"]), file["recon_labels"])
+    assert_close(en.reconstruct(model, file["images"]), file["recon_longest"])
+    check_losses_and_gradients(file, model, training=True)
 
 
 @pytest.mark.parametrize(
-    ("form", "trainable", "total"),
-    [("multimnist", 154_656, 155_232), ("smallnorb", 151_664, 151_664)],
+    ("form", "trainable", "total", "decoder"),
+    [("multimnist", 154_656, 155_232, 1_936_144), ("smallnorb", 151_664, 151_664, 229_570)],
 )
-def test_other_forms_of_efficient_capsnet(form, trainable, total):
+def test_other_forms_of_efficient_capsnet(form, trainable, total, decoder):
     file = figures(f"efficient_{form}_net")
     classes = 5 if form == "smallnorb" else 10
     model = M.EfficientCapsNet(file["images"].shape[1:], classes, form)
-    loaded(model, file)
     assert parameters(model.trainable_weights) == trainable
     assert parameters(model.weights) == total
+    model = loaded(model, file)
+    assert parameters(model.reconstruction.weights) == decoder
     capsules, lengths = probe(model, "class_capsules", "lengths")(file["images"])
     suffix = "" if form == "smallnorb" else "_eval"
     assert_close(capsules, file[f"capsules{suffix}"])
     assert_close(lengths, file[f"lengths{suffix}"])
+    if form == "smallnorb":
+        assert_close(en.reconstruct(model, file["images"])[..., 0], file["recon_longest_channel0"])
+        return
+    vectors = en.layers.CapsuleMask(2)(capsules)  # of the longest capsule and of the second
+    for i, vector in enumerate(vectors, start=1):
+        images = np.reshape(model.reconstruction.decoder(vector), file["images"].shape)
+        assert_close(images, file[f"recon_longest_{i}"])
 
 
 def inverted_attention(file, schedule, iterations):

@@ -179,9 +179,18 @@ def test_reports_are_written_again_and_runs_are_compared(trained_run, encapnet, 
     assert (tmp_path / "other" / "report.html").exists()
     assert result.stdout.splitlines()[-1] == "comparison.html", "in the folder of both"
     page = (tmp_path / "comparison.html").read_text()
-    assert page.count("data:image/png") == 1
+    assert page.count("data:image/png") == 3
     for run in ("tiny", "other"):
         assert f'<th scope="row">{run}</th>' in page
+
+    (tmp_path / "other" / "predictions.npz").unlink()
+    (tmp_path / "other" / "report.html").unlink()
+    result = encapnet("report", "tiny", "other")
+    assert result.status == 0, "what a run lacks is told"
+    assert result.stderr.startswith("other: its report.html was not written. other/predictions.npz cannot be read: ")
+    assert result.stdout.splitlines() == ["tiny/report.html", "comparison.html"]
+    assert "1 run without saved predictions left out: other." in (tmp_path / "comparison.html").read_text()
+    assert encapnet("report", "other").status == 2
 
 
 @pytest.mark.ci
@@ -219,14 +228,23 @@ def test_help_is_readable_at_80_columns(verb, encapnet, monkeypatch):
 def test_help_groups_flags_by_meaning(encapnet):
     result = encapnet("train", "--help")
     headings = re.findall(r"^(\w.*):$", result.stdout, re.MULTILINE)
-    groups = ["data", "network", "feedback agreement units", "training", "arithmetic and devices", "run folder"]
+    examples = {
+        "data": "augment",
+        "network": "depths",
+        "feedback agreement units": "epsilon",
+        "reconstruction of images": "reconstruction_weight",
+        "training": "seed",
+        "arithmetic and devices": "replicas",
+        "run folder": "routing_epochs",
+    }
+    groups = list(examples)
     assert headings == ["options", *groups]
     parts = dict(zip(headings, re.split(r"^\w.*:$", result.stdout, flags=re.MULTILINE)[1:], strict=True))
     flags = {heading: re.findall(r"^  (?:-h, )?(--\w+)", part, re.MULTILINE) for heading, part in parts.items()}
-    assert flags["options"] == ["--help", "--recipe", "--config", "--run_dir", "--resume"]
-    for heading, flag in zip(
-        groups, ("augment", "depths", "epsilon", "seed", "replicas", "routing_epochs"), strict=True
-    ):
+    assert flags["options"] == [
+        *("--help", "--recipe", "--config", "--run_dir", "--resume", "--continue_from", "--dry_run"),
+    ]
+    for heading, flag in examples.items():
         assert f"--{flag}" in flags[heading]
     listed = [flag for group in groups for flag in flags[group]]
     assert listed == [f"--{setting.name}" for setting in settings() if setting.name != "recipe"]

@@ -36,7 +36,9 @@ def parse(*words):
 
 def test_train(photos, monkeypatch, capsys):
     received = []
-    monkeypatch.setattr("encapnet_tf.trainers.fitting.train.train", lambda config, run_dir: received.append(config))
+    monkeypatch.setattr(
+        "encapnet_tf.trainers.fitting.train.train", lambda config, run_dir, **options: received.append(config)
+    )
     for flags in ((), ("--epochs=7", "--batch_size=8", "--augment=+,mixup"), ("--recipe=digits",)):
         args = parse("train", *OWN, *flags)
         args.main(args)

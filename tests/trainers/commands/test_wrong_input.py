@@ -35,6 +35,13 @@ from encapnet_tf.trainers.runs.errors import UserError
         (["train", "--dataset=folder"], "needs --data_dir=FOLDER"),
         (["train", "--augment=sepia"], "--augment=sepia: expected one of none"),
         (["train", "--config=nowhere.json"], "there is no file nowhere.json"),
+        (["train", "--early_stopping=-1"], "--early_stopping=-1: expected at least 0"),
+        (["train", "--init_weights=nowhere"], "--init_weights=nowhere: there is no such file or folder"),
+        (["train", "--continue_from=nowhere", "--epochs=3"], "There is no run at nowhere"),
+        (["train", "--resume=one", "--continue_from=two"], "Give one of the two"),
+        (["train", "--resume=one", "--dry_run"], "--dry_run describes a new run"),
+        (["tune", "--early_stopping=3"], "--early_stopping=3 does not go with a search: every trial trains for all"),
+        (["ablate", "--init_weights=run"], "unrecognized arguments: --init_weights=run"),
         (["tune", "--workers=0"], "--workers=0: expected at least 1"),
         (["tune", "--retrain=1", "--retrain_epochs=0"], "--retrain_epochs=0: expected at least 1"),
         (["tune", "--resume", "--out=nowhere"], "There is no search at nowhere"),
@@ -50,6 +57,9 @@ from encapnet_tf.trainers.runs.errors import UserError
         ([], "required: VERB"),
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["report", "nowhere"], "There is no run at nowhere"),
+        (["runs"], "There is no folder runs: `encapnet train` makes it"),
+        (["runs", "nowhere"], "There is no folder nowhere"),
+        (["runs", "--sort=bset"], " (did you mean best?)"),
         (["evaluate"], "required: run"),
         (["ablate", "--rows=z"], "no row is called table3/z"),
         (["tune", "--optimizer=adamw", "--search=l2=0:0.1"], "--optimizer=adamw: l2 would change nothing"),
@@ -80,5 +90,6 @@ def test_an_unread_data_dir_is_refused_as_a_flag_only(tmp_path):
 
 def test_an_interruption_says_no_more_than_it_knows(capsys):
     """Earlier rows of an ablation, for one, are there."""
-    assert cli._run(SimpleNamespace(verb="ablate", check=None, main=mock.Mock(side_effect=KeyboardInterrupt))) == 130
+    main = mock.Mock(side_effect=KeyboardInterrupt)
+    assert cli._run(SimpleNamespace(verb="ablate", check=None, needs_keras=False, main=main)) == 130
     assert capsys.readouterr().err == "encapnet ablate: interrupted.\n"

@@ -7,7 +7,7 @@ import pytest
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.config.run_config import read_run_config
 from encapnet_tf.trainers.evaluation.evaluate import run_data
-from encapnet_tf.trainers.fitting import resume
+from encapnet_tf.trainers.fitting.checkpoints import resume
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
@@ -45,5 +45,6 @@ def test_moved_data_are_reported_with_their_old_place(run, tmp_path):
     resume._check_same_settings({**moved.__dict__, "data_dir": "photos"}, moved, "in a checkpoint")
 
 
+@pytest.mark.ci
 def test_a_run_names_the_folder_in_which_it_began(finished_run):
     assert Path(finished_run.read_json(RunDirectory.config_file)["working_directory"]).is_dir()

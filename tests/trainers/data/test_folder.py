@@ -42,6 +42,7 @@ def _assert_images_match_labels(split):
     np.testing.assert_array_equal(brightest, 2 - split.labels)
 
 
+@pytest.mark.ci
 def test_classes_of_one_folder(tmp_path):
     """Files of every format; the name's ending may be in capitals."""
     write_folder(tmp_path, suffixes=(".png", ".jpg", ".JPEG", ".bmp", ".gif"))
@@ -122,6 +123,7 @@ def test_names_that_are_no_text_are_reported(tmp_path):
         _load_undecoded(tmp_path / "data")
 
 
+@pytest.mark.ci
 def test_formats_that_are_not_read_are_refused_by_name(tmp_path):
     write_folder(tmp_path, per_class=20, suffixes=(".png", ".TIF"))
     with pytest.raises(UserError, match=r"30 x TIFF image, a format .*01\.TIF.*Convert.*--corrupt_images=skip"):
@@ -151,6 +153,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.ci), 3])
 def test_training_reads_what_an_export_reads(channels):
     from encapnet_tf.export.artefacts.preprocessing import Preprocessing
@@ -175,6 +178,7 @@ def test_training_reads_what_an_export_reads(channels):
             split.take([len(READ) + i]).raise_if_corrupt()
 
 
+@pytest.mark.ci
 def test_links_and_other_files_are_left_out_and_counted(tmp_path):
     write_folder(tmp_path / "data")
     write_image(tmp_path / "elsewhere" / "secret.png", (9, 9, 9))

@@ -138,6 +138,7 @@ def test_exif_cut_off_or_changed_anywhere():
         assert 1 <= jpeg_orientation(WHOLE[: rng.integers(3, AT + 60)]).numpy() <= 8
 
 
+@pytest.mark.ci
 def test_the_pipeline_turns_images_before_it_resizes_them(tmp_path):
     """A class has the same picture, stored in eight ways; the network sees the same pixels of it."""
     write_folder(tmp_path, per_class=10, size=(24, 40))

@@ -95,6 +95,7 @@ def test_viewpoints(folder, name, training, test, images):
     assert (summary.images, summary.classes, summary.common_size) == (images[0], 5, (12, 12))
 
 
+@pytest.mark.ci
 def test_stereo_pairs_are_shrunk_augmented_and_composed(folder):
     dataset = _load(folder, "smallnorb_azimuth", image_size=8, compose="overlap")
     assert dataset.image_shape == (10, 10, 2)

@@ -55,6 +55,7 @@ def _sections(robustness_curves):
     return [section(record) for section in (class_accuracy_section, calibration_section, robustness_section)]
 
 
+@pytest.mark.ci
 def test_sections_show_the_hardest_class_first_and_no_class_without_images():
     classes, calibrated, nothing = _sections({})
     assert [row[0] for row in classes.table] == ["a", "b"]

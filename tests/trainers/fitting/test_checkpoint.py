@@ -6,7 +6,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from encapnet_tf.trainers.fitting.checkpoint import Checkpoint, Checkpoints, Damaged, digest
+from encapnet_tf.trainers.fitting.checkpoints.checkpoint import Checkpoint, Checkpoints, Damaged, digest
 from encapnet_tf.trainers.fitting.interruption import StopSignal
 from encapnet_tf.trainers.runs.atomic_files import remove_temporary_files, replacing
 from encapnet_tf.trainers.runs.atomic_folder import locked

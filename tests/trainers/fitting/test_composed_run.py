@@ -11,8 +11,8 @@ from encapnet_tf.trainers.evaluation.evaluate import evaluate
 from encapnet_tf.trainers.fitting.train import train
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
+from tests.trainers.fitting.interrupted import assert_same_run, stop
 from tests.trainers.fitting.run_callbacks import SigtermAt
-from tests.trainers.fitting.test_resume import assert_same_run, stop
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from encapnet_tf.trainers.evaluation.predictions import saved_model
-from encapnet_tf.trainers.fitting.checkpoint import Checkpoint
+from encapnet_tf.trainers.fitting.checkpoints.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[3]
 KILLS, INTERVAL, STEPS, SEED = 20, 5, 20, 0

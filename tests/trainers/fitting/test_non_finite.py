@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from encapnet_tf.trainers.config.recipes import resolve
-from encapnet_tf.trainers.fitting.checkpoint import Checkpoints
+from encapnet_tf.trainers.fitting.checkpoints.checkpoint import Checkpoints
 from encapnet_tf.trainers.fitting.non_finite import NonFiniteWatch
 from encapnet_tf.trainers.fitting.train import train
 from encapnet_tf.trainers.runs.errors import UserError

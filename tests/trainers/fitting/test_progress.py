@@ -13,10 +13,10 @@ import tqdm.std
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.fitting import compiling_line, progress
 from encapnet_tf.trainers.fitting.callbacks import TensorBoardExtras
+from encapnet_tf.trainers.fitting.checkpoints.resume import Start
 from encapnet_tf.trainers.fitting.compiling_line import CompilingLine
 from encapnet_tf.trainers.fitting.progress import ProgressBar
 from encapnet_tf.trainers.fitting.record import describe_compilation
-from encapnet_tf.trainers.fitting.resume import Start
 
 
 @pytest.mark.parametrize("columns", [80, 200, 62, 30])

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import shutil
 import signal
 from collections import namedtuple
 from dataclasses import replace
@@ -11,61 +10,23 @@ import keras
 import numpy as np
 import pytest
 from encapnet_tf.trainers.config.schema import Config
-from encapnet_tf.trainers.evaluation.predictions import saved_model
-from encapnet_tf.trainers.fitting import checkpoint_writer, resume
-from encapnet_tf.trainers.fitting.checkpoint import Checkpoints
+from encapnet_tf.trainers.fitting import checkpoint_writer
+from encapnet_tf.trainers.fitting.checkpoints import resume
+from encapnet_tf.trainers.fitting.checkpoints.checkpoint import Checkpoints
 from encapnet_tf.trainers.fitting.train import train
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
+from tests.trainers.fitting.interrupted import STEPS, assert_same_run, stop
 from tests.trainers.fitting.run_callbacks import SigtermAt
 
-STEPS = 6  # an epoch of the configuration `tiny`
 Callback = keras.callbacks.LambdaCallback
 
 pytestmark = pytest.mark.usefixtures("without_report")
 
 
-def stop(config, callback, path=None, resume=None):
-    """Train until a callback sends SIGTERM; return the interrupted run."""
-    with pytest.raises(UserError, match=r"Stopped by SIGTERM. Everything is saved; resume with: ") as error:
-        train(config, path, resume, callbacks=[callback])
-    assert error.value.status == 143
-    return RunDirectory.unfinished(path or resume.path)
-
-
 def sigterm(*_, **__):
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@pytest.fixture(scope="session")
-def _interrupted_run(shared_folder, tiny):
-    return shared_folder("interrupted_run", lambda folder: stop(tiny, SigtermAt(10), folder / "run")) / "run"
-
-
-@pytest.fixture
-def interrupted_run(_interrupted_run, tmp_path):
-    """A run stopped after 10 steps, the 4th of its second epoch; its checkpoints are of steps 6, 8 and 10."""
-    shutil.copytree(_interrupted_run, tmp_path / "run")
-    return RunDirectory.unfinished(tmp_path / "run")
-
-
-def assert_same_run(run, other):
-    """Both runs' models bit for bit, and their metrics."""
-    for file in (RunDirectory.best_model_file, RunDirectory.final_model_file):
-        ours, theirs = (saved_model(folder.file(file)).variables for folder in (run, other))
-        for a, b in zip(ours, theirs, strict=True):
-            np.testing.assert_array_equal(np.array(a), np.array(b), err_msg=f"{file}: {a.path}")
-    for file in (RunDirectory.metrics_file, RunDirectory.agreement_file):
-        ours, theirs = (
-            [{k: v for k, v in row.items() if k != "seconds"} for row in folder.read_json_lines(file)]
-            for folder in (run, other)
-        )
-        assert ours == theirs
-    ours, theirs = (folder.read_json(RunDirectory.summary_file) for folder in (run, other))
-    for timed in ("train_seconds", "images_per_second"):
-        ours.pop(timed), theirs.pop(timed)
-    assert ours == theirs
 
 
 @pytest.mark.ci

@@ -12,9 +12,7 @@ from encapnet_tf.trainers.evaluation.calibration import Calibration
 from encapnet_tf.trainers.evaluation.predictions import Predictions
 from encapnet_tf.trainers.report import calibration_section, classes_section
 from encapnet_tf.trainers.report.agreement_section import agreement_section
-from encapnet_tf.trainers.report.comparison import comparison_sections
 from encapnet_tf.trainers.report.feedback_section import feedback_section
-from encapnet_tf.trainers.report.page import render_page
 from encapnet_tf.trainers.report.run_record import RunRecord
 from encapnet_tf.trainers.report.run_report import render_report
 
@@ -225,30 +223,3 @@ def test_calibration_figure_shows_accuracy_confidence_and_counts(figure_of, scor
     assert [bar.get_height() for bar in histogram.patches] == calibration.counts.tolist()
     assert _texts(figure.legends[0].get_texts()) == ["Perfectly calibrated", "(mean confidence, accuracy)", "accuracy"]
     assert diagram.get_legend() is None  # it would cover bars
-
-
-def test_comparison_of_runs():
-    """Results of every run; the class losses of those that logged them."""
-    plain = _record(["a", "b", "c"])
-    logged = dataclasses.replace(
-        plain, metrics=[{**row, "class_loss": 0.5, "val_class_loss": 0.6} for row in plain.metrics]
-    )
-    results, losses = comparison_sections({"one": plain, EVIL: logged, DOLLARS: logged})
-    assert [row[0] for row in results.table] == ["run", "one", EVIL, DOLLARS]
-    assert results.table[1][2] == "50.00%"
-    assert results.texts == []
-    assert len(losses.pictures) == 1
-    assert "1 of the runs logged no class loss" in losses.texts[1]
-    assert not re.search(r"<[^>]*onerror", render_page("t", [results, losses]))
-    assert not comparison_sections({"one": plain})[1].pictures
-
-
-def test_comparison_of_runs_on_different_data():
-    first = _record(["a", "b", "c"])
-    other = dataclasses.replace(first, summary={**first.summary, "data_name": "photos"})
-    for second in (other, _record(["a", "b", "d"])):  # other classes are other data, whatever its name
-        results, losses = comparison_sections({"one": first, "two": second})
-        assert "different data" in results.texts[0]
-        assert results.texts[0] in losses.texts
-    results, _ = comparison_sections({"one": first, "two": other})
-    assert [row[1] for row in results.table] == ["data", "", "photos"]

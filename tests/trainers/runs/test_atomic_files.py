@@ -1,6 +1,7 @@
-"""Files and folders that are set aside keep their content, under a name that was unused."""
+"""Files and folders that are set aside keep their content, under a name that was unused; dry runs write nothing."""
 
-from encapnet_tf.trainers.runs.atomic_files import set_aside
+import pytest
+from encapnet_tf.trainers.runs.atomic_files import no_writing, replacing, set_aside
 
 
 def test_a_file_is_renamed_to_the_lowest_unused_number(tmp_path):
@@ -20,3 +21,12 @@ def test_a_folder_is_moved_into_another(tmp_path):
     assert aside == tmp_path / "damaged" / "trial_1-1"
     assert (aside / "record.json").read_text() == "{"
     assert not (tmp_path / "trial_1").exists()
+
+
+def test_nothing_is_written_in_a_dry_run(tmp_path):
+    with no_writing(), pytest.raises(OSError, match="a dry run writes nothing"), replacing(tmp_path / "a"):
+        pass
+    assert not list(tmp_path.iterdir())
+    with replacing(tmp_path / "a") as path:
+        path.write_text("written")
+    assert (tmp_path / "a").read_text() == "written"

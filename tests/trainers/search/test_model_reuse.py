@@ -42,7 +42,7 @@ def test_bit_for_bit(change):
     assert_same(results, run_trials(EPSILONS[-1:], **change)[1])
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_bit_for_bit_on_two_replicas(tmp_path):
     results = []
     for epsilons in (EPSILONS, EPSILONS[-1:]):

@@ -195,7 +195,7 @@ def test_the_hypermodels_example(tmp_path, monkeypatch):
     assert doctest.testmod(hyper_model).failed == 0
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_kerastuners_own_objectives_reload_and_early_stopping(tmp_path):
     """A metric as the objective; a search that is found again goes on, one that is overwritten begins anew."""
     hypermodel = EncapNetHyperModel(

@@ -47,9 +47,9 @@ def _affine(images, uniforms, views, *, degrees=10.0, zoom=0.1, shift=0.1):
 
 
 def _crop_flip(images, uniforms, views):
-    """Apply the augmentation that the EncapNet paper calls "+": random crops and horizontal flips of enlarged images.
+    """Apply the augmentation "+" of the EncapNet paper, which crops and flips images at random.
 
-    Images are not mirrored where that would change their class.
+    They are enlarged before they are cropped, and not flipped where that would change their class.
     """
     top, left, mirror = tf.unstack(uniforms[:, :3], axis=1)
     mirror = tf.cast(mirror < 0.5, tf.float32) if views.mirrors else tf.zeros_like(top)
@@ -57,7 +57,7 @@ def _crop_flip(images, uniforms, views):
 
 
 def _crop_flip_jitter(images, uniforms, views, jitter=0.2):
-    """Apply the augmentation that the EncapNet paper calls "++": random crops, horizontal flips and colour jitter.
+    """Apply the augmentation "++" of the EncapNet paper: random crops, horizontal flips and colour jitter.
 
     Brightness, contrast and saturation change by up to 20 %.
 

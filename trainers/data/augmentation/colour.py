@@ -23,7 +23,7 @@ def blend(images, degenerate, factor):
 
 
 def grey(images):
-    """Convert a batch of colour images to greyscale images of shape (batch, height, width, 1).
+    """Convert a batch of colour images to greyscale images with one channel.
 
     Images with other than 3 channels, such as stereo pairs of grey images, stay unchanged.
     """
@@ -31,12 +31,15 @@ def grey(images):
 
 
 def brightness(images, factor):
-    """Scale the brightness of images by factors of shape (batch,), one per image."""
+    """Change the brightness of images, with a separate factor for each image.
+
+    The factors have the shape (batch,).
+    """
     return tf.clip_by_value(images * factor[:, None, None, None], 0.0, 255.0)
 
 
 def contrast(images, factor):
-    """Scale the contrast of images by factors of shape (batch,), one per image.
+    """Change the contrast of images, with a separate factor for each image.
 
     Each image is blended with its mean grey level.
     """
@@ -44,7 +47,7 @@ def contrast(images, factor):
 
 
 def saturation(images, factor):
-    """Scale the colour saturation of images by factors of shape (batch,), one per image.
+    """Change the colour saturation of images, with a separate factor for each image.
 
     Each image is blended with its grey version.
     """
@@ -52,7 +55,7 @@ def saturation(images, factor):
 
 
 def sharpness(images, factor):
-    """Scale the sharpness of images by factors of shape (batch,), one per image.
+    """Change the sharpness of images, with a separate factor for each image.
 
     Each image is blended with its smoothed version. The 3x3 smoothing kernel has weight 5 at its centre and 1
     elsewhere; border pixels stay unchanged.

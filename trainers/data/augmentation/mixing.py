@@ -84,7 +84,9 @@ def _beta_quantiles():
 
 
 def _rectangle_masks(size, y, x, height, width):
-    """Return boolean masks of shape (batch, height, width) that are true inside one rectangle per image.
+    """Return one boolean mask per image, which is true inside a rectangle and false elsewhere.
+
+    The masks have the shape (batch, height, width).
 
     Args:
         size: (height, width) of the images, in pixels.

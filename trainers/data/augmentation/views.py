@@ -27,7 +27,7 @@ class Views:
     mirrors: bool = True
 
     def enlarged_size(self, enlarge: float | None = None) -> tuple[int, int]:
-        """Return the size (height, width) to which images are enlarged before cropping.
+        """Return the height and width to which images are enlarged before cropping.
 
         Args:
             enlarge: replaces the attribute.

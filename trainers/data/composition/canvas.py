@@ -9,7 +9,7 @@ _SHIFTS = {"overlap": 4 / 28, "affine": 6 / 28}
 
 
 def canvas_size(size: tuple[int, int], compose: str) -> tuple[int, int]:
-    """Return the size (height, width) of the larger canvas on which images of a given size are placed.
+    """Compute the canvas size from the size of the images that are placed on the canvas.
 
     It is 36x36 pixels for overlapping images of 28x28 pixels, and 40x40 for affine ones.
 

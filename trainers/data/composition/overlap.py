@@ -32,7 +32,7 @@ class Overlap:
         self._count = counts[labels].astype(np.int32)
 
     def choose(self, rows, uniforms):
-        """Choose a second image of another class at random for each image.
+        """Choose a partner image from a different class at random for each image.
 
         Args:
             rows: (batch,) integers, indices of the first images.

@@ -28,7 +28,10 @@ class _Single:
         self.canvas = canvas
 
     def choose(self, rows, uniforms):
-        """Add an axis to an array of image indices, from shape (batch,) to (batch, 1)."""
+        """Convert a vector of image indices to a matrix with one column.
+
+        The columns are the objects in an image, here one.
+        """
         return rows[:, None]
 
 
@@ -87,7 +90,9 @@ def transform(images, uniforms, canvas: tuple[int, int]):
 
 
 def _extents(images, axis: int):
-    """Return the centre and half the extent of the non-black pixels of each image along one axis.
+    """Return the centre and half the length of the object in each image, horizontally or vertically.
+
+    The object consists of the pixels that are not black.
 
     Args:
         images: (batch, height, width, channels).

@@ -100,7 +100,10 @@ class _DType:
 
 
 class _Array:
-    """Safe replacement for `numpy.ndarray` during unpickling, empty until the pickle sets shape, dtype and data."""
+    """Substitute for `numpy.ndarray` with which arrays can be unpickled safely.
+
+    It is empty until the pickle sets shape, dtype and data.
+    """
 
     __slots__ = ("array",)
 

@@ -53,9 +53,9 @@ def training_batches(
 
 
 def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
-    """Return a function that reads and augments training images, and the number of random numbers it needs.
+    """Return a function that reads and augments images, and the number of random numbers it needs per image.
 
-    Augmentation includes MixUp and CutMix. The number is that of each image.
+    Augmentation includes MixUp and CutMix.
 
     Returns:
         The number, and a function of indices (batch,) and uniforms (batch, number) that returns images and labels.

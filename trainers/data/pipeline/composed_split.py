@@ -43,12 +43,15 @@ class ComposedSplit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of one example."""
+        """Height, width and number of channels of one example."""
         return (*self.composition.canvas, self.base.shape[2])
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Class labels of the evaluation images: int32 (n,), or (n, 2) for images of two overlapping objects."""
+        """Class labels of the evaluation images, with two labels per image for images of two overlapping objects.
+
+        int32 (n,), or (n, 2) for images of two objects.
+        """
         chosen = self.composition.choose(tf.constant(self.rows), tf.gather(self._random_numbers, self.rows)).numpy()
         labels = self.base.labels[chosen]
         return labels[:, 0] if self.composition.objects == 1 else labels
@@ -82,9 +85,9 @@ class ComposedSplit:
         self.base.raise_if_corrupt()
 
     def reader(self) -> Callable:
-        """Return a function for `tf.data.Dataset.map` that takes a batch of indices and returns these images.
+        """Return a function that makes MultiMNIST or affNIST images from single-object images.
 
-        The function maps indices (batch,) to uint8 images (batch, height, width, channels).
+        The function maps indices (batch,) to uint8 images (batch, height, width, channels), inside `tf.data` pipelines.
         """
         rows, uniforms = tf.constant(self.rows), tf.constant(self._random_numbers)
         read = self.base.reader()
@@ -131,8 +134,10 @@ class ComposedSplit:
 
 
 def _one_after_another(chosen):
-    """Flatten an array of image indices, of shape (batch, objects per image), column by column.
+    """Flatten a 2-D array of image indices column by column.
 
-    They are read at once, because a graph that decodes images twice takes twice as long to prepare.
+    Its shape is (batch, objects per image).
+
+    The images are read at once, because a graph that decodes images twice takes twice as long to prepare.
     """
     return tf.reshape(tf.transpose(chosen), (-1,))

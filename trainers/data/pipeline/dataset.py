@@ -67,21 +67,24 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of the images that are passed to the network."""
+        """Height, width and number of channels of the images that are passed to the network."""
         return (*self.views.size, self.train.shape[2])
 
     @property
     def labels_per_image(self) -> int:
-        """Number of labels per image: 2 if each image shows two overlapping objects, otherwise 1."""
+        """Number of labels per image, which is 2 for images of two overlapping objects and 1 for other images."""
         return self.train.composition.objects if isinstance(self.train, ComposedSplit) else 1
 
     @property
     def single_size(self) -> tuple[int, int] | None:
-        """Size (height, width) of the images before they are placed on a larger canvas, or None if they are not."""
+        """Size (height, width) of images before they are placed on a canvas, or None for data sets without a canvas.
+
+        MultiMNIST and affNIST, for example, have a canvas.
+        """
         return self.train.views.size if isinstance(self.train, ComposedSplit) else None
 
     def augmentation(self, names) -> Augmentation:
-        """Return a callable that applies the given augmentation steps to this data set's training images."""
+        """Return a callable that applies the given augmentation steps to training images."""
         views = self.train.views if isinstance(self.train, ComposedSplit) else self.views
         return Augmentation(names, views, len(self.class_names))
 

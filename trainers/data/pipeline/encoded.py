@@ -45,7 +45,7 @@ class EncodedSplit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of one decoded image."""
+        """Height, width and number of channels of one decoded image."""
         return (*self.size, self.channels)
 
     def take(self, indices) -> "EncodedSplit":
@@ -67,7 +67,9 @@ class EncodedSplit:
         return [self.name_of(int(row)) for row in self.rows[indices]]
 
     def pixels(self, indices) -> np.ndarray:
-        """Decode the images at the given indices to a uint8 array of shape (images, height, width, channels).
+        """Decode the images at the given indices, and return them as one uint8 array.
+
+        The array has the shape (images, height, width, channels).
 
         Raises:
             UserError: one of them is corrupt; the message names it.
@@ -99,7 +101,7 @@ class EncodedSplit:
         return np.concatenate(readable)
 
     def _files(self) -> tf.data.Dataset:
-        """Return a `tf.data.Dataset` of (index, encoded image) pairs, ordered by index."""
+        """Return a `tf.data.Dataset` whose elements are pairs of index and encoded image, ordered by index."""
         rows = tf.constant(self.rows, tf.int64)
         indices = tf.data.Dataset.range(len(self))
         return indices.map(lambda index: (index, self.read(rows[index])), num_parallel_calls=tf.data.AUTOTUNE)
@@ -133,7 +135,7 @@ class EncodedSplit:
 
 
 class Checkable(Protocol):
-    """Protocol of image collections that can be checked for corrupt images."""
+    """Protocol for image collections that can be checked for corrupt images."""
 
     def raise_if_corrupt(self) -> None:
         """Raise `UserError` if an image is corrupt."""

@@ -62,9 +62,10 @@ def has_magic(data, magic: bytes):
 
 
 def padded_head(data, size: int):
-    """Return the first `size` bytes of a file with `size` zero bytes appended.
+    """Return the first bytes of a file, padded with zero bytes.
 
-    The padding lets a short file be compared with longer signatures.
+    There are at most `size` bytes of the file, then `size` zero bytes. The padding lets a short file be compared with
+    longer signatures.
     """
     return tf.strings.join([tf.strings.substr(data, 0, size), b"\0" * size])
 
@@ -93,5 +94,8 @@ def describe_unreadable(data):
 
 
 def integer(little_endian):
-    """Convert little-endian bytes, given as an int64 tensor with one byte per element, to an unsigned integer."""
+    """Convert the bytes of a little-endian number to an unsigned integer.
+
+    `little_endian` is an int64 tensor with one byte per element.
+    """
     return tf.reduce_sum(little_endian * 256 ** tf.range(tf.size(little_endian, tf.int64)))

@@ -18,9 +18,9 @@ _HEADER_BYTES = 64
 
 
 def is_in_jpeg_limits(shape):
-    """Return whether a JPEG image is small enough to be decoded, as a scalar boolean tensor.
+    """Return whether a JPEG image has few enough pixels to be decoded.
 
-    The shape is (3,) int32: height, width and channels. The result is a scalar.
+    The shape is (3,) int32: height, width and channels. The result is a scalar boolean tensor.
     """
     pixels = tf.reduce_prod(tf.cast(shape[:2], tf.int64))  # a side has at most 65,535
     return (pixels >= 1) & (pixels <= JPEG_LIMIT)
@@ -28,7 +28,7 @@ def is_in_jpeg_limits(shape):
 
 @formats.traced_once(formats.STRING, tf.TensorSpec((3,), tf.int32), formats.STRING)
 def require_jpeg_limits(data, shape, prefix):
-    """Return a JPEG file unchanged, or fail if the image has too many pixels to be decoded.
+    """Check that an encoded JPEG image does not have too many pixels to decode, and return it.
 
     Args:
         data: scalar string, the file's bytes.
@@ -40,7 +40,7 @@ def require_jpeg_limits(data, shape, prefix):
 
 @formats.traced_once(formats.STRING, formats.STRING)
 def require_readable(data, prefix):
-    """Return an image file unchanged, or fail if the image is too large or TensorFlow cannot decode it correctly.
+    """Check that an encoded image is not too large and can be decoded by TensorFlow, and return the image.
 
     Args:
         data: scalar string, the file's bytes; no JPEG file.
@@ -77,7 +77,9 @@ def _checked_gif(data, prefix):
 
 
 def _checked_bmp(data, header, prefix):
-    """Return a BMP file unchanged, or fail if the image is too large or TensorFlow cannot decode it correctly.
+    """Check that TensorFlow can decode a BMP file correctly, and return the file's contents.
+
+    Fail if TensorFlow cannot, or if the image is too large.
 
     TensorFlow returns the numbers of palette colours, which are the pixels only if the palette is all greys in order.
     """
@@ -100,7 +102,7 @@ def _checked_bmp(data, header, prefix):
 
 
 def _checked_webp(data, header, prefix):
-    """Return a WebP file unchanged, or fail if the image is animated or larger than the pixel limit.
+    """Check that a WebP file is not animated and not larger than the pixel limit, and return the file.
 
     The size is read from the first chunk.
     """
@@ -127,9 +129,9 @@ def _size_message(width, height, limit: int, prefix) -> list:
 
 
 def _require(condition, data, message: list):
-    """Return a tensor unchanged if a condition is true, otherwise fail with an error message.
+    """Check that a boolean tensor is true, and return another tensor unchanged.
 
-    The strings of the message are joined only on failure.
+    Otherwise fail with an error message. The strings of the message are joined only on failure.
     """
     return tf.cond(condition, lambda: data, lambda: _failure(message))
 

@@ -135,7 +135,10 @@ def _tiff_orientation(exif):
     is_big, is_little = tf.equal(order, b"MM\0*"), tf.equal(order, b"II*\0")
 
     def integer(data, first, size):
-        """Read an unsigned integer of `size` bytes from EXIF data, starting at byte `first`."""
+        """Read an unsigned integer from EXIF data in the byte order of that data.
+
+        The integer has `size` bytes, from byte `first` on.
+        """
         shifts = tf.range(size, dtype=tf.int64) * 8
         shifts = tf.where(is_big, shifts[::-1], shifts)
         return tf.reduce_sum(tf.bitwise.left_shift(tf.cast(data[..., first : first + size], tf.int64), shifts), -1)

@@ -25,7 +25,7 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (height, width, channels) of one image."""
+        """Height, width and number of channels of one image."""
         return self.images.shape[1:]
 
     def take(self, indices) -> "Split":
@@ -33,7 +33,10 @@ class Split:
         return Split(self.images[indices], self.labels[indices])
 
     def pixels(self, indices) -> np.ndarray:
-        """Return the images at the given indices as a uint8 array of shape (images, height, width, channels)."""
+        """Return the images at the given indices as one uint8 array.
+
+        The array has the shape (images, height, width, channels).
+        """
         return self.images[indices]
 
     def raise_if_corrupt(self):

@@ -1,6 +1,6 @@
-"""Automatic choice of training settings for an image data set, from the number and sizes of the images.
+"""Functions that choose training settings from the number and sizes of the images in a data set.
 
-It serves the recipe `images`.
+They serve the recipe `images`.
 
 `summary` describes the images without decoding them, `choice` is a pure function from a description to settings, and
 `fit_to_data` applies it to a configuration.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...config.schema import Config
+from ...config.setting import as_flag
 from .summary import DataSummary
 
 _SMALLEST_SIDE, _LARGEST_KEPT_SIDE = 8, 64  # pixels; images of one size between them are not resized
@@ -47,7 +48,7 @@ class Choice:
         """Return a message that lists the automatically chosen training settings with the reason for each choice."""
         lines = [f"recipe images, for {_describe(summary)}:"]
         for names, reason in self.reasons:
-            if chosen := [f"{name}={_as_flag(self.settings[name])}" for name in names if name in self.settings]:
+            if chosen := [f"{name}={as_flag(self.settings[name])}" for name in names if name in self.settings]:
                 lines.append(f"  {' '.join(chosen)}: {reason}")
         lines.append("  A flag of the same name overrides each of these.")
         if any(header.is_16_bit for header in summary.headers):
@@ -117,7 +118,7 @@ def choose(summary: DataSummary, config: Config, given: Collection[str]) -> Choi
 
 
 def _image_size(summary: DataSummary) -> tuple[int | None, str]:
-    """Choose the image size for training, and return the size with a reason such as "all images have this size".
+    """Choose the image size for training, and return the size with the reason for the choice.
 
     The size is None if the images keep their stored size.
     """
@@ -192,7 +193,3 @@ def _describe(summary: DataSummary) -> str:
     ends = list(dict.fromkeys(f"{height}x{width}" for _, height, width in (sizes[:1] + sizes[-1:])))
     size = f", {kind}, of {' to '.join(ends)} pixels" if ends else ""
     return f"{summary.images:,} images of {summary.classes:,} classes{size}"
-
-
-def _as_flag(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,6 +1,6 @@
-"""Replacement of unspecified training settings by values that suit the data set.
+"""Function that fills in unspecified training settings from properties of the data set.
 
-Settings are replaced only under the preset `images`.
+It does so only under the preset `images`.
 """
 
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from .summary import summarise
 
 
 def fit_to_data(config: Config, given: Collection[str]) -> tuple[Config, str]:
-    """Replace unspecified training settings by values that suit the data set, if the training preset is `images`.
+    """Fill in unspecified training settings with data-dependent defaults, if the training preset is `images`.
 
     The choice depends on the images and on the given settings only, so that it is the same for the same data on every
     machine. No image is decoded, and TensorFlow's devices are not touched, so it can be done before a strategy is made.

@@ -39,7 +39,7 @@ class DataSummary:
 
     @property
     def common_size(self) -> tuple[int, int] | None:
-        """Size (height, width) that all sample images share, or None if the sizes differ or are unknown."""
+        """Height and width of the sample images, or None if their sizes differ or are unknown."""
         sizes = {(header.height, header.width) for header in self.headers}
         return sizes.pop() if len(sizes) == 1 else None
 

@@ -28,7 +28,7 @@ willow_tree wolf woman worm
 
 @dataclass(frozen=True)
 class _Layout:
-    """File names, dictionary key of the labels and class names in the Python version of CIFAR-10 or CIFAR-100.
+    """File names, label key and class names of the Python version of CIFAR-10 or CIFAR-100.
 
     Attributes:
         archives: names of the archive: its authors', the same without compression, and Keras's.
@@ -74,7 +74,10 @@ class _Layout:
         return SourceDataset(self.class_names, split(self.train), split(self.test))
 
     def _images_and_labels(self, name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
-        """Extract images (n, height, width, channels) and labels (n,) from the pickled bytes of a CIFAR file."""
+        """Extract images and labels from the pickled bytes of a CIFAR file.
+
+        The shapes are (n, height, width, channels) and (n,).
+        """
         content = read_array_pickle(name, data)
         if missing := [key for key in ("data", self.label_key) if key not in content]:
             raise UserError(

@@ -14,7 +14,7 @@ DEPTH = 2  # folders below the one that is searched, such as those of data/Fashi
 
 @dataclass(frozen=True)
 class Download:
-    """Location of the original files of a public data set, with a function that reads the files.
+    """Path of a public data set's original files on disk, with a function that reads the files.
 
     Attributes:
         path: the archive, or the folder of the files.

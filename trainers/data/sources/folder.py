@@ -50,7 +50,7 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
     the result's `skipped`.
 
     Args:
-        config: the run's `Config`: data_dir, classes_file.
+        config: the run's `Config`: data_dir, classes_file, color_mode.
         size: (height, width) to crop and resize images to. None keeps the images' own size, which must be the same for
             all.
 
@@ -60,7 +60,10 @@ def load_folder(config: Config, size: tuple[int, int] | None) -> SourceDataset:
             class names is wrong; the message names the folder or file.
     """
     listing = list_folder(config)
-    encoded = {part: _encoded_split(files, listing.labels[part], size) for part, files in listing.files.items()}
+    channels = 1 if config.color_mode == "grayscale" else 3
+    encoded = {
+        part: _encoded_split(files, listing.labels[part], size, channels) for part, files in listing.files.items()
+    }
     if len({split.size for split in encoded.values()}) > 1:
         raise UserError(
             f"{config.data_dir}: the images of its splits differ in size. Set --image_size, such as --image_size=128."
@@ -174,14 +177,14 @@ def _list_split(path: Path, classes: list[str], skipped: dict) -> tuple[list[str
     return files, np.array(labels, np.int32)
 
 
-def _encoded_split(files: list[str], labels: np.ndarray, size) -> EncodedSplit:
+def _encoded_split(files: list[str], labels: np.ndarray, size, channels: int) -> EncodedSplit:
     paths = tf.constant(files)
     return EncodedSplit(
         read=lambda index: tf.io.read_file(paths[index]),
         rows=np.arange(len(files)),
         labels=labels,
         size=size or _common_size(files),
-        channels=3,
+        channels=channels,
         name_of=lambda index: files[index],
     )
 
@@ -213,7 +216,7 @@ def list_image_files(path) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def _refuse_unreadable_formats(skipped: dict):
-    """Raise `UserError` if any skipped file is an image in a format that TensorFlow cannot read, such as TIFF."""
+    """Raise `UserError` if a folder of images holds files in a format that TensorFlow cannot read, such as TIFF."""
     unreadable = {reason: names for reason, names in skipped.items() if reason.endswith(_UNREADABLE)}
     if unreadable:
         found = "; ".join(f"{len(names):,} x {reason} ({abbreviate(names, 3)})" for reason, names in unreadable.items())

@@ -81,10 +81,10 @@ class _Images:
 
 
 def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
-    """Map (split, content) pairs, such as ("train", "images"), to the paths of the IDX files found in a folder.
+    """Find the IDX files of an MNIST-like data set in a folder, and return their paths in a dictionary.
 
-    A file may lie in a folder of its own name, as unpacking programs make it. Compressed files, which have a checksum,
-    go first.
+    The keys are (split, content), such as ("train", "images"). A file may lie in a folder of its own name, as unpacking
+    programs make it. Compressed files, which have a checksum, go first.
     """
     paths: dict[tuple[str, str], Path] = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: (entry.suffix != ".gz", entry.name)):

@@ -70,7 +70,7 @@ def _file(data_dir: str | None) -> Path:
 
 
 def _images(path: Path, name: str, images: np.ndarray) -> np.ndarray:
-    """Return an image array unchanged, or raise `UserError` if its dtype, shape or pixel range is wrong."""
+    """Check that an image array has a valid dtype, shape and pixel range, and return the array."""
     if images.dtype.kind not in "iuf":
         raise UserError(
             f"{path}: {name} has elements of type {images.dtype}. Expected pixels from 0 to 255, best as uint8."
@@ -92,7 +92,7 @@ def _images(path: Path, name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _labels(path: Path, name: str, labels: np.ndarray) -> np.ndarray:
-    """Check that class labels are non-negative whole numbers, and return the labels as a 1-D array."""
+    """Check that class labels are non-negative integers, and return the labels as a 1-D array."""
     if labels.dtype.kind not in "biuf":
         raise UserError(
             f"{path}: {name} has labels of type {labels.dtype}. Expected whole numbers from 0 to classes - 1: "

@@ -85,8 +85,8 @@ def list_entries(path, skipped: dict | None = None) -> list[os.DirEntry]:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"Cannot read the folder {printable(path)}: {error.strerror}.") from None
-    visible = [entry for entry in entries if not _is_hidden(entry.name)]
-    if skipped is not None and (hidden := [entry for entry in entries if _is_hidden(entry.name)]):
+    visible = [entry for entry in entries if not is_hidden(entry.name)]
+    if skipped is not None and (hidden := [entry for entry in entries if is_hidden(entry.name)]):
         skipped["hidden file or folder"] += [printable(entry.path) for entry in hidden]
     if undecodable := [entry.path for entry in visible if printable(entry.path) != entry.path]:
         raise UserError(
@@ -102,5 +102,6 @@ def printable(path) -> str:
     return "".join(character if character >= " " else repr(character)[1:-1] for character in text)
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is hidden, or is a system file such as Thumbs.db, judging by its name."""
     return name.startswith(".") or name.lower() in _HIDDEN

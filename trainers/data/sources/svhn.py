@@ -1,4 +1,4 @@
-"""Reader for the original MATLAB files of SVHN, the version with cropped digits."""
+"""Reader for the original MATLAB files of the cropped-digit version of SVHN."""
 
 from pathlib import Path
 

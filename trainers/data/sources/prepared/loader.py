@@ -92,9 +92,9 @@ def prepared_builder(config: Config):
 
 
 def _family(name: str) -> str:
-    """Strip the version from a data set name of TensorFlow Datasets: "mnist:3.0.1" becomes "mnist".
+    """Remove the version and the builder configuration from the name of a TensorFlow Datasets data set.
 
-    The builder configuration after a slash is removed, too.
+    "mnist:3.0.1" becomes "mnist". The configuration is the part after a slash.
     """
     return name.split("/")[0].split(":")[0]
 

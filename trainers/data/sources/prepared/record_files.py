@@ -85,7 +85,7 @@ class RecordFiles:
 
     @cached_property
     def _tensors(self):
-        """Tuple of three constant tensors: TFRecord paths, and the file index and byte offset of each example.
+        """TFRecord file paths, and each example's file index and byte offset, as constant tensors.
 
         They are made outside every graph so that graphs share them.
         """

@@ -21,7 +21,7 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Viewpoints:
-    """Choice of the smallNORB viewpoints (azimuth or elevation) that are used for training and for testing.
+    """Train/test split of smallNORB by camera azimuth or elevation.
 
     Attributes:
         feature: name of the feature that tells the viewpoint.
@@ -84,7 +84,7 @@ class _StereoReader(TfdsSplitReader):
         self.keys = (*IMAGES, LABEL, *([feature] if feature else []))
 
     def read_viewpoints(self, split: str, viewpoints: tuple[int, ...] | None) -> Split:
-        """Read the stereo pairs of images of given viewpoints into memory.
+        """Load the stereo image pairs of smallNORB that were taken from the given viewpoints into memory.
 
         Args:
             split: "train" or "test".

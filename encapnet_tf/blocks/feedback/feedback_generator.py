@@ -64,7 +64,7 @@ def feedback_generator(kind: str, higher_shape, lower_shape, *, num_capsules: in
 
 
 def _network_with_norm_and_relu(mappings, synchronized, dtype):
-    """Build a Sequential model from a list of layers, followed by batch normalisation and ReLU."""
+    """Build a Sequential model that applies a list of layers, then batch normalisation, then ReLU."""
     norm = BatchNorm(synchronized=synchronized, dtype=dtype, name="norm")
     return keras.Sequential([*mappings, norm, keras.layers.ReLU(dtype=dtype, name="relu")], name="generator")
 
@@ -106,7 +106,7 @@ def _check_shapes(higher_shape, lower_shape):
 
 
 def _token_convolutions(filters, higher_tokens, lower_tokens, dtype):
-    """Create the Keras layers for a 1-D convolution whose output is as long as the input or about twice as long.
+    """Create the Keras layers of a 1-D convolution that keeps or roughly doubles the sequence length.
 
     A transposed convolution doubles the length. An odd length is the doubled one without its first token, as
     with `output_padding=0`, which Keras 3.10 refuses.

@@ -1,6 +1,6 @@
-"""Validation and serialisation of arguments that can be a string, a Keras layer or None.
+"""Functions that check and serialise arguments that can be a string, a Keras layer or None.
 
-They are the arguments `generator` and `extractor` of `FeedbackAgreement`.
+They are, for instance, the arguments `generator` and `extractor` of `FeedbackAgreement`.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""Extraction of features from layer outputs for Sinkhorn-divergence regularisers.
+"""Functions that compute the features compared by Sinkhorn-divergence regularisers.
 
 The regularisers are `FeedbackAgreement` layers.
 """
@@ -23,7 +23,7 @@ def training_output(part, x):
 
 
 def adversarial_features(extractor, x):
-    """Apply a feature extractor with gradient reversal, so that training its weights increases the loss.
+    """Apply a feature extractor, and reverse the sign of the gradients with respect to its weights.
 
     The extractor runs in training mode. The gradient with respect to `x` keeps its sign, so a minimiser of the
     divergence trains the extractor to maximise the divergence and the rest of the network to minimise it.
@@ -66,6 +66,6 @@ def zero_padding(x, masks):
 
 
 def flatten_features(x):
-    """Reshape a tensor to (batch, features) and cast half precision to float32."""
+    """Flatten each sample of a batch to a vector, and cast half precision to float32."""
     features = math.prod(x.shape[1:]) if None not in x.shape[1:] else -1
     return at_least_float32(K.reshape(x, (K.shape(x)[0], features)))

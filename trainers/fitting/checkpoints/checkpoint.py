@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runs.atomic_files import replacing, set_aside
+from ...runs.atomic_files import replacing, set_aside
 
 _HEAD = b"encapnet checkpoint 1 "  # then the SHA-256 of the body in hexadecimal, a newline, and the body: an .npz file
 
@@ -81,11 +81,11 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
 
     def paths(self) -> list[Path]:
-        """Return the paths of the checkpoint files, oldest first."""
+        """Return the paths of the run's checkpoint files, oldest first."""
         return sorted(self.folder.glob("checkpoint-*.ckpt"))
 
     def save(self, step: int, checkpoint: Checkpoint, best_model: Path | None = None) -> Path:
-        """Write a new checkpoint file and delete the oldest checkpoint files.
+        """Write a new checkpoint file, and delete the oldest checkpoint files beyond the number to keep.
 
         Args:
             step: number of training steps before the checkpoint.
@@ -95,27 +95,30 @@ class Checkpoints:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"checkpoint-{step:09d}.ckpt"
         if best_model is not None:
-            _link(best_model, _best_model_of(path))
+            _link(best_model, best_model_of(path))
         checkpoint.write(path)
         for old in self.paths()[: -self.keep]:
             old.unlink()
-            _best_model_of(old).unlink(missing_ok=True)
+            best_model_of(old).unlink(missing_ok=True)
         return path
 
-    def newest(self, report: Callable[[str], None] = print) -> tuple[Path, Checkpoint] | None:
+    def newest(
+        self, report: Callable[[str], None] = print, *, rename_damaged: bool = True
+    ) -> tuple[Path, Checkpoint] | None:
         """Return the path and content of the newest undamaged checkpoint, or None if there is none.
 
         Args:
-            report: function that receives a line about each damaged checkpoint, which is renamed.
+            report: function that receives a line about each damaged checkpoint.
+            rename_damaged: whether damaged checkpoints are renamed; otherwise the folder is only read.
         """
         for path in reversed(self.paths()):
             try:
                 checkpoint = Checkpoint.read(path)
-                _check_best_model(checkpoint.state, _best_model_of(path))
+                _check_best_model(checkpoint.state, best_model_of(path))
                 return path, checkpoint
             except Damaged as reason:
-                aside = set_aside(path, ".damaged")
-                report(f"{path} is damaged ({reason}); it is now {aside.name}, and the checkpoint before it is used.")
+                new_name = f" it is now {set_aside(path, '.damaged').name}, and" if rename_damaged else ""
+                report(f"{path} is damaged ({reason});{new_name} the checkpoint before it is used.")
         return None
 
     def restore_best_model(self, path: Path, best_model: Path):
@@ -127,7 +130,7 @@ class Checkpoints:
             path: the checkpoint file.
             best_model: the file of the run's best model.
         """
-        saved_best_model = _best_model_of(path)
+        saved_best_model = best_model_of(path)
         if saved_best_model.exists():
             _link(saved_best_model, best_model)
         else:
@@ -140,7 +143,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _best_model_of(path: Path) -> Path:
+def best_model_of(path: Path) -> Path:
+    """Return the path of the best model that a training run had saved when it wrote a checkpoint.
+
+    It holds the best model up to the checkpoint. The file exists from the end of the first epoch on.
+    """
     return path.with_suffix(".best.keras")
 
 

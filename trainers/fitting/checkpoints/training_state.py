@@ -10,7 +10,7 @@ from keras import ops as K
 from encapnet_tf.blocks.step_counter import step_counts
 from encapnet_tf.blocks.unsaved_number import unsaved_numbers
 
-from ..runs.errors import UserError
+from ...runs.errors import UserError
 
 _ADDED_GROUPS = (
     "step_counts",
@@ -74,6 +74,15 @@ def restore(model: keras.Model, arrays: dict[str, list[np.ndarray]], group: str)
     with model.distribute_strategy.scope():
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+
+def place_of_learning_rate(optimizer: keras.optimizers.Optimizer) -> int:
+    """Return the index of the learning-rate variable in an optimizer's list of variables.
+
+    Learning rate schedules are no variables; their optimizer has another variable at this index.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of the optimizer that scales the loss in float16
+    return next(i for i, variable in enumerate(optimizer.variables) if variable is inner.iterations) + 1
 
 
 def first_non_finite(model: keras.Model, arrays: dict[str, list[np.ndarray]]) -> str | None:

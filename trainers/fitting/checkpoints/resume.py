@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from ..config.recipes import resolve
-from ..config.run_config import PATHS, read_run_config
-from ..config.schema import Config
-from ..runs.errors import UserError
-from ..runs.run_directory import RunDirectory
+from ...config.recipes import resolve
+from ...config.run_config import PATHS, read_run_config
+from ...config.schema import Config
+from ...runs.errors import UserError
+from ...runs.run_directory import RunDirectory
 from . import training_state
 from .checkpoint import Checkpoint, Checkpoints
 
@@ -56,7 +56,7 @@ class Start:
 
 
 def configuration(run: RunDirectory, recipe: str | None, flags: dict) -> Config:
-    """Read an interrupted training run's settings, and raise `UserError` if a command-line flag has a different value.
+    """Read an interrupted training run's settings, and raise `UserError` if a command-line flag contradicts them.
 
     Flags may say where the data are now.
 

@@ -1,0 +1,1 @@
+"""Reconstruction networks and feature extractors that Sinkhorn-divergence regularisers use."""

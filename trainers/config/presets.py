@@ -1,0 +1,33 @@
+"""Names and files of the pretrained networks in the package, found without importing Keras."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+WEIGHTS_FILE, CONFIG_FILE = "weights.npz", "config.json"
+
+
+def preset_names() -> tuple[str, ...]:
+    """Return the names of all pretrained networks in the package."""
+    return tuple(sorted(path.parent.name for path in _folder().glob(f"*/{CONFIG_FILE}")))
+
+
+def preset_weights(name: str) -> Path | None:
+    """Return the path of a pretrained network's weights, or None if the package has no preset of this name."""
+    return _folder() / name / WEIGHTS_FILE if name in preset_names() else None
+
+
+def is_preset(path: Path) -> bool:
+    """Return whether a path is the weights file of a pretrained network in the package."""
+    return path.name == WEIGHTS_FILE and path.parent.parent == _folder()
+
+
+def preset_description(weights: Path) -> dict:
+    """Read the architecture and the class names of a pretrained network, by the path of its weights."""
+    return json.loads(weights.with_name(CONFIG_FILE).read_text(encoding="utf-8"))
+
+
+def _folder() -> Path:
+    package = importlib.util.find_spec("encapnet_tf")
+    (folder,) = (package and package.submodule_search_locations) or [""]
+    return Path(folder) / "models" / "presets"

@@ -1,0 +1,1 @@
+"""Checkpoint files, from which an interrupted training run resumes or a new run starts."""
