@@ -95,9 +95,11 @@ def test_gradient(cost):
 
 def test_a_distance_below_rounding_is_zero_and_one_above_is_kept():
     """Documented: the Gram form cannot tell squared distances below 2e-6 of |x|^2 + |y|^2 (from the centre) from 0."""
-    x = np.float32([[1, 0], [-1, 0]])
-    near, far = x + np.float32([0, 1e-4]), x + np.float32([0, 1e-2])
+    x = np.float32([[1] + 8 * [0], [-1] + 8 * [0]])  # from 9 features on the Gram form serves
+    near, far = x + np.float32(8 * [0] + [1e-4]), x + np.float32(8 * [0] + [1e-2])
     assert np.asarray(pairwise_cost(x, near, "euclidean"))[0, 0] == 0
+    of_few = [points[:, [0, 8]] for points in (x, near)]
+    assert np.asarray(pairwise_cost(*of_few, "euclidean"))[0, 0] == pytest.approx(1e-4)
     assert np.asarray(pairwise_cost(x, far, "euclidean"))[0, 0] == pytest.approx(1e-2, rel=1e-2)
     in_double = np.asarray(pairwise_cost(np.float64(x), np.float64(near), "euclidean"))
     assert in_double[0, 0] == pytest.approx(1e-4, rel=1e-3)

@@ -348,10 +348,13 @@ def test_finite_at_tiny_epsilon():
     np.testing.assert_allclose(plan.sum(0), b / b.sum(), rtol=1e-5)
 
 
-def test_float64():
+@pytest.mark.parametrize("cost", [*COSTS, lambda x, y: tf.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)])
+def test_float64(cost):
     x, y, a, b = (np.float64(part) for part in weighted_problem("gaussian", (8, 5), weights="moderate"))
     a, b = exact_weights(a, b)
-    value = sinkhorn_divergence(x, y, 1.0, 100, "sqeuclidean", debias=False, x_weights=a, y_weights=b)
-    expected = reference.divergence(x, y, 1.0, "sqeuclidean", debias=False, a=a, b=b)
-    assert value.dtype == "float64"
-    assert float(value) == pytest.approx(expected, rel=1e-11)
+    expected = reference.divergence(x, y, 1.0, "euclidean" if callable(cost) else cost, debias=False, a=a, b=b)
+    for block_size in (None, 3):
+        options = {"debias": False, "x_weights": a, "y_weights": b, "block_size": block_size}
+        value = sinkhorn_divergence(x, y, 1.0, 100, cost, **options)
+        assert value.dtype == "float64"
+        assert float(value) == pytest.approx(expected, rel=1e-11)

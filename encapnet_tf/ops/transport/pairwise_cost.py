@@ -168,7 +168,12 @@ def _cost_of_function(x, y, cost):
             f"shapes {tuple(x.shape)} and {tuple(y.shape)}. It returned shape {tuple(matrix.shape)}. Written with "
             "x[..., :, None, :] and y[..., None, :, :], a function serves single pairs of sets and batches of them."
         )
-    return matrix + K.where(K.isfinite(matrix), 0.0, math.nan)  # a sum, so that the gradient is NaN, too
+    return _with_nan(matrix, K.logical_not(K.isfinite(matrix)))
+
+
+def _with_nan(values, is_nan):
+    """Set some values to NaN, and their gradients too: NaN is added to them."""
+    return values + K.cast(K.where(is_nan, math.nan, 0.0), values.dtype)
 
 
 def _transpose(x):
@@ -180,8 +185,7 @@ def _squared_distances(x, y, from_differences):
     norms = norms_x[..., :, None] + norms_y[..., None, :]
     if from_differences and x.shape[-1] is not None and x.shape[-1] <= _FEW_FEATURES:
         differences = [x[..., :, None, k] - y[..., None, :, k] for k in range(x.shape[-1])]
-        nan_or_zero = K.where(K.isnan(norms), math.nan, 0.0)  # added, so that the gradient is NaN, too
-        return sum(K.square(difference) for difference in differences) + nan_or_zero
+        return _with_nan(sum(map(K.square, differences)), K.isnan(norms))
     squared = norms - 2.0 * K.matmul(x, _transpose(y))
     rounding = _ROUNDING[backend.standardize_dtype(x.dtype)]
     return K.where(squared <= rounding * norms, 0.0, squared)  # NaN is not below, and stays
