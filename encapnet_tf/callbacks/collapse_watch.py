@@ -21,8 +21,10 @@ class CollapseWatch(keras.callbacks.Callback):
     extractor counts as collapsed when the divergence of its features is below `ratio` times the divergence of the
     features before the extractor.
 
-    For each unit the epoch's logs get `<name>_divergence`, `<name>_raw_divergence`, `<name>_spread` and
-    `<name>_raw_spread` (see `layers.FeedbackAgreement.diagnose`). Put this callback before those that read them.
+    For each unit the epoch's logs get `<name>_divergence`, `<name>_raw_divergence`, `<name>_spread`,
+    `<name>_raw_spread` and `<name>_paired_mass`, the share of the transport plan's mass between features of the same
+    image; near 1 / (number of images) the divergence says nothing of single images (see
+    `layers.FeedbackAgreement.diagnose`). Put this callback before those that read them.
 
     Args:
         images: model inputs of 64 to 256 samples, preferably not from the training set.

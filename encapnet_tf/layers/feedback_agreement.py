@@ -17,11 +17,12 @@ from encapnet_tf.blocks.name_or_layer import name_or_layer, serialize_name_or_la
 from encapnet_tf.blocks.training_mean import TrainingMean
 from encapnet_tf.blocks.unsaved_number import UnsavedNumber
 from encapnet_tf.keras_private import PerReplicaLosses
+from encapnet_tf.ops.counts import with_equal_counts
 from encapnet_tf.ops.replicas import all_gather
-from encapnet_tf.ops.transport.pairwise_cost import COSTS, self_cost
+from encapnet_tf.ops.transport.pairwise_cost import COSTS, pairwise_cost, prepare, self_cost
 from encapnet_tf.ops.transport.sinkhorn import check_arguments
 
-DIVERGENCES = ("sinkhorn", "kl")
+DIVERGENCES = ("sinkhorn", "paired", "kl")
 OBJECTIVES = ("minimize", "adversarial", "frozen")
 
 
@@ -55,9 +56,11 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             convolution, for feature maps, token sequences and feature vectors of any channel counts), "resize"
             (bilinear resizing and a convolution, for feature maps of any two sizes), None (z has the lower layer's
             shape already) or a Keras layer that maps z to the lower layer's shape.
-        extractor: "conv" (two convolutions down to one channel), None (the raw features) or a Keras layer.
-        divergence: "sinkhorn", or "kl": batch mean of KL(softmax f(u) || softmax f(g(z))) over paired samples. Differs
-            from the paper: it does not define its KL.
+        extractor: "conv" (two convolutions down to one channel), "wide" (at least 16 features, where the layer has
+            so many, and no ReLU at the end), None (the raw features) or a Keras layer.
+        divergence: "sinkhorn"; "paired": batch mean of 1 - cos(f(g(z)), f(u)), which compares each sample with itself;
+            or "kl": batch mean of KL(softmax f(u) || softmax f(g(z))) over paired samples. Differs from the paper: it
+            does not define its KL.
         extractor_objective: training objective of the extractor. "minimize": minimise the divergence as the rest of the
             network does (the paper's; the extractor can then make the divergence vanish by collapsing to a constant).
             "adversarial": maximise the divergence. "frozen": keep the initial weights, also when `trainable` of this
@@ -66,6 +69,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         sync_replicas: whether several replicas compute the divergence of the global batch (TensorFlow only), rather
             than the mean of the divergences of their shares; it can be changed later. Together with `synchronized`,
             training on n replicas equals training on one.
+        target_gradient: whether the divergence moves the lower layer, too. False holds u fixed: the higher layer learns
+            to tell what the lower one was, which it cannot do by making u simpler.
 
     Call arguments:
         inputs: [higher, lower], two feature maps (batch, height, width, channels), token sequences (batch, tokens,
@@ -110,6 +115,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         relative_epsilon=False,
         synchronized=False,
         sync_replicas=False,
+        *,
+        target_gradient=True,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # the output is the input, in the input's dtype
@@ -128,6 +135,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         self.relative_epsilon = bool(relative_epsilon)
         self._synchronized = bool(synchronized)
         self.sync_replicas = bool(sync_replicas)
+        self.target_gradient = bool(target_gradient)
         # These two attribute names are part of saved files: renaming them would break loading of a user's own layers.
         self._given_generator = name_or_layer("generator", generator, GENERATORS)
         self._given_extractor = name_or_layer("extractor", extractor, EXTRACTORS)
@@ -212,7 +220,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             )
         self.extractor = self._given_extractor
         if isinstance(self.extractor, str):
-            self.extractor = feedback_extractor(lower_shape, **options)
+            self.extractor = feedback_extractor(self.extractor, lower_shape, **options)
         if self.extractor is not None and not self.extractor.built:
             self.extractor.build(lower_shape)
         self._freeze_extractor()
@@ -232,7 +240,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return None if previous_mask is None else previous_mask[0]
 
     def agreement(self, higher, lower, training=False, mask=None):
-        """Compute the Sinkhorn or KL divergence between a layer's output and a reconstruction of this output.
+        """Compute the divergence between a layer's output and a reconstruction of this output.
 
         The reconstruction is computed from a higher layer. Both are first reduced to feature vectors.
 
@@ -246,7 +254,10 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         """
         if not self.built:
             self.build([higher.shape, lower.shape])
+        if None not in (sizes := (higher.shape[0], lower.shape[0])) and sizes[0] != sizes[1]:
+            raise ValueError(f"{self.name}: both layers need as many samples in a batch. Received: {sizes}.")
         masks = mask or ()
+        lower = lower if self.target_gradient else K.stop_gradient(lower)
         higher, lower = zero_padding(higher, masks), zero_padding(lower, masks)
         reconstruction = higher if self.generator is None else self.generator(higher, training=training)
         reconstruction = zero_padding(reconstruction, masks)
@@ -256,9 +267,10 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower, mask=None):
-        """Return a dictionary of metrics that reveal the collapse of a feature extractor to a constant output.
+        """Return a dictionary of metrics that reveal whether a divergence measures the agreement of two layers.
 
-        A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`.
+        A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`. A
+        transport plan that hardly tells one image from another has a paired mass near 1 / batch.
         Batch normalisations use the batch's statistics, as in training. No weight or moving statistic changes.
 
         Args:
@@ -268,7 +280,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         Returns:
             Dictionary of floats. "divergence": of the extracted features. "raw_divergence": of the features before the
             extractor. "spread": mean cost between the extracted lower-layer features of two images. "raw_spread": mean
-            cost between their features before the extractor.
+            cost between their features before the extractor. "paired_mass": share of the transport plan's mass that
+            moves from an image's features to the same image's, the trace of P; 1 / batch for a uniform plan.
         """
         masks = mask or ()
         higher, lower = zero_padding(higher, masks), zero_padding(lower, masks)
@@ -281,11 +294,22 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             "raw_divergence": self._divergence(raw_reconstruction, raw_lower),
             "spread": K.mean(self_cost(lower_features, self.cost)),
             "raw_spread": K.mean(self_cost(raw_lower, self.cost)),
+            "paired_mass": K.sum(K.diagonal(self._plan(reconstruction_features, lower_features))),
         }
         return {name: float(value) for name, value in values.items()}
 
+    def _plan(self, reconstruction, lower):
+        """Return the transport plan between two batches of feature vectors, (batch, batch)."""
+        cost = pairwise_cost(reconstruction, lower, self.cost)
+        return ops.sinkhorn_plan(cost, self._epsilon.state, self.iterations, self.solver, self.relative_epsilon)
+
     def _divergence(self, reconstruction, lower, training=False):
-        """Compute the Sinkhorn or KL divergence between two batches of feature vectors."""
+        """Compute the Sinkhorn, paired or KL divergence between two batches of feature vectors."""
+        if self.divergence != "sinkhorn":
+            reconstruction, lower = with_equal_counts(reconstruction, lower)
+        if self.divergence == "paired":
+            reconstruction, lower = prepare(reconstruction, lower, "cosine")
+            return K.mean(1.0 - K.sum(reconstruction * lower, axis=-1))
         if self.divergence == "kl":
             log_p, log_q = K.log_softmax(lower), K.log_softmax(reconstruction)
             return K.mean(K.sum(K.exp(log_p) * (log_p - log_q), axis=-1))
@@ -334,6 +358,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
             "relative_epsilon": self.relative_epsilon,
             "synchronized": self.synchronized,
             "sync_replicas": self.sync_replicas,
+            "target_gradient": self.target_gradient,
         }
 
 

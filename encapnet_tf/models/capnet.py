@@ -50,7 +50,7 @@ def CapNet(
         rescale: argument of `layers.EMRouting`.
         feedback: "half" or "two" for a feedback agreement unit from the first capsule layer's output to its input, or
             None (the paper's).
-        feedback_options: arguments of `layers.FeedbackAgreement`.
+        feedback_options: as in `EncapNet`.
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
             attribute of this name.

@@ -63,7 +63,7 @@ def EfficientCapsNet(
         capsule_dim: components of a class capsule.
         feedback: "half" or "two" for a feedback agreement unit from the fourth convolution's output to the third's, or
             None (the paper's).
-        feedback_options: arguments of `layers.FeedbackAgreement`; the default generator is "resize".
+        feedback_options: as in `EncapNet`; the default generator is "resize".
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
             attribute of this name.

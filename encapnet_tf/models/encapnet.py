@@ -52,7 +52,8 @@ def EncapNet(
             middle type II layer (the type I layer if there is no other) to the module's input. "same": from the
             module's output to its type I output. "two": both, the paper's final model; a module without type II layers
             has the "half" unit only. None: no units.
-        feedback_options: arguments of `layers.FeedbackAgreement`, for example {"weight": 10.0, "epsilon": 1.0}.
+        feedback_options: arguments of `layers.FeedbackAgreement`, for example {"weight": 10.0, "epsilon": 1.0}; and
+            "modules", the numbers of the modules with units, from 1 (all by default).
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         stem: "small": one 3x3 convolution at full size, the paper's for 32 pixels. "large": a 7x7 and a 3x3
             convolution, each with BatchNorm, ReLU and stride 2, so that the first module works at 32 and 56 pixels for

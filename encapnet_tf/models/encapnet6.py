@@ -35,7 +35,7 @@ def EncapNet6(
         routing, coefficients, aide_excludes_own: arguments of the capConv layer, `layers.CapConv2D`.
         num_capsules: capsules of the capConv layer; the convolutions' widths are 1, 2, 4 and 8 times as many.
         feedback: "half" or "two" for a feedback agreement unit from the capConv's output to its input, or None.
-        feedback_options: arguments of `layers.FeedbackAgreement`.
+        feedback_options: as in `EncapNet`.
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
             attribute of this name.

@@ -67,7 +67,7 @@ def InvertedAttentionCapsNet(
         filters: channels of the backbone's first convolution.
         feedback: "half" or "two" for a feedback agreement unit from the first layer of `capsule_layers`, which must be
             convolutional, to the primary capsules, or None (the paper's).
-        feedback_options: arguments of `layers.FeedbackAgreement`; the default generator is "resize".
+        feedback_options: as in `EncapNet`; the default generator is "resize".
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
             attribute of this name.

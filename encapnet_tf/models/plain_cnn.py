@@ -35,7 +35,7 @@ def PlainCNN(
         num_capsules: the number of output channels of every convolution is proportional to it, as in `CapNet`.
         feedback: "half" or "two" for a feedback agreement unit from the fifth convolution's output to its input, or
             None.
-        feedback_options: arguments of `layers.FeedbackAgreement`; the default generator is "conv".
+        feedback_options: as in `EncapNet`; the default generator is "conv".
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
             attribute of this name.

@@ -32,7 +32,7 @@ def ResNet18(
         num_capsules: output channels of the stem, to which those of the stages are proportional.
         feedback: feedback agreement units in every stage. "half": from the middle block after the first to the stage's
             input. "same": from the stage's output to the output of its first block. "two": both. None: no units.
-        feedback_options: arguments of `layers.FeedbackAgreement`; the default generator is "conv".
+        feedback_options: as in `EncapNet`; the default generator is "conv".
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
             attribute of this name.

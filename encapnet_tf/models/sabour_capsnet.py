@@ -47,7 +47,7 @@ def SabourCapsNet(
         iterations: rounds of routing.
         feedback: "half" or "two" for a feedback agreement unit from the primary capsules to the first convolution's
             output, or None (the paper's).
-        feedback_options: arguments of `layers.FeedbackAgreement`; the default generator is "resize".
+        feedback_options: as in `EncapNet`; the default generator is "resize".
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         kernel_initializer: Keras initializer of the convolutions' and the capsules' kernels.
         bias_initializer: Keras initializer of the convolutions' biases.

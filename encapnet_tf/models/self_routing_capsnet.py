@@ -48,7 +48,7 @@ def SelfRoutingCapsNet(
         feedback: feedback agreement units, or None (the paper's). "half" or "two": from the poses of every
             convolutional capsule layer to those of the layer below; with depth 1 from those of the primary capsules to
             the last residual block's output.
-        feedback_options: arguments of `layers.FeedbackAgreement`; the default generator is "conv".
+        feedback_options: as in `EncapNet`; the default generator is "conv".
         include_rescaling: whether the images' pixels are from 0 to 255 and the first layer rescales them to 0 to 1.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only). The model has a settable
             attribute of this name.

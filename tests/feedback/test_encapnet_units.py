@@ -10,7 +10,7 @@ from encapnet_tf.layers import FeedbackAgreement
 DEPTHS = (0, 1, 2, 3)
 
 
-def encapnet(feedback, depths=DEPTHS, **options):
+def encapnet(feedback, depths=DEPTHS, feedback_options=None, **options):
     modules = len(depths)
     return en.models.EncapNet(
         (16, 12, 2),
@@ -21,7 +21,7 @@ def encapnet(feedback, depths=DEPTHS, **options):
         num_capsules=3,
         routing="master",
         feedback=feedback,
-        feedback_options={"weight": 0.5, "extractor": None},
+        feedback_options={"weight": 0.5, "extractor": None, **(feedback_options or {})},
         **options,
     )
 
@@ -92,6 +92,18 @@ def test_units_sit_in_the_path_but_change_nothing():
     x = np.random.default_rng(0).random((2, 16, 12, 2)).astype("float32")
     np.testing.assert_array_equal(model(x, training=False), bare(x, training=False))
     assert {layer.name for layer in bare.layers} == {layer.name for layer in model.layers} - set(connections(model))
+
+
+def test_units_in_some_modules_only():
+    """The other modules stay as they are, so a unit's layers are those that it has among all units."""
+    expected = {name: layers for name, layers in (HALF | SAME).items() if name[:7] in ("module2", "module4")}
+    assert connections(encapnet("two", feedback_options={"modules": (4, 2)})) == expected
+
+
+@pytest.mark.parametrize("modules", [(5,), (), (0,), (1.5,)])
+def test_modules_that_do_not_exist(modules):
+    with pytest.raises(ValueError, match=r"modules must be .*(from 1 to 4|at least 1).*Received: modules="):
+        encapnet("half", feedback_options={"modules": modules})
 
 
 def test_options_reach_every_unit():

@@ -75,6 +75,28 @@ def test_shape_of_extracted_features(shape, features):
     assert unit.extractor.compute_output_shape((None, *shape)) == (None, *features)
 
 
+@pytest.mark.parametrize(
+    ("shape", "features"),
+    [
+        ((8, 8, 16), (2, 2, 4)),
+        ((8, 8, 2), (2, 2, 4)),
+        ((16, 16, 8), (4, 4, 1)),
+        ((2, 1, 4), (2, 1, 4)),  # all 8 values
+        ((16, 8), (4, 4)),
+        ((64,), (16,)),
+        ((6,), (6,)),
+    ],
+    ids=str,
+)
+def test_wide_features(shape, features):
+    """At least 16 features, or all that the layer has, which may be negative."""
+    unit = FeedbackAgreement(generator=None, extractor="wide")
+    unit.build([(None, *shape), (None, *shape)])
+    assert unit.extractor.compute_output_shape((None, *shape)) == (None, *features)
+    x = np.random.default_rng(0).normal(size=(8, *shape)).astype("float32")
+    assert float(keras.ops.min(unit.extractor(x, training=True))) < 0
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_small_batches(batch):
     """A last batch of one sample trains too."""
@@ -105,11 +127,11 @@ AT_CONSTRUCTION = [
     ({"iterations": 1.5}, r"iterations must be.*1\.5"),
     ({"cost": "l2"}, "cost must be one of 'cosine', 'euclidean', 'sqeuclidean'.*'l2'"),
     ({"solver": "exact"}, "solver must be one of 'fast', 'plain'.*'exact'"),
-    ({"divergence": "js"}, "divergence must be one of 'sinkhorn', 'kl'.*'js'"),
+    ({"divergence": "js"}, "divergence must be one of 'sinkhorn', 'paired', 'kl'.*'js'"),
     ({"extractor_objective": "maximize"}, "extractor_objective must be one of 'minimize', 'adversarial', 'frozen'"),
     ({"generator": "dense"}, "generator must be one of 'capsule', 'conv', 'resize', None or a Keras layer.*'dense'"),
     ({"generator": len}, "generator must be one of"),
-    ({"extractor": "capsule"}, "extractor must be one of 'conv', None or a Keras layer.*'capsule'"),
+    ({"extractor": "capsule"}, "extractor must be one of 'conv', 'wide', None or a Keras layer.*'capsule'"),
     ({"extractor": 3}, "extractor must be one of"),
     ({"num_capsules": 0}, "num_capsules must be an integer of at least 1"),
     ({"num_capsules": 2.5}, r"num_capsules.*2\.5"),
@@ -167,7 +189,7 @@ def test_not_called_on_a_pair(call):
 
 def test_batches_of_different_size():
     unit = FeedbackAgreement(generator="conv", extractor=None)
-    with pytest.raises(ValueError, match="as many points"):
+    with pytest.raises(ValueError, match="as many samples"):
         unit([np.ones((2, 4), "float32"), np.ones((3, 4), "float32")], training=True)
 
 

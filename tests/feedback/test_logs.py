@@ -182,6 +182,7 @@ def test_a_collapsed_extractor_is_reported_once(images):
     assert watch.collapsed == {"unit": 1}
     assert history["unit_divergence"][0] < 0.01 * history["unit_raw_divergence"][0]
     assert history["unit_spread"][0] < 0.01 * history["unit_raw_spread"][0]
+    assert history["unit_paired_mass"] == pytest.approx([1 / 12] * 3, rel=1e-2)  # of 12 images: a uniform plan
 
 
 @pytest.mark.parametrize("extractor", ["conv", None])
@@ -205,6 +206,15 @@ def test_diagnose_changes_no_variable(images):
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert values["divergence"] == pytest.approx(float(unit.agreement(higher, lower, training=True)), rel=1e-5)
+
+
+def test_paired_mass():
+    """The plan tells each image from the others where epsilon is small beside the costs between them."""
+    points = 10 * np.eye(6, dtype="float32")
+    for epsilon, expected in ((0.05, 1.0), (1e4, 1 / 6)):
+        unit = FeedbackAgreement(generator=None, extractor=None, epsilon=epsilon, iterations=50)
+        unit.build([(None, 6), (None, 6)])
+        assert unit.diagnose(points + 0.1, points)["paired_mass"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_collapse_watch_without_units(images):

@@ -1,4 +1,4 @@
-"""Objectives of the extractor (minimise, maximise, frozen) and the KL divergence."""
+"""Objectives of the extractor (minimise, maximise, frozen), divergences of pairs, and the held lower layer."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def twin(kind, objective, **options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "divergence"), [("even_map", "sinkhorn"), ("doubled_tokens", "kl"), ("features", "sinkhorn")]
+    ("kind", "divergence"), [("even_map", "sinkhorn"), ("doubled_tokens", "kl"), ("features", "paired")]
 )
 def test_adversarial_reverses_the_extractors_gradient_only(kind, divergence):
     outcomes = {}
@@ -159,3 +159,38 @@ def test_frozen_stays_frozen(path, extractor):
     assert unit.trainable
     assert [variable.path for variable in unit.trainable_variables] == before
     assert len(before) == len(unit.generator.trainable_variables)
+
+
+@pytest.mark.parametrize(("kind", "extractor"), [("same_tokens", None), ("even_map", "wide")])
+def test_paired_divergence(kind, extractor):
+    """It is the mean of 1 - cos between the features of the same sample; samples in another order change it."""
+    model = network(kind, divergence="paired", extractor=extractor)
+    unit = model.get_layer("agreement")
+    higher, lower = sides(model, data(model)[0])
+    features = [unit.generator(higher, training=True), lower]
+    if extractor:
+        features = [unit.extractor(x, training=True) for x in features]
+    one, other = (np.reshape(x, (len(x), -1)).astype("float64") for x in features)
+    cosines = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    value, inputs, _ = gradients(unit, higher, lower)
+    assert float(value) == pytest.approx(1 - cosines.mean(), rel=1e-5)
+    assert all(np.abs(gradient).max() > 0 for gradient in inputs)
+    assert float(unit.agreement(higher, lower[::-1], training=True)) != pytest.approx(float(value), rel=1e-3)
+
+
+@pytest.mark.parametrize("divergence", ["sinkhorn", "paired", "kl"])
+def test_target_gradient(divergence):
+    """Without it the lower layer is held, and nothing else changes: neither the value nor the other gradients."""
+    outcomes = []
+    for target_gradient in (True, False):
+        model = twin("features", "minimize", divergence=divergence, target_gradient=target_gradient)
+        unit = model.get_layer("agreement")
+        assert unit.get_config()["target_gradient"] is target_gradient
+        outcomes.append(gradients(unit, *sides(model, data(model)[0])))
+    (value, inputs, weights), (value_, inputs_, weights_) = outcomes
+    assert float(value) == pytest.approx(float(value_), rel=1e-6)
+    assert np.abs(inputs[1]).max() > 0
+    assert inputs_[1] is None
+    np.testing.assert_allclose(inputs_[0], inputs[0], rtol=1e-5, atol=1e-8)
+    for name, weight in weights.items():
+        np.testing.assert_allclose(weights_[name], weight, rtol=1e-5, atol=1e-8)

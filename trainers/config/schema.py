@@ -26,6 +26,7 @@ _CHECKPOINTS = Search(refusal="trials save no checkpoints")
 _AGREEMENT = Search(refusal="trials do not record how capsules agree")
 
 _SINKHORN = {"divergence": ("sinkhorn",)}
+_EXTRACTORS = ("conv", "wide")
 _SEVERAL_DEVICES = {"strategy": ("auto", "mirrored", "multi_worker")}
 
 
@@ -154,6 +155,12 @@ class Config:
         choices=("none", *FEEDBACK_PLACEMENTS),
         search=Search(usual=list(FEEDBACK_PLACEMENTS)),
     )
+    feedback_modules: tuple[int, ...] | None = setting(
+        "Numbers of the modules with units, from 1. Default: all.",
+        least=1,
+        unit_argument="modules",
+        search=Search(refusal="every trial places units in the same modules"),
+    )
     feedback_weight: float = setting(
         "Weight of the units' divergences in the loss, the paper's lambda.",
         10.0,
@@ -168,6 +175,12 @@ class Config:
         unit_argument="epsilon",
         used_with=_SINKHORN,
         search=Search(usual=(0.01, 10.0)),
+    )
+    relative_epsilon: bool = setting(
+        "Whether epsilon is a share of the mean cost between the features.",
+        False,
+        unit_argument="relative_epsilon",
+        used_with=_SINKHORN,
     )
     iterations: int = setting(
         "Sinkhorn iterations.",
@@ -202,20 +215,26 @@ class Config:
         unit_argument="generator",
     )
     extractor: str = setting(
-        "The units' extractors; none compares raw features.",
+        "The units' extractors: conv is the paper's, wide has at least 16 features, none compares raw features.",
         "conv",
-        choices=("conv", "none"),
+        choices=(*_EXTRACTORS, "none"),
         unit_argument="extractor",
     )
     divergence: str = setting(
-        "Divergence of the units.", "sinkhorn", choices=("sinkhorn", "kl"), unit_argument="divergence"
+        "Divergence of the units; paired is the mean of 1 - cosine between the features of the same image.",
+        "sinkhorn",
+        choices=("sinkhorn", "paired", "kl"),
+        unit_argument="divergence",
     )
     extractor_objective: str = setting(
         "Training objective of the units' extractors.",
         "minimize",
         choices=("minimize", "adversarial", "frozen"),
         unit_argument="extractor_objective",
-        used_with={"extractor": ("conv",)},
+        used_with={"extractor": _EXTRACTORS},
+    )
+    target_gradient: bool = setting(
+        "Whether the divergence moves the lower layer, too.", True, unit_argument="target_gradient"
     )
 
     reconstruction: str = setting(

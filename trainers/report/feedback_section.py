@@ -25,9 +25,10 @@ def feedback_section(record: RunRecord) -> Section | None:
     if not units:
         return None
     texts = [
-        "Left: each feedback agreement unit's divergence in training. Middle and right: on validation images, the "
-        "divergence of the extracted features as a share of the divergence of the raw features, and the mean cost "
-        "between the extracted features of two images (dotted: between their raw features)."
+        "Each feedback agreement unit's divergence in training; and on validation images, the divergence of the "
+        "extracted features as a share of the divergence of the raw features, the mean cost between the extracted "
+        "features of two images (dotted: between their raw features), and the share of the transport plan's mass that "
+        "stays with the same image, which is small where the divergence hardly tells one image from another."
     ]
     texts += [text for unit in units if (text := _collapse_warning(record.metrics, unit))]
     picture = _draw_divergences(record.metrics, units)
@@ -64,8 +65,9 @@ def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
     Returns:
         PNG, base64.
     """
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    divergence, share, spread = figure.subplots(1, 3)
+    has_paired_mass = all(f"{unit}_paired_mass" in metrics[0] for unit in units)  # not in runs of version 0.1
+    figure = Figure(figsize=(10, 6.6) if has_paired_mass else (10, 3.8), layout="constrained")
+    divergence, share, spread, *others = figure.subplots(*((2, 2) if has_paired_mass else (1, 3))).flat
     epochs = [row["epoch"] for row in metrics]
     for unit in units:
         (line,) = divergence.plot(epochs, [row[unit] for row in metrics], label=unit)
@@ -73,8 +75,11 @@ def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
         share.plot(epochs, np.array(_divergence_ratios(metrics, unit)), color=colour)
         spread.plot(epochs, [row[f"{unit}_spread"] for row in metrics], color=colour)
         spread.plot(epochs, [row[f"{unit}_raw_spread"] for row in metrics], color=colour, linestyle=":")
+        for paired_mass in others:
+            paired_mass.plot(epochs, [row[f"{unit}_paired_mass"] for row in metrics], color=colour)
     share.set_yscale("log")
-    for axes, title in ((divergence, "divergence in training"), (share, "share of raw divergence"), (spread, "spread")):
+    titles = ("divergence in training", "share of raw divergence", "spread", "plan's mass on true pairs")
+    for axes, title in zip((divergence, share, spread, *others), titles, strict=False):
         axes.set_title(title)
         style_epoch_axes(axes)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)

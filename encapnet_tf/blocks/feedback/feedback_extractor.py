@@ -1,8 +1,9 @@
-"""Small convolutional or dense network, the default feature extractor of Sinkhorn-divergence regularisers.
+"""Small convolutional or dense networks, the feature extractors of Sinkhorn-divergence regularisers.
 
 The regularisers are `FeedbackAgreement` layers.
 """
 
+import math
 from functools import partial
 
 import keras
@@ -10,21 +11,27 @@ import keras
 from encapnet_tf.blocks.batch_norm import BatchNorm
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 
-EXTRACTORS = ("conv",)
+EXTRACTORS = ("conv", "wide")
 
 # Maps and sequences below this size are not halved: with few features a cosine after ReLU is 0 or 1.
 _HALVED_FROM_SIZE = 8
+_WIDE_FEATURES = 16
 
 
-def feedback_extractor(shape, *, synchronized: bool, dtype):
-    """Build the default feature extractor of a Sinkhorn-divergence regulariser.
+def feedback_extractor(extractor, shape, *, synchronized: bool, dtype):
+    """Build the feature extractor of a Sinkhorn-divergence regulariser.
 
     It is f in section 3.2 of the paper. Each convolution is 3x3 at stride 2 with batch normalisation and ReLU; the
     channels go to a quarter, then to 1. The stride is 1 if a side has fewer than 8 pixels (or tokens). On token
     sequences the convolutions are one-dimensional. Feature vectors pass two dense layers, to a quarter and to a
     sixteenth of their size, but to at least 4.
 
+    The wide extractor has no ReLU at its end, and as many channels there as make 16 features, or as many features as the
+    lower layer has if these are fewer. The 4 features of the other extractor, from an 8x8 map, hardly tell two images
+    apart.
+
     Args:
+        extractor: "conv" or "wide".
         shape: shape of the lower layer's output, with the batch axis.
         synchronized: whether batch statistics are taken over all replicas.
         dtype: dtype policy of its layers.
@@ -32,12 +39,16 @@ def feedback_extractor(shape, *, synchronized: bool, dtype):
     Returns:
         A `keras.Sequential`.
     """
-    channels = shape[-1]
+    channels, sizes = shape[-1], shape[1:-1]
+    strides = 2 if sizes and min(sizes) >= _HALVED_FROM_SIZE else 1
+    widths = (max(1, channels // 4), 1) if sizes else (max(4, channels // 4), max(4, channels // 16))
+    if extractor == "wide":
+        positions = math.prod(-(-size // strides**2) for size in sizes)
+        last = max(widths[1], -(-min(_WIDE_FEATURES, math.prod(shape[1:])) // positions))
+        widths = max(widths[0], last), last
     if len(shape) == 2:
-        mappings = [partial(keras.layers.Dense, max(4, channels // factor)) for factor in (4, 16)]
+        mappings = [partial(keras.layers.Dense, width) for width in widths]
     else:
-        strides = 1 if min(shape[1:-1]) < _HALVED_FROM_SIZE else 2
-        widths = (max(1, channels // 4), 1)
         if len(shape) == 3:
             mappings = [partial(keras.layers.Conv1D, width, 3, strides, padding="same") for width in widths]
         else:
@@ -49,4 +60,4 @@ def feedback_extractor(shape, *, synchronized: bool, dtype):
             BatchNorm(synchronized=synchronized, dtype=dtype, name=f"norm{number}"),
             keras.layers.ReLU(dtype=dtype, name=f"relu{number}"),
         ]
-    return keras.Sequential(layers, name="extractor")
+    return keras.Sequential(layers[:-1] if extractor == "wide" else layers, name="extractor")

@@ -116,6 +116,9 @@ def test_feedback_units_have_a_section():
     section = feedback_section(_with_units(_record(["a", "b", "c"]), (0.5, 0.2, 0.1)))
     assert section.title == "Feedback agreement"
     assert len(section.texts) == len(section.pictures) == 1
+    with_mass = _with_units(_record(["a", "b", "c"]), (0.5, 0.2, 0.1))
+    with_mass = dataclasses.replace(with_mass, metrics=[{**row, "unit_paired_mass": 0.4} for row in with_mass.metrics])
+    assert feedback_section(with_mass).pictures[0].png != section.pictures[0].png
     assert feedback_section(_record(["a", "b", "c"])) is None
 
 
