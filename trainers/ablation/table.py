@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import statistics
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def write(rows: list[Row], out: Path) -> Path:
     Returns:
         The Markdown file.
     """
-    entries = [_entry(row, out) for row in rows]
+    entries = [_entry(row, rows, out) for row in rows]
     out.mkdir(parents=True, exist_ok=True)
     folder = AtomicFolder(out)
     folder.write_json("table.json", entries)
@@ -41,24 +42,21 @@ def format_results(rows: list[Row], out: Path, *, chosen: list[Row]) -> str:
         out: the ablation's folder.
         chosen: the rows that the user chose; of the others, those with runs are in the table.
     """
-    entries = [(row, _entry(row, out)) for row in rows]
+    entries = [(row, _entry(row, rows, out)) for row in rows]
     return _markdown([entry for row, entry in entries if row in chosen or entry["errors"] or entry["failed"]])
 
 
-def _entry(row, out) -> dict:
+def _entry(row, rows, out) -> dict:
     """Return a dictionary with the ablation results of one configuration, such as the test error for each seed.
 
-    "guessing" is the number of runs that are not better than guessing.
+    "guessing" is the number of runs that are not better than guessing. "difference" is the mean difference from the
+    test error of the row's baseline, one of `rows`, with the same seed; "standard_error" is that of the mean.
     The mean error, the spread and the time are None where no run has finished. So is the time where runs have one
     epoch.
     """
-    results, failures = [], []
-    for folder in _runs(row, out):
-        if (folder / FAILURE_FILE).exists():
-            failures.append(AtomicFolder(folder).read_json(FAILURE_FILE, "reason")["reason"])
-        elif (folder / RunDirectory.summary_file).exists():
-            results.append(_result(RunDirectory(folder)))
+    results = list(_results(row, out).values())
     errors = [result["error"] for result in results]
+    differences = _differences(row, rows, out)
     times = [result["seconds_per_step"] for result in results if result["seconds_per_step"] is not None]
     return {
         "row": row.name,
@@ -67,23 +65,54 @@ def _entry(row, out) -> dict:
         "mean_error": statistics.mean(errors) if errors else None,
         "spread": statistics.stdev(errors) if len(errors) > 1 else None,
         "errors": errors,
+        "difference": statistics.mean(differences) if differences else None,
+        "standard_error": _standard_error(differences) if len(differences) > 1 else None,
         "seconds_per_step": statistics.median(times) if times else None,
-        "failed": failures,
+        "failed": _failures(row, out),
         "guessing": sum(result["guessing"] for result in results),
         **{key: sorted({result[key] for result in results}, key=str) for key in ("recipe", "epochs", "parameters")},
     }
 
 
-def _runs(row, out) -> list[Path]:
-    """Return the training run folders for one ablation configuration, one folder per random seed.
+def _standard_error(values) -> float:
+    """Return the standard error of the mean of two values or more."""
+    return statistics.stdev(values) / math.sqrt(len(values))
 
-    Folders are in the order of the seeds. A folder that refers to another row's run is replaced by the folder of that
-    run.
+
+def _differences(row, rows, out) -> list[float]:
+    """Return differences between the test errors of a configuration and its baseline, for the seeds that both have."""
+    baseline = next((other for other in rows if other.name == row.baseline), None)
+    if baseline is None:
+        return []
+    errors, others = _results(row, out), _results(baseline, out)
+    return [errors[seed]["error"] - others[seed]["error"] for seed in errors if seed in others]
+
+
+def _results(row, out) -> dict[str, dict]:
+    """Return the results of a configuration's finished training runs by their seed's folder, such as "seed0"."""
+    runs = {seed: folder for seed, folder in _runs(row, out).items() if not (folder / FAILURE_FILE).exists()}
+    return {
+        seed: _result(RunDirectory(folder))
+        for seed, folder in runs.items()
+        if (folder / RunDirectory.summary_file).exists()
+    }
+
+
+def _failures(row, out) -> list[str]:
+    """Return the reasons why training runs of a configuration failed."""
+    failed = [AtomicFolder(folder) for folder in _runs(row, out).values() if (folder / FAILURE_FILE).exists()]
+    return [folder.read_json(FAILURE_FILE, "reason")["reason"] for folder in failed]
+
+
+def _runs(row, out) -> dict[str, Path]:
+    """Return the training run folders for one ablation configuration by their seed's folder, such as "seed0".
+
+    They are in the order of the seeds. A folder that refers to another row's run is replaced by the folder of that run.
     """
     pattern = run_folder(out, row, "[0-9]*")
     folders = [folder for folder in pattern.parent.glob(pattern.name) if "unfinished" not in folder.name]
     folders.sort(key=lambda folder: (len(folder.name), folder.name))
-    return [_shared_run(folder, out) or folder for folder in folders]
+    return {folder.name: _shared_run(folder, out) or folder for folder in folders}
 
 
 def _shared_run(folder, out) -> Path | None:
@@ -114,38 +143,54 @@ def _result(run) -> dict:
     }
 
 
-_COLUMNS = ("row", "what", "error, %", "runs", "paper, %", "parameters", "s/step", "recipe", "epochs")
+_DIFFERENCE = "difference, points"
 
 
-def _cells(entry) -> list[str]:
-    """Format the results of one ablation configuration as a list of table cells."""
+def _table(entries) -> list[dict[str, str]]:
+    """Format the results of all ablation configurations as table cells by their column.
+
+    The column of differences is there if a configuration is compared with a baseline.
+    """
+    rows = [_cells(entry) for entry in entries]
+    if all(entry["difference"] is None for entry in entries):
+        return [{column: cell for column, cell in row.items() if column != _DIFFERENCE} for row in rows]
+    return rows
+
+
+def _cells(entry) -> dict[str, str]:
+    """Format the results of one ablation configuration as table cells by their column."""
     error = NOT_RUN if not entry["failed"] else "failed"
     if entry["errors"]:
         error = f"{entry['mean_error']:.2f}" + ("" if entry["spread"] is None else f" ± {entry['spread']:.2f}")
     if entry["failed"]:
         error += f" ({len(entry['failed'])} failed: {entry['failed'][0]})"
-    return [
-        entry["row"],
-        entry["what"],
-        error,
-        str(len(entry["errors"])),
-        entry["paper"] or NOT_IN_TEXT,
-        ", ".join(f"{n:,}" for n in entry["parameters"]),
-        "" if entry["seconds_per_step"] is None else f"{entry['seconds_per_step']:.3f}",
-        ", ".join(entry["recipe"]),
-        ", ".join(map(str, entry["epochs"])),
-    ]
+    difference = "" if entry["difference"] is None else f"{entry['difference']:+.2f}"
+    if entry["standard_error"] is not None:
+        difference += f" ± {entry['standard_error']:.2f}"
+    return {
+        "row": entry["row"],
+        "what": entry["what"],
+        "error, %": error,
+        _DIFFERENCE: difference,
+        "runs": str(len(entry["errors"])),
+        "paper, %": entry["paper"] or NOT_IN_TEXT,
+        "parameters": ", ".join(f"{n:,}" for n in entry["parameters"]),
+        "s/step": "" if entry["seconds_per_step"] is None else f"{entry['seconds_per_step']:.3f}",
+        "recipe": ", ".join(entry["recipe"]),
+        "epochs": ", ".join(map(str, entry["epochs"])),
+    }
 
 
 def _markdown(entries) -> str:
-    lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(entry)) + " |" for entry in entries]
-    return (
-        "\n".join(lines) + "\n\n" + _guessing_warning(entries) + "Error: test error in percent, mean and standard "
-        "deviation over the runs (seeds). "
-        "Paper: its figure on its own data set and schedule. s/step: median epoch after the first, which compiles, "
-        "validation included.\n"
-    )
+    rows = _table(entries)
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row.values()) + " |" for row in rows]
+    notes = ["Error: test error in percent, mean and standard deviation over the runs (seeds)."]
+    if _DIFFERENCE in rows[0]:
+        notes.append("Difference: from the row without units, seed by seed, mean and its standard error.")
+    notes.append("Paper: its figure on its own data set and schedule.")
+    notes.append("s/step: median epoch after the first, which compiles, validation included.")
+    return "\n".join(lines) + "\n\n" + _guessing_warning(entries) + " ".join(notes) + "\n"
 
 
 def _guessing_warning(entries) -> str:
@@ -162,6 +207,7 @@ def _guessing_warning(entries) -> str:
 def _csv(entries) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(map(_cells, entries))
+    rows = _table(entries)
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
     return text.getvalue()

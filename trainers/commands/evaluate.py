@@ -16,6 +16,8 @@ _FEW_CLASSES = 20  # up to so many, the accuracy of each class is printed withou
 _ROBUSTNESS = {
     "rotations": "Accuracy against rotation.",
     "shifts": "Accuracy against shift.",
+    "noise": "Accuracy against Gaussian noise.",
+    "blur": "Accuracy against Gaussian blur.",
     "fgsm": "Accuracy against the fast gradient sign attack.",
 }
 

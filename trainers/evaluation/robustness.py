@@ -1,8 +1,9 @@
-"""Accuracy on test images that are rotated, shifted, or attacked by the fast gradient sign method.
+"""Accuracy on test images that are rotated, shifted, noisy, blurred, or attacked by the fast gradient sign method.
 
-Images are disturbed after they are resized for the network. Nothing is random: the direction in which an image turns or
-shifts follows from its index, where `keras.layers.RandomRotation` and `RandomTranslation` would draw it. The attack is
-a single gradient, for which the libraries of adversarial attacks would be a large dependency.
+Images are disturbed after they are resized for the network. Nothing changes from run to run: the direction in which an
+image turns or shifts, and its noise, follow from its index, where `keras.layers.RandomRotation`, `RandomTranslation`
+and `GaussianNoise` would draw them. The attack is a single gradient, for which the libraries of adversarial attacks
+would be a large dependency.
 """
 
 import math
@@ -43,6 +44,26 @@ def _shift(model, images, labels, index, share):
     return warp(images, about_centre(size, one, 0 * one, 0 * one, one, right, down), size)
 
 
+def _add_noise(model, images, labels, index, level):
+    """Add Gaussian noise with a standard deviation of `level` grey levels to images."""
+    shape = images.shape[1:]
+    noise = tf.map_fn(lambda i: tf.random.stateless_normal(shape, [i, 0]), index, fn_output_signature=tf.float32)
+    return tf.clip_by_value(images + level * noise, 0.0, 255.0)
+
+
+def _blur(model, images, labels, index, radius):
+    """Blur images with a Gaussian filter whose standard deviation is `radius` pixels.
+
+    A filter with rows and columns, not a convolution, so that pixels outside the image can count as absent.
+    """
+    for axis, size in ((1, images.shape[1]), (2, images.shape[2])):
+        position = tf.range(size, dtype=tf.float32)
+        distance = (position[:, None] - position) / tf.maximum(radius, 1e-3)
+        images = tf.tensordot(images, tf.nn.softmax(-tf.square(distance) / 2, axis=0), [[axis], [0]])
+        images = tf.transpose(images, [0, 3, 1, 2] if axis == 1 else [0, 1, 3, 2])
+    return images
+
+
 def _attack(model, images, labels, index, step):
     """Perturb images by the fast gradient sign method, towards the highest-scoring wrong class.
 
@@ -81,6 +102,8 @@ class Disturbance:
 DISTURBANCES = {
     "rotations": Disturbance("Rotation", "degrees either way", (0, 10, 20, 30, 45, 60, 90), _rotate),
     "shifts": Disturbance("Shift", "share of the image's side", (0, 1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8), _shift),
+    "noise": Disturbance("Noise", "standard deviation in grey levels of 255", (0, 8, 16, 32, 48, 64), _add_noise),
+    "blur": Disturbance("Blur", "standard deviation in pixels", (0, 0.5, 1, 1.5, 2, 3), _blur),
     "fgsm": Disturbance("Fast gradient sign", "grey levels of 255", (0, 1, 2, 4, 8, 16, 32), _attack),
 }
 

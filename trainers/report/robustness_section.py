@@ -1,4 +1,6 @@
-"""Training report section on accuracy under rotation, shift and adversarial attack."""
+"""Training report section on accuracy on disturbed images, such as rotated, noisy or attacked ones."""
+
+import math
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,10 +34,14 @@ def _draw_accuracies(curves: dict) -> str:
     Args:
         curves: name of a disturbance -> name of a run -> accuracies.
     """
-    figure = Figure(figsize=(max(5, 3.6 * len(curves)), 3.8), layout="constrained")
-    plots = np.atleast_1d(figure.subplots(1, len(curves), sharey=True))
+    columns = min(3, len(curves))
+    rows = math.ceil(len(curves) / columns)
+    figure = Figure(figsize=(max(5, 3.6 * columns), 3.8 * rows), layout="constrained")
+    plots = np.ravel(figure.subplots(rows, columns, sharey=True))
+    for axes in plots[len(curves) :]:
+        axes.set_visible(False)
     lines = {}  # by run, which has the same colour in every plot
-    for axes, (name, runs) in zip(plots, curves.items(), strict=True):
+    for axes, (name, runs) in zip(plots, curves.items(), strict=False):
         disturbance = DISTURBANCES[name]
         for number, (run, accuracies) in enumerate(runs.items()):
             (lines[run],) = axes.plot(disturbance.sizes, accuracies, marker="o", markersize=4, color=f"C{number}")

@@ -26,9 +26,8 @@ def feedback_extractor(extractor, shape, *, synchronized: bool, dtype):
     sequences the convolutions are one-dimensional. Feature vectors pass two dense layers, to a quarter and to a
     sixteenth of their size, but to at least 4.
 
-    The wide extractor has no ReLU at its end, and as many channels there as make 16 features, or as many features as the
-    lower layer has if these are fewer. The 4 features of the other extractor, from an 8x8 map, hardly tell two images
-    apart.
+    The wide extractor has no ReLU at its end, and there as many channels as make 16 features, or as many features as
+    the lower layer has if these are fewer. The other extractor's 4 features of an 8x8 map hardly tell two images apart.
 
     Args:
         extractor: "conv" or "wide".

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from encapnet_tf.trainers import data
-from encapnet_tf.trainers.ablation import run
+from encapnet_tf.trainers.ablation import run, table
 from encapnet_tf.trainers.ablation.rows import TABLES, select_rows
 from encapnet_tf.trainers.commands import ablate
 from encapnet_tf.trainers.config.schema import Config, settings
@@ -205,6 +205,24 @@ def fake_train(outcomes):
         )
 
     return train
+
+
+def test_differences_from_the_row_without_units(tmp_path):
+    """Seed by seed, for the seeds that both rows have."""
+    accuracies = {"digits-none": [0.90, 0.80, 0.85], "digits-paper-10": [0.88, 0.81], "digits-paired": [0.9]}
+    for name, values in accuracies.items():
+        for seed, accuracy in enumerate(values):
+            fake_train({("both", seed): accuracy})(
+                Config(coefficients=("both",), seed=seed), tmp_path / name / f"seed{seed}"
+            )
+    text = table.write(TABLES["feedback"], tmp_path).read_text()
+    entries = lines(tmp_path)
+    assert entries["feedback/digits-paper-10"]["difference"] == pytest.approx(0.5)  # of +2 and -1 points
+    assert entries["feedback/digits-paper-10"]["standard_error"] == pytest.approx(1.5)
+    assert entries["feedback/digits-none"]["difference"] is None
+    assert "| 15.50 ± 4.95 | +0.50 ± 1.50 | 2 |" in text
+    assert "| 10.00 | +0.00 | 1 |" in text
+    assert "Difference: from the row without units" in text
 
 
 def test_spread_failures_and_exit_status(tmp_path, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 from encapnet_tf.trainers.data.augmentation.views import ENLARGE, Views
 from encapnet_tf.trainers.data.pipeline.split import Split
@@ -117,6 +118,25 @@ def test_images_shift_in_four_directions():
     image[:, 4, 4] = 9
     shifted = DISTURBANCES["shifts"].apply(None, tf.constant(image), None, tf.range(4), 0.25).numpy()[..., 0]
     assert [tuple(int(n) for n in np.argwhere(one)[0]) for one in shifted] == [(4, 2), (4, 6), (2, 4), (6, 4)]
+
+
+def test_noise_of_an_image_follows_from_its_index():
+    images, noisy = tf.fill((3, 16, 16, 1), 100.0), DISTURBANCES["noise"].apply
+    result = noisy(None, images, None, tf.range(3), 10.0).numpy()
+    assert result.std() == pytest.approx(10, rel=0.1)
+    assert result.mean() == pytest.approx(100, abs=1)
+    np.testing.assert_array_equal(result[2:], noisy(None, images[:1], None, tf.range(2, 3), 10.0))
+    assert (result[0] != result[1]).all(axis=-1).any()
+
+
+def test_blur_is_a_gaussian_filter_that_keeps_flat_images():
+    blur = DISTURBANCES["blur"].apply
+    flat = tf.fill((1, 6, 9, 2), 7.0)
+    np.testing.assert_allclose(blur(None, flat, None, tf.range(1), 2.0), flat, rtol=1e-5)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 21, 31, 1)).astype("float32")
+    expected = scipy.ndimage.gaussian_filter(image[0, :, :, 0], 1.5)
+    blurred = blur(None, tf.constant(image), None, tf.range(1), 1.5).numpy()[0, :, :, 0]
+    np.testing.assert_allclose(blurred[7:-7, 7:-7], expected[7:-7, 7:-7], rtol=1e-3)
 
 
 def test_the_attack_sees_through_saturated_scores():
