@@ -71,7 +71,9 @@ def draw(masses, path):
         for (count, shares), colour in zip(by_count.items(), ("#d1622b", "#8a97a6", "#3b6fb6"), strict=True):
             axes.plot(EPSILONS, shares, marker="o", markersize=4, color=colour, label=f"{count} features")
         axes.axhline(1 / IMAGES, color="#2b3340", linestyle=":", label="uniform plan")
-        axes.set(xscale="log", xlabel="epsilon", ylim=(0, 1.03), title=f"features {'after' if relu else 'without'} ReLU")
+        axes.set(
+            xscale="log", xlabel="epsilon", ylim=(0, 1.03), title=f"features {'after' if relu else 'without'} ReLU"
+        )
         axes.spines[["top", "right"]].set_visible(False)
     plots[0].set_ylabel("plan's mass on true pairs")
     plots[1].legend(frameon=False)
