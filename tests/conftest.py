@@ -32,7 +32,7 @@ def pytest_configure(config):
 # Tests of many combinations of parameters: the default suite takes a third of them, `pytest -m ci` the others.
 _SAMPLED = (
     "core/conformance/test_conformance.py::test_any_class_count",
-    "core/conformance/test_conformance.py::test_losses_and_callbacks_in_fit",
+    "core/conformance/test_conformance.py::test_losses_metrics_and_callbacks_in_fit",
     "core/conformance/test_conformance.py::test_shapes_and_batches",
     "core/conformance/test_conformance.py::test_weights_from_shapes_alone",
     "core/conformance/test_integers.py::test_ops_and_losses",

@@ -26,6 +26,7 @@ from docs.scripts import markdown
 
 SIZES = {"noise": 32, "blur": 1, "fgsm": 8}  # disturbance -> its size
 TEST_IMAGES = 2_000
+DECIMALS = (1, 1, 1, 3)
 COLUMNS = ("row", "runs", *SIZES, "decoder's error")
 
 
@@ -35,10 +36,10 @@ def main(folder="ablations/feedback"):
     measured = {name: measure_runs(row, Path(folder)) for name, row in rows.items()}
     for baseline in (name for name, row in rows.items() if row.baseline is None):
         compared = [name for name, row in rows.items() if row.baseline == baseline]
-        lines = [(baseline, len(measured[baseline]), *map(_mean, _columns(measured[baseline].values())))]
+        lines = [(baseline, len(measured[baseline]), *map(_mean, _columns(measured[baseline].values()), DECIMALS))]
         for name in compared:
             differences = _differences(measured[name], measured[baseline])
-            lines.append((name, len(differences), *map(_difference, _columns(differences))))
+            lines.append((name, len(differences), *map(_difference, _columns(differences), DECIMALS)))
         print(markdown.table(COLUMNS, lines), end="\n\n", flush=True)
 
 
@@ -84,7 +85,7 @@ def decoder_error(model: keras.Model, train, test) -> float:
 def _columns(rows) -> list:
     """Return the columns of a list of rows; without rows, an empty column for each figure."""
     rows = list(rows)
-    return list(zip(*rows, strict=True)) if rows else [()] * (len(SIZES) + 1)
+    return list(zip(*rows, strict=True)) if rows else [()] * len(DECIMALS)
 
 
 def _differences(measured, baseline) -> list[list[float]]:
@@ -93,20 +94,16 @@ def _differences(measured, baseline) -> list[list[float]]:
     return [[a - b for a, b in zip(measured[seed], baseline[seed], strict=True)] for seed in seeds]
 
 
-def _mean(values) -> str:
-    return f"{statistics.mean(values):.{_digits(values)}f}" if values else ""
+def _mean(values, decimals) -> str:
+    return f"{statistics.mean(values):.{decimals}f}" if values else ""
 
 
-def _difference(values) -> str:
+def _difference(values, decimals) -> str:
     """Format a mean and its standard error."""
     if len(values) < 2:
         return ""
     error = statistics.stdev(values) / math.sqrt(len(values))
-    return f"{statistics.mean(values):+.{_digits(values)}f} ± {error:.{_digits(values)}f}"
-
-
-def _digits(values) -> int:
-    return 3 if max(map(abs, values)) < 2 else 1
+    return f"{statistics.mean(values):+.{decimals}f} ± {error:.{decimals}f}"
 
 
 if __name__ == "__main__":
