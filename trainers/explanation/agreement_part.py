@@ -97,8 +97,9 @@ def _map(pixels, values, centres, caption: str) -> Picture:
 
 
 def _nearest(centres, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of the nearest feature-map row for each row of image pixels, and a mask of the rows it covers.
+    """Assign each row of image pixels to the nearest feature-map row within half a grid step.
 
+    Return the index of the nearest feature-map row, and a mask that is false for rows too far from all of them.
     Columns are treated in the same way.
     """
     distance = np.abs(np.arange(size)[:, None] - centres)

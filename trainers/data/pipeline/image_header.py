@@ -143,7 +143,7 @@ def _failure(message: list):
 
 
 def _magnitude(unsigned):
-    """Reinterpret unsigned 32-bit integers as signed integers, and return the absolute values.
+    """Return the absolute values of signed 32-bit integers that were read as unsigned integers.
 
     A BMP's height is negative if its rows begin at the top.
     """
