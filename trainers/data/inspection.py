@@ -97,9 +97,9 @@ def _storage(split: AnySplit) -> str:
 
 
 def _describe_label(label, class_names, characters: int) -> str:
-    """Format the label of an image as a caption with the name of the class, or of two classes after MixUp or CutMix.
+    """Format an image's label as a caption with one or two class names.
 
-    The caption of overlapping objects has both names. It has at most two lines.
+    Overlapping objects and images mixed by MixUp or CutMix have two names. The caption has at most two lines.
     """
     if np.ndim(label) == 0:
         return "\n".join(textwrap.wrap(class_names[label], characters, max_lines=2, placeholder="…"))

@@ -1,4 +1,4 @@
-"""Heat maps, reconstructions and capsule agreement that explain a class score of one image."""
+"""Computation of heat maps, reconstructions and capsule contributions that explain a class score."""
 
 from dataclasses import dataclass
 

@@ -43,7 +43,7 @@ class ComposedSplit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and number of channels of one example."""
+        """Height, width and number of channels of one composed image."""
         return (*self.composition.canvas, self.base.shape[2])
 
     @cached_property

@@ -144,7 +144,7 @@ def digest(path: Path) -> str:
 
 
 def best_model_of(path: Path) -> Path:
-    """Return the path of the best model that a training run had saved when it wrote a checkpoint.
+    """Return the path of the best-model file that was saved with a checkpoint.
 
     It holds the best model up to the checkpoint. The file exists from the end of the first epoch on.
     """
