@@ -121,7 +121,7 @@ class Predictions:
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
 
     def save(self, path: Path) -> None:
-        """Save class scores, true labels and the images with the worst classification errors to an .npz file."""
+        """Save class scores, true labels and the worst misclassified images to an .npz file."""
         np.savez_compressed(path, **self.__dict__)
 
     @classmethod

@@ -25,9 +25,9 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint file: arrays, such as model weights, and JSON values, such as the epoch number.
+    """Content of a checkpoint file, such as the model weights and the epoch number.
 
-    The arrays of a group are in a fixed order.
+    `arrays` holds weights and other variables in groups, and `state` holds JSON values. The arrays of a group are in a fixed order.
     """
 
     arrays: dict[str, list[np.ndarray]]
