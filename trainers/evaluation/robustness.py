@@ -1,4 +1,4 @@
-"""Accuracy on test images that are rotated, shifted, noisy, blurred, or attacked by the fast gradient sign method.
+"""Measurement of accuracy on test images that are perturbed, for example by rotation, noise or an attack.
 
 Images are disturbed after they are resized for the network. Nothing changes from run to run: the direction in which an
 image turns or shifts, and its noise, follow from its index, where `keras.layers.RandomRotation`, `RandomTranslation`

@@ -27,8 +27,8 @@ class Damaged(Exception):
 class Checkpoint:
     """Content of a checkpoint file, such as the model weights and the epoch number.
 
-    `arrays` holds weights and other variables in groups, and `state` holds JSON values. The
-    arrays of a group are in a fixed order.
+    `arrays` holds weights and other variables in groups, and `state` holds JSON values. The arrays of
+    a group are in a fixed order.
     """
 
     arrays: dict[str, list[np.ndarray]]
