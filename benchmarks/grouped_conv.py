@@ -57,7 +57,7 @@ def grouped_contestants(shape, gradient, batch):
 
 
 def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
-    """List the convolution implementations to benchmark for one layer shape, each with a short description.
+    """Return the benchmarks of all convolution implementations for one layer shape.
 
     The implementations are the library, its alternatives and PyTorch. There is one process for each framework.
 
@@ -111,7 +111,7 @@ def row_of(shape, results, alternatives):
 
 
 def add_alternatives_claim(report, title, measurements):
-    """Report the largest ratio of this package's convolution time to that of the fastest alternative.
+    """Report the largest ratio, over layer shapes, of this package's convolution time to the fastest alternative's.
 
     That is the shape with the largest ratio. The ratio is a claim.
     """
@@ -126,7 +126,7 @@ def add_alternatives_claim(report, title, measurements):
 
 
 def add_sum_claims(report, title, measurements):
-    """Report this package's convolution time, summed over layer shapes, relative to that of PyTorch.
+    """Report the ratio of this package's total convolution time to PyTorch's.
 
     The ratios are claims. Times are summed over shapes. PyTorch's is that of its faster memory layout.
     """

@@ -107,7 +107,7 @@ def error_row(problem, results):
 
 
 def at_equal_accuracy(entry):
-    """Return a benchmark that times the fewest Sinkhorn iterations with which a solver is accurate enough.
+    """Return a benchmark that times a Sinkhorn solver with the fewest iterations that give the required accuracy.
 
     The gradient error is at most `ACCURACY`, unless no number of iterations in `STEPS` reaches it.
     """

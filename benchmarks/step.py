@@ -1,4 +1,4 @@
-"""Benchmark of whole networks' training and inference steps: time, peak memory and FLOP/s.
+"""Benchmark of the time, peak memory and FLOP/s of whole networks' training and inference steps.
 
 python -m benchmarks.step [--networks paper|family] [--batch 32] [--memory_batch 128]
     [--dtype float32|mixed_bfloat16] [--quick] [--out FOLDER]

@@ -1,4 +1,4 @@
-"""Checks that the training time and memory of networks stay within fixed limits on a two-core CPU."""
+"""Benchmark that checks the training time and memory of networks against limits for a two-core CPU."""
 
 from benchmarks.harness.contestant import NotRun, Timing
 from benchmarks.harness.timing import median, ratio

@@ -1,4 +1,4 @@
-"""Example of colour transfer: one picture takes the colours of another by optimal transport.
+"""Example that gives one picture the colours of another by optimal transport.
 
     python examples/colour_transfer.py [SOURCE TARGET]
 
@@ -23,7 +23,7 @@ EPSILON = 0.02  # a share of the mean cost between the palettes: smaller gives s
 
 
 def palette(image, levels):
-    """Return the colours of an image, rounded to a grid, and how often each of them occurs.
+    """Group the pixels of an image by similar colour, and return the mean colour and share of each group.
 
     Args:
         image: (height, width, 3), 0 to 1.
@@ -40,7 +40,7 @@ def palette(image, levels):
 
 
 def transfer(source, target, levels=12):
-    """Return the source picture with the colours of the target picture.
+    """Transfer the colours of a target picture to a source picture by optimal transport.
 
     Args:
         source, target: (height, width, 3), 0 to 1; sizes may differ.

@@ -1,4 +1,4 @@
-"""Example of a point cloud that flows into another one along the gradient of the Sinkhorn divergence.
+"""Example that moves a point cloud onto another by gradient descent on the Sinkhorn divergence.
 
     python examples/point_cloud_flow.py
 
@@ -21,13 +21,19 @@ EPSILON = 0.005  # in units of the squared distance
 
 
 def disc(count, random):
-    """Sample points of a disc, as an array of shape (count, 2)."""
+    """Sample random 2-D points in a disc.
+
+    Return an array of shape (count, 2).
+    """
     angle, radius = random.uniform(0, 2 * np.pi, count), 0.25 * np.sqrt(random.uniform(size=count))
     return np.float32([0.5 + radius * np.cos(angle), 0.5 + radius * np.sin(angle)]).T
 
 
 def heart(count, random):
-    """Sample points near a curve in the shape of a heart, as an array of shape (count, 2)."""
+    """Sample random 2-D points near a heart-shaped curve.
+
+    Return an array of shape (count, 2).
+    """
     angle = random.uniform(0, 2 * np.pi, count)
     x = 16 * np.sin(angle) ** 3
     y = 13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)
@@ -35,7 +41,7 @@ def heart(count, random):
 
 
 def flow(cloud, target, steps, *, record=()):
-    """Move a cloud towards a target by gradient descent.
+    """Move a point cloud towards a target cloud by gradient descent on the Sinkhorn divergence.
 
     Args:
         cloud: (n, 2).

@@ -23,9 +23,9 @@ PAIRS = [("conv3_block4_out", "conv2_block3_out"), ("conv4_block6_out", "conv3_b
 
 
 def enlarged_digits(size, count):
-    """Load scikit-learn's digit images, resized and with three channels, and the labels.
+    """Load scikit-learn's digits, and convert the images to larger RGB images for ResNet50.
 
-    The images are (count, size, size, 3), with pixels from 0 to 255.
+    Return the images, (count, size, size, 3) with pixels from 0 to 255, and the labels.
     """
     digits = load_digits()
     images = digits.images[:count, ..., None].repeat(3, axis=-1) * (255 / 16)

@@ -173,7 +173,7 @@ def _write_lite(inference, variant, calibration, *, path, parity):
 
 
 def _saved_model_contents(model, inference, path):
-    """Read a SavedModel's contents and check that exactly the network's variables are stored.
+    """Read the contents of a SavedModel, and check that it holds all of the network's variables and no others.
 
     Raise UserError if variables are missing or surplus.
     """
@@ -255,7 +255,7 @@ def _check_arguments(model, class_names, preprocessing, tflite):
 
 
 def _uint8_images(argument, images, channels):
-    """Return images as a NumPy array, or raise UserError if the type or shape is wrong."""
+    """Check that images have the right type and shape, and return the images as a NumPy array."""
     images = np.asarray(images)
     if images.ndim != 4 or not len(images) or images.dtype != np.uint8 or images.shape[3] != channels:
         raise UserError(

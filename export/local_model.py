@@ -34,7 +34,7 @@ class LocalModel:
 
     @classmethod
     def load(cls, path: str | Path) -> "LocalModel":
-        """Load the best model of a finished run, a `.keras` file, or a preset by its file of weights.
+        """Load an image classifier from a training run, a `.keras` file or a pretrained network's weights file.
 
         Raises:
             UserError: there is no such model, or it is no image classifier.

@@ -19,7 +19,7 @@ _EXPECTED = "Expected the folder of a run or of an export, a .keras or a .tflite
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Path of a trained model, and the kind of file or folder that holds it.
+    """Path and kind of a trained model, such as the folder of a training run or a TFLite file.
 
     Attributes:
         kind: "run", the folder of a finished run; "export", the folder of an export, whose newest SavedModel counts;

@@ -1,4 +1,4 @@
-"""Implementation of the `encapnet` command: configuration, data, training, evaluation, reports and searches.
+"""Implementation of the `encapnet` command, which trains and evaluates capsule networks.
 
 The subcommands export and predict are not part of this package.
 """

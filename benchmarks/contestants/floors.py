@@ -1,4 +1,4 @@
-"""Memory-copy and matrix-product benchmarks that measure the limits of the hardware.
+"""Benchmarks of memory copies and matrix products, which show the hardware's maximum speed.
 
 The run times are lower bounds on those of other code. The copy, by every core, is of as many bytes as the work to
 compare with, and the product of as many operations.

@@ -53,7 +53,7 @@ def inference_step(builder, options, batch, dtype="float32"):
 
 
 def dense_convolutions(builder, options, batch, dtype="float32"):
-    """Return a function, to be timed, that runs a network's dense (ungrouped) convolutions, forward and backward.
+    """Return a function, to be timed, that runs a network's dense convolutions and computes the gradients.
 
     They are the backend's own, on the shapes of the network's.
 

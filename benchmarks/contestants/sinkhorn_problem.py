@@ -33,7 +33,7 @@ def points(size, dim):
 
 @functools.cache
 def solution(size, dim):
-    """Compute a converged float64 Sinkhorn divergence and its gradients as a reference for solvers.
+    """Compute a converged Sinkhorn divergence and its gradients in float64, as reference values for benchmarks.
 
     The point sets are those of `points`. The divergence is the dual value 2 W(x, y) - W(x, x) - W(y, y). Its
     gradients, x's and y's, are concatenated.
@@ -65,7 +65,7 @@ def errors(size, dim, value, gradients=None, *, share=1.0):
 
 
 def fewest_iterations(*, factory, target, steps, **arguments):
-    """Find the fewest iterations with which a Sinkhorn solver reaches the required gradient accuracy.
+    """Prepare a Sinkhorn solver with the fewest iterations that reach the required gradient accuracy.
 
     Args:
         factory: "package.module:function", of a contestant that takes `iterations`.

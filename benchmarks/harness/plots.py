@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Panel(NamedTuple):
-    """Lines and axis labels of one plot in a figure.
+    """Curves and axis labels of one plot in a figure of benchmark results.
 
     Attributes:
         x_label, y_label: of its axes.

@@ -110,7 +110,7 @@ class Processes:
 
 
 def _kibibytes(path, name):
-    """Read one memory size in KiB from a file such as /proc/meminfo.
+    """Read a named memory size, in KiB, from a file such as /proc/meminfo.
 
     It is 0 if the file does not list it.
     """

@@ -83,7 +83,7 @@ def median(timing):
 
 
 def ratio(timing, other):
-    """Return the ratio of the median run times of two implementations, and the median ratio over rounds.
+    """Compare two implementations' run times, and return the ratio of the medians and the median of the ratios.
 
     The second is the median, over rounds, of the ratio of the run times in one round.
 

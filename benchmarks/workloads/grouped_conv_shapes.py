@@ -46,7 +46,7 @@ class Shape:
         return asdict(self)
 
     def values(self, groups, batch):
-        """Return the element counts of this convolution's input and output for one batch."""
+        """Return the numbers of elements in this convolution's input and output for one batch."""
         x = batch * self.size**2 * groups * self.dim_in
         return x, batch * self.output_size**2 * groups * self.dim_out
 

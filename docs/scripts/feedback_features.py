@@ -1,7 +1,8 @@
-"""Robustness and decodable features of the networks of `encapnet ablate --table=feedback`, with and without units.
+"""Command that compares the robustness of networks trained with and without feature regularisers.
 
-For each trained network: test accuracy under noise, blur and attack, and the error of a linear decoder that is trained
-afterwards to reconstruct images from the network's last feature map.
+The networks are those of `encapnet ablate --table=feedback`. Measured are the test accuracy under noise, blur and
+attack, and the error of a linear decoder that is trained afterwards to reconstruct images from a network's last feature
+map.
 
 python -m docs.scripts.feedback_features [FOLDER]
 """
@@ -31,7 +32,11 @@ COLUMNS = ("row", "runs", *SIZES, "decoder's error")
 
 
 def main(folder="ablations/feedback"):
-    """Print a table for each data set: figures without units, and differences from them seed by seed."""
+    """Print results of networks trained with and without feature regularisers, in a table for each data set.
+
+    The first row has the results without regularisers, and the other rows the mean differences from them, between
+    networks trained with the same random seed.
+    """
     rows = {row.name: row for row in TABLES["feedback"]}
     measured = {name: measure_runs(row, Path(folder)) for name, row in rows.items()}
     for baseline in (name for name, row in rows.items() if row.baseline is None):
@@ -44,14 +49,20 @@ def main(folder="ablations/feedback"):
 
 
 def measure_runs(row, folder: Path) -> dict[str, list[float]]:
-    """Return the figures of each finished run of a row, by the folder of its seed."""
+    """Measure the trained networks of one row in an ablation table, which differ in the random seed.
+
+    Return the results by the name of the run's folder. Unfinished runs are left out.
+    """
     pattern = run_folder(folder, row, "[0-9]*")
     runs = [path for path in sorted(pattern.parent.glob(pattern.name)) if (path / RunDirectory.summary_file).exists()]
     return {path.name: measure(RunDirectory(path)) for path in runs}
 
 
 def measure(run: RunDirectory) -> list[float]:
-    """Return accuracies in percent under each disturbance, and the decoder's error as a share of the variance."""
+    """Measure a trained network's accuracy on perturbed test images, and how well its features can be decoded.
+
+    Return the accuracies in percent, one for each disturbance, and the share that `decoder_error` returns.
+    """
     dataset = data.load(read_run_config(run))
     model = saved_model(run.file(RunDirectory.best_model_file))
     test = dataset.test.take(np.arange(min(TEST_IMAGES, len(dataset.test))))
@@ -64,7 +75,7 @@ def measure(run: RunDirectory) -> list[float]:
 
 
 def decoder_error(model: keras.Model, train, test) -> float:
-    """Return the test error of a ridge regression from the last feature map to the pixels.
+    """Return the error of a ridge regression that predicts the pixels of test images from the last feature map.
 
     It is trained on the images that the network was trained on. The error is the mean squared error divided by that of
     the training images' mean.
@@ -83,13 +94,19 @@ def decoder_error(model: keras.Model, train, test) -> float:
 
 
 def _columns(rows) -> list:
-    """Return the columns of a list of rows; without rows, an empty column for each figure."""
+    """Transpose rows of results to columns, or return empty columns if there are no rows.
+
+    There is one column for each figure of `measure`.
+    """
     rows = list(rows)
     return list(zip(*rows, strict=True)) if rows else [()] * len(DECIMALS)
 
 
 def _differences(measured, baseline) -> list[list[float]]:
-    """Return differences of all figures, for the seeds that both have."""
+    """Subtract the baseline network's results from another network's, separately for each random seed.
+
+    Seeds that only one of the networks was trained with are left out.
+    """
     seeds = [seed for seed in measured if seed in baseline]
     return [[a - b for a, b in zip(measured[seed], baseline[seed], strict=True)] for seed in seeds]
 
@@ -99,7 +116,10 @@ def _mean(values, decimals) -> str:
 
 
 def _difference(values, decimals) -> str:
-    """Format a mean and its standard error."""
+    """Format the mean and standard error of several differences as text, such as "+0.3 ± 0.1".
+
+    Return "" for fewer than two differences.
+    """
     if len(values) < 2:
         return ""
     error = statistics.stdev(values) / math.sqrt(len(values))

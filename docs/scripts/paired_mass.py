@@ -1,6 +1,6 @@
-"""Figure and table of how well a transport plan finds the true pairs of two batches of feature vectors.
+"""Command that plots how much mass an optimal transport plan puts on matching pairs of feature vectors.
 
-The page docs/feedback.md shows them.
+The page docs/feedback.md shows the plot and a table of the same values.
 
 python -m docs.scripts.paired_mass [FILE]
 """
@@ -26,7 +26,7 @@ EPSILONS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 def main(path=FIGURE):
-    """Draw the figure and print the table."""
+    """Plot the transport mass on matching feature pairs, and print the values as a Markdown table."""
     masses = {relu: {count: paired_masses(count, relu) for count in FEATURES} for relu in (True, False)}
     draw(masses, path)
     print(table(masses))
@@ -34,7 +34,7 @@ def main(path=FIGURE):
 
 
 def paired_masses(count: int, has_relu: bool) -> list[float]:
-    """Return the share of the plan's mass between features of the same image, for each regularisation strength.
+    """Return the share of transport mass that joins features of the same image, for each regularisation strength.
 
     Lower-layer features are a random linear map of standardised images of digits to `count` numbers, with a ReLU or
     without. Generated features are those of the same images with noise of 0.3 standard deviations. The cost is the
@@ -55,7 +55,7 @@ def paired_masses(count: int, has_relu: bool) -> list[float]:
 
 
 def table(masses) -> str:
-    """Return the shares as a Markdown table."""
+    """Format the shares of transport mass on matching pairs as a Markdown table."""
     rows = [
         (f"{count} features, {'ReLU' if relu else 'no ReLU'}", *(f"{share:.2f}" for share in shares))
         for relu, by_count in masses.items()
@@ -65,7 +65,7 @@ def table(masses) -> str:
 
 
 def draw(masses, path):
-    """Plot the shares against the regularisation strength."""
+    """Plot the share of transport mass on matching pairs against the regularisation strength."""
     figure, plots = plt.subplots(1, 2, figsize=(8.3, 3.4), sharey=True, layout="constrained")
     for axes, (relu, by_count) in zip(plots, masses.items(), strict=True):
         for (count, shares), colour in zip(by_count.items(), ("#d1622b", "#8a97a6", "#3b6fb6"), strict=True):

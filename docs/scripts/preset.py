@@ -1,4 +1,4 @@
-"""Conversion of a finished training run into a pretrained network of the package.
+"""Command that converts the best model of a training run to a pretrained network of this package.
 
 Usage: python -m docs.scripts.preset RUN NAME
 """
@@ -40,7 +40,10 @@ LIMITS = {
 
 
 def main(run_path: str, name: str) -> None:
-    """Write the best model of a run as the preset of a name, and print the accuracy of the rounded weights."""
+    """Save the best model of a training run as a pretrained network, and print the test accuracy.
+
+    The weights are rounded to float16, and the accuracy is that of the rounded weights.
+    """
     run = RunDirectory.open(run_path)
     config, summary = read_run_config(run), run.read_json(RunDirectory.summary_file, "class_names")
     record = run.read_json(RunDirectory.config_file, "config")
@@ -86,7 +89,7 @@ def main(run_path: str, name: str) -> None:
 
 
 def _command(command: str) -> str:
-    """Return the command line of a run as a user types it, without the path of the program and of the run."""
+    """Return a training run's command line as a user would type it, without the --run_dir flag."""
     words = [word for word in command.split() if not word.startswith("--run_dir")]
     return " ".join(["encapnet", *words[1:]])
 

@@ -1,4 +1,4 @@
-"""Activation layer for capsule feature maps: batch normalisation, then ReLU, then squash."""
+"""Activation layer that applies batch normalisation, ReLU and squash to a capsule feature map."""
 
 import math
 

@@ -180,7 +180,7 @@ def _agreement_of_self_routing(layer, arguments, options, classes):
 
 
 def _places(layer, inputs):
-    """Return a function that arranges per-capsule values on a feature map, and the centres of the map's positions.
+    """Return a function that reshapes capsule values to a feature map, and the centres of the map's positions.
 
     Args:
         layer: the layer that computes the class capsules.

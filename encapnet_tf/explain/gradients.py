@@ -1,4 +1,4 @@
-"""Computation of gradients with the current Keras backend: TensorFlow, JAX or PyTorch."""
+"""Computation of gradients with the current Keras backend (TensorFlow, JAX or PyTorch)."""
 
 import keras
 

@@ -53,7 +53,7 @@ def load_reference_weights(layer_or_model, weights):
 
 
 def _foreign(target):
-    """Return the error for a Keras layer or model that the papers' published code does not have."""
+    """Return a ValueError for a Keras object without a counterpart in the papers' published code."""
     return ValueError(
         "The reference implementations have no counterpart of this object. Expected a SabourCapsNet, EfficientCapsNet, "
         "InvertedAttentionCapsNet, SelfRoutingCapsNet or one of their capsule layers. Received: "

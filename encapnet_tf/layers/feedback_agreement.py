@@ -267,7 +267,7 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return self._divergence(reconstruction, lower, training)
 
     def diagnose(self, higher, lower, mask=None):
-        """Return a dictionary of metrics that reveal whether a divergence measures the agreement of two layers.
+        """Return metrics that reveal a collapsed feature extractor or a nearly uniform transport plan.
 
         A collapsed extractor has a small divergence and spread beside large raw ones; see `callbacks.CollapseWatch`. A
         transport plan that hardly tells one image from another has a paired mass near 1 / batch.
@@ -299,12 +299,18 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         return {name: float(value) for name, value in values.items()}
 
     def _plan(self, reconstruction, lower):
-        """Return the transport plan between two batches of feature vectors, (batch, batch)."""
+        """Compute the entropic optimal transport plan between two batches of feature vectors.
+
+        The plan has the shape (batch, batch).
+        """
         cost = pairwise_cost(reconstruction, lower, self.cost)
         return ops.sinkhorn_plan(cost, self._epsilon.state, self.iterations, self.solver, self.relative_epsilon)
 
     def _divergence(self, reconstruction, lower, training=False):
-        """Compute the Sinkhorn, paired or KL divergence between two batches of feature vectors."""
+        """Compute the configured divergence between two batches of feature vectors.
+
+        It is the Sinkhorn divergence, the mean cosine distance of pairs, or the KL divergence.
+        """
         if self.divergence != "sinkhorn":
             reconstruction, lower = with_equal_counts(reconstruction, lower)
         if self.divergence == "paired":

@@ -1,4 +1,7 @@
-"""Accuracy metric for images with several labels: an image is correct only if all labels are found."""
+"""Exact-match accuracy metric for images with several labels.
+
+An image is correct only if all its labels are found.
+"""
 
 import math
 
@@ -8,7 +11,7 @@ from keras import ops as K
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class LabelsFound(keras.metrics.MeanMetricWrapper):
-    """Keras metric: share of images whose true classes all score higher than every other class.
+    """Keras metric for the share of images whose true classes all score higher than every other class.
 
     A tie counts as a mistake.
 

@@ -15,7 +15,7 @@ from encapnet_tf.ops.transport.sinkhorn_divergence import VALUES
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SinkhornLoss(keras.losses.Loss):
-    """Sinkhorn divergence between targets and predictions, as point sets.
+    """Keras loss that treats targets and predictions as point sets and computes their Sinkhorn divergence.
 
         loss = 2 W(y_pred, y_true) - W(y_pred, y_pred) - W(y_true, y_true)        (Eq. 11 of the paper)
 
@@ -172,12 +172,12 @@ class SinkhornLoss(keras.losses.Loss):
 
 
 def _points_and_weights(points):
-    """Return points and their weights, or points and None if they have no weights."""
+    """Unpack points and weights from a dictionary, or return plain points with None as their weights."""
     return (points["points"], points["weights"]) if isinstance(points, dict) else (points, None)
 
 
 def _normalise(points, weights):
-    """Divide the weights of points by their sum, and replace sets of weight 0 by sets of zeros.
+    """Normalise the weights of each point set to a sum of 1, and set the points of zero-weight sets to 0.
 
     Args:
         points: (points, features) or (batch, points, features).
@@ -197,13 +197,16 @@ def _normalise(points, weights):
 
 
 def _is_one_number_per_sample(weights) -> bool:
-    """Return whether sample weights have the shape (batch,) or (batch, 1), rather than (batch, points)."""
+    """Return whether sample weights hold one number for each sample, rather than one for each point.
+
+    The shape is then (batch,) or (batch, 1), and not (batch, points).
+    """
     shape = tuple(K.convert_to_tensor(weights).shape)
     return math.prod(1 if size is None else size for size in shape[1:]) == 1
 
 
 def _have_equal_features(first, second, axes) -> bool:
-    """Return whether two shapes are equal after the first axes, apart from an extra last axis of size 1.
+    """Return whether two tensor shapes have equal feature axes, apart from an extra last axis of size 1.
 
     Of the first axes, all but the last, along which the points of a set lie, must be equal, too.
     """

@@ -8,7 +8,7 @@ from encapnet_tf.losses import SinkhornLoss
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SinkhornDivergence(keras.metrics.Mean):
-    """Mean Sinkhorn divergence between targets and predictions, as point sets.
+    """Keras metric that averages the Sinkhorn divergences between targets and predictions.
 
     With `sample_axis=0` the samples of a batch are the points of a set, and the metric is the mean over batches,
     weighted by their sizes, as Keras averages a loss. It then depends on the batch size: divergences between fewer

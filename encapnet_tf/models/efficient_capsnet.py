@@ -122,7 +122,10 @@ def EfficientCapsNet(
 
 
 def _activation_and_norm(x, form, name, synchronized):
-    """Apply ReLU and batch normalisation, or leaky ReLU and instance normalisation if `form` is "smallnorb"."""
+    """Apply an activation and a normalisation to a feature map, as the chosen network variant prescribes.
+
+    They are ReLU and batch normalisation, or leaky ReLU and instance normalisation if `form` is "smallnorb".
+    """
     if form == "smallnorb":
         x = keras.layers.LeakyReLU(negative_slope=0.3, name=f"{name}_relu")(x)
         return keras.layers.GroupNormalization(groups=-1, epsilon=1e-3, name=f"{name}_norm")(x)

@@ -49,7 +49,10 @@ def module_placement(feedback, modules, lowest, *, num_capsules, synchronized, o
 
 
 def _units(roles, module, layers, lower):
-    """Return the units of one module as (unit's name, higher layer, lower layer)."""
+    """Yield the name and the two layers of each Sinkhorn-divergence regulariser in one stage of a network.
+
+    The stage is a module; of the two layers, the higher comes first.
+    """
     first, *others = layers
     if "half" in roles:
         yield f"{module}_feedback_half", others[(len(others) - 1) // 2] if others else first, lower
@@ -58,7 +61,10 @@ def _units(roles, module, layers, lower):
 
 
 def _module_numbers(numbers, count):
-    """Return the numbers of the modules with feedback units, or raise ValueError if there is no such module."""
+    """Check the numbers of the network stages that get Sinkhorn-divergence regularisers, and return them.
+
+    None selects all modules. Raise ValueError if a number belongs to no module.
+    """
     if numbers is None:
         return range(1, count + 1)
     numbers = [whole_number("modules", number) for number in numbers]

@@ -128,7 +128,7 @@ def InvertedAttentionCapsNet(
 
 
 def _check_capsule_layers(capsule_layers) -> list[tuple[int, ...]]:
-    """Check the argument `capsule_layers`, and return a list with a tuple of sizes for each layer.
+    """Check the layer sizes in the argument `capsule_layers`, and return them as a list of tuples.
 
     Raise ValueError if the argument is invalid.
     """

@@ -1,4 +1,7 @@
-"""The argument `weights` of model builders: pretrained networks and files of weights."""
+"""Decorator for model-building functions, which implements their argument `weights`.
+
+The argument selects a pretrained network or a file of weights.
+"""
 
 import functools
 import inspect
@@ -18,7 +21,7 @@ _FREE = ("include_rescaling", "synchronized", "kernel_initializer", "bias_initia
 
 
 def with_pretrained_weights(builder: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
-    """Return a decorated model builder whose argument `weights` loads a preset or a file of weights.
+    """Decorate a model-building function so that its argument `weights` loads pretrained or saved weights.
 
     Args:
         builder: function with an argument `weights`, which it need not read.
@@ -43,7 +46,7 @@ def with_pretrained_weights(builder: Callable[..., keras.Model]) -> Callable[...
 
 
 def _load_file(model, path):
-    """Load a file of weights, or the weights of a whole saved model, into a network of the same architecture.
+    """Load weights from a weights file or a saved Keras model into a network of the same architecture.
 
     Raise ValueError if it does not fit.
     """
@@ -61,7 +64,7 @@ def _load_file(model, path):
 
 
 def _build_preset(builder, name, arguments, signature):
-    """Build a pretrained network with its decoder.
+    """Build a pretrained network, including its reconstruction decoder.
 
     Raise ValueError if there is no such preset, or if an argument contradicts it.
     """
@@ -87,5 +90,8 @@ def _build_preset(builder, name, arguments, signature):
 
 
 def _comparable(value):
-    """Convert a list to a tuple, so that [8, 8, 1] and (8, 8, 1) are equal."""
+    """Convert a list to a tuple, and return any other value unchanged.
+
+    So [8, 8, 1] and (8, 8, 1) are equal.
+    """
     return tuple(value) if isinstance(value, list) else value

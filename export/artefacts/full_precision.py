@@ -93,7 +93,9 @@ def float32_layer(layer):
 
 
 def copy_weights(model, original):
-    """Copy the weights and the other saved state of a Keras model into a rebuilt model of the same structure.
+    """Copy the weights of a Keras model into a rebuilt model of the same structure.
+
+    Other state that layers save with the weights is copied too.
 
     Raises:
         UserError: the structures differ.

@@ -154,7 +154,7 @@ def _default_name(path):
 
 
 def _about_run(run):
-    """Return what a model card reports about a training run, such as data set, accuracy and configuration."""
+    """Return a training run's details for the model card, such as data set and accuracy."""
     config = run.read_json(RunDirectory.config_file, "config")
     summary = run.read_json(RunDirectory.summary_file)
     facts = {

@@ -33,7 +33,7 @@ class Samples:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, pixels, labels, calibration) -> "Samples":
-        """Preprocess raw images exactly as an exported model does, for use in verifying the model.
+        """Create verification samples by preprocessing raw images exactly as an exported model does.
 
         Args:
             preprocessing: of the export.
@@ -46,7 +46,7 @@ class Samples:
 
     @classmethod
     def of_data(cls, dataset, images: int | None = None) -> "Samples":
-        """Select and preprocess the images of a data set with which an exported model is verified.
+        """Select and preprocess images of a data set for the verification of an exported model.
 
         They are preprocessed by the evaluation code of training runs, not by that of the export. Training images are
         included for calibration.

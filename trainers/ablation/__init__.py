@@ -1,1 +1,1 @@
-"""Ablation studies: train predefined sets of model configurations and tabulate the test errors."""
+"""Ablation studies, which train predefined model configurations and tabulate the test errors."""

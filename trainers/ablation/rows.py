@@ -14,7 +14,7 @@ SHARED_RUN_FILE = "same.json"  # in the folder of a row's run: the run of anothe
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration of an ablation study: training settings, and the test error reported in the EncapNet paper.
+    """Configuration of an ablation study, with training settings and the EncapNet paper's test error.
 
     Attributes:
         name: table and row, such as "table1/a".
@@ -37,7 +37,7 @@ class Row:
 
 
 def _table1():
-    """Return the model configurations in Table 1 of the EncapNet paper: capsule networks and plain CNNs."""
+    """Return the capsule network and CNN configurations in Table 1 of the EncapNet paper."""
 
     def capnet(routing):
         # The spread loss is that of EM routing's paper; with the margin loss EM capsules learn the digits far slower.
@@ -58,7 +58,7 @@ def _table1():
 
 
 def _table3():
-    """Return the model configurations in Table 3 of the EncapNet paper: variants of routing and regularisation."""
+    """Return the configurations of routing and regularisation variants in Table 3 of the EncapNet paper."""
 
     def layer(coefficients, skip):
         return {"routing": ("master_aide",), "coefficients": (coefficients,), "skip": skip}
@@ -97,7 +97,7 @@ def _table3():
 
 
 def _table4():
-    """Return the training configurations in Table 4 of the EncapNet paper: EncapNets on several data sets."""
+    """Return the EncapNet training configurations for the data sets in Table 4 of the EncapNet paper."""
 
     def row(name, about, paper, recipe, augment, **settings):
         network = {"model": "encapnet18", "routing": ("master_aide",), "coefficients": ("both",), "feedback": "two"}
@@ -148,7 +148,7 @@ def _labels():
 
 
 def _feedback():
-    """Return the ablation configurations that compare feedback units of several kinds, with few labels.
+    """Return the ablation configurations that compare Sinkhorn-divergence regularisers on few labelled images.
 
     Half of the labelled images choose the epoch. All networks are trained for 320 steps.
     """

@@ -1,4 +1,4 @@
-"""Results table of an ablation study: measured test errors beside the errors that the EncapNet paper reports."""
+"""Results table of an ablation study, with measured test errors and those reported in the EncapNet paper."""
 
 import csv
 import io
@@ -89,7 +89,7 @@ def _differences(row, rows, out) -> list[float]:
 
 
 def _results(row, out) -> dict[str, dict]:
-    """Return the results of a configuration's finished training runs by their seed's folder, such as "seed0"."""
+    """Return a dictionary from seed names such as "seed0" to the results of finished training runs."""
     runs = {seed: folder for seed, folder in _runs(row, out).items() if not (folder / FAILURE_FILE).exists()}
     return {
         seed: _result(RunDirectory(folder))
@@ -105,7 +105,7 @@ def _failures(row, out) -> list[str]:
 
 
 def _runs(row, out) -> dict[str, Path]:
-    """Return the training run folders for one ablation configuration by their seed's folder, such as "seed0".
+    """Return a dictionary from seed names such as "seed0" to the training run folders of a configuration.
 
     They are in the order of the seeds. A folder that refers to another row's run is replaced by the folder of that run.
     """
@@ -147,7 +147,7 @@ _DIFFERENCE = "difference, points"
 
 
 def _table(entries) -> list[dict[str, str]]:
-    """Format the results of all ablation configurations as table cells by their column.
+    """Format the ablation results as table rows, each a dictionary from column names to cell texts.
 
     The column of differences is there if a configuration is compared with a baseline.
     """
@@ -158,7 +158,7 @@ def _table(entries) -> list[dict[str, str]]:
 
 
 def _cells(entry) -> dict[str, str]:
-    """Format the results of one ablation configuration as table cells by their column."""
+    """Format the results of one ablation configuration as a dictionary from column names to cell texts."""
     error = NOT_RUN if not entry["failed"] else "failed"
     if entry["errors"]:
         error = f"{entry['mean_error']:.2f}" + ("" if entry["spread"] is None else f" ± {entry['spread']:.2f}")

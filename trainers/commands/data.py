@@ -1,4 +1,4 @@
-"""Command `encapnet data`: check, download or build data sets, or list the classes that a model finds hardest."""
+"""Command `encapnet data`: check, download or build data sets, or list the classes with the lowest accuracy."""
 
 from pathlib import Path
 

@@ -50,7 +50,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def _check_composition(args: argparse.Namespace, run: RunDirectory) -> None:
-    """Raise `UserError` if a measurement cannot be made because a run's test images are overlapping or transformed."""
+    """Raise `UserError` if a requested measurement does not support overlapping or transformed test images."""
     compose = run.read_json(RunDirectory.config_file, "config")["config"].get("compose", "none")
     if compose != "none" and args.crops > 1:
         raise UserError(

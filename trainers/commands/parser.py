@@ -66,7 +66,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 def _reader(kind: type, expected: str) -> Callable[[str], object]:
-    """Return a function that converts text to a number, and raises a readable error if that is not possible."""
+    """Return a function that parses a command-line value, and that raises a readable error for invalid text."""
 
     def read(text):
         try:

@@ -23,7 +23,7 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def csv_line(values: Iterable) -> str:
-    """Format values as one record of CSV, quoted where needed, without the line break at its end.
+    """Format values as one CSV record without a line break, and quote values where needed.
 
     None is an empty field. A value with line breaks is quoted and keeps them.
     """
@@ -39,7 +39,7 @@ def json_line(record: dict) -> str:
 
 
 def write_any_file_name() -> None:
-    """Allow standard output to print file names that are not valid in its encoding.
+    """Configure standard output to write file names even if they contain bytes invalid in its encoding.
 
     Such names are written with the bytes that they have. Python reads them, and by default refuses to write them.
     """

@@ -62,7 +62,7 @@ def _check_resume(args) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run `encapnet train`: train one model in a new or interrupted run, and print the accuracy."""
+    """Run `encapnet train`: train one model, or resume an interrupted run, and print the accuracy."""
     from ..fitting.checkpoints import continuation, resume
     from ..fitting.strategy import is_chief
     from ..fitting.train import train

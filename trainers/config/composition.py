@@ -1,4 +1,4 @@
-"""Validation of the settings for training on overlapping or affinely transformed images (`--compose`)."""
+"""Validation of augmentation and loss for training on overlapping or transformed images (`--compose`)."""
 
 from ..runs.errors import UserError
 

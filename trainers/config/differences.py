@@ -1,4 +1,4 @@
-"""Settings in which several training configurations differ."""
+"""Comparison of training configurations, to find the settings in which they differ."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

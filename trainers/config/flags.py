@@ -73,7 +73,7 @@ def given_settings(args: argparse.Namespace) -> set[str]:
 
 
 def recipe_and_settings(args: argparse.Namespace) -> tuple[str | None, dict]:
-    """Return the name of the training preset (recipe) and a dictionary of the settings that the user specified.
+    """Return the name of the training preset (recipe), and the settings that the user specified.
 
     The preset name is None if no flag gives one. A configuration file names the preset and all settings, except one
     with the recipe `images`, which leaves some to the data.

@@ -23,7 +23,7 @@ _ARCHITECTURE = ("model", *network_settings())
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """File of a trained network, with the configuration of the run that wrote it.
+    """Path of a trained network's file, with the configuration and class names of its training run.
 
     Attributes:
         path: the `.keras` file.
@@ -54,7 +54,7 @@ class WeightsFile:
 
 
 def find_weights(source: str, folder: Path = Path()) -> WeightsFile:
-    """Find the weights file to which the value of `--init_weights` refers.
+    """Find the trained network that the flag `--init_weights` names.
 
     Args:
         source: folder of a run, which need not have finished, a `.keras` file, or a preset's name.
@@ -79,7 +79,7 @@ def find_weights(source: str, folder: Path = Path()) -> WeightsFile:
 
 
 def _of_preset(weights: Path) -> WeightsFile:
-    """Describe a pretrained network of the package by the configuration and the class names in its folder."""
+    """Return the weights path, the architecture settings and the class names of a pretrained network."""
     preset = preset_description(weights)
     network = {name: preset["arguments"][name] for name in network_settings() if name in preset["arguments"]}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
@@ -147,7 +147,10 @@ def adopt_network(config: Config, given: Collection[str]) -> tuple[Config, froze
 
 
 def _color_mode(config: Config, weights: WeightsFile) -> dict:
-    """Return the setting `color_mode` with which a folder's images fit a trained network, or {} if nothing is known."""
+    """Choose greyscale or colour input for a folder of images, to match the input channels of a trained network.
+
+    Return the setting `color_mode` in a dictionary, which is empty if the setting need not change.
+    """
     channels = (weights.image_shape or (None,))[-1]
     if config.color_mode != "auto" or config.dataset != "folder" or channels not in (1, 3):
         return {}
@@ -155,7 +158,7 @@ def _color_mode(config: Config, weights: WeightsFile) -> dict:
 
 
 def _image_size(config: Config, weights: WeightsFile) -> dict:
-    """Derive the setting `image_size` from a trained network.
+    """Choose the setting `image_size` to suit a trained network.
 
     Return an empty dictionary if the network does not determine the size.
     """

@@ -23,7 +23,7 @@ def is_preset(path: Path) -> bool:
 
 
 def preset_description(weights: Path) -> dict:
-    """Read the architecture and the class names of a pretrained network, by the path of its weights."""
+    """Read the architecture and class names of a pretrained network from the JSON file beside its weights."""
     return json.loads(weights.with_name(CONFIG_FILE).read_text(encoding="utf-8"))
 
 

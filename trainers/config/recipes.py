@@ -233,7 +233,7 @@ _FOR_28_PIXELS = ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet
 
 
 def _settings_with_network(base: Config, overrides: dict) -> dict:
-    """Return the default loss and image size for a network that replaces the one in the base configuration.
+    """Choose the default loss and image size when a configuration's network is replaced by another.
 
     A value is left out if the base configuration has another one than the default of its own network.
     `bias_stddev` goes with the loss. The image size depends on the network for the digits only.

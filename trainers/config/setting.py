@@ -16,7 +16,7 @@ FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with w
 
 @dataclass(frozen=True)
 class Search:
-    """Default range and other properties of a training setting in hyper-parameter searches.
+    """Properties of a training setting in hyper-parameter searches, such as the default search range.
 
     Attributes:
         usual: default range (low, high) or list of values. None means the setting's choices; a setting without choices

@@ -16,7 +16,7 @@ _LEAST_CLASSES = 3  # of two classes every pair has the same labels
 
 
 def composed(dataset: Dataset, compose: str) -> Dataset:
-    """Compose a data set of overlapping or affinely transformed images from a data set of single images.
+    """Make a data set of overlapping or affinely transformed images from a data set of single images.
 
     The composed images resemble MultiMNIST and affNIST.
 

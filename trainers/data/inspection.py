@@ -82,13 +82,13 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
 
 
 def image_flags(config: Config) -> str:
-    """Return the command-line flags that determine what training images look like, such as "--augment=affine"."""
+    """Format a configuration's augmentation settings as command-line flags, such as "--augment=affine"."""
     compose = "" if config.compose == "none" else f"--compose={config.compose} "
     return f"{compose}--augment={','.join(config.augment)}"
 
 
 def _storage(split: AnySplit) -> str:
-    """Return a phrase about the images of a data split, such as "stored as 28x28x1, in memory"."""
+    """Describe how the images of a data split are stored, such as "stored as 28x28x1, in memory"."""
     if isinstance(split, ComposedSplit):
         size = "x".join(map(str, split.shape))
         return f"of {size}, composed of {len(split.base):,} images {_storage(split.base)}"
@@ -97,9 +97,9 @@ def _storage(split: AnySplit) -> str:
 
 
 def _describe_label(label, class_names, characters: int) -> str:
-    """Format the label of an image as a caption with the name of the class, or of two classes after MixUp or CutMix.
+    """Format an image's label as a caption with one or two class names.
 
-    The caption of overlapping objects has both names. It has at most two lines.
+    Overlapping objects and images mixed by MixUp or CutMix have two names. The caption has at most two lines.
     """
     if np.ndim(label) == 0:
         return "\n".join(textwrap.wrap(class_names[label], characters, max_lines=2, placeholder="…"))

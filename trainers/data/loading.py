@@ -130,7 +130,7 @@ def _shrink_to_views(split: Split, views: Views) -> Split:
 
 
 def describe_skipped(dataset: Dataset) -> str:
-    """Summarise in one line of text which files were skipped when a data set was loaded, and for what reasons.
+    """Format the files skipped while loading a data set as one line of text, grouped by reason.
 
     The text is empty if no file was left out.
     """

@@ -66,7 +66,7 @@ def describe_time(
 
 
 def describe_memory(measurement: Measurement) -> str:
-    """Describe in words the peak memory of a dry run of training."""
+    """Format the memory use measured in a dry run as text."""
     lines = [
         f"memory:  {_size(measurement.process_bytes)} of main memory at most so far, with TensorFlow and the images "
         f"that are kept in memory; weights, gradients and optimizer are {_size(measurement.state_bytes)}"

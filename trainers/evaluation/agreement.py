@@ -60,7 +60,7 @@ def agreement(model: keras.Model, images, labels) -> list[dict]:
 
 
 def _first(tensors):
-    """Return the first tensor of a list of tensors, or the argument itself if it is a single tensor.
+    """Return the first tensor of a list, or the argument itself if it is a single tensor.
 
     The other tensors of a list are a shortcut or activations.
     """
@@ -117,7 +117,7 @@ def _branches(layer, lower, higher):
 
 
 def _add(sums, mapped, capsules, classes):
-    """Add the cosine similarities between votes and output capsules to a histogram.
+    """Update a histogram of the cosine similarity between votes and output capsules.
 
     Row 0 counts the mapped capsules in each bin, row 1 sums their lengths.
 

@@ -1,4 +1,4 @@
-"""Comparison of a classifier's accuracy with that of always guessing the most frequent class."""
+"""Comparison of a classifier's accuracy with the accuracy of always guessing the most frequent class."""
 
 import math
 from collections import Counter

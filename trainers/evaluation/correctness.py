@@ -1,4 +1,4 @@
-"""Comparison of predicted class scores with the one or two labels of each image."""
+"""Functions that check predicted class scores against the one or two labels of each image."""
 
 import numpy as np
 

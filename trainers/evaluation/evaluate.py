@@ -1,4 +1,4 @@
-"""Evaluation of saved models on a data set: predictions, ten-crop accuracy, and classes with the lowest accuracy."""
+"""Functions that evaluate saved models on a data set, for example by ten-crop accuracy or accuracy per class."""
 
 import numpy as np
 

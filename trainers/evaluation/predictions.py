@@ -66,7 +66,7 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Classes predicted for each image, as many as the image has labels.
+        """Highest-scoring class of each image, or the two highest-scoring classes if images have two labels.
 
         An integer array of the same shape as the labels.
         """
@@ -81,7 +81,7 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
-        """Share of images that are classified correctly."""
+        """Fraction of images that are classified correctly."""
         return 1 - self.errors / len(self.labels)
 
     def top(self, k: int) -> float:
@@ -121,7 +121,7 @@ class Predictions:
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(self.lengths.shape[1]))
 
     def save(self, path: Path) -> None:
-        """Save class scores, true labels and the images with the worst classification errors to an .npz file."""
+        """Save class scores, true labels and the worst misclassified images to an .npz file."""
         np.savez_compressed(path, **self.__dict__)
 
     @classmethod

@@ -103,7 +103,7 @@ def decoder_of(model: keras.Model) -> en.layers.Reconstruction | None:
 
 
 def _one_of_each_class(predictions: Predictions) -> np.ndarray:
-    """Return the indices of one test image per class, correctly classified where possible.
+    """Choose one test image per class, correctly classified if possible, and return the image indices.
 
     Of many classes some are taken, evenly spaced. The label of an image with two labels is the first.
     """

@@ -1,4 +1,4 @@
-"""Accuracy on test images that are rotated, shifted, noisy, blurred, or attacked by the fast gradient sign method.
+"""Measurement of accuracy on test images that are perturbed, for example by rotation, noise or an attack.
 
 Images are disturbed after they are resized for the network. Nothing changes from run to run: the direction in which an
 image turns or shifts, and its noise, follow from its index, where `keras.layers.RandomRotation`, `RandomTranslation`
@@ -84,7 +84,7 @@ def _attack(model, images, labels, index, step):
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Image perturbation, such as rotation, with a list of strengths to test, such as angles.
+    """Image perturbation, such as rotation, with the strengths at which the accuracy is measured.
 
     Attributes:
         title: name for tables and plots.
@@ -187,7 +187,7 @@ def table(name: str, curves: dict[str, list[float]]) -> str:
 
 
 def _titles(runs: list[RunDirectory]) -> dict:
-    """Return a dictionary from the folder of each training run to a display name, such as "encapnet18".
+    """Map the folder of each training run to a display name, such as "encapnet18".
 
     The run's folder is appended if several runs have the same network.
     """

@@ -1,1 +1,1 @@
-"""HTML page that explains the class scores of images by heat maps, reconstructions and capsule agreement."""
+"""Explanation of a network's class scores by heat maps and reconstructions, as an HTML page."""

@@ -1,4 +1,4 @@
-"""HTML page section that shows which lower capsules agree with a class capsule."""
+"""HTML page section that shows which lower capsules contribute most to a class capsule."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _MOST_CAPSULES = 4
 
 
 def agreement_part(agreement: en.explain.Agreement, image: np.ndarray, name: str) -> Section:
-    """Return an HTML page section that shows which lower capsules agree with a class capsule.
+    """Return an HTML page section that shows which lower capsules contribute most to a class capsule.
 
     Args:
         agreement: of one image.
@@ -62,7 +62,7 @@ def _lies_on_map(agreement: en.explain.Agreement) -> bool:
 
 
 def _describe(agreement: en.explain.Agreement, name: str) -> str:
-    """Describe in words how many lower capsules agree with the class capsule."""
+    """Describe in words how many lower capsules vote for a class capsule."""
     count = agreement.coupling[0].size
     if agreement.cosine is None:
         return (
@@ -97,8 +97,9 @@ def _map(pixels, values, centres, caption: str) -> Picture:
 
 
 def _nearest(centres, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of the nearest feature-map row for each row of image pixels, and a mask of the rows it covers.
+    """Assign each row of image pixels to the nearest feature-map row within half a grid step.
 
+    Return the index of the nearest feature-map row, and a mask that is false for rows too far from all of them.
     Columns are treated in the same way.
     """
     distance = np.abs(np.arange(size)[:, None] - centres)

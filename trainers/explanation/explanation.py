@@ -1,4 +1,4 @@
-"""Heat maps, reconstructions and capsule agreement that explain a class score of one image."""
+"""Computation of heat maps, reconstructions and capsule contributions that explain a class score."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _NOISE = 0.05
 
 @dataclass(frozen=True)
 class Explanation:
-    """Class scores of one image, and heat maps and reconstructions that explain one class's score.
+    """Class scores of one image, with heat maps and reconstructions that explain the score of one class.
 
     Attributes:
         name: of the image, such as its path.
@@ -83,6 +83,6 @@ def _agreement(model, images, label) -> en.explain.Agreement | None:
 
 
 def score_name(model: keras.Model) -> str:
-    """Return "length" if a model's class scores are lengths of capsules, otherwise "score"."""
+    """Return "length" if a model's class scores are capsule lengths, otherwise "score", for use in captions."""
     layer, _, _ = layer_call(model.outputs[0])
     return "length" if isinstance(layer, en.layers.CapsuleLength) else "score"

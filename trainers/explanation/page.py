@@ -57,7 +57,7 @@ def _section(explanation: Explanation, class_names, score) -> Section:
 
 
 def _panels(explanation: Explanation, score: str) -> list[Picture]:
-    """Draw the explained image, and heat maps of gradient, occlusion and capsule agreement."""
+    """Draw an image and its heat maps based on gradients, occlusion and capsule agreement."""
     pixels = np.round(np.clip(explanation.image, 0, 255)).astype(np.uint8)
     gradient, drop = _mean_of_cells(explanation.saliency), explanation.occlusion
     largest_gradient = np.percentile(np.abs(gradient), _HEAT_PERCENTILE)
@@ -99,7 +99,7 @@ def _mean_of_cells(heat: np.ndarray) -> np.ndarray:
 
 
 def _bars(explanation: Explanation, class_names) -> list[Bar]:
-    """Return the bars of a chart that shows the highest class scores of an image.
+    """Create a list of chart bars that show the highest class scores of an image.
 
     All classes have a bar if there are few. The bar of the explained class is always among them.
     """
@@ -116,7 +116,7 @@ def _bars(explanation: Explanation, class_names) -> list[Bar]:
 
 
 def _reconstruction_part(explanation: Explanation, score: str, name: str) -> Section | None:
-    """Return the HTML page section that shows an image's reconstruction from its class capsules.
+    """Return the HTML page section with the decoder's reconstruction of an image.
 
     The section says how to add a decoder if there is none. None for a network without class capsules.
     """

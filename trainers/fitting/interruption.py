@@ -47,10 +47,7 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def raise_lost_interrupt(self) -> None:
-        """Raise `KeyboardInterrupt` if Ctrl-C has been pressed.
-
-        Python may have dropped the exception of the signal handler.
-        """
+        """Raise `KeyboardInterrupt` if Ctrl-C was pressed but Python dropped the exception."""
         if self.interrupted:
             raise KeyboardInterrupt
 

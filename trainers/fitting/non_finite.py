@@ -105,7 +105,7 @@ class NonFiniteWatch(keras.callbacks.Callback):
 
 
 def _first_non_finite_in_step(model, images, labels) -> str | None:
-    """Return the name of the first tensor (layer output, loss or gradient) with a NaN or infinity in a training step.
+    """Return the name of the first non-finite tensor (layer output, loss or gradient) in a training step.
 
     Returns:
         The name; None if all numbers are finite.

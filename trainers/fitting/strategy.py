@@ -138,7 +138,7 @@ def worker_failure_as_user_error(strategy: tf.distribute.Strategy, run: RunDirec
 
 
 def shard_for_workers(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Configure a `tf.data.Dataset` so that each worker process of distributed training gets different examples.
+    """Configure a `tf.data.Dataset` to split its examples among the processes of distributed training.
 
     Each worker reads the whole data set and skips the elements of the others.
     """

@@ -61,7 +61,7 @@ class TrainingSetup:
 
     @property
     def strategy(self) -> tf.distribute.Strategy:
-        """The network's `tf.distribute` strategy, which on a single device is TensorFlow's default strategy."""
+        """Distribution strategy of the network, which is TensorFlow's default strategy on a single device."""
         return self.model.distribute_strategy
 
     @property
@@ -85,7 +85,10 @@ class TrainingSetup:
 
 
 def _compile(model: keras.Model, config: Config, steps: int, classes: int) -> list[keras.callbacks.Callback]:
-    """Compile a network, create its optimizer and metric variables, and return the required callbacks."""
+    """Compile a network for training, and return the Keras callbacks that the loss and the optimizer need.
+
+    The optimizer and metric variables are created too.
+    """
     has_label_rows = network.labels_are_rows(config)
     strategy = model.distribute_strategy
     with strategy.scope():

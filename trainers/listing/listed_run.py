@@ -114,7 +114,7 @@ def _number(run: RunDirectory, file: str, value):
 
 
 def _start_time(started, run: RunDirectory) -> datetime:
-    """Return the recorded start time of a training run, or else the modification time of its config.json."""
+    """Return the recorded start time of a training run, with the modification time of config.json as a fallback."""
     try:
         time = datetime.fromisoformat(started)
         return time if time.tzinfo else time.astimezone()

@@ -1,4 +1,4 @@
-"""Section of a training report with histograms of the similarity between capsules and the votes for them.
+"""Section of a training report that shows the similarity between capsules and the votes of lower capsules.
 
 The similarity is the cosine between a higher capsule and the votes of the lower capsules.
 """
@@ -17,7 +17,10 @@ _COLUMNS = 4  # at least; an epoch has one
 
 
 def agreement_section(record: RunRecord) -> Section | None:
-    """Return the report section on similarity between capsules and votes, or None for a network without capsules."""
+    """Return the training report section with histograms of the similarity between capsules and votes.
+
+    Return None for a network without capsules.
+    """
     if not record.agreement:
         return None
     texts = [

@@ -1,4 +1,4 @@
-"""Training report section on calibration, with a plot of accuracy as a function of confidence."""
+"""Section of a training report that plots accuracy against confidence, to show the calibration."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ _BAR_WIDTH = 0.92  # of a bin
 
 
 def calibration_section(record: RunRecord) -> Section | None:
-    """Return the calibration section of a training report, with a plot of accuracy against confidence.
+    """Return the training report section that plots accuracy against confidence, to show the calibration.
 
     None for images with two labels.
     """

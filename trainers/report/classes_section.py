@@ -1,4 +1,4 @@
-"""Training report sections on accuracy per class, the confusion matrix, and misclassified images."""
+"""Sections of the training report that show class accuracies, the confusion matrix and misclassified images."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -81,7 +81,7 @@ def draw_confusion(counts: np.ndarray, class_names: list[str]) -> str:
 
 
 def mistakes_section(record: RunRecord) -> Section:
-    """Return the report section on the test images with the largest score gap between predicted and true class.
+    """Return the report section that shows the test images with the most confident wrong predictions.
 
     These are the mistakes whose predicted class leads the true class most in score.
     """

@@ -1,4 +1,4 @@
-"""Function that draws reconstructed images while one component of a class capsule varies."""
+"""Function that draws rows of images reconstructed after changing one component of a class capsule."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from .pictures import ROW_SCALE, image_png, image_row
 
 
 def component_rows(grid: np.ndarray, values) -> list[Picture]:
-    """Draw rows of reconstructions that show the effect of each component of a class capsule.
+    """Draw a row of reconstructed images for each component of a class capsule, to show the component's effect.
 
     In each row, numbers from negative to positive are added to one component. The component that changes the
     reconstruction most is the first row.
@@ -27,9 +27,9 @@ def component_rows(grid: np.ndarray, values) -> list[Picture]:
 
 
 def describe_rows(values) -> str:
-    """Return a caption for rows of reconstructions in which one capsule component changes.
+    """Return the caption that explains the rows of reconstructed images drawn by `component_rows`.
 
-    The rows are those that `component_rows` draws.
+    In each row, one component of the class capsule is changed.
     """
     return (
         f"Each row is the reconstruction with one component of the class capsule moved, from {values[0]:+.2f} to "

@@ -1,4 +1,4 @@
-"""Training report section on the Sinkhorn-divergence regularisers of the trained network.
+"""Section of the training report that shows how Sinkhorn-divergence regularisers behaved during training.
 
 It warns of feature extractors whose output collapsed.
 """
@@ -52,7 +52,7 @@ def _collapse_warning(metrics: list[dict], unit: str) -> str | None:
 
 
 def _divergence_ratios(metrics: list[dict], unit: str) -> list[float]:
-    """Return, for each epoch, the Sinkhorn divergence of the extracted features divided by that of the raw ones.
+    """Return the ratio of the Sinkhorn divergence after feature extraction to that before, for each epoch.
 
     The raw features are the inputs of the feature extractors.
     """

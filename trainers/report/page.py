@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bar:
-    """Bar of a chart on an HTML page.
+    """One bar of a bar chart on an HTML page.
 
     Attributes:
         name: what is measured.

@@ -1,4 +1,4 @@
-"""PNG rendering of images, image rows and heat-map overlays for HTML pages."""
+"""Rendering of images, rows of images and heat-map overlays as PNGs for HTML pages."""
 
 import base64
 import io

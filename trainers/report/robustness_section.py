@@ -1,4 +1,4 @@
-"""Training report section on accuracy on disturbed images, such as rotated, noisy or attacked ones."""
+"""Section of the training report that plots the accuracy on perturbed images, such as rotated or noisy ones."""
 
 import math
 

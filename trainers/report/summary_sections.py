@@ -70,7 +70,7 @@ def _origin_row(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def remarks(summary: dict) -> list[str]:
-    """Return the warnings, for example about overfitting, to show beside the accuracies of a training run.
+    """Return warnings about a training run's results, such as signs of overfitting, for the HTML report.
 
     Args:
         summary: contents of summary.json.

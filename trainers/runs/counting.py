@@ -1,8 +1,8 @@
-"""Formatting of a number with the noun that it counts, in the singular or plural."""
+"""Function that formats a count together with a noun in the singular or plural."""
 
 
 def counted(number: int, noun: str) -> str:
-    """Format a count with its noun, such as "1 error" or "1,797 images".
+    """Format a count together with a noun in the singular or plural, such as "1 error" or "1,797 images".
 
     Args:
         number: a whole number, not negative.

@@ -122,7 +122,7 @@ class RunDirectory(AtomicFolder):
 
     @classmethod
     def example(cls, *, complete: bool) -> str:
-        """Return a hint, for the end of an error message, that names the newest training run's folder.
+        """Return an error-message hint that names the folder of the newest training run.
 
         It is ", such as FOLDER", or "" if there is no run. Only complete runs count, or only incomplete ones.
         """

@@ -163,7 +163,7 @@ def _objective_value(record, objective) -> float:
 
 
 def _colours(values, objective) -> dict:
-    """Return the matplotlib colour map and value range for colouring search trials by objective value.
+    """Return the matplotlib arguments that colour search trials by objective value.
 
     They are the arguments `cmap`, `vmin` and `vmax`. The range is wide enough for nearly equal trials to have
     nearly equal colours. Values may be NaN.

@@ -1,4 +1,4 @@
-"""Cache of compiled models, reused by search trials that differ only in the learning rate and similar numbers.
+"""Cache of compiled models for search trials that differ only in numeric settings such as learning rate.
 
 Compiling a training step takes longer than a short trial. A step reads the numbers below from variables, so a trial
 that differs in these alone takes over the compiled model of an earlier trial, with the state of a model of its own.

@@ -50,7 +50,7 @@ class _CrashSafeOracle(keras_tuner.Oracle):
         return self._get_trial_dir(trial_id)
 
     def get_state(self):
-        """Return the state of a KerasTuner oracle as a dictionary, with the hyper-parameter values of all trials.
+        """Return a KerasTuner oracle's state, including all trials' hyper-parameter values, as a dictionary.
 
         A lost trial file can be restored from these values.
         """

@@ -152,7 +152,7 @@ def new_plan(
 
 
 def trial_config(config: Config, *, keep_epochs: bool, keep_feedback: bool) -> Config:
-    """Adapt a training configuration to search trials: reduce the epochs, and add Sinkhorn-divergence regularisers.
+    """Return a training configuration for search trials, with fewer epochs and Sinkhorn-divergence regularisers.
 
     Epochs and feedback units that the user chose stay. Units are added only where the recipe has none.
 

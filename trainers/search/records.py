@@ -40,7 +40,7 @@ def set_aside_damaged(out: Path) -> list[str]:
 
 
 def _trial_damage(folder) -> str | None:
-    """Return a description of the damage in the files of a hyper-parameter search trial, or None for intact files."""
+    """Describe the damage in a search trial's files, or return None if the files are intact."""
     if damage := _json_damage(folder / TRIAL_FILE, _TRIAL_KEYS):
         return damage
     trial = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))
@@ -63,7 +63,7 @@ def _trial_damage(folder) -> str | None:
 
 
 def _log_damage(path, record) -> str | None:
-    """Return a description of the damage in a log file of training metrics, or None for an intact file."""
+    """Describe the damage in a log file of training metrics, or return None if the file is intact."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         complete = len(rows) == record["epochs"]

@@ -1,4 +1,4 @@
-"""Hyper-parameter search by a chief process, which chooses settings, and worker processes, which train networks."""
+"""Hyper-parameter search in which a chief process chooses settings and worker processes train networks."""
 
 import keras_tuner
 

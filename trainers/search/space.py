@@ -1,4 +1,4 @@
-"""Search space: the hyper-parameters to search, each with a range or a list of values to try."""
+"""Search space of a hyper-parameter search, with a range or list of values for each hyper-parameter."""
 
 import dataclasses
 import math
@@ -40,7 +40,7 @@ class Axis:
         return self.high / self.low >= _LOGARITHMIC_FROM
 
     def grid(self, points: int) -> tuple:
-        """Return the grid points of one hyper-parameter for a grid search.
+        """Return the values that a grid search tries for one hyper-parameter.
 
         Both ends are included, and duplicates are left out.
         """
@@ -187,7 +187,7 @@ class Space:
             raise UserError(f"{cause} {names} would change nothing. {remedy}, or search other settings.")
 
     def _why_ignored(self, axis, base) -> tuple[str, str] | None:
-        """Return the reason why a hyper-parameter has no effect in some trials, or None if there is no such trial.
+        """Return the reason why a hyper-parameter has no effect in some trials, or None if it always has an effect.
 
         The reason is a pair of cause and remedy.
         """
@@ -206,7 +206,7 @@ class Space:
         return None
 
     def _trial_values(self, name, base) -> tuple:
-        """Return a tuple of the values that a hyper-parameter search tries for a training setting.
+        """Return the values that a hyper-parameter search tries for one training setting.
 
         Without listed values, that is the configured value alone.
         """
@@ -314,7 +314,7 @@ def _number(text, part):
 
 
 def _value(text):
-    """Parse text as an integer, float or boolean, or return the text unchanged."""
+    """Convert text to an integer, float or boolean if possible, otherwise return the text."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -60,8 +60,8 @@ class TrialLines:
 
 
 def _attempt(record: dict) -> tuple:
-    """Return the values that identify one attempt to run a trial of a hyper-parameter search.
+    """Return a tuple that identifies one attempt to run a trial of a hyper-parameter search.
 
-    They are the trial, the search worker and the start time.
+    Its items are the trial, the search worker and the start time.
     """
     return tuple(record.get(key) for key in ("trial", "worker", "started"))

@@ -95,7 +95,7 @@ class TrialModel(EncapNetHyperModel):
         return images // config.batch_size
 
     def _data_for(self, config):
-        """Return the data set for a search trial, with images reloaded if the trial changes the image size.
+        """Return the data set for a search trial, and reload the images if the trial needs another image size.
 
         The size depends on the augmentation, which may enlarge images before cropping.
         """
@@ -193,7 +193,7 @@ class SearchTuner(keras_tuner.Tuner):
             self._heartbeat.touch()
 
     def _try_build(self, hp):
-        """Build a KerasTuner trial's network without discarding functions that were compiled for earlier trials."""
+        """Build the network of a KerasTuner trial, and keep functions that were compiled for earlier trials."""
         with keep_compiled_functions():  # KerasTuner clears the session of Keras
             return super()._try_build(hp)
 

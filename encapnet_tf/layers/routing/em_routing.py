@@ -118,9 +118,9 @@ class EMRouting(CapsuleMapping):
         }
 
     def _lower_activations(self, activations):
-        """Reshape the activations of the input capsules for EM routing.
+        """Reshape the activations of the input capsules to the axes that EM routing expects.
 
-        To (batch, num_input_capsules, positions).
+        The result has the shape (batch, num_input_capsules, positions).
         """
         shape, groups = tuple(activations.shape[1:]), self.kernel.shape[0]
         if len(shape) == 3 and shape[2] == groups and shape[0] * shape[1] == self._positions:

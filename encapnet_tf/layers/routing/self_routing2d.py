@@ -13,7 +13,7 @@ from encapnet_tf.ops.routing.patches import PADDINGS, capsule_patches, window_co
 
 @keras.saving.register_keras_serializable("encapnet_tf")
 class SelfRouting2D(keras.layers.Layer):
-    """Convolutional capsule layer with self-routing: each capsule's routing is predicted from its own pose.
+    """Convolutional capsule layer with self-routing, in which each capsule predicts its own routing coefficients.
 
     T. Hahn, M. Pyeon and G. Kim, NeurIPS 2019. There are no iterations. With the activations a_i and poses p_i of the
     capsules i under the kernel at a position:
@@ -159,7 +159,7 @@ class SelfRouting2D(keras.layers.Layer):
 
 
 def _route_piece(activations, poses, routing_kernel, bias, kernel=None):
-    """Sum the activations and votes of some input capsules, weighted by the self-routing coefficients.
+    """Sum the activations and votes of a subset of the input capsules, weighted by self-routing coefficients.
 
     Args:
         activations: a, (inputs, samples, 1).

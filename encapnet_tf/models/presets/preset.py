@@ -1,4 +1,4 @@
-"""Reader of pretrained networks: architecture, class names and weights."""
+"""Functions that list the package's pretrained networks and load their weights."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "weights.npz", "README.md"
 
 @dataclass(frozen=True)
 class Preset:
-    """Pretrained network: its architecture, class names and the file of its weights.
+    """Pretrained network of the package, with its architecture, class names and weights file.
 
     Attributes:
         name: the preset's name.
@@ -37,11 +37,16 @@ class Preset:
 
     @property
     def card(self) -> str:
-        """Model card: data, training, accuracy and limits, as Markdown text."""
+        """Model card of the pretrained network as Markdown text.
+
+        It describes data, training, accuracy and limits.
+        """
         return (self.folder / CARD_FILE).read_text(encoding="utf-8")
 
     def load_into(self, model: keras.Model) -> None:
-        """Assign the preset's weights, stored in float16, to a model of its architecture with its decoder.
+        """Load the weights of a pretrained network from its file into a Keras model of the same architecture.
+
+        The file holds them in float16. The model must have its decoder.
 
         Raises:
             ValueError: the file of weights is damaged, or the model has other weights.
@@ -67,7 +72,7 @@ def preset_names(folder: Path = _FOLDER) -> tuple[str, ...]:
 
 
 def read_preset(name: str, folder: Path = _FOLDER) -> Preset:
-    """Read the description of a pretrained network.
+    """Read the configuration file of a pretrained network.
 
     Args:
         name: one of `preset_names()`.

@@ -1,4 +1,4 @@
-"""Writer of pretrained networks, from a trained model to a folder of the package."""
+"""Function that writes a trained network to a folder, as one of the package's pretrained networks."""
 
 import hashlib
 import io
@@ -21,7 +21,9 @@ def write_preset(
     test_accuracy: float,
     card: str,
 ) -> None:
-    """Write a trained network as a preset: its weights in float16, its architecture and a model card.
+    """Write a trained network to a folder in the format of the package's pretrained networks.
+
+    The folder holds the weights in float16, the architecture and a model card.
 
     Args:
         model: the trained `models.EncapNet` with its decoder.

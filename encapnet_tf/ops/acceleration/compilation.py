@@ -28,9 +28,9 @@ def accelerates(training, *tensors) -> bool:
 
 
 def runs_eagerly() -> bool:
-    """Return whether operations run one by one as they are called, so that a Python loop is the fastest loop.
+    """Return whether the Keras backend runs each operation as soon as it is called.
 
-    JAX is not among them: the functions of a program that is fast there are compiled.
+    A Python loop is then the fastest loop. JAX counts as a backend that does not: fast JAX programs are compiled.
     """
     if backend.backend() != "tensorflow":
         return backend.backend() == "torch"

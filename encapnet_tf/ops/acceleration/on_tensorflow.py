@@ -35,7 +35,7 @@ def all_gather(x):
 
 @functools.cache
 def compile_with_xla(body, **options):
-    """Return an XLA-compiled version of a function with fixed keyword arguments.
+    """Fix the keyword arguments of a function, and compile the function with XLA.
 
     The returned function takes the tensors.
 

@@ -1,4 +1,4 @@
-"""Ungrouped convolution of a small feature map, computed as one matrix product for each kernel weight position.
+"""Ungrouped convolution of a small feature map, computed by one matrix product for each kernel position.
 
 A tap is one kernel position. On a map of 4x4, half of the products of a 5x5 kernel are with the zeros around the
 map; here only those with pixels are computed.

@@ -1,1 +1,1 @@
-"""Routing algorithms between two layers of capsules: dynamic routing and EM routing."""
+"""Routing algorithms between two layers of capsules, such as dynamic routing and EM routing."""

@@ -1,4 +1,4 @@
-"""Attention over capsule votes: sums that are weighted by the agreement of each vote with a query vector."""
+"""Attention over capsule votes, which weights each vote by its agreement with a query vector."""
 
 import math
 

@@ -1,1 +1,1 @@
-"""Optimal transport functions: cost matrices, Sinkhorn iterations and the Sinkhorn divergence."""
+"""Optimal transport functions, such as Sinkhorn iterations and the Sinkhorn divergence."""

@@ -1,8 +1,8 @@
-"""Transport costs computed block by block, so that memory grows with the points and not with their pairs.
+"""Transport costs between point sets, computed in blocks to save memory.
 
-`CostBlocks` does what `CostMatrix` does, without a matrix: each sum over rows or columns computes all costs again, at
-one time those between a few points of one set and all points of the other. The loop in a graph is `keras.ops.scan`,
-whose steps TensorFlow does not run side by side.
+Memory grows with the points and not with their pairs. `CostBlocks` does what `CostMatrix` does, without a matrix: each
+sum over rows or columns computes all costs again, at one time those between a few points of one set and all points of
+the other. The loop in a graph is `keras.ops.scan`, whose steps TensorFlow does not run side by side.
 """
 
 import keras
@@ -14,7 +14,9 @@ from encapnet_tf.ops.transport.pairwise_cost import centred_cost, gradient_of_po
 
 
 class CostBlocks:
-    """Transport costs between two point sets, or within one, computed block by block.
+    """Matrix of transport costs between two point sets, computed in blocks instead of being stored.
+
+    The two sets may be the same set.
 
     Args:
         x, y: (batch, n, features) and (batch, m, features), as `centre` of `pairwise_cost.py` returns them.
@@ -28,7 +30,10 @@ class CostBlocks:
         self.within = within and not callable(cost)
 
     def reduce(self, function, rows, columns, axis, reduction="sum"):
-        """Apply a function to all costs and reduce its result along an axis, as `CostMatrix.reduce` does."""
+        """Apply an elementwise function to all costs, and reduce the results along one axis.
+
+        Arguments are as in `CostMatrix.reduce`.
+        """
 
         def of_block(costs, x, y, rows, columns):
             return REDUCTIONS[reduction](function(costs, *rows, *columns), axis=axis, keepdims=True)
@@ -36,20 +41,31 @@ class CostBlocks:
         return self.map_blocks(of_block, rows, columns, axis)
 
     def kernel(self, f, g, epsilon):
-        """Return the Sinkhorn kernel of the potentials f (batch, n, 1) and g (batch, 1, m) as `KernelBlocks`."""
+        """Create the Sinkhorn kernel of two dual potentials, without storing it as a matrix.
+
+        The potentials are f (batch, n, 1) and g (batch, 1, m).
+        """
         return KernelBlocks(self, f, g, epsilon)
 
     def zero_potentials(self):
-        """Return potentials of zero, (batch, n, 1) and (batch, 1, m)."""
+        """Return dual potentials of zero for both point sets.
+
+        They have the shapes (batch, n, 1) and (batch, 1, m).
+        """
         return K.zeros_like(self.x[:, :, 0])[:, :, None], K.zeros_like(self.y[:, :, 0])[:, None]
 
     def diagonal(self):
-        """Return the costs from each point to itself, (batch, n, 1), for a named cost within one set."""
+        """Return the transport cost from each point of a set to itself.
+
+        The shape is (batch, n, 1). The cost must be a named one, and both sets the same.
+        """
         is_zero = K.logical_not(K.any(self.x, axis=-1, keepdims=True))
         return K.cast(is_zero, self.x.dtype) if self.cost == "cosine" else K.zeros_like(self.x[:, :, :1])
 
     def gradient(self, slope, rows, columns, axis):
-        """Return the gradient of a weighted sum of named costs with respect to the points of one set.
+        """Compute the gradient of a weighted sum of transport costs with respect to the points of one set.
+
+        The cost must be a named one; `weighted_sum` is for cost functions.
 
         Args:
             slope: elementwise function of the costs, of `rows` and of `columns`: the weight of each cost, held fixed.
@@ -69,7 +85,7 @@ class CostBlocks:
         return self.map_blocks(of_block, rows, columns, axis, result_axis=1)
 
     def weighted_sum(self, slope, rows, columns):
-        """Return a weighted sum of all costs, (batch,), with a gradient that computes the blocks again.
+        """Compute a weighted sum of all transport costs, and recompute the costs in the backward pass to save memory.
 
         It is for cost functions of one's own. Gradients flow into the points of both sets.
 
@@ -83,7 +99,7 @@ class CostBlocks:
         return K.sum(self.map_blocks(of_block, rows, columns, axis=-1, recompute=True), axis=(1, 2))
 
     def map_blocks(self, of_block, rows, columns, axis, *, result_axis=None, recompute=False):
-        """Join the results of all blocks of costs.
+        """Apply a function to each block of costs, and concatenate the results.
 
         Args:
             of_block: function of the costs of a block, its points of x and of y, and its parts of `rows` and `columns`.
@@ -116,18 +132,24 @@ class CostBlocks:
         return _join(results, size, result_axis or (1 if axis == -1 else 2))
 
     def _is_diagonal(self, x, i, j):
-        """Return whether a pair is a point and itself, which costs nothing, but 1 for the cosine of a row of zeros."""
+        """Return a mask of the pairs that consist of a point and itself, for which the transport cost is 0.
+
+        The cosine cost of a row of zeros to itself is 1, so the mask leaves it out.
+        """
         return (i == j) & K.any(x, axis=-1, keepdims=True) if self.cost == "cosine" else i == j
 
 
 class KernelBlocks:
-    """Sinkhorn kernel computed block by block each time that it is used."""
+    """Sinkhorn kernel that is recomputed block by block at each use instead of being stored."""
 
     def __init__(self, costs, f, g, epsilon):
         self.costs, self.f, self.g, self.epsilon = costs, f, g, epsilon
 
     def over_columns(self, v):
-        """Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m)."""
+        """Multiply the Sinkhorn kernel by a vector with one element for each point of the second set.
+
+        Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m).
+        """
 
         def of_block(costs, x, y, rows, columns):
             (f,), (g, v) = rows, columns
@@ -136,7 +158,10 @@ class KernelBlocks:
         return self.costs.map_blocks(of_block, (self.f,), (self.g, v), axis=-1)
 
     def over_rows(self, u):
-        """Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1)."""
+        """Multiply the transposed Sinkhorn kernel by a vector with one element for each point of the first set.
+
+        Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1).
+        """
 
         def of_block(costs, x, y, rows, columns):
             (f, u), (g,) = rows, columns
@@ -145,11 +170,14 @@ class KernelBlocks:
         return self.costs.map_blocks(of_block, (self.f, u), (self.g,), axis=-2)
 
     def sum(self, function, rows, columns, axis):
-        """Sum a function of costs, kernel and vectors along an axis, as `KernelMatrix.sum` does."""
+        """Apply an elementwise function to costs, Sinkhorn kernel and vectors, and sum the results along one axis.
+
+        Arguments are as in `KernelMatrix.sum`.
+        """
         return self.costs.reduce(*self.of_costs(function, rows, columns), axis)
 
     def of_costs(self, function, rows, columns):
-        """Turn a function of costs, kernel and vectors into a function of costs and more vectors.
+        """Convert a function of costs and Sinkhorn kernel to a function of costs and dual potentials.
 
         Args:
             function, rows, columns: as in `KernelMatrix.sum`.
@@ -167,7 +195,7 @@ class KernelBlocks:
 
 
 def _map(function, start, items):
-    """Stack the results of a function of the items at each position of several stacked tensors.
+    """Apply a function to the slices of tensors along the first axis, and stack the results.
 
     Args:
         function: of one tensor for each element of `items`.
@@ -186,12 +214,15 @@ def _map(function, start, items):
 
 
 def _size(tensor, axis):
-    """Return the size of an axis, as an integer where it is known."""
+    """Return the size of a tensor axis, as an integer if the size is statically known."""
     return tensor.shape[axis] or K.shape(tensor)[axis]
 
 
 def _block_points(block_size, own, other):
-    """Return how many of a set's `own` points make a block of block_size * block_size pairs with all `other` points."""
+    """Return how many points of a set form one block, so that the block's cost matrix stays small.
+
+    A block has at most block_size * block_size pairs, of some of the `own` points with all `other` points.
+    """
     count = block_size * block_size // other
     if isinstance(own, int) and isinstance(other, int):
         return max(1, min(count, own))
@@ -199,7 +230,7 @@ def _block_points(block_size, own, other):
 
 
 def _split(values, size, count, axis):
-    """Cut the axis of a tensor along which points lie into blocks, the last filled up with copies of the last point.
+    """Split a tensor of points into blocks of equal size, and pad the last block with copies of the last point.
 
     Args:
         values: (batch, size, k) for axis 1, (batch, k, size) for axis 2.
@@ -217,7 +248,7 @@ def _split(values, size, count, axis):
 
 
 def _join(blocks, size, axis):
-    """Join blocks as `_split` makes them, and leave out the copies."""
+    """Concatenate the blocks of a tensor that `_split` has split, and remove the padding."""
     values = K.transpose(blocks, (1, 0, 2, 3) if axis == 1 else (1, 2, 0, 3))
     batch, other = _size(blocks, 1), _size(blocks, 3 if axis == 1 else 2)
     values = K.reshape(values, (batch, -1, other) if axis == 1 else (batch, other, -1))

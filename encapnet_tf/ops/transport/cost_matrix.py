@@ -1,4 +1,4 @@
-"""Transport costs between two point sets and the Sinkhorn kernel of them, held as matrices.
+"""Matrices of transport costs and Sinkhorn kernels for batches of optimal transport problems.
 
 Shapes, here and in the solvers for weighted points: costs (batch, n, m); what belongs to the first set's points is a
 column (batch, n, 1), what belongs to the second set's a row (batch, 1, m), and what belongs to a problem (batch, 1, 1).
@@ -11,7 +11,7 @@ REDUCTIONS = {"sum": K.sum, "max": K.max, "logsumexp": K.logsumexp}
 
 
 class CostMatrix:
-    """Matrix of transport costs, one for each problem of a batch.
+    """Cost matrix of each optimal transport problem in a batch.
 
     `CostBlocks` has the same methods and holds no matrix.
 
@@ -23,7 +23,7 @@ class CostMatrix:
         self.matrix = matrix
 
     def reduce(self, function, rows, columns, axis, reduction="sum"):
-        """Apply a function to all costs, and reduce its result along an axis.
+        """Apply an elementwise function to all costs, and reduce the results along one axis.
 
         Args:
             function: elementwise function of the costs, of `rows` and of `columns`.
@@ -38,20 +38,29 @@ class CostMatrix:
         return REDUCTIONS[reduction](function(self.matrix, *rows, *columns), axis=axis, keepdims=True)
 
     def kernel(self, f, g, epsilon):
-        """Return the Sinkhorn kernel of the potentials f (batch, n, 1) and g (batch, 1, m) as a `KernelMatrix`."""
+        """Compute the Sinkhorn kernel of two dual potentials as a matrix.
+
+        The potentials are f (batch, n, 1) and g (batch, 1, m).
+        """
         return KernelMatrix(self.matrix, stable_kernel(self.matrix, f, g, epsilon))
 
     def zero_potentials(self):
-        """Return potentials of zero, (batch, n, 1) and (batch, 1, m)."""
+        """Return dual potentials of zero for both point sets.
+
+        They have the shapes (batch, n, 1) and (batch, 1, m).
+        """
         return K.zeros_like(self.matrix[:, :, 0])[:, :, None], K.zeros_like(self.matrix[:, 0])[:, None]
 
     def diagonal(self):
-        """Return the costs from each point to itself, (batch, n, 1)."""
+        """Return the transport cost from each point of a set to itself.
+
+        The shape is (batch, n, 1).
+        """
         return K.diagonal(self.matrix, axis1=1, axis2=2)[..., None]
 
 
 class KernelMatrix:
-    """Sinkhorn kernel K held as a matrix, beside the costs Q that it is computed from.
+    """Sinkhorn kernel and cost matrix of each optimal transport problem in a batch.
 
     `KernelBlocks` has the same methods but `map`, and holds no matrix.
     """
@@ -60,15 +69,21 @@ class KernelMatrix:
         self.costs, self.matrix = costs, matrix
 
     def over_columns(self, v):
-        """Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m)."""
+        """Multiply the Sinkhorn kernel by a vector with one element for each point of the second set.
+
+        Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m).
+        """
         return K.matmul(self.matrix, transposed(v))
 
     def over_rows(self, u):
-        """Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1)."""
+        """Multiply the transposed Sinkhorn kernel by a vector with one element for each point of the first set.
+
+        Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1).
+        """
         return K.matmul(transposed(u), self.matrix)
 
     def sum(self, function, rows, columns, axis):
-        """Sum a function of costs, kernel and vectors along an axis.
+        """Apply an elementwise function to costs, Sinkhorn kernel and vectors, and sum the results along one axis.
 
         Args:
             function: elementwise function of Q, K, `rows` and `columns`.
@@ -77,7 +92,10 @@ class KernelMatrix:
         return K.sum(self.map(function, rows, columns), axis=axis, keepdims=True)
 
     def map(self, function, rows, columns):
-        """Return the values of an elementwise function of costs, kernel and vectors, as a matrix (batch, n, m)."""
+        """Apply an elementwise function to costs, Sinkhorn kernel and vectors.
+
+        The result is a matrix (batch, n, m). Arguments are as in `sum`.
+        """
         return function(self.costs, self.matrix, *rows, *columns)
 
 
@@ -90,5 +108,8 @@ def stable_kernel(costs, f, g, epsilon):
 
 
 def transposed(vector):
-    """Turn a column (batch, n, 1) into a row (batch, 1, n), or a row into a column."""
+    """Transpose a batch of row or column vectors.
+
+    A column (batch, n, 1) becomes a row (batch, 1, n), and a row becomes a column.
+    """
     return K.transpose(vector, (0, 2, 1))

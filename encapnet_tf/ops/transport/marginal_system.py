@@ -1,4 +1,4 @@
-"""Linear system of the marginals of a transport plan, solved by conjugate gradients.
+"""Conjugate gradient solver for the linear system that links dual potentials to the marginals of a plan.
 
 If the potentials f and g change by epsilon alpha_i and epsilon beta_j, the density D_ij = P_ij / (a_i b_j) of the plan
 changes by D_ij (alpha_i + beta_j), and its marginals by
@@ -14,7 +14,9 @@ from keras import ops as K
 
 
 def solve_marginals(density, row_sums, rhs, limits, tolerance, least_curvature=0.0):
-    """Solve the system of a plan's marginals for alpha, by conjugate gradients, after beta has been eliminated.
+    """Solve the linear system of a transport plan's marginals by conjugate gradients.
+
+    The unknown is alpha, after beta has been eliminated:
 
         alpha_i - sum_j b_j D_ij / R_i (sum_k a_k D_kj alpha_k) = rhs_i
 

@@ -22,7 +22,7 @@ _SMALLEST_NORM = 1e-8  # a shorter row has no direction
 
 
 def pairwise_cost(x, y, cost="cosine"):
-    """Return the matrix of costs of moving each point of one set to each point of another set.
+    """Compute the matrix of transport costs between the points of two sets.
 
     - "cosine": 1 - cos(x_i, y_j), in [0, 2]; a row of zeros (common after ReLU) costs 1 to everything, itself included,
     - "euclidean": |x_i - y_j|, with gradient 0 where the distance is 0,
@@ -96,7 +96,7 @@ def prepare(x, y, cost):
 
 
 def _may_be_equal(shape, other):
-    """Return whether two shapes are equal as far as they are known."""
+    """Return whether two shapes match, where an unknown size matches any size."""
     return all(None in sizes or sizes[0] == sizes[1] for sizes in zip(shape, other, strict=True))
 
 
@@ -134,7 +134,10 @@ def centre(x, y, cost):
 
 
 def centred_cost(x, y, cost, is_exact=True):
-    """Compute the matrix of transport costs between two sets of points returned by `centre`, or parts of them."""
+    """Compute the matrix of transport costs between two sets of points that `centre` has prepared.
+
+    The sets may also be parts of those that `centre` returned.
+    """
     if callable(cost):
         return _cost_of_function(x, y, cost)
     if cost == "cosine":
@@ -172,7 +175,10 @@ def _cost_of_function(x, y, cost):
 
 
 def _with_nan(values, is_nan):
-    """Set some values to NaN, and their gradients too: NaN is added to them."""
+    """Set the elements of a tensor and their gradients to NaN where a mask is true.
+
+    NaN is added to them.
+    """
     return values + K.cast(K.where(is_nan, math.nan, 0.0), values.dtype)
 
 
@@ -192,7 +198,7 @@ def _squared_distances(x, y, from_differences):
 
 
 def gradient_of_points(slopes, costs, x, y, cost):
-    """Return the gradient of a weighted sum of named costs with respect to the points of the first set.
+    """Compute the gradient of a weighted sum of transport costs with respect to the points of the first set.
 
     Args:
         slopes: weights of the costs, (..., n, m).

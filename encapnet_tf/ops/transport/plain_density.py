@@ -1,4 +1,4 @@
-"""Plan of the plain Sinkhorn solver, with the gradient through each of its iterations."""
+"""Transport plan after plain Sinkhorn iterations, with backpropagation through each iteration."""
 
 from keras import ops as K
 
@@ -6,7 +6,7 @@ from encapnet_tf.ops.transport.plan_density import PlanDensity
 
 
 class PlainDensity(PlanDensity):
-    """Density of the plan after a number of plain Sinkhorn iterations.
+    """Density of the transport plan after a fixed number of plain Sinkhorn iterations.
 
     Args:
         kernel: of potentials of zero, exp(-Q / epsilon).
@@ -20,7 +20,9 @@ class PlainDensity(PlanDensity):
         self.steps = steps
 
     def slope(self, iterations):
-        """Return the gradient of <P, Q> with respect to Q, through all iterations, in the form of `plan`.
+        """Backpropagate the transport cost through all Sinkhorn iterations to the cost matrix.
+
+        Return the gradient of <P, Q> with respect to Q, in the form of `plan`.
 
         The chain rule backwards through u_k = 1 / (K (b v_(k-1))) and v_k = 1 / (K' (a u_k)) adds two products of a row
         and a column to the gradient with respect to K in each iteration.

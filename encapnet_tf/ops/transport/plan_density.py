@@ -1,4 +1,7 @@
-"""Density of a transport plan with respect to the weights of the points, with its values and gradients."""
+"""Density of a transport plan relative to the product of its marginals.
+
+Its methods compute values of the transport cost, and gradients.
+"""
 
 from keras import backend
 from keras import ops as K
@@ -13,7 +16,9 @@ _LEAST_CURVATURE = {"float32": 1e-6, "float64": 1e-14}
 
 
 class PlanDensity:
-    """Density D_ij = P_ij / (a_i b_j) = u_i K_ij v_j of a transport plan P, where K is the kernel of f and g.
+    """Density of a transport plan relative to the product of its marginals.
+
+    D_ij = P_ij / (a_i b_j) = u_i K_ij v_j, where P is the plan and K the kernel of f and g.
 
     The scalings u and v are kept apart from the potentials: added to them, epsilon log u would lose digits.
 
@@ -31,30 +36,48 @@ class PlanDensity:
         self.u, self.v, self.a, self.b = u, v, a, b
 
     def over_columns(self, values):
-        """Return sum_j b_j D_ij values_j, (batch, n, 1)."""
+        """Compute the weighted sum of the density times a vector over the points of the second set.
+
+        Return sum_j b_j D_ij values_j, (batch, n, 1).
+        """
         return self.u * self.kernel.over_columns(self.b * self.v * values)
 
     def over_rows(self, values):
-        """Return sum_i a_i D_ij values_i, (batch, 1, m)."""
+        """Compute the weighted sum of the density times a vector over the points of the first set.
+
+        Return sum_i a_i D_ij values_i, (batch, 1, m).
+        """
         return self.v * self.kernel.over_rows(self.a * self.u * values)
 
     def row_sums(self):
-        """Return sum_j b_j D_ij, (batch, n, 1), which is 1 once the plan has converged."""
+        """Compute the weighted row sums of the density, which are 1 once the plan has converged.
+
+        Return sum_j b_j D_ij, (batch, n, 1).
+        """
         return self.over_columns(K.ones_like(self.v))
 
     def sharp_value(self):
-        """Return <P, Q>, (batch,)."""
+        """Compute the transport cost of the plan, without the entropy term.
+
+        Return <P, Q>, (batch,).
+        """
         return K.sum(self.a * self._sum(lambda costs, density: costs * density, axis=-1), axis=(1, 2))
 
     def dual_value(self):
-        """Return sum_i a_i f_i + sum_j b_j g_j, (batch,)."""
+        """Compute the value of the dual problem of entropic optimal transport.
+
+        Return sum_i a_i f_i + sum_j b_j g_j, (batch,).
+        """
         return sum(
             K.sum(weights * potential, axis=(1, 2))
             for weights, potential in zip((self.a, self.b), self.potentials, strict=True)
         )
 
     def plan(self):
-        """Return P and its rows and columns: an elementwise function of Q and K, and the vectors that it also takes."""
+        """Return the transport plan as an elementwise function and the vectors to which it is applied.
+
+        The function takes Q, K, and then the vectors of the rows and of the columns, which are returned after it.
+        """
 
         def plan(costs, kernel, a, u, b, v):
             return a * u * kernel * v * b
@@ -62,8 +85,9 @@ class PlanDensity:
         return plan, (self.a, self.u), (self.b, self.v)
 
     def slope(self, iterations):
-        """Return the gradient of <P, Q> with respect to Q, through the plan too, in the form of `plan`.
+        """Compute the gradient of the transport cost with respect to the cost matrix by conjugate gradients.
 
+        Return the gradient of <P, Q> with respect to Q, through the plan too, in the form of `plan`.
         It is P_ij (1 - (-log D_ij - alpha_i - beta_j)); see `plan_gradient.py`.
 
         Args:
@@ -78,7 +102,10 @@ class PlanDensity:
         return slope, (self.a, self.u, alpha), (self.b, self.v, beta)
 
     def _cancelled_part(self, iterations):
-        """Return alpha (batch, n, 1) and beta (batch, 1, m), the projection of -log D on sums of rows and columns."""
+        """Compute the part of the gradient that the fixed marginals of the transport plan cancel.
+
+        Return alpha (batch, n, 1) and beta (batch, 1, m), the projection of -log D on sums of rows and columns.
+        """
         row_sums, column_sums = (
             self._sum(lambda costs, density: density * _sparsity(density), axis) for axis in (-1, -2)
         )
@@ -90,7 +117,10 @@ class PlanDensity:
         return alpha, column_sums - self.over_rows(alpha)
 
     def _sum(self, function, axis):
-        """Sum a function of Q and D along an axis, weighted by the points that are summed over."""
+        """Sum a function of costs and density over the points of one set, weighted by these points.
+
+        The points lie along `axis`, and the function is one of Q and D.
+        """
 
         def weighted(costs, kernel, u, a, v, b):
             return (b if axis == -1 else a) * function(costs, u * kernel * v)
@@ -99,5 +129,5 @@ class PlanDensity:
 
 
 def _sparsity(density):
-    """Compute -log D elementwise, cut off where the plan is next to 0."""
+    """Compute the negative logarithm of a transport plan's density, with a lower limit on the density."""
     return -K.log(K.maximum(density, _SMALLEST_DENSITY))

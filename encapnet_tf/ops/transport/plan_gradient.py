@@ -50,7 +50,7 @@ def slope_of_cost(plan, iterations, initial_beta=None):
 
 
 def _converged_slope(plan, iterations):
-    """Return the gradient of the transport cost with respect to the cost matrix, by conjugate gradients."""
+    """Compute the gradient of the transport cost with respect to the cost matrix by conjugate gradients."""
     size = K.cast(K.shape(plan)[0], plan.dtype)
     ones = K.ones_like(plan[None, :, :1]), K.ones_like(plan[None, :1, :])
     kernel = KernelMatrix(plan[None], K.square(size) * plan[None])

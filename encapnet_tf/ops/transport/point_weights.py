@@ -1,4 +1,4 @@
-"""Weights of points in a set, where a weight of 0 means that the point is absent."""
+"""Validation of the weights of points, where a weight of 0 marks an absent point."""
 
 import math
 
@@ -9,9 +9,9 @@ _TOLERANCE = 1e-2  # of the sum: half-precision weights are rounded to 4e-3 of t
 
 
 def point_weights(name: str, weights, points, axis: int = -2):
-    """Return the weights of the points in one or several sets as tensors that sum to 1, or equal weights for None.
+    """Validate the weights of points in one or several sets, or return equal weights if the argument is None.
 
-    No gradient flows through them.
+    The weights of a set sum to 1. No gradient flows through them.
 
     Args:
         name: the argument's name, for the error.
@@ -46,13 +46,16 @@ def point_weights(name: str, weights, points, axis: int = -2):
 
 
 def _fits(shape, expected) -> bool:
-    """Return whether a shape is the expected one as far as both are known."""
+    """Return whether a shape matches the expected shape, where an unknown size matches any size."""
     sizes = zip(shape, expected, strict=False)
     return len(shape) == len(expected) and all(None in pair or pair[0] == pair[1] for pair in sizes)
 
 
 def _check_values(name, weights):
-    """Raise ValueError unless weights are distributions. Do nothing in a traced function."""
+    """Raise ValueError if the weights of a point set are negative or do not sum to 1.
+
+    Do nothing in a traced function.
+    """
     try:
         values = np.asarray(K.convert_to_numpy(weights))
     except Exception:
@@ -67,9 +70,9 @@ def _check_values(name, weights):
 
 
 def replace_absent(points, weights, axis: int = -2):
-    """Replace each point of weight 0 by the point of largest weight in its set, so that it has no influence.
+    """Replace points of weight 0, which count as absent, by the point of largest weight in the same set.
 
-    Its own coordinates may then be anything, even NaN, and take no gradient.
+    Such a point then has no influence: its coordinates may be anything, even NaN, and take no gradient.
 
     Args:
         points: (batch, n, features); or costs (batch, n, m), whose absent rows or columns are replaced.

@@ -1,4 +1,4 @@
-"""Entropic optimal transport between two weighted point sets, given by the costs between their points.
+"""Entropic optimal transport between two weighted point sets, computed from a cost matrix.
 
 With weights a and b and one potential per point, f and g, the plan is
 
@@ -24,7 +24,7 @@ SOLVERS = ("fast", "plain")
 
 
 class SinkhornResult(NamedTuple):
-    """Result of entropic optimal transport: the transport plan, the dual potentials and the convergence error.
+    """Result of entropic optimal transport, with the plan, the dual potentials and the convergence error.
 
     Attributes:
         plan: P, (n, m), sums to 1.
@@ -145,9 +145,9 @@ def sinkhorn(
 
 
 def _weighted_sinkhorn(cost, epsilon, iterations, solver, relative_epsilon, x_weights, y_weights):
-    """Solve entropic optimal transport between sets of any sizes and weights.
+    """Solve entropic optimal transport for a cost matrix and the weights of the points.
 
-    Arguments are as in `sinkhorn`.
+    The two sets may have any sizes. Arguments are as in `sinkhorn`.
     """
     is_single = len(cost.shape) == 2
     cost = cost[None] if is_single else cost

@@ -120,9 +120,10 @@ def sinkhorn_divergence(
 
 
 def _general_divergence(x, y, x_weights, y_weights, epsilon, *, cost, **options):
-    """Compute Sinkhorn divergences between sets of any sizes and weights, of which there may be several pairs.
+    """Compute the Sinkhorn divergence of each pair in a batch of weighted point sets.
 
-    Arguments are as in `sinkhorn_divergence`. Without a batch axis, a batch of one pair is computed.
+    The two sets of a pair may have any sizes. Arguments are as in `sinkhorn_divergence`. Without a batch axis, a batch
+    of one pair is computed.
     """
     x, y = prepare(x, y, "sqeuclidean")  # checks the shapes, and leaves the points as they are
     is_single = len(x.shape) == 2
@@ -137,7 +138,7 @@ def _general_divergence(x, y, x_weights, y_weights, epsilon, *, cost, **options)
 
 
 def _cost_of_one_pair(x, y, cost):
-    """Call a cost function for points without a batch axis on points with a batch axis of one."""
+    """Apply a cost function for unbatched points to a batch of one pair of point sets."""
     return cost_between(x[0], y[0], cost)[None]
 
 

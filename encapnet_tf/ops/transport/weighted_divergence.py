@@ -1,6 +1,7 @@
-"""Sinkhorn divergences between weighted sets of any sizes, many pairs of sets at once.
+"""Sinkhorn divergences between weighted point sets, for a batch of pairs of sets.
 
-`sinkhorn_divergence.py` has the faster path for two sets of equally many points with equal weights.
+The two sets of a pair may have any sizes. `sinkhorn_divergence.py` has the faster path for two sets of equally many
+points with equal weights.
 """
 
 from keras import ops as K
@@ -44,7 +45,7 @@ def weighted_divergence(x, y, x_weights, y_weights, epsilon, *, cost, debias, bl
 
 
 def _values_and_slopes(epsilon, x_weights, y_weights, *costs, relative_epsilon, **options):
-    """Compute Sinkhorn divergences from matrices of costs, and the gradients with respect to these matrices.
+    """Compute Sinkhorn divergences from cost matrices, and the gradients with respect to these matrices.
 
     Args:
         epsilon, x_weights, y_weights, relative_epsilon: as in `weighted_divergence`.
@@ -69,7 +70,7 @@ def _values_and_slopes(epsilon, x_weights, y_weights, *costs, relative_epsilon, 
 def _divergence_by_blocks(
     x, y, x_weights, y_weights, epsilon, *, cost, debias, block_size, relative_epsilon, **options
 ):  # fmt: skip
-    """Compute Sinkhorn divergences without a matrix of all costs.
+    """Compute Sinkhorn divergences from transport costs that are computed in blocks to save memory.
 
     Arguments are as in `weighted_divergence`.
     """
@@ -96,19 +97,28 @@ def _divergence_by_blocks(
 
 
 def _zero(slope, values):
-    """Return zeros (batch,) whose gradient with respect to `values` is `slope`."""
+    """Attach a precomputed gradient to a tensor of zeros.
+
+    Return zeros (batch,) whose gradient with respect to `values` is `slope`.
+    """
     return K.sum(K.stop_gradient(slope) * (values - K.stop_gradient(values)), axis=(1, 2))
 
 
 def _terms(x_weights, y_weights, debias):
-    """Return weights of rows and of columns, factor, and whether it is within one set, for each transport problem."""
+    """List the optimal transport problems whose costs make up a Sinkhorn divergence.
+
+    Each has the weights of rows and of columns, a factor, and whether it is within one set.
+    """
     (a, b), (column, row) = (x_weights[:, :, None], y_weights[:, None, :]), (y_weights[:, :, None], x_weights[:, None])
     problems = [(a, b, 2.0 if debias else 1.0, False)]
     return problems + ([(a, row, -1.0, True), (column, b, -1.0, True)] if debias else [])
 
 
 def _absolute(epsilon, relative, costs, a, b):
-    """Return the regularisation strength (batch or 1, 1, 1), multiplied by the mean cost if it is relative."""
+    """Return the regularisation strength, multiplied by the mean transport cost if `relative` is true.
+
+    The shape is (batch or 1, 1, 1).
+    """
     epsilon = K.reshape(K.stop_gradient(epsilon), (-1, 1, 1))
     if not relative:
         return epsilon
@@ -117,7 +127,7 @@ def _absolute(epsilon, relative, costs, a, b):
 
 
 def _solve(costs, epsilon, a, b, within, *, iterations, solver, symmetric, **_):
-    """Solve one transport problem with the solver that suits it."""
+    """Choose a Sinkhorn solver for an optimal transport problem, and apply it."""
     if solver == "plain":
         return solve_plain_weighted(costs, epsilon, a, b, iterations)
     if within and symmetric:
@@ -126,6 +136,9 @@ def _solve(costs, epsilon, a, b, within, *, iterations, solver, symmetric, **_):
 
 
 def _value_and_slope(density, *, iterations, differentiate_plan, value, **_):
-    """Return a transport cost (batch,), and its gradient with respect to Q in the form of `PlanDensity.plan`."""
+    """Compute a transport cost and its gradient with respect to the cost matrix.
+
+    The cost has the shape (batch,), and the gradient the form of `PlanDensity.plan`.
+    """
     amount = density.dual_value() if value == "dual" else density.sharp_value()
     return amount, density.slope(iterations) if differentiate_plan and value == "sharp" else density.plan()

@@ -1,4 +1,6 @@
-"""Sinkhorn solvers for weighted point sets of any sizes, many problems at once.
+"""Sinkhorn solvers for batches of optimal transport problems between weighted point sets.
+
+The sets may have any sizes.
 
 With weights a and b, kernel K_ij = exp((f_i + g_j - Q_ij) / epsilon) and plan P_ij = a_i u_i K_ij v_j b_j, one Sinkhorn
 iteration (Eq. 9 of the paper, where a_i = b_j = 1 / B) is
@@ -38,7 +40,9 @@ _STALLED = 1e-5  # an error below this that no longer halves is a rounding error
 
 
 def solve_weighted(costs, epsilon, a, b, iterations):
-    """Solve entropic optimal transport by up to `iterations` annealed Sinkhorn, Newton and conjugate gradient steps.
+    """Solve entropic optimal transport by annealed Sinkhorn iterations followed by Newton steps.
+
+    The conjugate gradient steps of which a Newton step consists are counted, too.
 
     Args:
         costs: `CostMatrix` or `CostBlocks`; no gradient may flow into it.
@@ -55,7 +59,9 @@ def solve_weighted(costs, epsilon, a, b, iterations):
 
 
 def refine(costs, epsilon, a, b, f, g, iterations):
-    """Continue from given potentials by up to `iterations` Newton and conjugate gradient steps.
+    """Solve entropic optimal transport by Newton steps from given initial potentials.
+
+    Up to `iterations` Newton and conjugate gradient steps are made.
 
     Args:
         costs, epsilon, a, b, iterations: as in `solve_weighted`.
@@ -71,7 +77,9 @@ def refine(costs, epsilon, a, b, f, g, iterations):
 
 
 def solve_plain_weighted(costs, epsilon, a, b, iterations):
-    """Solve entropic optimal transport by exactly `iterations` plain Sinkhorn iterations, rows first, from v = 1.
+    """Solve entropic optimal transport by a fixed number of plain Sinkhorn iterations.
+
+    They begin with the rows, from v = 1.
 
     Args:
         costs, epsilon, a, b: as in `solve_weighted`.
@@ -91,9 +99,10 @@ def solve_plain_weighted(costs, epsilon, a, b, iterations):
 
 
 def solve_symmetric_weighted(costs, epsilon, a):
-    """Solve entropic optimal transport of a weighted point set onto itself, for a positive semidefinite kernel.
+    """Solve entropic optimal transport from a weighted point set to itself.
 
-    Both potentials are equal, and one is iterated as in `solve_symmetric` of `solvers.py`:
+    The kernel must be positive semidefinite. Both potentials are equal, and one is iterated as in `solve_symmetric` of
+    `solvers.py`:
 
         u <- u^(1 - w) (1 / (K (a u)))^w
 
@@ -120,7 +129,10 @@ def solve_symmetric_weighted(costs, epsilon, a):
 
 
 def _anneal(costs, epsilon, a, b, steps):
-    """Return potentials after Sinkhorn iterations at falling strengths, from the largest finite cost to epsilon."""
+    """Compute dual potentials by Sinkhorn iterations with a gradually decreasing regularisation strength.
+
+    It falls from the largest finite cost to epsilon.
+    """
     log_a, log_b = K.log(a), K.log(b)
     largest = costs.reduce(lambda q: K.where(K.isinf(q), 0.0, q), (), (), -1, "max")
     largest = K.maximum(K.max(largest, axis=1, keepdims=True), epsilon)
@@ -134,7 +146,10 @@ def _anneal(costs, epsilon, a, b, steps):
 
 
 def _soft_minimum(costs, potential, log_weights, epsilon, axis):
-    """Return the potential of one set that has exact marginals, given the other set's: a Sinkhorn half step."""
+    """Compute one set's dual potential from the other set's potential by half a Sinkhorn iteration.
+
+    The marginals of the one set are then exact.
+    """
 
     def exponents(q, potential, log_weights):
         return (potential - q) / epsilon + log_weights
@@ -145,7 +160,10 @@ def _soft_minimum(costs, potential, log_weights, epsilon, axis):
 
 
 def _scale(kernel, a, b, u, steps):
-    """Return scalings u and v after Sinkhorn iterations that begin and end with the columns."""
+    """Compute the scaling vectors of the Sinkhorn kernel by a fixed number of Sinkhorn iterations.
+
+    They begin and end with the columns. Return u and v.
+    """
 
     def step(_, scalings):
         u = 1.0 / kernel.over_columns(b * scalings[1])
@@ -155,9 +173,10 @@ def _scale(kernel, a, b, u, steps):
 
 
 def _newton(costs, epsilon, a, b, f, g, budget):
-    """Return potentials after Newton steps on the dual value, which together take at most `budget` iterations.
+    """Improve dual potentials by Newton steps, within a limited number of iterations.
 
-    Each problem keeps its own account, so that its result does not depend on the others.
+    The steps maximise the dual value, and take at most `budget` iterations together. Each problem keeps its own
+    account, so that its result does not depend on the others.
     """
     unit = 2.0**-52 if backend.standardize_dtype(f.dtype) == "float64" else 2.0**-23
 

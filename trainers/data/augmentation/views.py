@@ -14,7 +14,7 @@ _POSITIONS = ((0.5, 0.5), (0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))  # (to
 
 @dataclass(frozen=True)
 class Views:
-    """Settings and methods for cropping the images of a data set to the input size of a network.
+    """Image cropping for a network, with the input size, an enlargement factor and optional mirroring.
 
     Attributes:
         size: (height, width) of the network's input.

@@ -49,7 +49,7 @@ class Overlap:
         return tf.stack([rows, tf.cast(tf.gather(self._sorted, position), rows.dtype)], axis=1)
 
     def draw(self, images: list, uniforms):
-        """Draw each image of a first batch and the corresponding image of a second batch on one canvas.
+        """Draw pairs of images from two batches over each other, on one canvas per pair.
 
         Args:
             images: the first and the second images, each (batch, height, width, channels) float32.

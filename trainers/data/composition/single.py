@@ -90,7 +90,7 @@ def transform(images, uniforms, canvas: tuple[int, int]):
 
 
 def _extents(images, axis: int):
-    """Return the centre and half the length of the object in each image, horizontally or vertically.
+    """Find the centre and half the length of the object in each image along one image axis.
 
     The object consists of the pixels that are not black.
 

@@ -1,4 +1,4 @@
-"""Reader for single files inside a tar archive, plain or gzip-compressed, without extraction to disk."""
+"""In-memory reader for selected files of a plain or gzip-compressed tar archive."""
 
 import gzip
 import tarfile
@@ -58,7 +58,7 @@ def read_archive(path: Path, names: Collection[str]) -> dict[str, bytes]:
 
 
 class _LimitedStream:
-    """Byte stream that raises an error beyond a maximum length, as protection from decompression bombs."""
+    """Byte stream that raises an error after too many bytes, to protect from decompression bombs."""
 
     def __init__(self, path: Path, stream):
         self._path, self._stream, self._left = path, stream, _LARGEST

@@ -43,7 +43,7 @@ class ComposedSplit:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and number of channels of one example."""
+        """Height, width and number of channels of one composed image."""
         return (*self.composition.canvas, self.base.shape[2])
 
     @cached_property
@@ -69,7 +69,9 @@ class ComposedSplit:
         return ComposedSplit(self.base, self.rows[indices], self.views, self.composition)
 
     def pixels(self, indices) -> np.ndarray:
-        """Return the examples at the given indices as a uint8 array of shape (examples, height, width, channels).
+        """Make the images at the given indices, and return them as one uint8 array.
+
+        The array has the shape (examples, height, width, channels).
 
         Raises:
             UserError: an image of them is corrupt; the message names it.

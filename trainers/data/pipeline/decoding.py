@@ -72,9 +72,9 @@ def _reduced_decoders(data, channels, min_size) -> list:
 
 
 def _reduction(shape, min_size):
-    """Return how many times, at most 3, a JPEG image can be halved in size without going below a minimum size.
+    """Return how many times a JPEG image can be halved in size without going below a minimum size.
 
-    The number is rounded down, so that the decoded image is never smaller than `min_size`.
+    The number is at most 3, and is rounded down, so that the decoded image is never smaller than `min_size`.
     """
     if min_size is None:
         return tf.constant(0)

@@ -142,7 +142,7 @@ class Checkable(Protocol):
 
 
 def _failure(function, *args) -> str | None:
-    """Call a function, and return the error message if TensorFlow raises an error, otherwise None."""
+    """Call a function, and return the message of a TensorFlow error, or None if no error is raised."""
     try:
         function(*args)
     except tf.errors.OpError as error:

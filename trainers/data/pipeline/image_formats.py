@@ -1,4 +1,7 @@
-"""Recognition of image formats by the first bytes of a file, including formats that TensorFlow cannot decode."""
+"""Functions that recognise image formats from the first bytes of a file.
+
+Formats that TensorFlow cannot decode are recognised too.
+"""
 
 import tensorflow as tf
 

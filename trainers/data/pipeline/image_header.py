@@ -129,9 +129,9 @@ def _size_message(width, height, limit: int, prefix) -> list:
 
 
 def _require(condition, data, message: list):
-    """Check that a boolean tensor is true, and return another tensor unchanged.
+    """Check a condition inside a TensorFlow graph, and raise an error if the condition is false.
 
-    Otherwise fail with an error message. The strings of the message are joined only on failure.
+    Return `data` unchanged if the condition is true. The strings of the message are joined only on failure.
     """
     return tf.cond(condition, lambda: data, lambda: _failure(message))
 
@@ -143,7 +143,7 @@ def _failure(message: list):
 
 
 def _magnitude(unsigned):
-    """Reinterpret unsigned 32-bit integers as signed integers, and return the absolute values.
+    """Return the absolute values of signed 32-bit integers that were read as unsigned integers.
 
     A BMP's height is negative if its rows begin at the top.
     """

@@ -40,7 +40,7 @@ class Split:
         return self.images[indices]
 
     def raise_if_corrupt(self):
-        """Skip the check for corrupt image files, because the images are already decoded."""
+        """Do nothing, because images in memory are already decoded and cannot be corrupt."""
 
     def reader(self) -> Callable:
         """Return a function that looks up the images at given indices, for use inside `tf.data` pipelines.

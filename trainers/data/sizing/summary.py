@@ -57,7 +57,7 @@ class DataSummary:
 
     @property
     def is_grey(self) -> bool:
-        """True if all inspected images of the data set are stored in greyscale."""
+        """True if all sample images of the data set are stored in greyscale."""
         return bool(self.headers) and all(header.is_grey for header in self.headers)
 
 

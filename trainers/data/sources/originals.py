@@ -42,7 +42,7 @@ def load_original(config: Config, size: tuple[int, int] | None) -> SourceDataset
 
 
 def find_original(config: Config) -> tuple[Download | None, str]:
-    """Find the original files of a public data set, or return None if a TensorFlow Datasets copy is to be read.
+    """Find a public data set's original files, unless a TensorFlow Datasets copy takes precedence.
 
     In `data_dir`, a copy of TFDS goes first, so that earlier runs find the same images in the same order. Without
     `data_dir`, the files of a package go first, then the copy in TFDS's own folder.

@@ -1,4 +1,4 @@
-"""Functions that find the training, validation and test folders of a data set, and list the contents of folders."""
+"""Functions that find the training, validation and test folders of a data set, and list folder contents."""
 
 import os
 from collections.abc import Collection

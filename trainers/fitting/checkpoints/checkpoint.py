@@ -25,9 +25,10 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint file: arrays, such as model weights, and JSON values, such as the epoch number.
+    """Content of a checkpoint file, such as the model weights and the epoch number.
 
-    The arrays of a group are in a fixed order.
+    `arrays` holds weights and other variables in groups, and `state` holds JSON values. The arrays of
+    a group are in a fixed order.
     """
 
     arrays: dict[str, list[np.ndarray]]
@@ -144,7 +145,7 @@ def digest(path: Path) -> str:
 
 
 def best_model_of(path: Path) -> Path:
-    """Return the path of the best model that a training run had saved when it wrote a checkpoint.
+    """Return the path of the best-model file that was saved with a checkpoint.
 
     It holds the best model up to the checkpoint. The file exists from the end of the first epoch on.
     """

@@ -142,7 +142,7 @@ class Continuation:
 
     @property
     def start(self) -> Start:
-        """Epoch and step at which training continues in a new run folder, and the checkpoint to restore."""
+        """Epoch and step at which the new run continues an earlier run, with the checkpoint to restore."""
         state = self.checkpoint.state
         return Start(state["epoch"], state["step"], state["seconds"], self.checkpoint)
 

@@ -38,7 +38,7 @@ class Start:
 
     @property
     def logs(self) -> dict:
-        """Keras `logs` dictionary (loss and metrics) that was saved in a checkpoint in the middle of an epoch.
+        """Loss and metrics (Keras `logs`) that were saved in a checkpoint in the middle of an epoch.
 
         Empty if training starts with a new epoch.
         """
@@ -126,7 +126,7 @@ def _reset_files(run, checkpoints, path, epoch):
 
 
 def skip_steps(model: keras.Model, steps: int, logs: dict) -> None:
-    """Skip the first steps of the next call to `model.fit`, so that training resumes in the middle of an epoch.
+    """Make the next `model.fit` skip its first steps, so that training resumes in the middle of an epoch.
 
     `fit` counts these steps and calls callbacks for them. The data must begin after them.
 

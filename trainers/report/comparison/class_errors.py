@@ -112,7 +112,7 @@ def draw_class_errors(errors: ClassErrors) -> str:
 
 
 def _most_frequent_mistakes(predictions) -> np.ndarray:
-    """Return the wrong class that is most often predicted for images of each class.
+    """Return the most frequent wrong prediction for images of each class.
 
     Return the indices of the wrong classes, with -1 for a class without errors and for images with two labels.
     """

@@ -1,4 +1,4 @@
-"""Function that selects and orders the sections of an HTML page that compares training runs."""
+"""Function that assembles the sections of an HTML page that compares training runs."""
 
 from collections.abc import Sequence
 

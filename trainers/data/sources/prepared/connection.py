@@ -73,7 +73,7 @@ def can_reach(servers: Iterable[tuple[str, int]], seconds: float = _SECONDS) -> 
 
 
 def _host_and_port(url: str) -> tuple[str, int] | None:
-    """Return the host and port that a download from a URL connects to, taking proxy settings into account."""
+    """Return the host and port of the server or proxy to which a download from a URL connects."""
     address = urlsplit(url)
     proxy = getproxies().get(address.scheme) or getproxies().get("all")
     if proxy and not proxy_bypass(address.netloc):

@@ -63,7 +63,7 @@ def load_tfds(config: Config, size: tuple[int, int] | None) -> SourceDataset:
 
 
 def is_prepared(name: str, data_dir: Path) -> bool:
-    """Return whether a folder holds a complete or partial copy of a data set prepared by TensorFlow Datasets."""
+    """Return whether TensorFlow Datasets has prepared a data set in a folder, completely or partly."""
     return any((data_dir / name).glob("*/dataset_info.json"))
 
 

@@ -114,7 +114,7 @@ class RecordFiles:
         return f"record {index - first} of {self.files[self.file[index]]}"
 
     def labels(self, label_of, folder: Path) -> np.ndarray:
-        """Return the labels of all examples in the TFRecord files, cached in a file after the first call.
+        """Return the labels of all examples in the TFRecord files, and cache the labels in a file.
 
         Without the cache file, or with a damaged one, every record is read once, and the file is written if the folder
         allows it.

@@ -84,7 +84,7 @@ class _StereoReader(TfdsSplitReader):
         self.keys = (*IMAGES, LABEL, *([feature] if feature else []))
 
     def read_viewpoints(self, split: str, viewpoints: tuple[int, ...] | None) -> Split:
-        """Load the stereo image pairs of smallNORB that were taken from the given viewpoints into memory.
+        """Load into memory the smallNORB stereo image pairs that were taken from the given viewpoints.
 
         Args:
             split: "train" or "test".
