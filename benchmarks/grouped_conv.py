@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def lowerings(shape):
-    """Return the convolution algorithms that are compared with this package's grouped convolution for a layer shape.
+    """Return the convolution implementations to time beside this package's grouped convolution, for one layer shape.
 
     The selection depends on the layer's shape.
 

@@ -1,4 +1,4 @@
-"""Functions that set the response to Ctrl-C while Keras and TensorFlow are imported."""
+"""Functions that control how Ctrl-C is handled while Keras and TensorFlow are being imported."""
 
 import os
 import signal

@@ -245,7 +245,7 @@ def _find_layer_paths(model, higher, lower):
 
 
 def _wrong_order(higher, lower):
-    """Return a ValueError for a Sinkhorn-divergence regulariser whose lower layer does not precede its higher layer.
+    """Build the ValueError for a pair of layers of which the first, the higher one, is not computed after the second.
 
     The lower layer must be computed before the higher layer.
     """

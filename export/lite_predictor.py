@@ -55,7 +55,7 @@ def load_lite(path: Path) -> tuple[Callable, list[str] | None]:
 
 
 def _preprocessing_beside(path: Path, shape: tuple[int, int, int]) -> Preprocessing:
-    """Read the preprocessing of images from metadata.json beside a TFLite file.
+    """Read the image preprocessing settings from the file metadata.json next to a TFLite model.
 
     Raises:
         UserError: metadata.json is damaged, or belongs to a model with another input shape.

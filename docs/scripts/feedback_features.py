@@ -59,7 +59,7 @@ def measure_runs(row, folder: Path) -> dict[str, list[float]]:
 
 
 def measure(run: RunDirectory) -> list[float]:
-    """Measure a trained network's accuracy on perturbed test images, and how well its features can be decoded.
+    """Measure a trained network's accuracy on perturbed images and the error of images reconstructed from its features.
 
     Return the accuracies in percent, one for each disturbance, and the share that `decoder_error` returns.
     """

@@ -65,7 +65,7 @@ def draw_letters(folder: Path, size: int) -> None:
 
 
 def error(run: Path, images: Path, flags, seed: int) -> float:
-    """Train one network, unless its run is there already, and return its test error in percent."""
+    """Return a network's test error in percent, and train the network first if no finished run of it exists."""
     if not (run / "summary.json").exists():
         data = ("--dataset=folder", f"--data_dir={images}", "--color_mode=grayscale", f"--run_dir={run}")
         command = [sys.executable, "-m", "encapnet_start", "train", *data, *TRAINING, *flags, f"--seed={seed}"]

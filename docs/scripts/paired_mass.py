@@ -55,7 +55,7 @@ def paired_masses(count: int, has_relu: bool) -> list[float]:
 
 
 def table(masses) -> str:
-    """Format the shares of transport mass on matching pairs as a Markdown table."""
+    """Format the share of each transport plan's mass between features of the same image as a Markdown table."""
     rows = [
         (f"{count} features, {'ReLU' if relu else 'no ReLU'}", *(f"{share:.2f}" for share in shares))
         for relu, by_count in masses.items()

@@ -133,7 +133,7 @@ class SinkhornLoss(keras.losses.Loss):
         )
 
     def _point_sets(self, y_true, y_pred):
-        """Flatten the features of targets and predictions, or raise ValueError if their shapes do not fit."""
+        """Flatten each sample of the targets and of the predictions, or raise ValueError if their shapes differ."""
         if not has_known_rank(y_pred):
             raise ValueError("Expected predictions with a known number of axes. Reshape the output of the model.")
         axes = self.sample_axis + 1  # those that are not features

@@ -233,7 +233,7 @@ _FOR_28_PIXELS = ("sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet
 
 
 def _settings_with_network(base: Config, overrides: dict) -> dict:
-    """Choose the default loss and image size when a configuration's network is replaced by another.
+    """Return a network's default loss and image size, for a configuration that is switched to this network.
 
     A value is left out if the base configuration has another one than the default of its own network.
     `bias_stddev` goes with the loss. The image size depends on the network for the digits only.

@@ -1,4 +1,4 @@
-"""Function that makes a data set of overlapping or transformed images from a data set of single objects."""
+"""Function that makes a data set of overlapping or transformed objects from one of images with a single object."""
 
 from dataclasses import replace
 

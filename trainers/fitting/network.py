@@ -31,7 +31,7 @@ _WARM_UP_SHARE = 0.05  # of all steps, in the cosine schedule
 
 
 def takes(model: str, setting: str) -> bool:
-    """Return whether a training setting, such as `width`, is an argument of a network's builder function."""
+    """Return whether a network's builder function has an argument for a configuration setting, such as `width`."""
     if (model, setting) == ("resnet20", "width"):  # ResNet20's width is a number of channels, the setting names a shape
         return False
     parameters = inspect.signature(_BUILDERS[model]).parameters

@@ -126,7 +126,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process holds the exclusive lock of a file.
+    """Return whether any process holds an exclusive lock on a file.
 
     The lock is that of `locked`. False if there is no such file.
     """

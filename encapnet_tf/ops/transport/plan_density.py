@@ -117,7 +117,7 @@ class PlanDensity:
         return alpha, column_sums - self.over_rows(alpha)
 
     def _sum(self, function, axis):
-        """Sum a function of costs and density over the points of one set, weighted by these points.
+        """Sum a function of the costs and the plan's density over one set's points, each multiplied by its weight.
 
         The points lie along `axis`, and the function is one of Q and D.
         """

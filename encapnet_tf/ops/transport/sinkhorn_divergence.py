@@ -138,7 +138,7 @@ def _general_divergence(x, y, x_weights, y_weights, epsilon, *, cost, **options)
 
 
 def _cost_of_one_pair(x, y, cost):
-    """Apply a cost function for unbatched points to a batch of one pair of point sets."""
+    """Call a cost function without batch support on two point sets that have a batch axis of size 1."""
     return cost_between(x[0], y[0], cost)[None]
 
 

@@ -65,7 +65,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Constructor:
-    """Callable wrapper that stops a pickle file from changing attributes of the wrapped function."""
+    """Wrapper of a function that an untrusted pickle file may call but not change."""
 
     __slots__ = ("_function",)
 

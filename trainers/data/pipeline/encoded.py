@@ -142,7 +142,7 @@ class Checkable(Protocol):
 
 
 def _failure(function, *args) -> str | None:
-    """Call a function, and return the message of a TensorFlow error, or None if no error is raised."""
+    """Call a function, and return the message of the TensorFlow error that it raises, or None if it raises none."""
     try:
         function(*args)
     except tf.errors.OpError as error:
