@@ -40,7 +40,7 @@ def runs_eagerly() -> bool:
 
 
 def run_compiled(body, tensors, training, /, *, gradient=None, **options):
-    """Call a function on tensors, compiled with XLA in training on a CPU with TensorFlow.
+    """Call a function on tensors, through XLA if training is true, the backend TensorFlow and the device a CPU.
 
     The gradient of a compiled body keeps only `tensors` in memory and recomputes the rest in the backward pass.
 
@@ -60,7 +60,7 @@ def run_compiled(body, tensors, training, /, *, gradient=None, **options):
 
 
 def run_shared(body, tensors, training, /, **options):
-    """Call a function on tensors, and reuse the `tf.function` trace of earlier calls if TensorFlow trains on a CPU.
+    """Call a function on tensors, through a cached `tf.function` in training with TensorFlow on a CPU, else directly.
 
     It is for small chains of operations that stand in many places of a step: each place has one operation then. No
     gradient flows through the function.

@@ -50,7 +50,7 @@ def input_patches(x, size, strides):
 
 
 def output_patches(y, map_size, size, strides):
-    """Return, for each kernel position, the output pixels to which the weights at this position contribute.
+    """Return, for each tap (weight position) of a kernel, the output pixels that have an input pixel under this tap.
 
     Output pixels for which the kernel position multiplies padding are left out. Kernel positions (taps) that do not
     overlap the map are left out.
@@ -59,7 +59,7 @@ def output_patches(y, map_size, size, strides):
 
 
 def patch_sizes(map_size, size, strides):
-    """Return the height and width of the output patch to which each position in a kernel contributes.
+    """Return the height and width of the part of the output that has an input pixel under a tap of the kernel.
 
     The kernel positions are in the order of `taps`.
     """
@@ -79,7 +79,7 @@ def joined_input_patches(x, size, strides):
 
 
 def joined_output_patches(y, map_size, size, strides):
-    """Stack the output pixels affected by each kernel position of a convolution into one matrix.
+    """Stack the output pixels that have an input pixel under a tap of the kernel, for all taps, into one matrix.
 
     The rows are the patches of `output_patches`.
     """
@@ -138,7 +138,7 @@ class _Region(NamedTuple):
 
 
 def _regions(map_size, size, strides):
-    """List which input pixels contribute to which output pixels, for each kernel position of a 2-D convolution."""
+    """List which input pixels contribute to which output pixels, for each tap of the kernel of a 2-D convolution."""
     rows, columns = (_overlaps(n, size, strides) for n in map_size)
     return [
         _Region(row * size + column, input_rows, input_columns, output_rows, output_columns)
@@ -148,7 +148,7 @@ def _regions(map_size, size, strides):
 
 
 def _overlaps(length, size, strides):
-    """List which input pixels contribute to which output pixels, for each kernel position of a 1-D convolution.
+    """List which input pixels contribute to which output pixels, for each tap of the kernel of a 1-D convolution.
 
     The kernel position (tap) multiplies the input slice and adds to the output slice. The slices lie along one image
     axis. Each entry of the list is (tap, slice of the input, slice of the output).

@@ -1,4 +1,4 @@
-"""Votes (predictions) of the lower capsules for the higher capsules.
+"""Computation of the votes (predictions) of lower capsules for higher capsules.
 
 They are the mapped activations of the paper.
 """
