@@ -4,6 +4,7 @@ The bugs are in distributed training and in loading. The workarounds use private
 does. Each has a test that shows the fault without it: in tests/distribution/test_keras_private.py, in
 tests/feedback/test_compiled.py for `compile_arguments`, in tests/feedback/test_first_step.py for what shortens the time
 to the first step, in tests/core/explain/test_agreement.py for `layer_call` (a network whose layers are called twice),
+in tests/trainers/fitting/test_strategy.py for `inner_layers` (a layer that is not in `model.layers`),
 and for `safe_mode`, with the oldest Keras, in tests/core/conformance/test_saving.py.
 """
 
@@ -101,6 +102,11 @@ def layer_call(tensor):
     history = tensor._keras_history
     arguments = history.operation._inbound_nodes[history.node_index].arguments
     return history.operation, arguments.args, arguments.kwargs
+
+
+def inner_layers(layer):
+    """Return all layers inside a layer or model, at any depth, each once."""
+    return layer._flatten_layers(include_self=False)
 
 
 def replica_share(model, loss):

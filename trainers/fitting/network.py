@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from encapnet_tf import attach_reconstruction, callbacks, losses, models, optimizers
+from encapnet_tf.keras_private import inner_layers
 from encapnet_tf.losses.class_loss import ClassLoss
 from encapnet_tf.losses.labels_found import LabelsFound
 
@@ -155,8 +156,19 @@ def compile_model(
     if config.loss == "spread":
         extra_callbacks.append(callbacks.SpreadMarginSchedule())
     if config.ema:  # the averaged weights are validated and saved, not the last ones
+        _average_statistics(model, config.ema)
         extra_callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     return extra_callbacks
+
+
+def _average_statistics(model, momentum):
+    """Average the statistics of batch normalisations over as many training steps as the weights.
+
+    Statistics of the last steps do not fit averaged weights: an optimizer's averages leave statistics out.
+    """
+    for layer in inner_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = max(layer.momentum, momentum)
 
 
 def _optimizer(config, steps_per_epoch):

@@ -13,7 +13,19 @@ from encapnet_tf.trainers.fitting import strategy
 from encapnet_tf.trainers.fitting.network import build, compile_model
 from encapnet_tf.trainers.runs.errors import UserError
 
+from encapnet_tf.keras_private import inner_layers
+
 TINY = {"num_capsules": 4, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",)}
+
+
+@pytest.mark.parametrize(("ema", "momentum"), [(0.99, 0.99), (0.5, 0.9), (0.0, 0.9)])
+def test_statistics_are_averaged_over_as_many_steps_as_the_weights(ema, momentum):
+    config = replace(Config(), model="encapnet", ema=ema, **TINY)
+    model = build(config, (8, 8, 1), 10)
+    compile_model(model, config, steps_per_epoch=1)
+    norms = [layer for layer in inner_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) > sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+    assert {norm.momentum for norm in norms} == {momentum}
 
 
 def test_one_device_needs_no_strategy():
