@@ -4,7 +4,6 @@ The graphs are traced, not run, so these tests need no GPU, only a TensorFlow th
 """
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -71,12 +70,14 @@ def test_what_has_no_kernel_is_found():
     lack_of_whole_numbers = "MatMul {'T': 'int32'}: no kernel for these types on a GPU"
     assert without_gpu_kernel(graph_of(tf.matmul, whole, whole)) == [lack_of_whole_numbers]
     (lack,) = without_gpu_kernel(graph_of(tf.strings.as_string, real))
-    assert lack.startswith("AsString") and lack.endswith("no kernel on a GPU")
+    assert lack.startswith("AsString")
+    assert lack.endswith("no kernel on a GPU")
     branch = graph_of(lambda x: tf.cond(x[0, 0] > 0, lambda: tf.matmul(x, x), lambda: x), whole)
     assert without_gpu_kernel(branch) == [lack_of_whole_numbers]  # in a function of the library
     compiled = tf.function(lambda x: tf.strings.as_string(x), jit_compile=True)
     lacks = without_gpu_kernel(graph_of(lambda x: compiled(x), real))
-    assert lacks[0].startswith("AsString") and lacks[0].endswith("no kernel in a function that XLA compiles")
+    assert lacks[0].startswith("AsString")
+    assert lacks[0].endswith("no kernel in a function that XLA compiles")
 
 
 @pytest.mark.ci
