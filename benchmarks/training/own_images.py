@@ -121,7 +121,8 @@ def main(arguments=None):
         check_data_dir(flags)
     file = flags.out / "own_images.json"
     trained = json.loads(file.read_text(encoding="utf-8"))["trained"] if file.exists() else {}
-    for name in flags.sets.split(","):
+    names = flags.sets.split(",")
+    for name in names[:1] if flags.quick else names:
         with tempfile.TemporaryDirectory() as folder:
             SETS[name][0](Path(folder) / name, flags)
             trained[name] = train(Path(folder), name, ["--epochs=1"] if flags.quick else [])
