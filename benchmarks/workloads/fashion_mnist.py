@@ -16,7 +16,7 @@ def add_data_dir(parser):
 
 
 def check_data_dir(flags):
-    """Exit with a message if a benchmark's --data_dir is no folder; with --quick, replace it by None instead.
+    """Exit with a message if a benchmark's --data_dir is no folder, or replace it by None with --quick.
 
     None stands for random images, so that the quick form of a benchmark runs where the data set is not.
     """

@@ -54,7 +54,7 @@ def train(flags, epochs, seconds_left, environment):
 
 
 def _run(arguments, seconds_left, environment):
-    """Run the training, in a process of its own unless there must be only one; return what went wrong, or None."""
+    """Run the training, and return what went wrong, or None."""
     if os.environ.get(ONE_PROCESS):
         from benchmarks.training import fashion_mnist
 
