@@ -45,6 +45,8 @@ def networks(flags):
         UNITS: {**common, "network": {**network, "feedback": "two"}, "second": OTHER_UNITS},
         "without units": {**common, "network": network, "second": {}},
     }
+    if flags.quick:
+        del entries["without units"]
     if flags.jit_compile:
         whole = {"compile": {"jit_compile": True}, "second": None, "steps": 0}
         entries |= {f"{name}, jit_compile=True": {**entry, **whole} for name, entry in entries.items()}

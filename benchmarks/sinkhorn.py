@@ -106,17 +106,17 @@ def error_row(problem, results):
     return {**problem, **{name: text(result) for name, result in results.items() if "floor" not in name}}
 
 
-def at_equal_accuracy(entry):
+def at_equal_accuracy(entry, steps=STEPS):
     """Return a benchmark that times a Sinkhorn solver with the fewest iterations that give the required accuracy.
 
-    The gradient error is at most `ACCURACY`, unless no number of iterations in `STEPS` reaches it.
+    The gradient error is at most `ACCURACY`, unless no number of iterations in `steps` reaches it.
     """
     arguments = {name: value for name, value in entry.arguments.items() if name != "iterations"}
-    arguments |= {"factory": entry.factory, "target": ACCURACY, "steps": list(STEPS)}
+    arguments |= {"factory": entry.factory, "target": ACCURACY, "steps": list(steps)}
     return replace(entry, factory="benchmarks.contestants.sinkhorn_problem:fewest_iterations", arguments=arguments)
 
 
-def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
+def equal_accuracy_row(report, problem, *, dtype, rounds, processes, steps=STEPS):
     """Time all Sinkhorn solvers at equal accuracy, and return the results as a table row.
 
     A claim on the library's speed is added to the report.
@@ -127,12 +127,13 @@ def equal_accuracy_row(report, problem, *, dtype, rounds, processes):
         dtype: of the library's points.
         rounds: of `measure`.
         processes: the `Processes`.
+        steps: numbers of iterations to try, rising.
 
     Returns:
         The row: µs and iterations, "not run" or "not reached".
     """
-    entries = contestants(size=problem["B"], dim=problem["d"], iterations=STEPS[0], gradient=True, dtype=dtype)
-    results = measure([at_equal_accuracy(e) for e in entries if "floor" not in e.name], rounds, processes)
+    entries = contestants(size=problem["B"], dim=problem["d"], iterations=steps[0], gradient=True, dtype=dtype)
+    results = measure([at_equal_accuracy(e, steps) for e in entries if "floor" not in e.name], rounds, processes)
     report.case({**problem, "gradient error": ACCURACY}, results)
     ran = {name: result for name, result in results.items() if isinstance(result, Timing)}
     accurate = {name: result for name, result in ran.items() if result.facts["reached"]}
@@ -191,8 +192,9 @@ def main(arguments=None):
             report.table(times, f"{title}, µs")
             report.table(errors, f"{title}: relative error of the value{' / of the gradient' if gradient else ''}")
         problems = dict.fromkeys((b, d) for b, d, _ in cases if b == POINTS_OF_CLAIMS or flags.quick)
+        common = {"dtype": flags.dtype, "rounds": rounds, "processes": processes}
         rows = [
-            equal_accuracy_row(report, {"B": b, "d": d}, dtype=flags.dtype, rounds=rounds, processes=processes)
+            equal_accuracy_row(report, {"B": b, "d": d}, steps=STEPS[:1] if flags.quick else STEPS, **common)
             for b, d in problems
         ]
         report.table(rows, f"Forward + gradient to an error of {ACCURACY:g}, µs (L that it takes)")

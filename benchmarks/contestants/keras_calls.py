@@ -6,6 +6,7 @@ The code is compiled as a training step compiles it.
 import keras
 
 from benchmarks.contestants.arrays import output_gradient
+from benchmarks.harness.contestant import Prepared
 
 
 def compiled(function, inputs, gradient, *, jit=False, variables=()):
@@ -34,15 +35,28 @@ def compiled(function, inputs, gradient, *, jit=False, variables=()):
 
 
 def device():
-    """Return the name of the Keras backend's first device, such as "cpu:0" or "NVIDIA H100".
-
-    The model is given with JAX only.
-    """
+    """Return the name of the Keras backend's first device, such as "cpu" or "NVIDIA H100"."""
     if keras.backend.backend() == "jax":
         import jax
 
         return jax.devices()[0].device_kind
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
     return keras.distribution.list_devices()[0]
+
+
+def device_facts():
+    """Return a function that does nothing, with the facts "device", its name, and "gpu", whether it is a GPU."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        is_gpu = jax.default_backend() == "gpu"
+    else:
+        is_gpu = any(name.startswith("gpu") for name in keras.distribution.list_devices())
+    return Prepared(lambda: None, {"device": device(), "gpu": is_gpu})
 
 
 def _with_tensorflow(function, inputs, gradient, *, jit, variables):

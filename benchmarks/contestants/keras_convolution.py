@@ -1,12 +1,14 @@
 """Benchmarks of several implementations of grouped convolution in Keras."""
 
+from keras import ops
+
 from benchmarks.contestants import convolution_lowerings as lowerings
 from benchmarks.contestants.arrays import convolution_arrays, normal
 from benchmarks.contestants.keras_calls import compiled
 from benchmarks.harness.contestant import Prepared
 
 
-def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
+def convolution(*, lowering, shape, groups, batch, gradient, jit=False, dtype="float32"):
     """Return a function, to be timed, that computes a grouped convolution in Keras with a chosen implementation.
 
     It is compiled for one shape.
@@ -17,8 +19,9 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False):
         groups, batch: sizes.
         gradient: whether the gradient with respect to input and kernel is computed too.
         jit: whether XLA compiles all of it.
+        dtype: of input and kernel.
     """
-    x, kernel = convolution_arrays(shape, groups, batch)
+    x, kernel = (ops.cast(array, dtype) for array in convolution_arrays(shape, groups, batch))
     if shape["transposed"]:
         function = _transposed(lowering, shape, groups, training=gradient)
         return Prepared(compiled(function, [x, kernel, normal(kernel.shape[-1])], gradient, jit=jit))

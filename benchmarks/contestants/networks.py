@@ -35,6 +35,27 @@ def training_step(builder, options, batch, dtype="float32"):
     return Prepared(lambda: model.train_on_batch(images, labels), facts(model, 3 * batch))
 
 
+def training_steps(builder, options, batch, dtype="float32", steps=10):
+    """Return a function, to be timed, that runs several training steps of a network and waits for the last one.
+
+    A GPU computes one step while the next is sent to it, as in `fit`. Steps are otherwise those of `training_step`.
+
+    Args:
+        builder, options, batch, dtype: as in `training_step`.
+        steps: number of steps.
+    """
+    model = network(builder, json.dumps(options), dtype)
+    images, labels = (keras.ops.convert_to_tensor(a) for a in batch_of(model, batch))
+    model.compile(keras.optimizers.Adam(), en.losses.MarginLoss())
+    if keras.backend.backend() != "jax":
+        step = _step_of_fit(model, images, labels)
+        last = step  # its result is read, which waits for the steps before
+        return Prepared(
+            lambda: ([step() for _ in range(steps - 1)], float(last()["loss"])), facts(model, 3 * batch * steps)
+        )
+    return Prepared(_steps_of_fit_on_jax(model, images, labels, steps), facts(model, 3 * batch * steps))
+
+
 def inference_step(builder, options, batch, dtype="float32"):
     """Return a function, to be timed, that computes a network's class scores for one batch of images.
 
@@ -111,6 +132,26 @@ def facts(model, forward_passes):
         "backend": keras.backend.backend(),
         "device": device(),
     }
+
+
+def _steps_of_fit_on_jax(model, images, labels, steps):
+    """Return a function that runs training steps with JAX, passing the state from step to step as `fit` does."""
+    import jax
+
+    model.optimizer.build(model.trainable_variables)
+    groups = [model.trainable_variables, model.non_trainable_variables]
+    groups += [model.optimizer.variables, model.metrics_variables]
+    # A step takes over the memory of its state: these are copies, so that the model keeps its own.
+    state = tuple([jax.numpy.copy(variable.value) for variable in group] for group in groups)
+    step = jax.jit(model.train_step, donate_argnums=0)
+
+    def run():
+        nonlocal state
+        for _ in range(steps):
+            _, state = step(state, (images, labels))
+        jax.block_until_ready(state)
+
+    return run
 
 
 def _step_of_fit(model, images, labels):

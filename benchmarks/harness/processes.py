@@ -3,6 +3,7 @@
 They are started on their first request and ended together.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -12,9 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.harness import worker
+
 ROOT = Path(__file__).resolve().parents[2]
 # OpenMP threads that wait must sleep: spinning, they would slow down the contestant that is being timed.
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
+ONE_PROCESS = "BENCHMARKS_ONE_PROCESS"  # environment variable: if it is set, the main process does all the work
 TIME_LIMIT = 600  # seconds for one request
 MEMORY_SHARE = 0.8  # of the memory that is free at the start, for one worker
 
@@ -29,6 +33,9 @@ class WorkerFailed(Exception):
 class Processes:
     """Context manager that starts a benchmark's worker processes on demand and stops all of them at the end.
 
+    If the environment variable `ONE_PROCESS` is set, this process answers all requests itself: times mean little then,
+    but Keras is imported only once. What needs another backend is reported as failed.
+
     Args:
         time_limit: seconds a request may take before its worker is killed.
         memory_limit: bytes a worker may hold before it is killed; default: 80 % of the memory that is free now.
@@ -37,7 +44,7 @@ class Processes:
     def __init__(self, time_limit=TIME_LIMIT, memory_limit=None):
         self._time_limit = time_limit
         self._memory_limit = memory_limit or MEMORY_SHARE * _kibibytes("/proc/meminfo", "MemAvailable") * 1024
-        self._workers = {}
+        self._workers, self._runs = {}, {}
 
     def __enter__(self):
         return self
@@ -47,6 +54,7 @@ class Processes:
 
     def close(self):
         """Stop all processes that were started for benchmarking."""
+        self._runs.clear()
         while self._workers:
             _end(*self._workers.popitem()[1])
 
@@ -63,6 +71,8 @@ class Processes:
             WorkerFailed: the worker answered with an error; or it died, or was killed because it exceeded a limit. A
                 dead worker has lost everything that was prepared in it.
         """
+        if os.environ.get(ONE_PROCESS):
+            return self._answer_here(contestant, fields)
         process, log = self._workers.get(contestant.process) or self._start(contestant)
         try:
             process.stdin.write(json.dumps(fields) + "\n")
@@ -80,6 +90,18 @@ class Processes:
         if "error" in reply:
             raise WorkerFailed(reply["error"])
         return reply
+
+    def _answer_here(self, contestant, fields):
+        """Carry out a request in this process."""
+        here = os.environ.get("KERAS_BACKEND", "tensorflow")
+        backend = contestant.environment.get("KERAS_BACKEND", here)
+        if backend != here:
+            raise WorkerFailed(f"the backend {backend} needs a process of its own")
+        with contextlib.redirect_stdout(sys.stderr):
+            reply = worker.reply_to(json.loads(json.dumps(fields)), self._runs.setdefault(contestant.process, {}))
+        if "error" in reply:
+            raise WorkerFailed(reply["error"])
+        return json.loads(json.dumps(reply))
 
     def _wait_for_answer(self, process):
         """Wait until a worker process answers, ends or exceeds a time or memory limit.

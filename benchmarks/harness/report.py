@@ -117,10 +117,11 @@ class Report:
         }
         path = folder / f"{self._name}.json"
         path.write_text(json_text(data) + "\n", encoding="utf-8")
-        path.with_suffix(".md").write_text(self._markdown(), encoding="utf-8")
+        path.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
         print(f"wrote {path} and {path.with_suffix('.md').name}")
 
-    def _markdown(self):
+    def markdown(self):
+        """Return this benchmark report as a Markdown page."""
         about = self._conditions
         versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
         parts = [

@@ -50,6 +50,20 @@ def answer(request, runs):
     raise ValueError(f"unknown request {request['do']!r}")
 
 
+def reply_to(request, runs):
+    """Carry out one benchmark request, and return its answer, or {"error": one line} if it fails.
+
+    Args:
+        request, runs: as in `answer`.
+    """
+    try:
+        return answer(request, runs)
+    except Exception as error:
+        traceback.print_exc()
+        lines = str(error).strip().splitlines()  # TensorFlow puts the cause on the last line
+        return {"error": f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"}
+
+
 def mean_seconds(run, repetitions):
     """Return the mean duration, in seconds, of repeated calls of a function."""
     start = time.perf_counter()
@@ -99,13 +113,7 @@ def serve():
     os.dup2(2, 1)
     runs = {}
     for line in sys.stdin:
-        try:
-            reply = answer(json.loads(line), runs)
-        except Exception as error:
-            traceback.print_exc()
-            lines = str(error).strip().splitlines()  # TensorFlow puts the cause on the last line
-            reply = {"error": f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"}
-        print(json.dumps(reply), file=answers, flush=True)
+        print(json.dumps(reply_to(json.loads(line), runs)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

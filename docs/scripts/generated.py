@@ -8,7 +8,7 @@ A table stands between `<!-- generated: NAME -->` and `<!-- end -->`. A test che
 import re
 from pathlib import Path
 
-from docs.scripts import complexity, results
+from docs.scripts import benchmark_runs, complexity, results
 
 ROOT = Path(__file__).parents[2]
 TABLES = {
@@ -16,8 +16,9 @@ TABLES = {
     "layer": complexity.layer,
     "results": results.table,
     "released_code": results.released_code,
+    "benchmark_runs": benchmark_runs.table,
 }
-PAGES = ("README.md", "docs/theory.md")
+PAGES = ("README.md", "docs/theory.md", "results/README.md")
 _TABLE = re.compile(r"(<!-- generated: (\w+) -->).*?(<!-- end -->)", re.S)
 
 

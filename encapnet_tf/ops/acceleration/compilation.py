@@ -76,4 +76,4 @@ def run_shared(body, tensors, training, /, **options):
         return body(*tensors, **options)
     from encapnet_tf.ops.acceleration import on_tensorflow
 
-    return on_tensorflow.share_trace(body, **options)(*tensors)
+    return on_tensorflow.share_trace(body, len(tensors), **options)(*tensors)

@@ -69,7 +69,7 @@ def compile_vjp(body, **options):
 
 
 @functools.cache
-def share_trace(body, **options):
+def share_trace(body, count, **options):
     """Return a `tf.function` that is traced once and is not inlined into the calling graph.
 
     The keyword arguments of the function are bound.
@@ -78,6 +78,7 @@ def share_trace(body, **options):
 
     Args:
         body, **options: as in `run_shared`.
+        count: number of tensors. One `tf.function` cannot have traces for several numbers of them.
     """
     return tf.function(
         lambda *tensors: body(*tensors, **options),

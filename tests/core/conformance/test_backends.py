@@ -1,37 +1,22 @@
-"""Other Keras backends: the core gives TensorFlow's scores and training there, and loads no TensorFlow.
+"""Other Keras backends: the core gives TensorFlow's scores and training there, and loads no TensorFlow."""
 
-A backend of another environment is used through its interpreter: ENCAPNET_JAX_PYTHON=/path/to/python pytest ...
-"""
-
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import encapnet_tf as en
+from tests.backends import interpreter, run_on
 from tests.core.conformance.routing_rows import ROUTING_LAYERS
 from tests.core.conformance.rows import MODELS, enliven, joined_layers
 from tests.core.conformance.train_on_backend import measure
 
 SCRIPT = Path(__file__).with_name("train_on_backend.py")
-ROOT = Path(__file__).parents[3]
-
-
-def interpreter(backend):
-    """Return the path of a Python that has the backend, or skip the test if there is none."""
-    path = os.environ.get(f"ENCAPNET_{backend.upper()}_PYTHON")
-    if path is None and importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    return path or sys.executable
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_same_as_tensorflow(rng, backend, tmp_path):
-    python = interpreter(backend)
+    interpreter(backend)
     model = en.models.EncapNet(
         (8, 6, 2),
         3,
@@ -53,10 +38,7 @@ def test_same_as_tensorflow(rng, backend, tmp_path):
     inputs["decoder_capsnet"] = sabour.input(4)
     inputs |= {f"routing{i}": row.input(4) for i, row in enumerate(ROUTING_LAYERS)}
     np.savez(tmp_path / "data.npz", x=x, y=y, lengths=rng.uniform(size=(4, 3)).astype("float32"), **inputs)
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
-    child = subprocess.run([python, SCRIPT, tmp_path], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert child.returncode == 0, child.stderr[-3000:]
-    assert "tensorflow loaded: False" in child.stdout
+    assert "tensorflow loaded: False" in run_on(backend, [SCRIPT, tmp_path], tmp_path)
     theirs, ours = np.load(tmp_path / f"{backend}.npz"), measure(tmp_path)
     assert set(theirs.files) == set(ours)
     assert np.abs(ours["after"] - ours["before"]).max() > 1e-3, "without a change the comparison shows nothing"

@@ -86,6 +86,17 @@ def test_without_warm_up_it_is_keras_layer(rng, options, masked):
         np.testing.assert_allclose(one, other, rtol=1e-3 if "dtype" in options else 1e-5)
 
 
+def test_networks_with_and_without_warm_up_in_one_process(rng):
+    """The function that both share has other numbers of arguments."""
+    momentum, data = 0.85, batches(rng, (2, 5, 4, 6), 3)
+    constant, warm = BatchNorm(momentum=momentum, momentum_warmup=False), BatchNorm(momentum=momentum)
+    for norm in (constant, warm):
+        train(sequential(norm), data)
+    assert_statistics(warm, *expected_statistics(data, momentum=momentum))
+    expected = sum(0.15 * momentum ** (2 - t) * x.mean((0, 1, 2)) for t, x in enumerate(data))
+    np.testing.assert_allclose(constant.moving_mean, expected, rtol=1e-4)
+
+
 def test_the_count_is_a_variable_but_no_weight():
     norm = BatchNorm()
     norm.build((None, 6))

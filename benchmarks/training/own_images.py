@@ -2,7 +2,7 @@
 
 `encapnet train` chooses all settings itself.
 
-python -m benchmarks.own_images [--sets NAME,NAME] [--data_dir FOLDER] [--out FOLDER] [--quick]
+python -m benchmarks.training.own_images [--sets NAME,NAME] [--data_dir FOLDER] [--out FOLDER] [--quick]
 
 Three sets: 180 drawings of three shapes in mixed sizes; 5,000 images of Fashion-MNIST as PNG files; 1,000 pictures of
 eight shapes of 96 pixels among lines and noise. Each is trained on by `encapnet train --dataset=folder
@@ -22,8 +22,8 @@ from PIL import Image
 
 from benchmarks.harness.arguments import argument_parser
 from benchmarks.harness.report import Report
-from benchmarks.train_fashion_mnist import DEBIAN, read_idx
 from benchmarks.workloads.drawn_shapes import SHAPES, write_shapes
+from benchmarks.workloads.fashion_mnist import add_data_dir, check_data_dir, read_idx
 
 ABOUT = (
     "`encapnet train --dataset=folder --data_dir=FOLDER` with no other setting: the recipe `images` chooses image "
@@ -114,12 +114,15 @@ def write(flags, trained):
 
 def main(arguments=None):
     flags = argument_parser(__doc__)
-    flags.add_argument("--data_dir", type=Path, default=DEBIAN, help="folder of Fashion-MNIST's IDX files")
+    add_data_dir(flags)
     flags.add_argument("--sets", default=",".join(SETS), help="sets to train on; rows of others stay as they are (all)")
     flags = flags.parse_args(arguments)
+    if "fashion_mnist" in flags.sets:
+        check_data_dir(flags)
     file = flags.out / "own_images.json"
     trained = json.loads(file.read_text(encoding="utf-8"))["trained"] if file.exists() else {}
-    for name in flags.sets.split(","):
+    names = flags.sets.split(",")
+    for name in names[:1] if flags.quick else names:
         with tempfile.TemporaryDirectory() as folder:
             SETS[name][0](Path(folder) / name, flags)
             trained[name] = train(Path(folder), name, ["--epochs=1"] if flags.quick else [])

@@ -2,7 +2,7 @@
 
 The routing is master/aide, the feedback "two".
 
-KERAS_BACKEND=jax python -m benchmarks.train_fashion_mnist [--data_dir FOLDER] [--seeds 0,1,2] [--epochs 60]
+KERAS_BACKEND=jax python -m benchmarks.training.fashion_mnist [--data_dir FOLDER] [--seeds 0,1,2] [--epochs 60]
     [--batch 128] [--dtype mixed_bfloat16] [--weight 0.1] [--out FOLDER]
 
 Written for one GPU; no TensorFlow needed. Images are padded to 32x32, shifted by up to 4 pixels and mirrored at random;
@@ -12,20 +12,17 @@ images, whose accuracy after every epoch is only recorded for the curve. Writes 
 --limit 256 --epochs 1 --num_capsules 4 --depths 0,0,0,0 shows on a CPU that it runs.
 """
 
-import gzip
 import math
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.harness.arguments import argument_parser, integers
 from benchmarks.harness.plots import Panel, draw
 from benchmarks.harness.report import Report
+from benchmarks.workloads.fashion_mnist import CLASSES, add_data_dir, check_data_dir, images_and_labels
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-CLASSES = 10
 SHIFT = 4  # pixels either way
 ABOUT = (
     "EncapNet-18, master/aide, feedback two. Test accuracy is that of the last epoch's weights; best epoch: the "
@@ -35,7 +32,7 @@ ABOUT = (
 
 def parse_flags(arguments):
     flags = argument_parser(__doc__)
-    flags.add_argument("--data_dir", type=Path, default=DEBIAN, help="folder of the four IDX files, gzipped or not")
+    add_data_dir(flags)
     flags.add_argument("--seeds", type=integers, default=(0, 1, 2), help="one training each (0,1,2)")
     flags.add_argument("--epochs", type=int, default=60)
     flags.add_argument("--batch", type=int, default=128)
@@ -49,29 +46,8 @@ def parse_flags(arguments):
     if flags.quick:
         flags.limit, flags.epochs, flags.seeds = 64, 1, flags.seeds[:1]
         flags.num_capsules, flags.depths, flags.batch = 2, (0, 0, 0, 0), 32
-    if not flags.data_dir.is_dir():
-        raise SystemExit(
-            f"{flags.data_dir} is no folder. Set --data_dir to the folder of Fashion-MNIST's four IDX files."
-        )
+    check_data_dir(flags)
     return flags
-
-
-def images_and_labels(folder, part, limit):
-    """Load Fashion-MNIST's training or test set, with pixels scaled to [0, 1] and images padded to 32x32.
-
-    Images are (n, 32, 32, 1) float32, padded with 0, and labels (n,) int32.
-    """
-    images, labels = read_idx(folder, part, limit)
-    return np.pad(images[..., None], ((0, 0), (2, 2), (2, 2), (0, 0))).astype("float32") / 255, labels.astype("int32")
-
-
-def read_idx(folder, part, limit=None):
-    """Read the unscaled images and labels of Fashion-MNIST's training or test set.
-
-    The `part` is "train" or "t10k", as in the names of the files. Images are (n, 28, 28) and labels (n,), both uint8.
-    """
-    images = _idx(folder, f"{part}-images-idx3-ubyte", 16).reshape(-1, 28, 28)[:limit]
-    return images, _idx(folder, f"{part}-labels-idx1-ubyte", 8)[:limit]
 
 
 def augment(images, rng):
@@ -179,15 +155,6 @@ def main(arguments=None):
     for seed in flags.seeds:
         runs.append(train(flags, seed, *sets))
         write(flags, runs)
-
-
-def _idx(folder, name, header):
-    """Read an IDX data file, gzipped or not, and return the bytes after the header."""
-    for path in (folder / f"{name}.gz", folder / name):
-        if path.is_file():
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            return np.frombuffer(data, np.uint8, offset=header)
-    raise SystemExit(f"{name}[.gz] is not in {folder}. Set --data_dir to the folder of Fashion-MNIST's four IDX files.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Benchmark that compares the accuracy after one epoch with and without momentum warm-up of batch normalisation.
 
-python -m benchmarks.batch_statistics [--recipe digits] [--epochs 1] [--seeds 0,1,2] [--out FOLDER]
+python -m benchmarks.training.batch_statistics [--recipe digits] [--epochs 1] [--seeds 0,1,2] [--out FOLDER]
 
 Both trainings of a seed have the same data and, because only inference reads the moving statistics, the same weights.
 They differ in these statistics only, which the benchmark also computes afresh from the final weights. Writes

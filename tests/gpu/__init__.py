@@ -1,0 +1,1 @@
+"""Tests of what can be known about GPUs on a machine without one."""
