@@ -66,9 +66,9 @@ def EncapNet(
             kernels and biases drawn from N(0, 1): `bias_initializer=keras.initializers.RandomNormal(stddev=1.0)`.
         name: the model's name.
         weights: None (random weights), the path of a `.weights.h5` or `.keras` file of a network with these arguments,
-            or the name of a preset, "digits" (scikit-learn's, 8x8x1). A preset fixes all arguments but
-            `include_rescaling`, `synchronized` and `name`, and has a decoder, which `strip_reconstruction` removes. An
-            existing path goes before a preset's name.
+            or the name of a preset, "fashion_mnist" (28x28x1) or "digits" (scikit-learn's, 8x8x1). A preset fixes all
+            arguments but `include_rescaling`, `synchronized` and `name`, and has a decoder, which
+            `strip_reconstruction` removes. An existing path goes before a preset's name.
 
     Returns:
         A functional Keras model: images (batch, height, width, channels) -> capsule lengths (batch, classes). The class

@@ -23,7 +23,7 @@ _LIMIT = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command-line arguments of `encapnet explain` to an argument parser."""
-    parser.add_argument("model", help="A finished run's folder, a .keras file, or a preset, such as digits.")
+    parser.add_argument("model", help="A finished run's folder, a .keras file, or a preset: fashion_mnist, digits.")
     parser.add_argument(
         "images",
         nargs="*",
