@@ -143,8 +143,8 @@ class Config:
 
     init_weights: str | None = setting(
         "Weights to start from, for fine-tuning: a run's folder (its best.keras), a .keras file, or a preset: "
-        "fashion_mnist, digits. The network's settings are then the run's; other classes get a new class layer. Default: random "
-        "weights.",
+        "fashion_mnist, digits. The network's settings are then the run's; other classes get a new class layer. "
+        "Default: random weights.",
         search=_WEIGHTS,
     )
 
