@@ -1,6 +1,6 @@
 """Entry point of the `encapnet` command-line program."""
 
-from . import interruption
+from . import interruption, standard_streams
 
 
 def main() -> None:
@@ -8,6 +8,7 @@ def main() -> None:
 
     Never returns: the process ends with the command's exit status.
     """
+    standard_streams.open_missing()
     interruption.end_at_ctrl_c()  # before any import that takes time
     import os
 

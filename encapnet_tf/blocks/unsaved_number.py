@@ -22,8 +22,11 @@ class UnsavedNumber(keras.random.SeedGenerator):
     def __init__(self, number: float, dtype: str, name: str):  # the seed generator's own state would have two numbers
         dtype = "float64" if dtype == "float64" else "float32"
         self._number = float(number)
-        self.state = keras.Variable(self._number, trainable=False, dtype=dtype, autocast=False, name=name)
+        self.state = keras.Variable(self._initial_value, (), trainable=False, dtype=dtype, autocast=False, name=name)
         self.state.is_unsaved_number = True
+
+    def _initial_value(self, shape, dtype):  # a function, so that a network can be built without being allocated
+        return keras.ops.convert_to_tensor(self._number, dtype)
 
     @property
     def number(self) -> float:

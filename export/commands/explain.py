@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...trainers.runs.argument_types import integer_type, path_type
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
+from ...trainers.runs.path_arguments import FILE, NEW_FILE
 from .. import model_source
 from ..model_source import ModelSource, find_model
 from .image_files import expand_patterns, image_files
@@ -18,6 +20,7 @@ from .predict import _read_labels as read_labels
 if TYPE_CHECKING:
     from ..local_model import LocalModel
 
+SAFE = "An earlier page is as it was."  # after an error of the disk
 _LIMIT = 16
 
 
@@ -36,10 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="Class to explain in every image, its name or its number. Default: the class of highest score.",
     )
-    parser.add_argument("--labels", help="File of class names, one a line. Default: the run's.")
-    parser.add_argument("--limit", type=int, default=_LIMIT, help=f"Most images to explain. Default: {_LIMIT}.")
     parser.add_argument(
-        "--out", default="explanation.html", help="File of the page to write. Default: explanation.html."
+        "--labels", type=path_type("--labels", FILE), help="File of class names, one a line. Default: the run's."
+    )
+    parser.add_argument(
+        "--limit",
+        type=integer_type("--limit", 1),
+        default=_LIMIT,
+        help=f"Most images to explain. Default: {_LIMIT}.",
+    )
+    parser.add_argument(
+        "--out",
+        type=path_type("--out", NEW_FILE),
+        default="explanation.html",
+        help="File of the page to write. Default: explanation.html.",
     )
 
 
@@ -47,8 +60,6 @@ def check_arguments(args: argparse.Namespace) -> None:
     """Check the arguments of `encapnet explain`, and raise `UserError` if an argument is invalid or missing."""
     if not args.images:
         raise UserError(f"Name the images to explain after the model: encapnet explain {args.model} IMAGE.png.")
-    if args.limit < 1:
-        raise UserError(f"--limit={args.limit}: expected at least 1.")
     _find_keras_model(args.model)
     if (folder := Path(args.out).absolute().parent) and not folder.is_dir():
         raise UserError(f"--out={args.out}: there is no folder {folder}.")

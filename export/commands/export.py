@@ -11,16 +11,20 @@ from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_choice, add_flags
 from ...trainers.config.recipes import RECIPES
 from ...trainers.config.schema import settings
+from ...trainers.runs.argument_types import integer_type, path_type
 from ...trainers.runs.counting import counted
-from ...trainers.runs.errors import UserError
+from ...trainers.runs.path_arguments import NEW_FOLDER
 from ...trainers.runs.run_directory import RunDirectory
 from ..artefacts.variants import VARIANTS
+
+SAFE = "Earlier exports are as they were."  # after an error of the disk
 
 
 def add_arguments(parser: argparse.ArgumentParser):
     """Add the command-line flags of `encapnet export` to an argument parser."""
     parser.add_argument(
         "model",
+        type=path_type(),
         help="Folder of a finished run, such as runs/digits/20261122-182440; or a .keras file of any classifier.",
     )
     parser.add_argument(
@@ -28,14 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser):
         help="Name of the model, also at the server. Default: NAME of a run in runs/NAME/TIME or runs/NAME; of a file "
         "its own name.",
     )
-    parser.add_argument("--out", default="exports", help="Folder of all exports; the export is OUT/NAME.")
+    parser.add_argument(
+        "--out",
+        type=path_type("--out", NEW_FOLDER),
+        default="exports",
+        help="Folder of all exports; the export is OUT/NAME.",
+    )
     parser.add_argument(
         "--tflite",
         default=",".join(VARIANTS),
         help=f"TFLite files to make, some of {','.join(VARIANTS)}; empty: none. Default: all.",
     )
     parser.add_argument(
-        "--images", type=int, help="Number of test images to compare on, taken from the first on. Default: all."
+        "--images",
+        type=integer_type("--images", 1),
+        help="Number of test images to compare on, taken from the first on. Default: all.",
     )
     add_choice(parser, "--recipe", RECIPES, help="Recipe of the data to compare and calibrate on. Default: the run's.")
     add_flags(parser, skip={setting.name for setting in settings()} - set(DATA_SETTINGS))
@@ -43,8 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 def check_arguments(args: argparse.Namespace):
     """Check the flags of `encapnet export`, and raise `UserError` for a folder without a finished training run."""
-    if args.images is not None and args.images < 1:
-        raise UserError(f"--images={args.images}: expected at least 1.")
     if not Path(args.model).is_file():
         RunDirectory.open(args.model)
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...trainers.commands.records import add_format, write_any_file_name
+from ...trainers.runs.argument_types import number_type, path_type
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError, root_cause
+from ...trainers.runs.path_arguments import FILE, refuse_devices
 from ...trainers.runs.text_files import read_text
 from ..model_source import find_model
 from .image_files import expand_patterns, image_files
@@ -23,7 +25,9 @@ from .prediction_output import PredictionOutput
 if TYPE_CHECKING:
     import numpy as np
 
+SAFE = "The command writes nothing."  # after an error of the disk
 _BATCH = 64
+_MOST_SECONDS = 86_400.0
 
 
 def add_arguments(parser: argparse.ArgumentParser):
@@ -40,8 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser):
         "--url", help="Ask a TF Serving: http://HOST:8501/v1/models/NAME (with --grpc HOST:8500/v1/...)."
     )
     parser.add_argument("--grpc", action="store_true", help="Ask by gRPC instead of REST; needs the extra `serving`.")
-    parser.add_argument("--labels", help="File of class names, one a line. Default: the run's or the export's.")
-    parser.add_argument("--timeout", type=float, default=30.0, help="Seconds to wait for a server. Default: 30.")
+    parser.add_argument(
+        "--labels",
+        type=path_type("--labels", FILE),
+        help="File of class names, one a line. Default: the run's or the export's.",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=number_type("--timeout", 0.01, _MOST_SECONDS),
+        default=30.0,
+        help="Seconds in which a server must have answered. Default: 30.",
+    )
 
 
 def check_arguments(args: argparse.Namespace):
@@ -143,6 +156,7 @@ def _read_labels(path):
 
 def _read(path):
     try:
+        refuse_devices(Path(path))
         return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None

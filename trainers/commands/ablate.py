@@ -9,11 +9,16 @@ from ..config.flags import add_choice, add_flags
 from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES, default_recipe, resolve
 from ..config.schema import settings
+from ..runs.argument_types import integer_type, path_type
 from ..runs.counting import counted
 from ..runs.errors import UserError
+from ..runs.path_arguments import NEW_FILE, NEW_FOLDER
 from .configuration import fit_and_print
 
+SAFE = "Finished runs are kept; the same command finishes the others."  # after an error of the disk
+OUTLASTS_TERMINAL = True
 # Settings that --recipe, the rows and --seeds decide, and weights, which would fit one row's network only.
+_MOST_SEEDS = 1000
 _NOT_FLAGS = ("recipe", "model", "seed", "init_weights")
 
 
@@ -25,17 +30,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images for data of your own."
     )
     add_choice(parser, "--recipe", RECIPES, help=recipe_help)
-    parser.add_argument("--rows", default="", help="Rows to run, by name or number: c,c2,d* or 1,4. Default: all.")
-    parser.add_argument("--seeds", type=int, default=1, help="Runs of each row, seeds 0, 1, ... [1].")
-    parser.add_argument("--out", help="Folder of the runs and the table. Default: ablations/TABLE-RECIPE.")
-    parser.add_argument("--results", help="Markdown file to write the table to as well.")
+    parser.add_argument("--rows", help="Rows to run, by name or number: c,c2,d* or 1,4. Default: all.")
+    parser.add_argument(
+        "--seeds",
+        type=integer_type("--seeds", 1, _MOST_SEEDS),
+        default=1,
+        help="Runs of each row, seeds 0, 1, ... [1].",
+    )
+    parser.add_argument(
+        "--out",
+        type=path_type("--out", NEW_FOLDER),
+        help="Folder of the runs and the table. Default: ablations/TABLE-RECIPE.",
+    )
+    parser.add_argument(
+        "--results", type=path_type("--results", NEW_FILE), help="Markdown file to write the table to as well."
+    )
     add_flags(parser, skip=_NOT_FLAGS)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Check the flags of `encapnet ablate` without loading data, and raise `UserError` for a mistake."""
-    if args.seeds < 1:
-        raise UserError(f"--seeds={args.seeds}: expected at least 1.")
     for row in _selected_rows(args):
         recipe = args.recipe or (IMAGES_RECIPE if default_recipe(args.dataset) == IMAGES_RECIPE else row.recipe)
         dataset = canonical_dataset_name(args.dataset or RECIPES[recipe].config.dataset)
@@ -43,7 +57,12 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def _selected_rows(args) -> list[Row]:
-    return select_rows(args.table, [pattern for pattern in args.rows.split(",") if pattern])
+    if args.rows is None:
+        return select_rows(args.table, [])
+    patterns = args.rows.split(",")
+    if not all(pattern.strip() for pattern in patterns):
+        raise UserError(f"--rows={args.rows}: a row has no name. Expected names or numbers such as c,c2,d* or 1,4.")
+    return select_rows(args.table, patterns)
 
 
 def main(args: argparse.Namespace) -> None:

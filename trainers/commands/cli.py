@@ -7,11 +7,15 @@ import platform
 import select
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
-from absl import app
+from absl import app, flags
 
+from ..runs.disk_errors import disk_error
 from ..runs.errors import UserError
+from ..runs.lasting_output import outlasting_the_terminal
 from ..runs.run_directory import package_versions
+from ..runs.terminal import printable_lines
 from .parser import Parser
 
 VERBS = {
@@ -28,8 +32,10 @@ VERBS = {
 }
 # Modules of the verbs that are not in this package. A verb's module has `add_arguments(parser)` and `main(args)`, and
 # may have `check_arguments(args)`, which raises UserError. All but `main` run before Keras is imported, and do not
-# import it. With `NEEDS_KERAS = False` in the module, `main` runs without Keras, too.
+# import it. With `NEEDS_KERAS = False` in the module, `main` runs without Keras, too. `SAFE` says what is left after an
+# error of the disk, and with `OUTLASTS_TERMINAL = True` the verb goes on when its terminal is closed.
 _MODULES = {name: f"...export.commands.{name}" for name in ("export", "predict", "explain")}
+_MAY_BE_EMPTY = ("--tflite",)  # flags of a list of things to make: no file is made
 _BROKEN_PIPE = 128 + 13  # the exit status that a shell reports after SIGPIPE
 
 
@@ -43,7 +49,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action=_PrintVersions, nargs=0, help="Print the versions and exit.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help in VERBS.items():
-        verb_parser = verbs.add_parser(name, help=help, description=help, inherited_absl_flags=None)
+        verb_parser = verbs.add_parser(name, help=help, description=help)
         if name not in argv:  # only the typed verb's module is imported, because the exports' need further packages
             continue
         module = importlib.import_module(_MODULES.get(name, f".{name}"), __package__)
@@ -53,12 +59,32 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
             main=module.main,
             check=getattr(module, "check_arguments", None),
             needs_keras=getattr(module, "NEEDS_KERAS", True),
+            safe=module.SAFE,
+            outlasts_terminal=getattr(module, "OUTLASTS_TERMINAL", False),
         )
         module.add_arguments(verb_parser)
-    args, unknown = parser.parse_known_args([_expand_home(word) for word in argv[1:]])
+    try:
+        words = [_expand_home(_checked_word(word)) for word in argv[1:]]
+    except UserError as error:
+        parser.exit(error.status, f"{parser.prog}: {error}\n")
+    args, unknown = parser.parse_known_args(words)
+    flags.FLAGS.mark_as_parsed()  # absl's own flags are not on our command line, and `app.run` reads them
     if unknown:  # reported by the verb's parser, which knows the verb's flags
         args.parser.refuse_unknown(unknown)
     return args
+
+
+def _checked_word(word: str) -> str:
+    """Return a word of the command line, or raise UserError if it is empty or a flag with an empty value or `--`.
+
+    Scripts write such words where a variable is not set.
+    """
+    flag, equals, value = word.partition("=")
+    if not word.strip():
+        raise UserError("An argument is empty. Leave it out, or check the variable that it comes from.")
+    if flag.startswith("--") and equals and (value == "--" or not (value.strip() or flag in _MAY_BE_EMPTY)):
+        raise UserError(f"{word}: the flag has no value. Leave it out, or give it one.")
+    return word
 
 
 def _expand_home(word: str) -> str:
@@ -86,20 +112,39 @@ def _run(args: argparse.Namespace, load_library: Callable[[], None] = lambda: No
             args.check(args)
         if args.needs_keras:
             load_library()
-        args.main(args)
+        with outlasting_the_terminal() if args.outlasts_terminal else nullcontext():
+            args.main(args)
         sys.stdout.flush()
     except BrokenPipeError:
         if not _reader_has_ended():
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        _drop_output()
         return _BROKEN_PIPE
     except UserError as error:
-        print(f"encapnet {args.verb}: {error}", file=sys.stderr)
-        return error.status
+        return _report(args, error)
     except KeyboardInterrupt:
         print(f"encapnet {args.verb}: interrupted.", file=sys.stderr)
         return 130
+    except Exception as error:
+        if (problem := disk_error(error)) is None:
+            raise
+        return _report(args, UserError(f"{problem} {args.safe}", status=1))
     return 0
+
+
+def _report(args: argparse.Namespace, error: UserError) -> int:
+    """Print an error message, and return the exit status."""
+    try:
+        sys.stdout.flush()  # what was printed goes before the message
+    except OSError:  # the reader has ended, or the disk is full
+        _drop_output()
+    print(f"encapnet {args.verb}: {printable_lines(str(error))}", file=sys.stderr)
+    return error.status
+
+
+def _drop_output() -> None:
+    """Connect standard output to /dev/null, because Python writes the rest of its buffer when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reader_has_ended() -> bool:

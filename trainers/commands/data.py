@@ -7,9 +7,12 @@ from ..config.flags import add_choice, add_flags
 from ..config.naming import file_name
 from ..config.recipes import RECIPES, default_recipe, resolve
 from ..config.schema import Config, settings
+from ..runs.argument_types import integer_type, path_type
 from ..runs.errors import UserError
+from ..runs.path_arguments import ANY, FILE, FOLDER, NEW_FILE, NEW_FOLDER
 from .configuration import fit_and_print
 
+SAFE = "Files that were there before are as they were."  # after an error of the disk
 # Settings of a configuration that decide which images there are and how they are augmented.
 DATA_SETTINGS = (
     "dataset",
@@ -33,7 +36,7 @@ def add_arguments(parser):
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def add_action(name, main, help):
-        action = actions.add_parser(name, help=help, description=help, inherited_absl_flags=None)
+        action = actions.add_parser(name, help=help, description=help)
         action.set_defaults(parser=action, main=main)
         return action
 
@@ -44,6 +47,7 @@ def add_arguments(parser):
     add_choice(checking, "--recipe", RECIPES, help=recipe_help)
     checking.add_argument(
         "--out",
+        type=path_type("--out", NEW_FILE),
         help=f"Picture of augmented samples to write. Default: {_CHECKS}/NAME.png, NAME of the data set or the folder.",
     )
     _add_data_flags(checking)
@@ -51,17 +55,33 @@ def add_arguments(parser):
 
     preparing = add_action("prepare", prepare, "Download and prepare a TensorFlow Datasets data set; needs a network.")
     preparing.add_argument("--dataset", required=True, type=canonical_dataset_name, help="Its name, such as cifar10.")
-    preparing.add_argument("--data_dir", help="Folder to put it in. Default: TFDS's own folder.")
+    preparing.add_argument(
+        "--data_dir",
+        type=path_type("--data_dir", NEW_FOLDER),
+        help="Folder to put it in. Default: TFDS's own folder.",
+    )
 
     building = add_action(
         "h_imagenet", h_imagenet, "Build h-ImageNet from an ImageNet folder and a list of 200 WordNet ids."
     )
-    building.add_argument("--imagenet", required=True, help="Folder with train/WNID/*.JPEG and val/WNID/*.JPEG.")
-    building.add_argument("--classes_file", required=True, help="File of the WordNet ids, one a line.")
     building.add_argument(
-        "--boxes", help="Folder of the bounding boxes' XML files, of any depth. Default: no cropping."
+        "--imagenet",
+        required=True,
+        type=path_type("--imagenet", FOLDER),
+        help="Folder with train/WNID/*.JPEG and val/WNID/*.JPEG.",
     )
-    building.add_argument("--out", required=True, help="Folder to create.")
+    building.add_argument(
+        "--classes_file",
+        required=True,
+        type=path_type("--classes_file", FILE),
+        help="File of the WordNet ids, one a line.",
+    )
+    building.add_argument(
+        "--boxes",
+        type=path_type("--boxes", FOLDER),
+        help="Folder of the bounding boxes' XML files, of any depth. Default: no cropping.",
+    )
+    building.add_argument("--out", required=True, type=path_type("--out", NEW_FOLDER), help="Folder to create.")
     building.add_argument(
         "--corrupt_images",
         choices=("error", "skip"),
@@ -70,11 +90,23 @@ def add_arguments(parser):
     )
 
     ranking = add_action("hardest", hardest, "List the classes that a model gets wrong most often on test images.")
-    ranking.add_argument("--model", required=True, help="A run's folder, or a .keras file of any classifier.")
-    add_choice(ranking, "--recipe", RECIPES, help="Recipe whose data to judge on. Default: the run's.")
-    ranking.add_argument("--classes", type=int, default=200, help="How many classes to list. Default: 200.")
     ranking.add_argument(
-        "--out", help="File to write, one class a line, hardest first. Default: hardest.txt beside the model's files."
+        "--model",
+        required=True,
+        type=path_type("--model", ANY),
+        help="A run's folder, or a .keras file of any classifier.",
+    )
+    add_choice(ranking, "--recipe", RECIPES, help="Recipe whose data to judge on. Default: the run's.")
+    ranking.add_argument(
+        "--classes",
+        type=integer_type("--classes", 1),
+        default=200,
+        help="How many classes to list. Default: 200.",
+    )
+    ranking.add_argument(
+        "--out",
+        type=path_type("--out", NEW_FILE),
+        help="File to write, one class a line, hardest first. Default: hardest.txt beside the model's files.",
     )
     _add_data_flags(ranking)
 

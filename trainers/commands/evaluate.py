@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from ..runs.argument_types import integer_type, path_type
 from ..runs.counting import counted
 from ..runs.errors import UserError
+from ..runs.path_arguments import FOLDER
 from ..runs.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from ..evaluation.predictions import Predictions
 
+SAFE = "The run itself is as it was."  # after an error of the disk
 _FEW_CLASSES = 20  # up to so many, the accuracy of each class is printed without --per_class
 _ROBUSTNESS = {
     "rotations": "Accuracy against rotation.",
@@ -25,7 +28,11 @@ _ROBUSTNESS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `encapnet evaluate` to an argument parser."""
     parser.add_argument(
-        "runs", nargs="+", metavar="run", help="Folder of a finished run, such as runs/digits/20261122-182440."
+        "runs",
+        nargs="+",
+        type=path_type(use=FOLDER),
+        metavar="run",
+        help="Folder of a finished run, such as runs/digits/20261122-182440.",
     )
     parser.add_argument(
         "--crops",
@@ -38,13 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per_class", action="store_true", help="Print every class, however many there are.")
     for name, help in _ROBUSTNESS.items():
         parser.add_argument(f"--{name}", action="store_true", help=f"{help} Several runs are compared in the report.")
-    parser.add_argument("--images", type=int, help="Number of test images to disturb, from the first on. Default: all.")
+    parser.add_argument(
+        "--images",
+        type=integer_type("--images", 1),
+        help="Number of test images to disturb, from the first on. Default: all.",
+    )
 
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Check the flags of `encapnet evaluate`, and raise `UserError` for a folder without a finished training run."""
-    if args.images is not None and args.images < 1:
-        raise UserError(f"--images={args.images}: expected at least 1.")
     for path in args.runs:
         _check_composition(args, RunDirectory.open(path))
 

@@ -8,6 +8,7 @@ from absl.flags import argparse_flags
 
 from ..config.suggestions import did_you_mean
 from ..runs.errors import UserError
+from ..runs.terminal import printable_lines
 
 _USAGE_FLAGS = 10  # a usage line with more optional flags does not list them
 
@@ -16,10 +17,9 @@ class Parser(argparse_flags.ArgumentParser):
     """Argument parser that rejects abbreviated flags and suggests the most similar name for a misspelt one."""
 
     def __init__(self, **kwargs):
-        super().__init__(**{"allow_abbrev": False, "formatter_class": _HelpFormatter, **kwargs})
-        for action in self._actions:
-            if "--helpfull" in action.option_strings:  # absl's own flags, which have no effect here
-                action.help = argparse.SUPPRESS
+        # absl's own flags would have no effect here, and `--flagfile` would read files.
+        options = {"allow_abbrev": False, "formatter_class": _HelpFormatter, "inherited_absl_flags": None}
+        super().__init__(**{**options, **kwargs})
         self.register("type", int, _reader(int, "an integer"))
         self.register("type", float, _reader(float, "a number"))
 
@@ -29,6 +29,10 @@ class Parser(argparse_flags.ArgumentParser):
             return super().parse_known_args(args, namespace)
         except UserError as error:
             self.exit(error.status, f"{self.prog}: {error}\n")
+
+    def exit(self, status=0, message=None):
+        """End the process with a status, after printing a message whose control characters are escaped."""
+        super().exit(status, None if message is None else printable_lines(message))
 
     def error(self, message: str) -> NoReturn:
         """Print an error message and exit with status 2."""

@@ -4,15 +4,25 @@ import os
 import sys
 from pathlib import Path
 
+from ..runs.argument_types import path_type
 from ..runs.errors import UserError
+from ..runs.path_arguments import FOLDER, NEW_FILE
 from ..runs.run_directory import RunDirectory
+
+SAFE = "Runs and earlier reports are as they were."  # after an error of the disk
 
 
 def add_arguments(parser):
     """Add the arguments of `encapnet report` to an argument parser."""
-    parser.add_argument("run", nargs="+", help="Folder of a finished run, such as runs/digits/20261122-182440.")
+    parser.add_argument(
+        "run",
+        nargs="+",
+        type=path_type(use=FOLDER),
+        help="Folder of a finished run, such as runs/digits/20261122-182440.",
+    )
     parser.add_argument(
         "--out",
+        type=path_type("--out", NEW_FILE),
         help="With several runs: file of the page that compares them. Default: comparison.html in their common folder.",
     )
 

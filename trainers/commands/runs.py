@@ -9,10 +9,13 @@ from ..listing.listed_run import ListedRun
 from ..listing.run_folders import DEPTH, FolderSearch
 from ..listing.run_list import ORDERS, RunList
 from ..listing.text_table import text_table
+from ..runs.argument_types import path_type
 from ..runs.counting import counted
 from ..runs.errors import UserError
+from ..runs.path_arguments import FOLDER
 from .records import add_format, csv_line, json_line, write_any_file_name
 
+SAFE = "The command writes nothing."  # after an error of the disk
 NEEDS_KERAS = False
 _FOLDER = "runs"
 _MOST_NAMES = 5  # of folders without runs
@@ -24,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folders",
         nargs="*",
+        type=path_type(use=FOLDER),
         metavar="folder",
         default=[_FOLDER],
         help=f"Folders of runs, which are searched {DEPTH} levels deep, or runs. Default: {_FOLDER}.",

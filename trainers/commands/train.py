@@ -2,14 +2,22 @@
 
 import argparse
 import shlex
+import sys
 
 from ..config import flags
 from ..config.dataset_names import refuse_unread_data_dir
+from ..config.idle_settings import idle_settings
 from ..config.initial_weights import find_weights
+from ..runs.argument_types import path_type
 from ..runs.counting import counted
 from ..runs.errors import UserError
+from ..runs.path_arguments import FOLDER, NEW_FOLDER
 from ..runs.run_directory import RunDirectory
 from .configuration import configuration
+
+# After an error of the disk.
+SAFE = "What was saved so far is in the run's folder; `encapnet train --resume=RUN` finishes it."
+OUTLASTS_TERMINAL = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_arguments(parser)
     parser.add_argument(
         "--run_dir",
+        type=path_type("--run_dir", NEW_FOLDER),
         help="Folder to create for the run. Default: runs/RECIPE/TIME; for your own images runs/FOLDER/TIME.",
     )
-    parser.add_argument("--resume", metavar="RUN", help="Folder of an interrupted run to resume.")
+    parser.add_argument(
+        "--resume", type=path_type("--resume", FOLDER), metavar="RUN", help="Folder of an interrupted run to resume."
+    )
     parser.add_argument(
         "--continue_from",
+        type=path_type("--continue_from", FOLDER),
         metavar="RUN",
         help="Folder of a run to continue in a new run, with its settings: from its last checkpoint, optimizer "
         "included, up to --epochs=N, the epochs of both runs in all. The folder itself stays as it is.",
@@ -45,6 +57,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         refuse_unread_data_dir(args.data_dir, config.dataset)
         if config.init_weights is not None:
             find_weights(config.init_weights)
+        for sentence in idle_settings(config, flags.flag_values(args)):
+            print(sentence, file=sys.stderr)
 
 
 def _check_resume(args) -> None:

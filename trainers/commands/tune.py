@@ -2,25 +2,33 @@
 
 import argparse
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from ..config import flags as config_file
 from ..config.dataset_names import refuse_unread_data_dir
 from ..config.flags import add_flags
+from ..config.idle_settings import idle_settings
 from ..config.naming import series_name
 from ..config.recipes import IMAGES_RECIPE, RECIPES
 from ..config.schema import Config
+from ..runs.argument_types import integer_type, number_type, path_type
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.counting import counted
 from ..runs.errors import UserError
 from ..runs.installation import install_command
+from ..runs.path_arguments import NEW_FOLDER
 from ..search.plan import DEFAULT_GRID_POINTS, DEFAULT_TRIALS, TUNERS, Plan, new_plan, trial_config
 from ..search.records import describe_settings, ranking_warning, with_status
 from ..search.space import DEFAULT, Space
 from .configuration import configuration
 
+# After an error of the disk.
+SAFE = "Finished trials are kept; `encapnet tune --resume --out=SEARCH` finishes the search."
+OUTLASTS_TERMINAL = True
 _TRIALS_TO_PRINT = 5
+_MOST_TRIALS, _MOST_PROCESSES = 1_000_000, 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tuner", choices=TUNERS, help="How settings are chosen [random].")
     parser.add_argument(
         "--trials",
-        type=int,
+        type=integer_type("--trials", 1, _MOST_TRIALS),
         help=f"Largest number of trials. Default: {DEFAULT_TRIALS}; the whole grid; what Hyperband makes of --epochs.",
     )
     parser.add_argument(
@@ -39,38 +47,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(placement), learning_rate, depth, routing; with a range, any other setting of network, training or "
         "augmentation.",
     )
-    parser.add_argument("--grid_points", type=int, help=f"Values of a range in a grid [{DEFAULT_GRID_POINTS}].")
+    parser.add_argument(
+        "--grid_points",
+        type=integer_type("--grid_points", 2, _MOST_TRIALS),
+        help=f"Values of a range in a grid [{DEFAULT_GRID_POINTS}].",
+    )
     parser.add_argument(
         "--objective",
         choices=("val_accuracy", "val_loss"),
         help="What is best, on the validation images [val_accuracy].",
     )
     parser.add_argument(
-        "--out", help="Folder of the search. Default: searches/RECIPE-TUNER; for your own images searches/FOLDER-TUNER."
+        "--out",
+        type=path_type("--out", NEW_FOLDER),
+        help="Folder of the search. Default: searches/RECIPE-TUNER; for your own images searches/FOLDER-TUNER.",
     )
     parser.add_argument("--resume", action="store_true", help="Resume the search in --out.")
-    parser.add_argument("--workers", type=int, default=1, help="Processes that run trials side by side [1].")
+    parser.add_argument(
+        "--workers",
+        type=integer_type("--workers", 1, _MOST_PROCESSES),
+        default=1,
+        help="Processes that run trials side by side [1].",
+    )
     parser.add_argument(
         "--silent_minutes",
-        type=float,
+        type=number_type("--silent_minutes", 0.01, 1e6),
         default=30.0,
         help="A worker that trained no step for so long is ended, and its trial run again, once [30].",
     )
-    parser.add_argument("--retrain", type=int, default=0, help="Train the best configuration on so many seeds [0].")
-    parser.add_argument("--retrain_epochs", type=int, help="Epochs of --retrain. Default: the recipe's.")
+    parser.add_argument(
+        "--retrain",
+        type=integer_type("--retrain", 0, _MOST_TRIALS),
+        default=0,
+        help="Train the best configuration on so many seeds [0].",
+    )
+    parser.add_argument(
+        "--retrain_epochs",
+        type=integer_type("--retrain_epochs", 1, 1_000_000),
+        help="Epochs of --retrain. Default: the recipe's.",
+    )
     add_flags(parser, skip=("recipe",))
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Check the flags of `encapnet tune`, and raise `UserError` for values out of range or contradictory settings."""
-    bounds = {"workers": 1, "retrain": 0, "retrain_epochs": 1, "trials": 1, "grid_points": 2, "silent_minutes": 0.01}
-    for name, least in bounds.items():
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            raise UserError(f"--{name}={getattr(args, name)}: expected at least {least}.")
+    """Check the flags of `encapnet tune`, and raise `UserError` for contradictory settings."""
     config = config_file.configuration(args)
     if not args.resume:
         refuse_unread_data_dir(args.data_dir, config.dataset)
-    if args.search:
+    if args.search is not None:
         Space.parse(args.search)
 
 
@@ -145,6 +169,8 @@ def plan_from_flags(args: argparse.Namespace, *, quiet: bool = False) -> Plan:
     )
     names = ("search", "tuner", "trials", "objective", "grid_points")
     plan = new_plan(config, **{name: getattr(args, name) for name in names})
+    for sentence in () if quiet else idle_settings(plan.config, config_file.flag_values(args), plan.space.names):
+        print(sentence, file=sys.stderr)
     return replace(plan, full_epochs=full_config.epochs) if config.recipe == IMAGES_RECIPE else plan
 
 

@@ -3,10 +3,10 @@
 The flag `--config` names such a file.
 """
 
-import json
 from pathlib import Path
 
 from ..runs.errors import UserError
+from ..runs.json_files import parse_json
 from ..runs.text_files import read_text
 from . import schema
 from .recipes import default_recipe, resolve
@@ -42,7 +42,7 @@ def read_settings(path: str | Path) -> dict:
         UserError: as from `read_config`; bounds and choices are not checked.
     """
     try:
-        values = json.loads(read_text(path))
+        values = parse_json(read_text(path))
     except FileNotFoundError:
         raise UserError(f"--config: there is no file {path}.") from None
     except OSError as error:

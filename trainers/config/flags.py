@@ -4,7 +4,9 @@ import argparse
 import dataclasses
 from collections.abc import Collection, Iterable
 
+from ..runs.argument_types import path_type
 from ..runs.errors import UserError
+from ..runs.path_arguments import FILE, check_path
 from .config_file import read_config, read_settings
 from .recipes import DEFAULT_RECIPE, IMAGES_RECIPE, RECIPES, default_recipe, override, resolve
 from .schema import Config, settings
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_choice(parser, "--recipe", RECIPES, help=recipe_help)
     parser.add_argument(
         "--config",
+        type=path_type("--config", FILE),
         metavar="FILE",
         help="Start from the settings in this JSON file instead: a run's config.json, a search's best.json, or a file "
         "with some settings by name.",
@@ -105,6 +108,8 @@ def _reader(setting: dataclasses.Field):
             value = kind.parse(text)
         except ValueError:
             raise UserError(f"--{setting.name}={text}: must be {kind.expected}.") from None
+        if setting.metadata["path"] is not None:
+            check_path(f"--{setting.name}", text, setting.metadata["path"])
         check(setting, value)
         return value
 

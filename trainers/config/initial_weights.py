@@ -3,7 +3,6 @@
 The network settings of the run that trained it come with the weights.
 """
 
-import json
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.errors import UserError
+from ..runs.json_files import parse_json
 from ..runs.run_directory import RunDirectory
 from .presets import is_preset, preset_description, preset_names, preset_weights
 from .recipes import override
@@ -46,9 +46,9 @@ class WeightsFile:
             return tuple(preset_description(self.path)["arguments"]["input_shape"])
         try:
             with zipfile.ZipFile(self.path) as archive:
-                layers = json.loads(archive.read("config.json"))["config"]["layers"]
+                layers = parse_json(archive.read("config.json").decode("utf-8"))["config"]["layers"]
             shapes = [layer["config"]["batch_shape"][1:] for layer in layers if layer["class_name"] == "InputLayer"]
-        except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError):
+        except Exception:  # a damaged file can raise anything: errors of zipfile and zlib, LookupError, ValueError
             return None
         return tuple(shapes[0]) if len(shapes) == 1 and len(shapes[0]) == 3 else None
 

@@ -3,7 +3,9 @@
 import dataclasses
 from dataclasses import dataclass
 
+from ..runs.argument_types import MOST
 from ..runs.errors import UserError
+from ..runs.path_arguments import ANY, FILE
 from .composition import check_composition
 from .dataset_names import canonical_dataset_name
 from .setting import FEEDBACK_PLACEMENTS, Search, check, setting, values_from_json
@@ -15,6 +17,9 @@ NETWORKS = (
     "sabourcapsnet", "efficientcapsnet", "invertedattentioncapsnet", "selfroutingcapsnet",
 )  # fmt: skip
 DECODERS = ("dense", "conv")
+
+# Upper bounds. What they allow and this machine cannot hold is refused before it is allocated (fitting/memory.py).
+_SIZE, _LAYERS, _EPOCHS, _WEIGHT = 65_536, 1_000, 1_000_000, 1e9
 
 _RECIPE = Search(refusal="every trial starts from the same recipe")
 _DATA = Search(refusal="every trial trains and validates on the same images")
@@ -49,13 +54,16 @@ class Config:
         search=_DATA,
     )
     data_dir: str | None = setting(
-        "Folder, archive or file of the data set. Default: where packages and TFDS put it.", search=_DATA
+        "Folder, archive or file of the data set. Default: where packages and TFDS put it.", path=ANY, search=_DATA
     )
     classes_file: str | None = setting(
-        "File that names the class folders to train on, one per line. Default: all class folders.", search=_DATA
+        "File that names the class folders to train on, one per line. Default: all class folders.",
+        path=FILE,
+        used_with={"dataset": ("folder", "h_imagenet")},
+        search=_DATA,
     )
     image_size: int | None = setting(
-        "Height and width to resize images to, in pixels. Default: the data set's.", least=4, search=_DATA
+        "Height and width to resize images to, in pixels. Default: the data set's.", least=4, most=16_384, search=_DATA
     )
     color_mode: str = setting(
         "Colours of a folder's images: rgb, grayscale, or auto: those of the network of --init_weights, else rgb.",
@@ -68,7 +76,7 @@ class Config:
         "What to do with images that cannot be decoded.", "error", choices=("error", "skip"), search=_DATA
     )
     cache_gib: float = setting(
-        "Keeps decoded images in memory if they fit into this many GiB.", 2.0, least=0.0, search=_DATA
+        "Keeps decoded images in memory if they fit into this many GiB.", 2.0, least=0.0, most=1e6, search=_DATA
     )
     validation_fraction: float = setting(
         "Share of the training images held out for validation, which chooses the best model.",
@@ -80,6 +88,7 @@ class Config:
     train_limit: int | None = setting(
         "Labelled images to train and validate on: a fixed subset with every class in proportion. Default: all.",
         least=1,
+        most=MOST,
         search=_DATA,
     )
     augment: tuple[str, ...] = setting(
@@ -104,10 +113,11 @@ class Config:
     )
 
     model: str = setting("Network.", "encapnet", group="network", choices=NETWORKS)
-    num_capsules: int | None = setting("Capsules at every layer.", least=1, network=True)
+    num_capsules: int | None = setting("Capsules at every layer.", least=1, most=_SIZE, network=True)
     filters: int | None = setting(
         "Channels of the first convolution of sabourcapsnet, invertedattentioncapsnet and selfroutingcapsnet.",
         least=1,
+        most=_SIZE,
         network=True,
     )
     form: str | None = setting(
@@ -117,11 +127,14 @@ class Config:
     depths: tuple[int, ...] | None = setting(
         "Number of type II layers in each module: 1,1.",
         least=0,
+        most=_LAYERS,
         network=True,
         search=Search(usual=(0, 3), per_module="depth"),
     )
-    capsule_dims: tuple[int, ...] | None = setting("Capsule dimension of each module: 2,4.", least=1, network=True)
-    strides: tuple[int, ...] | None = setting("Stride of each module: 1,2.", least=1, network=True)
+    capsule_dims: tuple[int, ...] | None = setting(
+        "Capsule dimension of each module: 2,4.", least=1, most=_SIZE, network=True
+    )
+    strides: tuple[int, ...] | None = setting("Stride of each module: 1,2.", least=1, most=_SIZE, network=True)
     routing: tuple[str, ...] | None = setting(
         "Routing, one for all modules or one for each. CapNet alone takes dynamic and em.",
         choices=("master", "master_aide", "dynamic", "em"),
@@ -138,13 +151,17 @@ class Config:
         "Skip connections of each module.", choices=("both", "type1", "type2", "none"), network=True
     )
     bias_stddev: float = setting(
-        "Standard deviation of the convolutions' initial biases; the paper's release has 1.", 0.0, least=0.0
+        "Standard deviation of the convolutions' initial biases; the paper's release has 1.",
+        0.0,
+        least=0.0,
+        most=_WEIGHT,
     )
 
     init_weights: str | None = setting(
         "Weights to start from, for fine-tuning: a run's folder (its best.keras), a .keras file, or a preset: "
         "fashion_mnist, digits. The network's settings are then the run's; other classes get a new class layer. "
         "Default: random weights.",
+        path=ANY,
         search=_WEIGHTS,
     )
 
@@ -158,6 +175,7 @@ class Config:
     feedback_modules: tuple[int, ...] | None = setting(
         "Numbers of the modules with units, from 1. Default: all.",
         least=1,
+        most=_LAYERS,
         unit_argument="modules",
         search=Search(refusal="every trial places units in the same modules"),
     )
@@ -165,6 +183,7 @@ class Config:
         "Weight of the units' divergences in the loss, the paper's lambda.",
         10.0,
         least=0.0,
+        most=_WEIGHT,
         unit_argument="weight",
         search=Search(usual=(0.01, 10.0), alias="lambda"),
     )
@@ -172,6 +191,7 @@ class Config:
         "Regularisation strength of the Sinkhorn divergence.",
         1.0,
         least=1e-6,
+        most=_WEIGHT,
         unit_argument="epsilon",
         used_with=_SINKHORN,
         search=Search(usual=(0.01, 10.0)),
@@ -186,6 +206,7 @@ class Config:
         "Sinkhorn iterations.",
         10,
         least=1,
+        most=1_000_000,
         unit_argument="iterations",
         used_with=_SINKHORN,
         search=Search(usual=(5, 50)),
@@ -247,6 +268,7 @@ class Config:
     reconstruction_weight: float | None = setting(
         "Weight of the reconstruction's mean squared error in the loss. Default: 0.0005 times the numbers in an image.",
         least=0.0,
+        most=_WEIGHT,
         used_with={"reconstruction": DECODERS},
     )
 
@@ -257,7 +279,9 @@ class Config:
         choices=("margin", "spread", "crossentropy"),
     )
     optimizer: str = setting("Optimizer.", "adamw", choices=("adam", "adamw", "sgd"))
-    learning_rate: float = setting("Peak learning rate.", 1e-3, least=0.0, search=Search(usual=(1e-4, 1e-2)))
+    learning_rate: float = setting(
+        "Peak learning rate.", 1e-3, least=0.0, most=_WEIGHT, search=Search(usual=(1e-4, 1e-2))
+    )
     schedule: str = setting(
         "Learning rate over the run. constant: the peak rate; cosine: a short warm-up, then a cosine decay to 0; step: "
         "divided by 10 after each of --milestones; exponential: multiplied by --epoch_decay after each epoch.",
@@ -268,6 +292,7 @@ class Config:
         "Epochs after which the step schedule divides the learning rate by 10.",
         (200, 300, 400),
         least=1,
+        most=_EPOCHS,
         used_with={"schedule": ("step",)},
     )
     epoch_decay: float = setting(
@@ -281,10 +306,11 @@ class Config:
         "L2 penalty of adam and sgd: adds this multiple of every weight to its gradient.",
         0.0,
         least=0.0,
+        most=_WEIGHT,
         used_with={"optimizer": ("adam", "sgd")},
     )
     weight_decay: float = setting(
-        "Decoupled weight decay of adamw.", 0.01, least=0.0, used_with={"optimizer": ("adamw",)}
+        "Decoupled weight decay of adamw.", 0.01, least=0.0, most=_WEIGHT, used_with={"optimizer": ("adamw",)}
     )
     ema: float = setting(
         "Momentum of an exponential moving average of the weights, which is validated and saved; 0: no average.",
@@ -292,17 +318,18 @@ class Config:
         least=0.0,
         most=0.99999,
     )
-    epochs: int = setting("Passes over the training images.", 40, least=1, search=_LENGTH)
+    epochs: int = setting("Passes over the training images.", 40, least=1, most=_EPOCHS, search=_LENGTH)
     early_stopping: int = setting(
         "Ends training after this many epochs without a better validation accuracy; 0: trains all epochs.",
         0,
         least=0,
+        most=_EPOCHS,
         search=_LENGTH,
     )
-    batch_size: int = setting("Images per training step.", 64, least=1)
-    clip_norm: float = setting("Clips the global gradient norm to this; 0: no clipping.", 0.0, least=0.0)
+    batch_size: int = setting("Images per training step.", 64, least=1, most=2**20)
+    clip_norm: float = setting("Clips the global gradient norm to this; 0: no clipping.", 0.0, least=0.0, most=_WEIGHT)
     accumulate_steps: int = setting(
-        "Steps whose mean gradient makes one update, for batches that do not fit into memory.", 1, least=1
+        "Steps whose mean gradient makes one update, for batches that do not fit into memory.", 1, least=1, most=_EPOCHS
     )
     seed: int = setting(
         "Seed of weights, order and augmentation; repeats a run on the same machine only.",
@@ -329,6 +356,7 @@ class Config:
     replicas: int | None = setting(
         "Devices of --strategy=mirrored. Default: all GPUs. Without a GPU: virtual CPU devices, for trying it out.",
         least=1,
+        most=1024,
         search=_DEVICES,
     )
     synchronized: bool = setting(
@@ -350,12 +378,14 @@ class Config:
         0,
         group="run folder",
         least=0,
+        most=MOST,
         search=_CHECKPOINTS,
     )
-    keep_checkpoints: int = setting("Number of newest checkpoints to keep.", 3, least=1, search=_CHECKPOINTS)
+    keep_checkpoints: int = setting("Number of newest checkpoints to keep.", 3, least=1, most=MOST, search=_CHECKPOINTS)
     routing_epochs: tuple[int, ...] | None = setting(
         "Epochs at which to record how capsules agree; 0: never. Default: first, a tenth, two fifths, last.",
         least=0,
+        most=_EPOCHS,
         search=_AGREEMENT,
     )
 

@@ -1,16 +1,18 @@
 """Definition of training settings as dataclass fields with a type, bounds and a help text."""
 
 import dataclasses
-import math
 import numbers
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args
 
+from ..runs.argument_types import check_bounds
 from ..runs.errors import UserError
+from ..runs.path_arguments import check_path_text
 from .suggestions import did_you_mean
 
+_MOST_ITEMS = 1000  # of a list
 FEEDBACK_PLACEMENTS = ("half", "same", "two")  # the values of `feedback` with which a network has feedback units
 
 
@@ -41,6 +43,7 @@ def setting(
     choices: tuple[str, ...] | None = None,
     least: float | None = None,
     most: float | None = None,
+    path: str | None = None,
     network: bool = False,
     unit_argument: str | None = None,
     used_with: dict[str, tuple] | None = None,
@@ -56,7 +59,8 @@ def setting(
         group: heading in `--help` of this setting and of those after it, up to the next heading.
         choices: the allowed values.
         least: lower bound.
-        most: upper bound.
+        most: upper bound. Every setting that is a number has both.
+        path: what the path is for, as in `check_path`, of a setting that is a path.
         network: whether it is passed to the network's builder, as the argument of the same name. It is passed unless it
             is None, and choosing another network resets it to None.
         unit_argument: name of the argument of `layers.FeedbackAgreement` that it is passed as. The value "none" is
@@ -73,6 +77,7 @@ def setting(
         "choices": choices,
         "least": least,
         "most": most,
+        "path": path,
         "network": network,
         "unit_argument": unit_argument,
         "used_with": used_with or {},
@@ -145,7 +150,10 @@ def check(field: dataclasses.Field, value) -> None:
     """
     if value is None and field.default is None:
         return
-    for item in value if isinstance(value, tuple) else (value,):
+    items = value if isinstance(value, tuple) else (value,)
+    if len(items) > _MOST_ITEMS:
+        raise UserError(f"--{field.name}: expected at most {_MOST_ITEMS} items, received {len(items):,}.")
+    for item in items:
         _check_item(field, item)
 
 
@@ -156,14 +164,14 @@ def _check_item(field, item):
         raise UserError(f"{flag}: expected true or false.")
     if choices and item not in choices:
         raise UserError(f"{flag}: expected one of {', '.join(choices)}{did_you_mean(str(item), choices)}.")
+    if field.metadata["path"] is not None:
+        check_path_text(flag, item)
     if kind.item not in (int, float):
         return
     expected = {int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a finite number")}[kind.item]
-    if isinstance(item, bool) or not isinstance(item, expected[0]) or not math.isfinite(item):
+    if isinstance(item, bool) or not isinstance(item, expected[0]):
         raise UserError(f"{flag}: expected {expected[1]}.")
-    if (least is not None and item < least) or (most is not None and item > most):
-        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise UserError(f"{flag}: expected {bounds}.")
+    check_bounds(flag, item, least, most)
 
 
 def values_from_json(fields: Iterable[dataclasses.Field], values: dict) -> dict:

@@ -1,12 +1,14 @@
 """Table of class counts and a picture of augmented images, for checking a data set before training."""
 
 import io
+import math
 import textwrap
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..config.schema import Config
+from ..runs.machine_memory import refuse_beyond_memory
 from .picture import as_rgb
 from .pipeline.batches import training_batches
 from .pipeline.composed_split import ComposedSplit
@@ -58,6 +60,9 @@ def sample_grid(dataset: Dataset, config: Config, rows: int, columns: int) -> by
     zoom = 1.5 if max(map(len, dataset.class_names)) > _LABEL_CHARACTERS else 1.0
     columns = min(round(columns / zoom), len(dataset.train))
     rows = max(1, min(rows, len(dataset.train) // columns))
+    refuse_beyond_memory(
+        4 * rows * columns * math.prod(dataset.image_shape), "The samples need", "Choose a smaller --image_size."
+    )
     batches = training_batches(dataset.train, rows * columns, 1, config.seed, augmentation)
     images, labels = (array.numpy() for array in next(iter(batches)))
     pixels = np.round(images).clip(0, 255).astype(np.uint8)

@@ -1,16 +1,13 @@
 """Context managers that handle SIGTERM, Ctrl-C and disk errors during training."""
 
-import errno
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..runs.disk_errors import DISK_ERRORS
 from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
-
-# Errors of the disk, which the user can mend before the run is resumed; any other OSError is a bug.
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 class StopSignal:
@@ -69,7 +66,7 @@ def interruption_as_user_error(run: RunDirectory) -> Iterator[None]:
         message = f"Interrupted. What was saved so far is in {run.path}; resume with: {command}"
         raise UserError(message, status=130) from None
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in DISK_ERRORS:
             raise
         message = (
             f"A file of the run cannot be written: {error}. Free some disk space, then resume from the last "

@@ -13,6 +13,7 @@ from encapnet_tf.losses.labels_found import LabelsFound
 from ..config.schema import Config, network_settings, settings
 from ..data.augmentation.augment import mixes_labels
 from ..runs.errors import UserError
+from .memory import refuse_too_large
 
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "encapnet": models.EncapNet,
@@ -52,7 +53,8 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
         classes: number of classes.
 
     Raises:
-        UserError: the network does not have one of the settings, or its builder refuses a value.
+        UserError: the network does not have one of the settings, its builder refuses a value, or it cannot fit into
+            this machine's memory.
     """
     builder, arguments = builder_and_arguments(config)
     if config.feedback != "none":
@@ -65,18 +67,28 @@ def build(config: Config, image_shape: Sequence[int], classes: int) -> keras.Mod
         arguments["bias_initializer"] = keras.initializers.RandomNormal(stddev=config.bias_stddev)
     if unknown := [name for name in arguments if not takes(config.model, name)]:
         raise UserError(f"--model={config.model} has no setting {', '.join(unknown)}.")
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
-    try:
+
+    def make():
         model = builder(image_shape, classes, include_rescaling=True, **arguments)
-        if config.reconstruction != "none":
-            model = _with_decoder(model, config)
+        return model if config.reconstruction == "none" else _with_decoder(model, config)
+
+    refuse_too_large(config, image_shape, lambda: _in_precision(config.precision, make))
+    try:
+        model = _in_precision(config.precision, make)
     except ValueError as error:
         raise UserError(f"These settings make no network: {error}") from None
-    finally:
-        keras.config.set_dtype_policy(policy)
     model.synchronized = config.synchronized
     return model
+
+
+def _in_precision(precision: str, make: Callable[[], keras.Model]) -> keras.Model:
+    """Build a network under the dtype policy of a precision, and restore the policy."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        return make()
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def _with_decoder(model, config):

@@ -1,12 +1,11 @@
 """Functions that set up TensorFlow devices and `tf.distribute` strategies for training."""
 
-import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
 
+from ..config.cluster import read_cluster
 from ..config.schema import Config
 from ..data import Dataset
 from ..data.pipeline.batches import evaluation_batches
@@ -87,8 +86,8 @@ def is_chief() -> bool:
 
     In a cluster without a chief, the first worker is the chief. The chief alone writes the run's files.
     """
-    task = _cluster().get("task", {})
-    return task.get("type") == "chief" or (task.get("index", 0) == 0 and "chief" not in _cluster().get("cluster", {}))
+    task, cluster = read_cluster().get("task", {}), read_cluster().get("cluster", {})
+    return task.get("type") == "chief" or (task.get("index", 0) == 0 and "chief" not in cluster)
 
 
 def is_multi_worker(strategy: tf.distribute.Strategy | None) -> bool:
@@ -179,19 +178,8 @@ def validation_batches(
     return shard_for_workers(evaluation_batches(split, size, dataset.views.test, one_hot))
 
 
-def _cluster() -> dict:
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        cluster = json.loads(text) if text else {}
-        if not isinstance(cluster, dict):
-            raise ValueError("it is not a JSON object")
-        return cluster
-    except ValueError as error:
-        raise UserError(f"The environment variable TF_CONFIG cannot be read: {error}. Received: {text!r}.") from None
-
-
 def _worker_count() -> int:
-    return sum(len(_cluster().get("cluster", {}).get(kind, ())) for kind in ("chief", "worker"))
+    return sum(len(read_cluster().get("cluster", {}).get(kind, ())) for kind in ("chief", "worker"))
 
 
 def _multi_worker_strategy() -> tf.distribute.Strategy:

@@ -52,8 +52,6 @@ class ListedRun:
         run = RunDirectory(path)
         record = run.read_json(RunDirectory.config_file, "config")
         config = record["config"]
-        if not isinstance(config, dict):
-            raise UserError(f"{run.file(RunDirectory.config_file)} is no run's: it has no settings under config.")
         state = _state(run)
         results = _summary(run) if state == FINISHED else _log(run)
         failure = str(run.read_json(RunDirectory.failure_file, "reason")["reason"]) if state == FAILED else None

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from .atomic_files import replacing
 from .errors import UserError
+from .json_files import parse_json, parse_json_lines, type_error
+from .text_files import read_text
 
 _PAUSE = 0.05  # seconds before a lock is tried a second time: `is_locked` of another process holds it for microseconds
 
@@ -73,25 +76,34 @@ class AtomicFolder:
             *keys: keys that the object must have.
 
         Raises:
-            UserError: the file is missing or damaged, holds no object, or lacks a key.
+            UserError: the file is missing or damaged, holds no object, lacks a key, or has a value of another type
+                than `json_files.TYPES` says.
         """
-        values = self._read(name, json.loads)
-        missing = [key for key in keys if key not in values] if isinstance(values, dict) else ["everything"]
-        if missing:
+        values = self._read(name, parse_json)
+        if not isinstance(values, dict):
+            raise UserError(f"{self.file(name)} is damaged: it is no JSON object.")
+        if missing := [key for key in keys if key not in values]:
             raise UserError(f"{self.file(name)} is damaged: it lacks {', '.join(missing)}.")
+        if problem := type_error(name, values):
+            raise UserError(f"{self.file(name)} is damaged: {problem}.")
         return values
 
-    def read_json_lines(self, name: str) -> list:
-        """Read a JSON Lines file (one value per line), and return the list of values.
+    def read_json_lines(self, name: str) -> list[dict]:
+        """Read a JSON Lines file (one object per line), and return the list of objects.
 
         Raises:
-            UserError: the file is missing or damaged.
+            UserError: the file is missing or damaged, or a line has a value of another type than `json_files.TYPES`
+                says.
         """
-        return self._read(name, lambda text: [json.loads(line) for line in text.splitlines()])
+        rows = self._read(name, parse_json_lines)
+        for number, row in enumerate(rows, start=1):
+            if problem := type_error(name, row):
+                raise UserError(f"{self.file(name)} is damaged: in line {number}, {problem}.")
+        return rows
 
     def _read(self, name: str, parse: Callable):
         try:
-            return parse(self.file(name).read_text(encoding="utf-8"))
+            return parse(read_text(self.file(name)))
         except FileNotFoundError:
             raise UserError(f"{self.file(name)} is missing.") from None
         except (OSError, ValueError) as error:
@@ -104,18 +116,25 @@ def locked(path: Path) -> Iterator[None]:
 
     The operating system releases the lock when the process dies, so no killed process leaves one behind.
 
+    The lock file is a file of its own: a symbolic link in its place is refused, because its target would be emptied.
+
     Raises:
         UserError: another process holds the lock, or the file cannot be created.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError as error:
+        if path.is_symlink():
+            raise UserError(f"{path} is a symbolic link and no lock file. Remove it.") from None
         raise UserError(f"Cannot write in {path.parent}: {error.strerror}. A run needs a writable folder.") from None
-    with open(descriptor, "r+", encoding="utf-8") as file:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path} is no regular file, so it cannot be the lock file. Remove it.")
+    with open(descriptor, "r+", encoding="utf-8", errors="replace") as file:
         try:
             _lock(file)
         except OSError:
-            holder = file.read().strip() or "another process"
+            holder = file.read(200).strip() or "another process"
             raise UserError(
                 f"{path.parent} is being written by {holder}. Wait until that process ends, or stop it first."
             ) from None
@@ -131,7 +150,8 @@ def is_locked(path: Path) -> bool:
     The lock is that of `locked`. False if there is no such file.
     """
     try:
-        with open(path, "rb") as file:  # closing it releases the lock that the question takes
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:  # closing it releases the lock that the question takes
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

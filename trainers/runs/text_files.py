@@ -3,6 +3,8 @@
 import codecs
 from pathlib import Path
 
+from .path_arguments import refuse_devices
+
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 
 
@@ -13,9 +15,11 @@ def read_text(path: str | Path) -> str:
     the ends of lines.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a device or a named pipe, which need not end.
         UnicodeDecodeError: it is in another encoding, or no text.
     """
-    content = Path(path).expanduser().read_bytes()
+    path = Path(path).expanduser()
+    refuse_devices(path)
+    content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     return content.decode(encoding).replace("\r\n", "\n")

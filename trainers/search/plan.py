@@ -144,7 +144,7 @@ def new_plan(
             "--strategy=multi_worker is for one run on several machines. A search gives each machine its own trials: "
             "start `encapnet tune` on each with KerasTuner's environment variables."
         )
-    space = Space.parse(search) if search else Space.of(dict.fromkeys(DEFAULT))
+    space = Space.parse(search) if search is not None else Space.of(dict.fromkeys(DEFAULT))
     space.check(config)
     tuner = tuner or "random"
     trials = trials or (None if tuner in ("grid", "hyperband") else DEFAULT_TRIALS)

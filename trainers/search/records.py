@@ -1,6 +1,5 @@
 """Functions that read the result files of hyper-parameter search trials and find damaged files."""
 
-import json
 import math
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from ..evaluation.chance import is_guessing
 from ..runs.atomic_files import set_aside
 from ..runs.atomic_folder import AtomicFolder
 from ..runs.counting import counted
+from ..runs.errors import UserError
 from ..runs.run_directory import RunDirectory
 
 DAMAGED = "damaged"
@@ -43,16 +43,16 @@ def _trial_damage(folder) -> str | None:
     """Describe the damage in a search trial's files, or return None if the files are intact."""
     if damage := _json_damage(folder / TRIAL_FILE, _TRIAL_KEYS):
         return damage
-    trial = json.loads((folder / TRIAL_FILE).read_text(encoding="utf-8"))
+    trial = AtomicFolder(folder).read_json(TRIAL_FILE)
     if f"trial_{trial['trial_id']}" != folder.name or not folder.name.removeprefix("trial_").isdecimal():
         return f"{folder / TRIAL_FILE} is of another trial, {trial['trial_id']}"
-    if not isinstance(trial["hyperparameters"], dict) or not isinstance(trial["hyperparameters"].get("values"), dict):
+    if not isinstance(trial["hyperparameters"].get("values"), dict):
         return f"{folder / TRIAL_FILE} has no values"
     if trial["status"] not in ("COMPLETED", "FAILED"):
         return None  # an unfinished trial is run again, whatever else is in its folder
     if damage := _json_damage(folder / RECORD_FILE, ("trial", "status", "settings")):
         return damage
-    record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    record = AtomicFolder(folder).read_json(RECORD_FILE)
     if record["status"] != trial["status"].lower():
         return f"{folder} has a record that says {record['status']} where KerasTuner's says {trial['status'].lower()}"
     if trial["status"] == "FAILED":
@@ -65,11 +65,11 @@ def _trial_damage(folder) -> str | None:
 def _log_damage(path, record) -> str | None:
     """Describe the damage in a log file of training metrics, or return None if the file is intact."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        complete = len(rows) == record["epochs"]
-    except (OSError, ValueError, KeyError) as error:
-        return f"{path} cannot be read: {error}"
-    return None if complete else f"{path} has {counted(len(rows), 'epoch')} of {record['epochs']}"
+        rows = AtomicFolder(path.parent).read_json_lines(path.name)
+    except UserError as error:
+        return str(error).removesuffix(".")
+    epochs = record.get("epochs")
+    return None if len(rows) == epochs else f"{path} has {counted(len(rows), 'epoch')} of {epochs}"
 
 
 def _json_damage(path, keys) -> str | None:
@@ -78,17 +78,14 @@ def _json_damage(path, keys) -> str | None:
     A missing file is reported, too.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return f"{path} is missing"
-    except (OSError, ValueError) as error:
-        return f"{path} cannot be read: {error}"
-    missing = [key for key in keys if key not in values] if isinstance(values, dict) else keys
-    return f"{path} lacks {', '.join(missing)}" if missing else None
+        AtomicFolder(path.parent).read_json(path.name, *keys)
+    except UserError as error:
+        return str(error).removesuffix(".")
+    return None
 
 
 def _is_finite(value) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read_records(out: Path, objective: str) -> list[dict]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from ..config.idle_settings import either
 from ..config.recipes import override
 from ..config.schema import Config, settings
 from ..config.setting import as_flag, kind_of
@@ -104,7 +105,9 @@ class Space:
         """
         ranges: dict[str, tuple | list | None] = {}
         for part in text.split(","):
-            name, _, choice = part.partition("=")
+            name, equals, choice = part.partition("=")
+            if not name.strip() or (equals and not choice):
+                raise UserError(f"--search={text}: a setting or its range is missing. Expected lambda,epsilon=0.01:1.")
             if name in ranges:
                 raise UserError(f"--search: {name} is named twice. Expected each setting once.")
             ends = choice.split(":")
@@ -202,7 +205,10 @@ class Space:
                 if not any(item in effective_values for item in (value if isinstance(value, tuple) else (value,))):
                     consequence = " has no feedback units, so" if other == "feedback" else ":"
                     choices = [item for item in effective_values if item is not None]
-                    return f"--{other}={as_flag(value)}{consequence}", f"Choose --{other}={_either(choices)}"
+                    return (
+                        f"--{other}={as_flag(value)}{consequence}",
+                        f"Choose --{other}={either([str(item) for item in choices])}",
+                    )
         return None
 
     def _trial_values(self, name, base) -> tuple:
@@ -299,11 +305,6 @@ def _refusal(name, setting) -> str:
         f"--search={name}: it cannot be searched, because {searches[name].refusal}. Set it once with --{name}. Usual "
         f"settings to search are {usual}."
     )
-
-
-def _either(choices) -> str:
-    *others, last = map(str, choices)
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _number(text, part):

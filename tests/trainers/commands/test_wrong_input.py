@@ -21,7 +21,7 @@ from encapnet_tf.trainers.runs.errors import UserError
         (["train", "--epochs=abc"], "encapnet train: --epochs=abc: must be an integer.\n"),
         (["train", "--depths=1,x"], "--depths=1,x: must be integers separated by commas.\n"),
         (["train", "--model=encapne18"], "selfroutingcapsnet (did you mean encapnet18?)"),
-        (["ablate", "--seeds=some"], "argument --seeds: 'some' must be an integer\n"),
+        (["ablate", "--seeds=some"], "--seeds=some: must be an integer.\n"),
         (["train", "--epochs=0"], "--epochs=0: expected at least 1"),
         (["train", "--batch_size=5000"], "more than the 1293 training images"),
         (["train", "--depths=1,1,1"], "one entry of capsule_dims per module"),
@@ -91,5 +91,8 @@ def test_an_unread_data_dir_is_refused_as_a_flag_only(tmp_path):
 def test_an_interruption_says_no_more_than_it_knows(capsys):
     """Earlier rows of an ablation, for one, are there."""
     main = mock.Mock(side_effect=KeyboardInterrupt)
-    assert cli._run(SimpleNamespace(verb="ablate", check=None, needs_keras=False, main=main)) == 130
+    assert (
+        cli._run(SimpleNamespace(verb="ablate", check=None, needs_keras=False, main=main, outlasts_terminal=True))
+        == 130
+    )
     assert capsys.readouterr().err == "encapnet ablate: interrupted.\n"

@@ -83,7 +83,7 @@ def test_bad_files(written, content, message):
 def test_no_file(tmp_path):
     with pytest.raises(UserError, match="there is no file"):
         configuration(f"--config={tmp_path}/none.json")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"this is a folder\. Expected a file"):
         configuration(f"--config={tmp_path}")
     with pytest.raises(UserError, match="--recipe or --config, not both"):
         configuration("--recipe=digits", f"--config={tmp_path}/none.json")

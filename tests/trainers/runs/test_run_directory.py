@@ -88,7 +88,7 @@ def test_a_file_that_lacks_something_is_named(tmp_path):
     with pytest.raises(UserError, match="lacks test_errors"):
         run.read_json("summary.json", "seed", "test_errors")
     run.write_text("summary.json", "[]")
-    with pytest.raises(UserError, match="lacks everything"):
+    with pytest.raises(UserError, match="it is no JSON object"):
         run.read_json("summary.json", "seed")
 
 
