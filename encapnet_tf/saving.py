@@ -1,6 +1,7 @@
 """Loading of saved Keras models that contain layers of this package."""
 
 import json
+import math
 import os
 import re
 import zipfile
@@ -10,6 +11,13 @@ import keras
 from encapnet_tf.keras_private import safe_mode
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
+# Weights hardly get smaller when they are packed. A file that unpacks to much more was made to fill the memory.
+_MOST_GROWTH, _SMALL_BYTES = 20, 2**28
+_MEMORY_ERRORS = ("OOM when allocating", "failed to allocate memory")
+
+
+class ModelFileError(ValueError):
+    """Error raised by `load_model` for a file that is not a sound Keras model."""
 
 
 def load_model(path, custom_objects=None, compile=True):
@@ -30,9 +38,10 @@ def load_model(path, custom_objects=None, compile=True):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a Keras model, is damaged, holds code that safe mode refuses, or was saved with a
-            class or function that is neither registered nor in `custom_objects`, or with a newer Keras than the
-            installed one, which cannot read it.
+        ModelFileError: the file is not a sound Keras model. It is a folder, of another format, damaged or cut off,
+            holds code that safe mode refuses, unpacks to more than 20 times its size (and 256 MiB), does not fit into
+            memory, or was saved with a class or function that is neither registered nor in `custom_objects`, or with a
+            newer Keras than the installed one, which cannot read it. The error is a `ValueError`.
 
     Example:
 
@@ -42,30 +51,100 @@ def load_model(path, custom_objects=None, compile=True):
     >>> en.load_model(path).output_shape
     (None, 2)
     """
+    path = os.fsdecode(path)
     if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no model file at {os.fspath(path)!r}.")
-    if os.path.isfile(path) and os.fspath(path).endswith(".keras") and not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{os.fspath(path)!r} is not a Keras model or is truncated: it is not a complete zip archive. "
-            "Save or copy the model again."
-        )
+        raise FileNotFoundError(f"There is no model file at {path!r}.")
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "a device or a pipe"
+        raise ModelFileError(f"{path!r} is {what} and no Keras model. Expected a file such as name.keras.")
     try:
-        return _load(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
-    except TypeError as error:
-        if not (unknown := re.search("Could not locate [^.]*", str(error))):
-            raise
-        raise ValueError(
-            f"{os.fspath(path)!r} was saved with a class or function of your own that is not known here. Import the "
+        _check_unpacked_size(path)
+        model = _load(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
+    except ModelFileError:
+        raise
+    except Exception as error:  # a damaged file can raise anything: zipfile, zlib, h5py, Keras and TensorFlow do
+        raise ModelFileError(_problem(path, error)) from error
+    if not isinstance(model, keras.Model):
+        raise ModelFileError(f"{path!r} holds an object of class {type(model).__name__} and no Keras model.")
+    return model
+
+
+def _check_unpacked_size(path):
+    """Raise `ModelFileError` for a truncated archive, or for a file whose arrays are far larger than the file.
+
+    Nothing is unpacked for that.
+    """
+    size = os.path.getsize(path)
+    if path.endswith(_HDF5_SUFFIXES):
+        with open(path, "rb") as file:
+            unpacked = _array_bytes(file)
+    elif not path.endswith(".keras"):
+        return  # Keras names the formats that it reads
+    elif not zipfile.is_zipfile(path):
+        raise ModelFileError(
+            f"{path!r} is not a Keras model or is truncated: it is not a complete zip archive. Save or copy the model "
+            "again."
+        )
+    else:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            if unpacked <= max(_SMALL_BYTES, _MOST_GROWTH * size):  # its arrays can be looked at
+                for member in members:
+                    if member.filename.endswith(_HDF5_SUFFIXES):
+                        with archive.open(member) as file:
+                            unpacked = max(unpacked, _array_bytes(file))
+    if unpacked > max(_SMALL_BYTES, _MOST_GROWTH * size):
+        raise ModelFileError(
+            f"{path!r} has {size:,} bytes and would unpack to {unpacked:,}, more than {_MOST_GROWTH} times as many. It "
+            "is no sound model: weights hardly get smaller when they are packed."
+        )
+
+
+def _array_bytes(file):
+    """Return the bytes of all arrays in an HDF5 file, as its directory declares them."""
+    import h5py  # Keras needs it, too
+
+    total = 0
+
+    def add(name, item):
+        nonlocal total
+        if isinstance(item, h5py.Dataset):
+            total += math.prod(item.shape or ()) * item.dtype.itemsize
+
+    with h5py.File(file, "r") as arrays:
+        arrays.visititems(add)
+    return total
+
+
+def _problem(path, error):
+    """Return a sentence that says why a model cannot be loaded."""
+    message = str(error)
+    if unknown := re.search("Could not locate [^.]*", message):
+        return (
+            f"{path!r} was saved with a class or function of your own that is not known here. Import the "
             "module that registers it, or pass custom_objects={name: class}. If it is a loss, a metric or an "
             f"optimizer and you do not train, pass compile=False. Keras says: {unknown[0]}."
-        ) from error
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{os.fspath(path)!r} is not a Keras model or is damaged: {error}") from error
+        )
+    if isinstance(error, MemoryError) or any(text in message for text in _MEMORY_ERRORS):
+        return f"{path!r} describes a network that does not fit into this machine's memory, or is damaged."
+    if isinstance(error, RecursionError):
+        return f"{path!r} is not a sound Keras model: its configuration is nested too deeply."
+    return f"{path!r} is not a Keras model or is damaged: {_shortened(message) or type(error).__name__}"
+
+
+def _shortened(message):
+    """Return a message without line breaks, and without the middle if it has more than 600 characters.
+
+    Keras names the object first and the cause last.
+    """
+    words = " ".join(message.split())
+    return words if len(words) <= 600 else f"{words[:300]} ... {words[-300:]}"
 
 
 def _load(path, **options):
-    """Load a saved Keras model, or raise ValueError if the installed Keras is too old for the file."""
-    if os.fspath(path).endswith(_HDF5_SUFFIXES):
+    """Load a saved Keras model, or raise `ModelFileError` if the installed Keras is too old for the file."""
+    if path.endswith(_HDF5_SUFFIXES):
         options["custom_objects"] = {**_registered_classes(), **(options["custom_objects"] or {})}
     try:
         with safe_mode():
@@ -75,8 +154,8 @@ def _load(path, **options):
         if _release(version) <= _release(keras.__version__) or "Could not locate" in str(error):
             raise
         *_, reason = str(error).strip().split("\n")
-        raise ValueError(
-            f"{os.fspath(path)!r} was saved with Keras {version} and cannot be loaded with the older Keras "
+        raise ModelFileError(
+            f"{path!r} was saved with Keras {version} and cannot be loaded with the older Keras "
             f'{keras.__version__} that is installed. Install a newer one: pip install "keras>={version}". '
             f"Keras says: {reason}"
         ) from error
@@ -91,8 +170,8 @@ def _keras_version(path):
     """Return the version of Keras that saved a `.keras` file, or "" if the version cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("metadata.json"))["keras_version"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            return str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except Exception:  # a damaged archive can raise anything
         return ""
 
 

@@ -36,7 +36,7 @@ def load_lite(path: Path) -> tuple[Callable, list[str] | None]:
         raise UserError(f"LiteRT, which runs {path}, is not installed: {install_command('export')}.")
     try:
         model = LiteModel(path)
-    except (ValueError, RuntimeError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise UserError(f"{path} cannot be loaded as a TFLite model with one input: {reason(error)}") from None
     shape = model.input_shape
     if len(shape) != 3 or shape[2] not in (1, 3) or _LENGTHS not in model.output_names:

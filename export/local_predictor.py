@@ -14,7 +14,7 @@ from ..trainers.config.presets import preset_description
 from ..trainers.config.run_config import read_run_config
 from ..trainers.data.augmentation.views import ENLARGE, Views
 from ..trainers.evaluation.predictions import saved_model
-from ..trainers.runs.errors import UserError, reason
+from ..trainers.runs.errors import UserError, reason, root_cause
 from ..trainers.runs.run_directory import RunDirectory
 from . import model_source
 from .artefacts.export_folder import ExportFolder, refuse_brackets
@@ -53,7 +53,10 @@ def _load_saved_model(path):
     refuse_brackets(path)
     try:
         signature = tf.saved_model.load(str(path)).signatures["serve_bytes"]
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        _, inputs = signature.structured_input_signature
+        if {name: (spec.dtype, spec.shape.rank) for name, spec in inputs.items()} != {"images": (tf.string, 1)}:
+            raise ValueError(f"the signature serve_bytes takes {', '.join(inputs)}")
+    except Exception as error:  # a damaged file can raise anything: errors of protocol buffers, TensorFlow, Python
         raise UserError(f"{path} cannot be loaded as a SavedModel of `encapnet export`: {reason(error)}") from None
     return lambda files: signature(images=files), ExportFolder.class_names(path / "assets")
 
@@ -140,5 +143,7 @@ def _predictor(function):
             return {name: np.asarray(value) for name, value in function(tf.constant(files)).items()}
         except tf.errors.InvalidArgumentError as error:
             raise RequestRefused(error.message) from None
+        except (tf.errors.OpError, RuntimeError) as error:  # of a damaged model; RuntimeError is LiteRT's
+            raise UserError(f"The model cannot be run, it may be damaged: {root_cause(str(error))}", status=1) from None
 
     return predict

@@ -80,7 +80,7 @@ ROOMS = {
     "export": ("serving", "artefacts", "verification", "", "commands"),
 }
 MOST_FILES = 15  # of a room
-THIRD_PARTY_OF_THE_CORE = {"keras", "numpy"}
+THIRD_PARTY_OF_THE_CORE = {"h5py", "keras", "numpy"}  # h5py: Keras needs it to read models, too
 # The modules of the core that only one backend loads, and its package; others import them inside functions.
 ON_BACKEND = {
     f"encapnet_tf.{room}.on_tensorflow": "tensorflow"

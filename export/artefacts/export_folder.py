@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...trainers.runs.atomic_folder import AtomicFolder
 from ...trainers.runs.errors import UserError
+from ...trainers.runs.text_files import read_text
 from .variants import VARIANTS
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -76,7 +77,7 @@ class ExportFolder:
         """
         path = Path(folder) / cls.labels_file
         try:
-            return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+            return read_text(path).removesuffix("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"The class names of the export cannot be read: {error}.") from None
 

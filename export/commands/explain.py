@@ -11,6 +11,7 @@ from ...trainers.runs.argument_types import integer_type, path_type
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.path_arguments import FILE, NEW_FILE
+from ...trainers.runs.terminal import printable
 from .. import model_source
 from ..model_source import ModelSource, find_model
 from .image_files import expand_patterns, image_files
@@ -105,7 +106,7 @@ def main(args: argparse.Namespace) -> None:
     if len(files) > args.limit:
         print(f"Explaining the first {args.limit} of {len(files):,} images; --limit takes more.", flush=True)
     explanations, problems = [], []
-    width = max(map(len, files[: args.limit]))
+    width = max(len(printable(file)) for file in files[: args.limit])
     for file in files[: args.limit]:
         try:
             explanation = explain_image(model.model, file, _image(model, file), label)
@@ -114,7 +115,7 @@ def main(args: argparse.Namespace) -> None:
             continue
         explanations.append(explanation)
         name, score = names[explanation.label], explanation.scores[explanation.label]
-        print(f"{file:<{width}}  {name} {score:.3f}", flush=True)
+        print(f"{printable(file):<{width}}  {printable(name)} {score:.3f}", flush=True)
     if explanations:
         page = render_explanations(f"Explanation of {args.model}", explanations, names, score_name(model.model))
         try:

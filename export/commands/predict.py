@@ -17,6 +17,7 @@ from ...trainers.runs.argument_types import number_type, path_type
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError, root_cause
 from ...trainers.runs.path_arguments import FILE, refuse_devices
+from ...trainers.runs.terminal import printable
 from ...trainers.runs.text_files import read_text
 from ..model_source import find_model
 from .image_files import expand_patterns, image_files
@@ -94,7 +95,7 @@ def main(args: argparse.Namespace):
         predictor, names = load_predictor(args.paths[0])
     if args.labels:
         names = _read_labels(args.labels)
-    output = PredictionOutput(args.format, names, width=max(map(len, images)))
+    output = PredictionOutput(args.format, names, width=max(len(printable(image)) for image in images))
     problems: list[str] = []
     for first in range(0, len(images), _BATCH):
         files: dict[str, bytes] = {}
@@ -131,16 +132,17 @@ def predict(predictor: Callable[[list], dict], files: list[bytes]) -> list[np.nd
     """
     import numpy as np
 
+    from ..serving.answers import checked_outputs
     from ..serving.clients import RequestRefused
 
     if not files:
         return []
     try:
-        rows = predictor(files)["lengths"]
+        rows = checked_outputs(predictor(files), len(files), "the model")["lengths"]
         return [row if np.isfinite(row).all() else "the scores are not finite numbers" for row in rows]
     except RequestRefused as error:
         if len(files) == 1:
-            return [root_cause(str(error))]
+            return [root_cause(str(error)) or "the model refuses it"]
     half = len(files) // 2  # a decoder's message does not name the image
     return predict(predictor, files[:half]) + predict(predictor, files[half:])
 

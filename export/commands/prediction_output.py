@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...trainers.commands.records import csv_line, json_line
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
+from ...trainers.runs.terminal import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,7 @@ class PredictionOutput:
         self.class_names, self.width = class_names, width
         self._print = {"text": self._print_text, "csv": self._print_csv, "json": self._print_json}[format]
         self._has_header = False
+        self._classes: int | None = None
 
     def print(self, file: str, lengths: np.ndarray) -> None:
         """Print the class scores of one image.
@@ -43,8 +45,15 @@ class PredictionOutput:
             lengths: (classes,) scores.
 
         Raises:
-            UserError: the number of scores is not that of the class names.
+            UserError: the number of scores is not that of the class names, or not that of earlier images.
         """
+        if self._classes is not None and len(lengths) != self._classes:
+            raise UserError(
+                f"The model gave {counted(self._classes, 'score')} for earlier images and {len(lengths)} for {file}. "
+                "Is another model being loaded at the server? Try again.",
+                status=1,
+            )
+        self._classes = len(lengths)
         if self.class_names is not None and len(self.class_names) != len(lengths):
             raise UserError(
                 f"Received {counted(len(self.class_names), 'class name')} for {counted(len(lengths), 'score')}. "
@@ -55,7 +64,7 @@ class PredictionOutput:
     def _print_text(self, file, lengths):
         order = lengths.argsort()[::-1][:_TEXT_CLASSES]
         scores = "  ".join(f"{self._name(i)} {lengths[i]:.3f}" for i in order)
-        print(f"{file:<{self.width}}  {scores}")
+        print(f"{printable(file):<{self.width}}  {printable(scores)}")
 
     def _print_csv(self, file, lengths):
         if not self._has_header:

@@ -293,7 +293,7 @@ def http_2_server():
 def test_rest_on_a_grpc_port_and_on_a_bad_port(images):
     with http_2_server() as port, pytest.raises(UserError, match=r"BadStatusLine.*REST on port 8501"):
         predict(f"--url=http://127.0.0.1:{port}/v1/models/digits", images / "0.png")
-    with pytest.raises(UserError, match="nonnumeric port: '85o1'"):
+    with pytest.raises(UserError, match="Port could not be cast to integer value as '85o1'"):
         predict("--url=http://127.0.0.1:85o1/v1/models/digits", images / "0.png")
 
 

@@ -1,14 +1,18 @@
 """load_model: whole models load, and damaged or foreign files raise clear errors."""
 
+import contextlib
 import json
+import os
 import shutil
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 import encapnet_tf as en
+from encapnet_tf import saving
 from encapnet_tf.layers import FeedbackAgreement
 from tests.core.conformance.rows import LAYERS, UNITS, Row
 
@@ -128,9 +132,78 @@ def test_other_file_raises(tmp_path, name):
         en.load_model(tmp_path / name)
 
 
-def test_folder_raises(tmp_path):
-    with pytest.raises(ValueError, match=tmp_path.name):
+def test_folder_and_pipe_raise(tmp_path):
+    with pytest.raises(en.ModelFileError, match=f"{tmp_path.name}' is a folder"):
         en.load_model(tmp_path)
+    os.mkfifo(tmp_path / "model.keras")
+    with pytest.raises(en.ModelFileError, match="is a device or a pipe"):
+        en.load_model(tmp_path / "model.keras")
+
+
+def _replaced(text):
+    return lambda name, content: text if name == "config.json" else content
+
+
+DEEP = '{"module": "keras", "class_name": "Sequential", "config": ' + '{"x":' * 4000 + "1" + "}" * 4001
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_replaced("null"), "no Keras model|damaged"),
+        (_replaced("[]"), "no Keras model|damaged"),
+        (_replaced('"text"'), "no Keras model|damaged"),
+        (_replaced("{"), "damaged"),
+        (_replaced(DEEP), "nested too deeply"),
+        (_replaced('{"module": "os", "class_name": "system", "config": {}}'), "damaged|not known here"),
+        (_replaced('{"module": "keras.layers", "class_name": "ReLU", "config": {}}'), "holds an object of class ReLU"),
+        (_replaced('{"module": "keras", "class_name": "Sequential", "config": 3}'), "damaged"),
+        (lambda name, content: content.replace(b'"num_capsules": 2', b'"num_capsules": "two"'), "two"),
+        (lambda name, content: content.replace(b'"num_capsules": 2', b'"num_capsules": -2'), "-2"),
+        (lambda name, content: content.replace(b"CapFC", b"CapFD"), "not known here.*CapFD"),
+        (lambda name, content: b"\x89HDF\r\n\x1a\n" + bytes(3000) if name.endswith(".h5") else content, "damaged"),
+    ],
+)
+def test_one_error_for_every_damage(saved, change, message):
+    with pytest.raises(en.ModelFileError, match=message) as error:
+        en.load_model(rewritten(saved, change))
+    assert "model.keras" in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+def test_flipped_bits_raise_or_change_nothing(saved):
+    """A checksum covers each member, so that a flip is seen or lies in a field that does not matter, such as a date."""
+    content, x = saved.read_bytes(), np.ones((1, 4, 4))
+    expected = en.load_model(saved)(x)
+    random = np.random.default_rng(0)
+    for position in [*random.integers(0, len(content), 12), *range(len(content) - 160, len(content), 23)]:
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << int(random.integers(8))
+        saved.write_bytes(flipped)
+        with contextlib.suppress(en.ModelFileError):
+            np.testing.assert_array_equal(en.load_model(saved)(x), expected)
+
+
+def test_bombs_are_refused_before_they_are_unpacked(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(saving, "_SMALL_BYTES", 1 << 20)
+    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("assets/zeros", bytes(3 << 20))
+    with pytest.raises(en.ModelFileError, match="would unpack to 3,1"):
+        en.load_model(saved)
+    with h5py.File(tmp_path / "model.h5", "w") as file:  # nothing is stored of an array that was never written
+        file.create_dataset("weights", (1 << 40,), "float32", chunks=(1024,))
+    with pytest.raises(en.ModelFileError, match="would unpack to 4,398,046,511,104"):
+        en.load_model(tmp_path / "model.h5")
+    content = (tmp_path / "model.h5").read_bytes()
+    rewritten(saved, lambda name, old: None if name == "assets/zeros" else content if name.endswith(".h5") else old)
+    with pytest.raises(en.ModelFileError, match="would unpack to 4,398,046,511,104"):
+        en.load_model(saved)
+
+
+def test_the_path_must_be_a_path():
+    for path in (None, 3, 0.5, []):
+        with pytest.raises(TypeError):
+            en.load_model(path)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
