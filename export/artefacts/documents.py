@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jinja2
 
+from ...trainers.runs.terminal import markdown_text, printable
+
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     undefined=jinja2.StrictUndefined,
@@ -31,21 +33,27 @@ def model_card(metadata: dict, parity: dict) -> str:
     height, width, channels = metadata["image"]["seen"]
     has_capsules = "capsules" in metadata["outputs"]
     return _ENVIRONMENT.get_template("model_card.md").render(
-        **{key: metadata[key] for key in ("name", "version", "created", "source", "parameters")},
+        **{key: metadata[key] for key in ("name", "version", "created", "parameters")},
+        source=markdown_text(metadata["source"]),
         classes=len(names),
-        class_names=", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else ""),
+        class_names=", ".join(map(markdown_text, names[:_MAX_NAMES])) + (", ..." if len(names) > _MAX_NAMES else ""),
         colour="gray" if channels == 1 else "colour",
         size=f"{height}x{width}",
-        data=about.get("data"),
+        data=markdown_text(about["data"]) if about.get("data") else None,
         score="the length of the class's capsule" if has_capsules else "the output of the model's last layer",
         calibration=_percent(metadata["calibration_error"]),
-        facts=about.get("facts", {}),
+        facts={key: _fact(key, value) for key, value in about.get("facts", {}).items()},
         images=parity["images"],
         rows=parity_table(parity),
         precision=precision_note(parity),
         compared="the exported Keras network" if parity.get("half_precision") else "the trained model",
         configuration=json.dumps(about["configuration"], indent=2) if "configuration" in about else None,
     )
+
+
+def _fact(key: str, value: str) -> str:
+    """Return a fact about a training run as Markdown, in which the command is code."""
+    return f"`{printable(value.strip('`')).replace('`', chr(39))}`" if key == "command" else markdown_text(value)
 
 
 def parity_table(parity: dict) -> list[list[str]]:

@@ -10,11 +10,13 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...trainers.runs.atomic_folder import AtomicFolder
+from ...trainers.runs.atomic_folder import AtomicFolder, locked
 from ...trainers.runs.errors import UserError
 from ...trainers.runs.text_files import read_text
 from .variants import VARIANTS
 
+_DRAFT = ".draft-"
+_VERSION_DIGITS = 19  # TF Serving's versions are 64-bit integers
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -37,6 +39,7 @@ class ExportFolder:
     card_file = "model_card.md"
     versions_folder = "saved_model"
     serving_folder = "serving"
+    lock_file = ".lock"
     refused_folder = "refused"  # the draft of the last export that failed its verification
 
     def __init__(self, folder: str | Path, name: str):
@@ -50,7 +53,8 @@ class ExportFolder:
         """Return the SavedModel version numbers in an exported model's folder, in ascending order."""
         folder = Path(path) / cls.versions_folder
         entries = folder.iterdir() if folder.is_dir() else ()
-        return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
+        names = [entry.name for entry in entries if entry.name.isdecimal() and entry.name.isascii()]
+        return sorted(int(name) for name in names if len(name) < _VERSION_DIGITS)
 
     @classmethod
     def newest(cls, path: str | Path) -> Path:
@@ -85,18 +89,25 @@ class ExportFolder:
     def draft(self):
         """Create a temporary folder for a new export, and delete the folder when the `with` block ends.
 
-        It is a `Draft`. Files that the block published or refused have been moved, so they are kept.
+        It is a `Draft`. Files that the block published or refused have been moved, so they are kept. Meanwhile the
+        export's folder is locked, so that no two exports of one name mix their files.
+
+        Raises:
+            UserError: the folder cannot be created, or another process exports to it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            path = self.path / f".draft-{secrets.token_hex(4)}"
-            path.mkdir()
         except OSError as error:
-            raise UserError(f"Cannot create the folder {self.path}: {error.strerror}.") from None
-        try:
-            yield Draft(self, path, (self.versions(self.path) or [0])[-1] + 1)
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+            raise UserError(f"Cannot create the folder {self.path}: {error.strerror}.", status=1) from None
+        with locked(self.path / self.lock_file):
+            for unfinished in self.path.glob(f"{_DRAFT}*"):  # of killed processes
+                shutil.rmtree(unfinished, ignore_errors=True)
+            path = self.path / f"{_DRAFT}{secrets.token_hex(4)}"
+            try:
+                path.mkdir()
+                yield Draft(self, path, (self.versions(self.path) or [0])[-1] + 1)
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def refuse_brackets(path: str | Path) -> None:

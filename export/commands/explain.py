@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...trainers.runs.argument_types import integer_type, path_type
 from ...trainers.runs.counting import counted
 from ...trainers.runs.errors import UserError
+from ...trainers.runs.output_files import write_output
 from ...trainers.runs.path_arguments import FILE, NEW_FILE
 from ...trainers.runs.terminal import printable
 from .. import model_source
@@ -118,11 +119,7 @@ def main(args: argparse.Namespace) -> None:
         print(f"{printable(file):<{width}}  {printable(name)} {score:.3f}", flush=True)
     if explanations:
         page = render_explanations(f"Explanation of {args.model}", explanations, names, score_name(model.model))
-        try:
-            Path(args.out).write_text(page, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"Cannot write {args.out}: {error.strerror}.") from None
-        print(args.out)
+        print(write_output(args.out, page))
     if problems:
         heading = f"{len(problems)} of {counted(len(problems) + len(explanations), 'image')} cannot be explained:"
         raise UserError("\n".join([heading, *problems] if len(files) > 1 else problems), status=1)

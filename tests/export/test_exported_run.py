@@ -31,6 +31,7 @@ def rows(report):
 def test_everything_is_written(exported):
     names = {str(path.relative_to(exported.path)) for path in exported.path.rglob("*") if path.is_file()}
     assert names == {
+        ".lock",
         "digits.tflite",
         "digits_float16.tflite",
         "digits_dynamic.tflite",

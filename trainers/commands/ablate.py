@@ -12,6 +12,7 @@ from ..config.schema import settings
 from ..runs.argument_types import integer_type, path_type
 from ..runs.counting import counted
 from ..runs.errors import UserError
+from ..runs.output_files import write_output
 from ..runs.path_arguments import NEW_FILE, NEW_FOLDER
 from .configuration import fit_and_print
 
@@ -100,8 +101,5 @@ def _write_table(name, out, copy) -> Path:
 
     file = table.write(TABLES[name], out)
     if copy:
-        try:
-            Path(copy).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--results={copy} cannot be written: {error.strerror}.") from None
+        write_output(copy, file.read_bytes())
     return file

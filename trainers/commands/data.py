@@ -9,6 +9,7 @@ from ..config.recipes import RECIPES, default_recipe, resolve
 from ..config.schema import Config, settings
 from ..runs.argument_types import integer_type, path_type
 from ..runs.errors import UserError
+from ..runs.output_files import write_output
 from ..runs.path_arguments import ANY, FILE, FOLDER, NEW_FILE, NEW_FOLDER
 from .configuration import fit_and_print
 
@@ -149,12 +150,10 @@ def check(args):
     print(class_table(dataset))
     if dataset.skipped:
         print(f"left out: {data.describe_skipped(dataset)}")
-    path = Path(args.out or f"{_CHECKS}/{file_name(dataset.name) or config.recipe}.png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(sample_grid(dataset, config, _GRID_ROWS, _GRID_COLUMNS))
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from None
+    path = write_output(
+        args.out or f"{_CHECKS}/{file_name(dataset.name) or config.recipe}.png",
+        sample_grid(dataset, config, _GRID_ROWS, _GRID_COLUMNS),
+    )
     print(f"{path}: images as the network sees them in training ({image_flags(config)})")
 
 
@@ -195,9 +194,5 @@ def hardest(args):
     rows = hardest_classes(args.model, args.recipe, data_settings(args), args.classes)
     model = Path(args.model)
     path = Path(args.out) if args.out else (model if model.is_dir() else model.parent) / "hardest.txt"
-    try:
-        lines = [f"{class_name_line(name)}  # {accuracy:.4f}\n" for name, accuracy in rows]
-        path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from None
+    write_output(path, "".join(f"{class_name_line(name)}  # {accuracy:.4f}\n" for name, accuracy in rows))
     print(f"{path}: the hardest of the classes ({len(rows)}), from {rows[0][1]:.1%} to {rows[-1][1]:.1%} right")

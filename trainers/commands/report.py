@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..runs.argument_types import path_type
 from ..runs.errors import UserError
+from ..runs.output_files import write_output
 from ..runs.path_arguments import FOLDER, NEW_FILE
 from ..runs.run_directory import RunDirectory
 
@@ -70,9 +71,4 @@ def _write_comparison(runs: list[RunDirectory], out: str | None) -> Path:
 
     page = render_page("Comparison", comparison_sections([ComparedRun.read(run) for run in runs]))
     folder = os.path.commonpath([os.path.abspath(run.path.parent) for run in runs])
-    path = Path(out or os.path.relpath(Path(folder) / "comparison.html"))
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.") from None
-    return path
+    return write_output(out or os.path.relpath(Path(folder) / "comparison.html"), page)
