@@ -3,9 +3,13 @@
 import math
 import numbers
 
+import keras
+
+_MOST = 2**31 - 1  # of what is counted: TensorFlow has no larger sizes
+
 
 def whole_number(name: str, value, least: int = 1) -> int:
-    """Convert an argument to int, or raise ValueError if it is not an integer or is below a minimum.
+    """Convert an argument to int, or raise ValueError if it is not an integer, below a minimum or above 2^31 - 1.
 
     Args:
         name: the argument's name, for the error.
@@ -14,6 +18,8 @@ def whole_number(name: str, value, least: int = 1) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}. Received: {name}={value!r}.")
+    if value > _MOST:
+        raise ValueError(f"{name} must be an integer of at most {_MOST}. Received: {name}={value!r}.")
     return int(value)
 
 
@@ -84,6 +90,7 @@ def capsule_sizes(layer: str, input_shape) -> tuple[int, int]:
         layer: the layer's name, for the error.
         input_shape: expected to be (batch, capsules, capsule_dim), known but for the batch.
     """
+    refuse_empty(layer, input_shape)
     sizes = tuple(input_shape[1:])
     if len(sizes) != 2 or None in sizes:
         raise ValueError(
@@ -103,9 +110,88 @@ def input_capsule_dim(layer: str, input_shape, num_input_capsules: int) -> int:
         input_shape: expected to be (batch, height, width, channels).
         num_input_capsules: capsules at each position; must divide the channels.
     """
+    refuse_empty(layer, input_shape)
     if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % num_input_capsules:
         raise ValueError(
             f"{layer} expects a feature map (batch, height, width, channels) whose channels are a multiple of its "
             f"{num_input_capsules} input capsules. Received: input shape {tuple(input_shape)}."
         )
     return input_shape[-1] // num_input_capsules
+
+
+def check_shapes(**arrays) -> None:
+    """Raise ValueError unless the shapes of arrays fit named axes.
+
+    Axes of one name must have one size in all arrays, and no axis may be empty except the batch's.
+
+    Args:
+        **arrays: name of the argument -> (array, names of its axes separated by commas); an array that is None is left
+            out.
+
+    Example:
+
+    >>> import numpy as np
+    >>> check_shapes(x=(np.ones((4, 3)), "batch, features"), weights=(np.ones(3), "features"))
+    """
+    sizes: dict[str, int] = {}
+    for name, (array, axes) in arrays.items():
+        if array is None:
+            continue
+        shape, axis_names = tuple(array.shape), axes.split(", ")
+        received = f"Received: {name} of shape {shape}."
+        if len(shape) != len(axis_names):
+            raise ValueError(f"{name} must have {len(axis_names)} axes, ({axes}). {received}")
+        for axis, size in zip(axis_names, shape, strict=True):
+            if size == 0 and axis != "batch":
+                raise ValueError(f"{name} ({axes}) must not be empty along {axis}. {received}")
+            if None not in (size, sizes.get(axis)) and sizes[axis] != size:
+                raise ValueError(f"{name} ({axes}) must have {sizes[axis]} {axis}, as the other arguments. {received}")
+            if size is not None:
+                sizes[axis] = size
+
+
+def axes_of(name: str, value, rank: int) -> tuple[int, ...]:
+    """Convert an axis, or several axes, to a tuple of integers from -rank to rank - 1, or raise ValueError.
+
+    Args:
+        name: the argument's name, for the error.
+        value: an integer, or a list or tuple of different integers.
+        rank: number of axes of the array.
+    """
+    axes = tuple(value) if isinstance(value, list | tuple) else (value,)
+    fit = all(isinstance(a, numbers.Integral) and not isinstance(a, bool) and -rank <= a < rank for a in axes)
+    if not axes or not fit or len({axis % rank for axis in axes}) < len(axes):
+        raise ValueError(f"{name} must name axes of an array with {rank} axes. Received: {name}={value!r}.")
+    return tuple(map(int, axes))
+
+
+def refuse_empty(layer: str, input_shape) -> None:
+    """Raise ValueError if a layer's input has no axis besides the batch, or is empty along one.
+
+    Args:
+        layer: the layer's name, for the error.
+        input_shape: shape of the input, batch included.
+    """
+    shape = tuple(input_shape)
+    if len(shape) < 2 or 0 in shape[1:]:
+        raise ValueError(
+            f"{layer} expects an input of at least two axes, the first for the batch and none of the others empty. "
+            f"Received: input shape {shape}."
+        )
+
+
+def check_input(layer, input_shape, *, any_rank: bool = False) -> None:
+    """Raise ValueError if a layer's input is empty along an axis other than the batch, or has no such axis.
+
+    Later calls are checked, too: Keras compares them with the layer's `input_spec`, which is set here.
+
+    Args:
+        layer: a Keras layer, in its `build`.
+        input_shape: shape of the input, batch included.
+        any_rank: whether later inputs may have another number of axes.
+    """
+    shape = tuple(input_shape)
+    refuse_empty(layer.name, shape)
+    axes = {} if shape[-1] is None else {-1: shape[-1]}
+    rank = {"min_ndim": 2} if any_rank else {"ndim": len(shape)}
+    layer.input_spec = keras.layers.InputSpec(axes=axes, **rank)

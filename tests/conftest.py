@@ -31,6 +31,8 @@ def pytest_configure(config):
 
 # Tests of many combinations of parameters: the default suite takes a third of them, `pytest -m ci` the others.
 _SAMPLED = (
+    "core/conformance/test_bad_inputs.py::test_arrays_of_functions",
+    "core/conformance/test_bad_inputs.py::test_inputs_of_layers",
     "core/conformance/test_conformance.py::test_any_class_count",
     "core/conformance/test_conformance.py::test_losses_metrics_and_callbacks_in_fit",
     "core/conformance/test_conformance.py::test_shapes_and_batches",

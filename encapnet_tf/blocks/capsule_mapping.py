@@ -9,7 +9,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import whole_number
+from encapnet_tf.arguments import check_input, whole_number
 from encapnet_tf.ops.precision import at_least_float32
 
 _CAPSULES_OF_A_MAP = 32  # at each position, where nothing is said
@@ -61,6 +61,7 @@ class CapsuleMapping(keras.layers.Layer):
         self.bias = None
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         groups, self._positions, input_dim = self._input_sizes(input_shape)
         shape = (groups, input_dim, self.num_capsules, self.capsule_dim)
         stddev = self._initial_stddev(groups * self._positions)

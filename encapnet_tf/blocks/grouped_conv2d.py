@@ -3,7 +3,7 @@
 import keras
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import odd_int, whole_number
+from encapnet_tf.arguments import check_input, odd_int, whole_number
 
 
 def clone_initializer(initializer):
@@ -70,6 +70,7 @@ class GroupedConv2D(keras.layers.Layer):
         self.use_bias = bool(use_bias)
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         if len(input_shape) != 4 or input_shape[-1] is None:
             raise ValueError(
                 f"{self.name} expects a feature map (batch, height, width, channels) with known channels. "
@@ -90,7 +91,6 @@ class GroupedConv2D(keras.layers.Layer):
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(shape=(self.filters,), initializer=self.bias_initializer, name="bias")
-        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: channels})
 
     def call(self, inputs, training=None):
         outputs = ops.grouped_conv2d(inputs, self.kernel, self.groups, self.strides, bool(training))

@@ -6,7 +6,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import odd_int, one_of, whole_number
+from encapnet_tf.arguments import check_input, odd_int, one_of, whole_number
 from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
 from encapnet_tf.blocks.other_capsules_conv2d import OtherCapsulesConv2D
@@ -154,6 +154,7 @@ class CapConv2D(keras.layers.Layer):
                 getattr(self, name).synchronized = value
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % self.num_capsules:
             raise ValueError(
                 f"{self.name} expects a feature map (batch, height, width, channels) whose channels are a multiple of "

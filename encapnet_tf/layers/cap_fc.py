@@ -6,7 +6,8 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import whole_number
+from encapnet_tf.arguments import check_input, whole_number
+from encapnet_tf.ops.precision import cast_numbers
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -48,6 +49,7 @@ class CapFC(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         sizes = input_shape[1:]
         fits = len(sizes) in (2, 3) and None not in sizes
         if not fits or sizes[-1] % self.capsule_dim or (len(sizes) == 2 and sizes[-1] != self.capsule_dim):
@@ -75,7 +77,7 @@ class CapFC(keras.layers.Layer):
 
         The list has shape (batch, capsules, capsule_dim). A feature map is reshaped; capsules keep their shape.
         """
-        inputs = K.cast(inputs, self.compute_dtype)  # Keras casts floats only
+        inputs = cast_numbers(inputs, self.compute_dtype)
         if len(inputs.shape) == 3:
             return inputs
         capsules = K.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))

@@ -1,10 +1,10 @@
 """Layer that computes the Euclidean lengths of capsules, which are the class scores of a capsule network."""
 
 import keras
-from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import finite_number
+from encapnet_tf.arguments import check_input, finite_number
+from encapnet_tf.ops.precision import cast_numbers
 from encapnet_tf.ops.squash import EPSILON
 
 
@@ -38,8 +38,11 @@ class CapsuleLength(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = finite_number("epsilon", epsilon, least=1e-30)
 
+    def build(self, input_shape):
+        check_input(self, input_shape, any_rank=True)
+
     def call(self, inputs):
-        return ops.capsule_length(K.cast(inputs, self.compute_dtype), epsilon=self.epsilon)  # Keras casts floats only
+        return ops.capsule_length(cast_numbers(inputs, self.compute_dtype), epsilon=self.epsilon)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[:-1])

@@ -4,7 +4,8 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import capsule_sizes, whole_number
+from encapnet_tf.arguments import capsule_sizes, check_input, whole_number
+from encapnet_tf.ops.precision import cast_numbers
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -45,6 +46,7 @@ class CapsuleMask(keras.layers.Layer):
         self.autocast = False  # half precision does not hold every label
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         num_capsules, _ = capsule_sizes(self.name, input_shape)
         if num_capsules < self.count:
             raise ValueError(
@@ -53,8 +55,10 @@ class CapsuleMask(keras.layers.Layer):
             )
 
     def call(self, capsules, labels=None):
-        capsules = K.cast(capsules, self.compute_dtype)
+        capsules = cast_numbers(capsules, self.compute_dtype)
         num_capsules, capsule_dim = capsules.shape[1:]
+        if capsules.shape[0] == 0:
+            raise ValueError(f"{self.name} cannot mask an empty batch. Received: input shape {tuple(capsules.shape)}.")
         if labels is None:
             masks = _masks_of_longest(capsules, self.count)
         else:

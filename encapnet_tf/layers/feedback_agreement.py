@@ -4,7 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import finite_number, one_of, whole_number
+from encapnet_tf.arguments import finite_number, one_of, refuse_empty, whole_number
 from encapnet_tf.blocks.feedback.feature_extraction import (
     adversarial_features,
     flatten_features,
@@ -201,6 +201,8 @@ class FeedbackAgreement(PerReplicaLosses, keras.layers.Layer):
         if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
             raise ValueError(f"{self.name} is called on [higher, lower]. Received: input shape {input_shape}.")
         higher_shape, lower_shape = (tuple(shape) for shape in input_shape)
+        for shape in (higher_shape, lower_shape):
+            refuse_empty(self.name, shape)
         options = {"synchronized": self._synchronized, "dtype": self.dtype_policy}
         self.generator = self._given_generator
         if isinstance(self.generator, str):

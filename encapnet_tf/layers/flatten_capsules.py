@@ -6,7 +6,8 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import one_of, whole_number
+from encapnet_tf.arguments import check_input, one_of, whole_number
+from encapnet_tf.ops.precision import cast_numbers
 
 ORDERS = ("position", "capsule")
 
@@ -44,6 +45,7 @@ class FlattenCapsules(keras.layers.Layer):
         self.order = one_of("order", order, ORDERS)
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % self.capsule_dim:
             raise ValueError(
                 f"{self.name} expects a feature map (batch, height, width, channels) whose channels are a multiple of "
@@ -51,7 +53,7 @@ class FlattenCapsules(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        inputs = K.cast(inputs, self.compute_dtype)  # Keras casts floats only
+        inputs = cast_numbers(inputs, self.compute_dtype)
         if self.order == "capsule":
             inputs = K.transpose(ops.split_capsules(inputs, self.capsule_dim), (0, 3, 1, 2, 4))
         shape = K.shape(inputs)

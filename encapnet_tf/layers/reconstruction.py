@@ -8,10 +8,11 @@ import weakref
 import keras
 from keras import ops as K
 
-from encapnet_tf.arguments import capsule_sizes, finite_number, optional_number, whole_number
+from encapnet_tf.arguments import capsule_sizes, check_input, finite_number, optional_number, whole_number
 from encapnet_tf.blocks.image_decoder import DECODERS, image_decoder
 from encapnet_tf.blocks.name_or_layer import name_or_layer, serialize_name_or_layer
 from encapnet_tf.layers.capsule_mask import CapsuleMask
+from encapnet_tf.ops.precision import cast_numbers
 
 _WEIGHT_OF_A_PIXEL = 0.0005  # section 4.1 of Sabour, Frosst and Hinton (2017), for the sum of squared errors
 _THREAD = threading.local()  # its attribute `capsules` maps a layer to the input of its last call in this thread
@@ -84,6 +85,7 @@ class Reconstruction(keras.layers.Layer):
         return self._weight_argument
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         num_capsules, capsule_dim = capsule_sizes(self.name, input_shape)
         self._mask.build(input_shape)
         self.decoder = self._decoder_argument
@@ -100,7 +102,7 @@ class Reconstruction(keras.layers.Layer):
             )
 
     def call(self, capsules):
-        capsules = K.cast(capsules, self.compute_dtype)  # Keras casts floats only
+        capsules = cast_numbers(capsules, self.compute_dtype)
         if not hasattr(_THREAD, "capsules"):
             _THREAD.capsules = weakref.WeakKeyDictionary()
         _THREAD.capsules[self] = capsules

@@ -1,10 +1,10 @@
 """Layer that applies squash, the usual nonlinearity of capsule networks."""
 
 import keras
-from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import one_of, optional_number, whole_number
+from encapnet_tf.arguments import check_input, one_of, optional_number, whole_number
+from encapnet_tf.ops.precision import cast_numbers
 from encapnet_tf.ops.squash import KINDS
 
 
@@ -46,6 +46,7 @@ class Squash(keras.layers.Layer):
         self.epsilon = optional_number("epsilon", epsilon, least=0)
 
     def build(self, input_shape):
+        check_input(self, input_shape, any_rank=True)
         if input_shape[-1] is None or input_shape[-1] % self.capsule_dim:
             raise ValueError(
                 f"Squash(capsule_dim={self.capsule_dim}) needs a last axis that is a multiple of {self.capsule_dim}. "
@@ -53,7 +54,7 @@ class Squash(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        inputs = K.cast(inputs, self.compute_dtype)  # Keras casts floats only
+        inputs = cast_numbers(inputs, self.compute_dtype)
         capsules = ops.split_capsules(inputs, self.capsule_dim)
         return ops.merge_capsules(ops.squash(capsules, kind=self.kind, epsilon=self.epsilon))
 

@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops as K
 
 from encapnet_tf.ops.counts import with_equal_counts
-from encapnet_tf.ops.precision import floating
+from encapnet_tf.ops.precision import floating, numeric
 
 
 def targets_and_lengths(y_true, y_pred):
@@ -25,7 +25,7 @@ def targets_and_lengths(y_true, y_pred):
         ValueError: the shapes fit neither form, the numbers of labels and predictions differ, or (eagerly, where values
             are known) a label is out of range.
     """
-    y_true, lengths = K.convert_to_tensor(y_true), floating(y_pred)
+    y_true, lengths = numeric(y_true, "y_true"), floating(y_pred, "y_pred")
     if not has_known_rank(lengths) or len(lengths.shape) != 2:
         raise ValueError(f"Expected capsule lengths of shape (batch, classes). Received: {lengths.shape}.")
     classes = lengths.shape[-1]

@@ -2,6 +2,9 @@
 
 from keras import ops as K
 
+from encapnet_tf.arguments import whole_number
+from encapnet_tf.ops.precision import numeric
+
 
 def split_capsules(x, capsule_dim: int):
     """Split the channel axis of a tensor into two axes: the capsules and the components of each capsule.
@@ -22,7 +25,10 @@ def split_capsules(x, capsule_dim: int):
     >>> tuple(split_capsules(np.zeros((2, 8, 8, 64)), capsule_dim=4).shape)
     (2, 8, 8, 16, 4)
     """
-    channels = x.shape[-1]
+    x, capsule_dim = numeric(x, "x"), whole_number("capsule_dim", capsule_dim)
+    channels = x.shape[-1] if len(x.shape) else None
+    if channels is None:
+        raise ValueError(f"x must have a last axis of known size, the channels. Received: x of shape {x.shape}.")
     if channels % capsule_dim:
         raise ValueError(
             f"{channels} channels cannot be split into capsules of {capsule_dim} components each. "
@@ -46,4 +52,7 @@ def merge_capsules(x):
     >>> tuple(merge_capsules(np.zeros((2, 8, 8, 16, 4))).shape)
     (2, 8, 8, 64)
     """
+    x = numeric(x, "x")
+    if len(x.shape) < 2:
+        raise ValueError(f"x must have two last axes, (num_capsules, capsule_dim). Received: x of shape {x.shape}.")
     return K.reshape(x, (*K.shape(x)[:-2], x.shape[-2] * x.shape[-1]))

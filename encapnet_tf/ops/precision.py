@@ -3,13 +3,44 @@
 Norms, costs and transport plans are computed in at least float32.
 """
 
-from keras import backend
+from keras import KerasTensor, backend
 from keras import ops as K
 
 
-def floating(x):
-    """Cast an integer or boolean tensor to `keras.config.floatx()`, and return floating tensors unchanged."""
-    x = K.convert_to_tensor(x)
+def numeric(x, name: str = "the input"):
+    """Convert an array to a tensor, or raise TypeError if it has no real numbers.
+
+    Args:
+        x: tensor, array, number or nested lists of numbers.
+        name: what the array is, for the error.
+    """
+    try:
+        tensor = x if isinstance(x, KerasTensor) else K.convert_to_tensor(x)
+        dtype = backend.standardize_dtype(tensor.dtype)
+    except Exception as error:  # each backend has exceptions of its own
+        raise TypeError(
+            f"Expected an array of numbers for {name}. Received: {_shortened(x)} of type {type(x).__name__}."
+        ) from error
+    if not ("float" in dtype or "int" in dtype or dtype == "bool"):
+        raise TypeError(f"Expected real numbers for {name}. Received: an array of dtype {dtype}.")
+    return tensor
+
+
+def cast_numbers(x, dtype, name: str = "the input"):
+    """Cast an array of numbers to a dtype, or raise TypeError if it has no real numbers.
+
+    Keras casts floating inputs of layers only.
+    """
+    return K.cast(numeric(x, name), dtype)
+
+
+def floating(x, name: str = "the input"):
+    """Cast an integer or boolean tensor to `keras.config.floatx()`, and return floating tensors unchanged.
+
+    Raises:
+        TypeError: `x` has no real numbers.
+    """
+    x = numeric(x, name)
     return x if "float" in backend.standardize_dtype(x.dtype) else K.cast(x, backend.floatx())
 
 
@@ -31,7 +62,12 @@ def floating_together(*tensors):
 
     Integer and boolean tensors take the dtype of the floating ones, or `keras.config.floatx()` where there are none.
     """
-    converted = [K.convert_to_tensor(x) for x in tensors]
+    converted = [numeric(x) for x in tensors]
     dtype = backend.result_type(*(x.dtype for x in converted))
     dtype = dtype if "float" in dtype else backend.floatx()
     return [K.cast(x, dtype) for x in converted]
+
+
+def _shortened(x) -> str:
+    text = repr(x)
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -2,7 +2,7 @@
 
 from keras import ops as K
 
-from encapnet_tf.arguments import finite_number, one_of
+from encapnet_tf.arguments import axes_of, finite_number, one_of
 from encapnet_tf.ops.precision import at_least_float32, floating
 
 # Added under the square root, whose gradient at 0 is not finite. It is far below any squared length that float32 can
@@ -33,7 +33,8 @@ def squash(x, axis: int | tuple[int, ...] = -1, kind: str = "norm", epsilon: flo
         v, tensor of the shape and dtype of `x` (integers and booleans become `floatx`).
 
     Raises:
-        ValueError: `kind` is unknown, or `epsilon` is negative or not finite.
+        ValueError: `kind` is unknown, `axis` is no axis of `x`, or `epsilon` is negative or not finite.
+        TypeError: `x` has no real numbers.
 
     Example:
 
@@ -46,7 +47,8 @@ def squash(x, axis: int | tuple[int, ...] = -1, kind: str = "norm", epsilon: flo
     one_of("kind", kind, KINDS)
     if epsilon is not None:
         epsilon = finite_number("epsilon", epsilon, least=0)
-    x = floating(x)
+    x = floating(x, "x")
+    axis = axes_of("axis", axis, len(x.shape))
     wide = at_least_float32(x)
     squared = K.sum(wide * wide, axis=axis, keepdims=True)  # K.square has no 8-bit kernel in LiteRT
     if kind == "exponential":
@@ -95,7 +97,7 @@ def capsule_length(x, axis: int = -1, epsilon: float = EPSILON):
     >>> print(np.asarray(capsule_length(np.array([[3.0, 4.0]]))))
     [5.]
     """
-    x = floating(x)
+    x, epsilon = floating(x, "x"), finite_number("epsilon", epsilon, least=0)
     wide = at_least_float32(x)
-    squared = K.sum(wide * wide, axis=axis)
+    squared = K.sum(wide * wide, axis=axes_of("axis", axis, len(x.shape)))
     return K.cast(K.sqrt(squared + epsilon), x.dtype)

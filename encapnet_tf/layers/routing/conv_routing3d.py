@@ -4,8 +4,8 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import input_capsule_dim, one_of, whole_number, whole_pair
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.arguments import check_input, input_capsule_dim, one_of, whole_number, whole_pair
+from encapnet_tf.ops.precision import at_least_float32, cast_numbers
 from encapnet_tf.ops.routing.patches import PADDINGS
 
 
@@ -78,6 +78,7 @@ class ConvRouting3D(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         input_dim = input_capsule_dim(self.name, input_shape, self.num_input_capsules)
         self._check_size(input_shape)
         self.kernel = self.add_weight(
@@ -93,7 +94,7 @@ class ConvRouting3D(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        inputs = K.cast(inputs, self.compute_dtype)
+        inputs = cast_numbers(inputs, self.compute_dtype)
         capsules, input_dim = self.num_input_capsules, self.kernel.shape[2]
         _, height, width, _ = K.shape(inputs)
         maps = K.transpose(ops.split_capsules(inputs, input_dim), (0, 3, 1, 2, 4))

@@ -3,8 +3,9 @@
 import keras
 from keras import ops as K
 
-from encapnet_tf.arguments import input_capsule_dim, one_of, whole_number, whole_pair
+from encapnet_tf.arguments import check_input, input_capsule_dim, one_of, whole_number, whole_pair
 from encapnet_tf.blocks.inverted_attention import InvertedAttention
+from encapnet_tf.ops.precision import cast_numbers
 from encapnet_tf.ops.routing.patches import PADDINGS, capsule_patches, window_counts
 
 
@@ -68,12 +69,13 @@ class InvertedAttentionConv2D(InvertedAttention):
         self.padding = one_of("padding", padding, PADDINGS)
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         input_dim = input_capsule_dim(self.name, input_shape, self.num_input_capsules)
         window_counts(self.name, input_shape, self.kernel_size, self.strides, self.padding)
         self.create_weights(self.kernel_size[0] * self.kernel_size[1] * self.num_input_capsules, input_dim)
 
     def call(self, inputs, previous=None, training=None):
-        inputs = K.cast(inputs, self.compute_dtype)
+        inputs = cast_numbers(inputs, self.compute_dtype)
         capsules, sizes = capsule_patches(inputs, self.num_input_capsules, self.kernel_size, self.strides, self.padding)
         if previous is not None:
             previous = K.reshape(previous, (-1, self.num_capsules, self.capsule_dim))

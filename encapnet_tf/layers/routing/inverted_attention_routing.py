@@ -3,8 +3,9 @@
 import keras
 from keras import ops as K
 
-from encapnet_tf.arguments import capsule_sizes
+from encapnet_tf.arguments import capsule_sizes, check_input
 from encapnet_tf.blocks.inverted_attention import InvertedAttention
+from encapnet_tf.ops.precision import cast_numbers
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
@@ -52,10 +53,11 @@ class InvertedAttentionRouting(InvertedAttention):
     """
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         self.create_weights(*capsule_sizes(self.name, input_shape))
 
     def call(self, inputs, previous=None, training=None):
-        capsules = K.transpose(K.cast(inputs, self.compute_dtype), (1, 0, 2))
+        capsules = K.transpose(cast_numbers(inputs, self.compute_dtype), (1, 0, 2))
         return K.cast(self.route(capsules, previous, training=training), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):

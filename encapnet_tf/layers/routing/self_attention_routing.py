@@ -4,7 +4,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf import ops
-from encapnet_tf.arguments import capsule_sizes, optional_number, whole_number
+from encapnet_tf.arguments import capsule_sizes, check_input, optional_number, whole_number
 from encapnet_tf.ops.precision import at_least_float32
 from encapnet_tf.ops.routing.attention import attend_to_votes, sum_votes
 
@@ -66,6 +66,7 @@ class SelfAttentionRouting(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
     def build(self, input_shape):
+        check_input(self, input_shape)
         sizes = capsule_sizes(self.name, input_shape)
         self.kernel = self.add_weight(
             shape=(*sizes, self.num_capsules, self.capsule_dim),

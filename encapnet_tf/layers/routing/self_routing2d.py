@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops as K
 
-from encapnet_tf.arguments import input_capsule_dim, one_of, whole_number, whole_pair
-from encapnet_tf.ops.precision import at_least_float32
+from encapnet_tf.arguments import input_capsule_dim, one_of, refuse_empty, whole_number, whole_pair
+from encapnet_tf.ops.precision import at_least_float32, cast_numbers
 from encapnet_tf.ops.routing.attention import split_inputs
 from encapnet_tf.ops.routing.patches import PADDINGS, capsule_patches, window_counts
 
@@ -87,6 +87,9 @@ class SelfRouting2D(keras.layers.Layer):
 
     def build(self, input_shape):
         of_activations, of_poses = self._two_shapes(input_shape)
+        refuse_empty(self.name, of_activations)
+        shapes = (of_activations, of_poses)
+        self.input_spec = [keras.layers.InputSpec(ndim=4, axes={-1: shape[-1]}) for shape in shapes]
         self._num_input_capsules = of_activations[-1]
         input_dim = input_capsule_dim(self.name, of_poses, self._num_input_capsules)
         window_counts(self.name, of_poses, self.kernel_size, self.strides, self.padding)
@@ -122,7 +125,7 @@ class SelfRouting2D(keras.layers.Layer):
         return shapes
 
     def call(self, inputs, training=None):
-        activations, poses = (K.cast(x, self.compute_dtype) for x in inputs)
+        activations, poses = (cast_numbers(x, self.compute_dtype) for x in inputs)
         window = (self._num_input_capsules, self.kernel_size, self.strides, self.padding)
         activations, sizes = capsule_patches(activations, *window)
         poses, _ = capsule_patches(poses, *window)

@@ -30,7 +30,7 @@ def relu_squash(x, capsule_dim: int, training: bool = False):
     >>> print(np.round(np.asarray(relu_squash(np.array([[3.0, 4.0, -3.0, 4.0]]), capsule_dim=2)), 4))
     [[0.5769 0.7692 0.     0.9412]]
     """
-    x = floating(x)
+    x = floating(x, "x")
     return run_compiled(relu_squash_body, (x,), training, gradient=relu_squash_gradient, capsule_dim=capsule_dim)
 
 

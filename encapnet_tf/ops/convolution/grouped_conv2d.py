@@ -1,5 +1,6 @@
 """Grouped 2-D convolution and grouped transposed 2-D convolution with one group per capsule."""
 
+from encapnet_tf.arguments import whole_number, whole_pair
 from encapnet_tf.ops.convolution.choice import convolve, convolve_transposed
 from encapnet_tf.ops.convolution.lowerings import insert_zeros
 from encapnet_tf.ops.precision import floating_together
@@ -34,6 +35,7 @@ def grouped_conv2d(x, kernel, groups: int, strides: int = 1, training: bool = Fa
     (1, 3, 2, 16)
     """
     x, kernel = floating_together(x, kernel)
+    groups, strides = whole_number("groups", groups), whole_number("strides", strides)
     _check(x.shape, kernel.shape, groups)
     return convolve(x, kernel, groups, strides, training)
 
@@ -66,8 +68,11 @@ def grouped_conv2d_transpose(x, kernel, groups: int, output_size, training: bool
     (1, 8, 7, 8)
     """
     x, kernel = floating_together(x, kernel)
+    groups, output_size = whole_number("groups", groups), whole_pair("output_size", output_size)
     _check(x.shape, kernel.shape, groups)
-    size, output_size = tuple(x.shape[1:3]), tuple(output_size)
+    size = tuple(x.shape[1:3])
+    if None in size:
+        raise ValueError(f"The height and width of x must be known. Received: x of shape {tuple(x.shape)}.")
     fits = all(m in (n, 2 * n, 2 * n - 1) for n, m in zip(size, output_size, strict=True))
     if tuple(kernel.shape[:2]) != (3, 3) or not fits:
         raise ValueError(
@@ -88,6 +93,11 @@ def _check(x_shape, kernel_shape, groups):
         raise ValueError(
             "grouped_conv2d expects x of shape (batch, height, width, channels) and a kernel of shape "
             f"(kernel_height, kernel_width, channels / groups, filters). Received: {x_shape} and {kernel_shape}."
+        )
+    if x_shape[-1] is None or 0 in (*x_shape, *kernel_shape):
+        raise ValueError(
+            "grouped_conv2d expects known channels, and no empty axis or batch. Received: x of shape "
+            f"{tuple(x_shape)} and a kernel of shape {tuple(kernel_shape)}."
         )
     if x_shape[-1] % groups or kernel_shape[-1] % groups:
         raise ValueError(

@@ -6,7 +6,7 @@ from functools import partial
 import keras
 from keras import ops as K
 
-from encapnet_tf.arguments import finite_number, whole_number
+from encapnet_tf.arguments import check_shapes, finite_number, whole_number
 from encapnet_tf.ops.precision import at_least_float32, floating_together
 from encapnet_tf.ops.routing.mapped_capsules import fold_bias, votes
 
@@ -94,6 +94,13 @@ def route_by_em(
     finite_number("inverse_temperature", inverse_temperature, least=0)
     tensors = floating_together(capsules, kernel, bias, activations, beta_u, beta_a)
     capsules, kernel, bias, activations, beta_u, beta_a = map(at_least_float32, tensors)
+    check_shapes(
+        capsules=(capsules, "batch, num_input_capsules, positions, input_dim"),
+        activations=(activations, "batch, num_input_capsules, positions"),
+        kernel=(kernel, "num_input_capsules, input_dim, num_capsules, capsule_dim"),
+        beta_u=(beta_u, "num_capsules"),
+        beta_a=(beta_a, "num_capsules"),
+    )
     u, w = fold_bias(capsules, kernel, bias)
     num_capsules = w.shape[2]
     a = activations[..., None]  # a_i: (batch, inputs, positions, 1)

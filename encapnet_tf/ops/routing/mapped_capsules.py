@@ -5,6 +5,7 @@ They are the mapped activations of the paper.
 
 from keras import ops as K
 
+from encapnet_tf.arguments import check_shapes
 from encapnet_tf.ops.precision import at_least_float32, floating_together
 
 
@@ -49,10 +50,20 @@ def fold_bias(capsules, kernel, bias):
     """
     if bias is None:
         capsules, kernel = map(at_least_float32, floating_together(capsules, kernel))
+        _check_shapes(capsules, kernel, None)
         return capsules, kernel
     capsules, kernel, bias = map(at_least_float32, floating_together(capsules, kernel, bias))
+    _check_shapes(capsules, kernel, bias)
     capsules = K.concatenate([capsules, K.ones_like(capsules[..., :1])], axis=-1)
     return capsules, K.concatenate([kernel, bias[:, None]], axis=1)
+
+
+def _check_shapes(capsules, kernel, bias):
+    check_shapes(
+        capsules=(capsules, "batch, num_input_capsules, positions, input_dim"),
+        kernel=(kernel, "num_input_capsules, input_dim, num_capsules, capsule_dim"),
+        bias=(bias, "num_input_capsules, num_capsules, capsule_dim"),
+    )
 
 
 def votes(capsules, kernel):

@@ -1,11 +1,28 @@
-"""Bad settings and bad inputs, the same list for every public class and function."""
+"""Bad settings and bad arrays, one list for every public class and function."""
 
 import inspect
 
 import numpy as np
 
 NAN = float("nan")
-BAD_SETTINGS = ["x", "", None, True, -1, 0, 0.5, NAN, float("inf"), 10**30, [], [NAN], {}, (0, -1), object(), np.ones(2)]
+BAD_SETTINGS = [
+    "x",
+    "",
+    None,
+    True,
+    -1,
+    0,
+    0.5,
+    NAN,
+    float("inf"),
+    10**30,
+    [],
+    [NAN],
+    {},
+    (0, -1),
+    object(),
+    np.ones(2),
+]
 # Arguments that Keras checks, or that are objects of any kind.
 NOT_OURS = {"name", "dtype", "trainable", "kwargs", "options", "args", "reduction", "self"}
 CLEAR = (ValueError, TypeError)
