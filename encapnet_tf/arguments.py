@@ -18,7 +18,7 @@ def whole_number(name: str, value, least: int = 1) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}. Received: {name}={value!r}.")
-    if value > _MOST:
+    if int(value) > _MOST:
         raise ValueError(f"{name} must be an integer of at most {_MOST}. Received: {name}={value!r}.")
     return int(value)
 
@@ -159,8 +159,8 @@ def axes_of(name: str, value, rank: int) -> tuple[int, ...]:
         rank: number of axes of the array.
     """
     axes = tuple(value) if isinstance(value, list | tuple) else (value,)
-    fit = all(isinstance(a, numbers.Integral) and not isinstance(a, bool) and -rank <= a < rank for a in axes)
-    if not axes or not fit or len({axis % rank for axis in axes}) < len(axes):
+    fit = [not isinstance(a, bool) and isinstance(a, numbers.Integral) and -rank <= int(a) < rank for a in axes]
+    if not axes or not all(fit) or len({axis % rank for axis in axes}) < len(axes):
         raise ValueError(f"{name} must name axes of an array with {rank} axes. Received: {name}={value!r}.")
     return tuple(map(int, axes))
 

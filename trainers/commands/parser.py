@@ -30,7 +30,7 @@ class Parser(argparse_flags.ArgumentParser):
         except UserError as error:
             self.exit(error.status, f"{self.prog}: {error}\n")
 
-    def exit(self, status=0, message=None):
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the process with a status, after printing a message whose control characters are escaped."""
         super().exit(status, None if message is None else printable_lines(message))
 

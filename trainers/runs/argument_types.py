@@ -32,7 +32,7 @@ def number_type(flag: str, least: float, most: float) -> Callable[[str], float]:
     return _named(lambda text: _number(flag, text, float, "a number", least, most), "number")
 
 
-def check_bounds(shown: str, value: float, least: float | None, most: float | None) -> None:
+def check_bounds(shown: str, value, least: float | None, most: float | None) -> None:
     """Raise `UserError` if a number is not finite or out of bounds.
 
     Args:
