@@ -150,19 +150,22 @@ def check_shapes(**arrays) -> None:
                 sizes[axis] = size
 
 
-def axes_of(name: str, value, rank: int) -> tuple[int, ...]:
-    """Convert an axis, or several axes, to a tuple of integers from -rank to rank - 1, or raise ValueError.
+def check_axes(name: str, value, x) -> None:
+    """Raise ValueError if a value does not name an axis, or several different axes, of a tensor.
 
     Args:
         name: the argument's name, for the error.
-        value: an integer, or a list or tuple of different integers.
-        rank: number of axes of the array.
+        value: an integer, or a list or tuple of different integers; negative ones count from the last axis.
+        x: the tensor. TensorFlow may not know its number of axes yet, which is then not compared.
     """
     axes = tuple(value) if isinstance(value, list | tuple) else (value,)
-    fit = [not isinstance(a, bool) and isinstance(a, numbers.Integral) and -rank <= int(a) < rank for a in axes]
-    if not axes or not all(fit) or len({axis % rank for axis in axes}) < len(axes):
-        raise ValueError(f"{name} must name axes of an array with {rank} axes. Received: {name}={value!r}.")
-    return tuple(map(int, axes))
+    are_integers = all(not isinstance(axis, bool) and isinstance(axis, numbers.Integral) for axis in axes)
+    is_known = getattr(x.shape, "rank", 0) is not None
+    rank = len(x.shape) if is_known else _MOST
+    fit = bool(axes) and are_integers and all(-rank <= int(axis) < rank for axis in axes)
+    if not fit or len({axis % rank for axis in axes}) < len(axes):
+        known = f"an array with {rank} axes" if is_known else "an array"
+        raise ValueError(f"{name} must name axes of {known}. Received: {name}={value!r}.")
 
 
 def refuse_empty(layer: str, input_shape) -> None:

@@ -2,7 +2,7 @@
 
 from keras import ops as K
 
-from encapnet_tf.arguments import axes_of, finite_number, one_of
+from encapnet_tf.arguments import check_axes, finite_number, one_of
 from encapnet_tf.ops.precision import at_least_float32, floating
 
 # Added under the square root, whose gradient at 0 is not finite. It is far below any squared length that float32 can
@@ -48,7 +48,7 @@ def squash(x, axis: int | tuple[int, ...] = -1, kind: str = "norm", epsilon: flo
     if epsilon is not None:
         epsilon = finite_number("epsilon", epsilon, least=0)
     x = floating(x, "x")
-    axis = axes_of("axis", axis, len(x.shape))
+    check_axes("axis", axis, x)
     wide = at_least_float32(x)
     squared = K.sum(wide * wide, axis=axis, keepdims=True)  # K.square has no 8-bit kernel in LiteRT
     if kind == "exponential":
@@ -99,5 +99,6 @@ def capsule_length(x, axis: int = -1, epsilon: float = EPSILON):
     """
     x, epsilon = floating(x, "x"), finite_number("epsilon", epsilon, least=0)
     wide = at_least_float32(x)
-    squared = K.sum(wide * wide, axis=axes_of("axis", axis, len(x.shape)))
+    check_axes("axis", axis, x)
+    squared = K.sum(wide * wide, axis=axis)
     return K.cast(K.sqrt(squared + epsilon), x.dtype)
