@@ -46,6 +46,10 @@ def merge_capsules(x):
     Returns:
         The values of `x`, with capsule-major channels on the last axis.
 
+    Raises:
+        ValueError: `x` has fewer than two axes.
+        TypeError: `x` has no real numbers.
+
     Example:
 
     >>> import numpy as np
