@@ -8,6 +8,7 @@ from keras import ops as K
 from encapnet_tf import ops
 from encapnet_tf.arguments import one_of, whole_number
 from encapnet_tf.losses.targets import has_known_rank
+from encapnet_tf.ops.precision import numeric
 from encapnet_tf.ops.transport.pairwise_cost import check_cost
 from encapnet_tf.ops.transport.sinkhorn import check_arguments
 from encapnet_tf.ops.transport.sinkhorn_divergence import VALUES
@@ -107,7 +108,7 @@ class SinkhornLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         y_true, true_weights = _points_and_weights(y_true)
         y_pred, predicted_weights = _points_and_weights(y_pred)
-        y_true, y_pred = self._point_sets(K.convert_to_tensor(y_true), K.convert_to_tensor(y_pred))
+        y_true, y_pred = self._point_sets(numeric(y_true, "y_true"), numeric(y_pred, "y_pred"))
         if self.sample_axis == 0:
             predicted_weights = true_weights
         y_true, true_weights, has_true = _normalise(y_true, true_weights)
@@ -173,6 +174,8 @@ class SinkhornLoss(keras.losses.Loss):
 
 def _points_and_weights(points):
     """Unpack points and weights from a dictionary, or return plain points with None as their weights."""
+    if isinstance(points, dict) and set(points) != {"points", "weights"}:
+        raise ValueError(f"Expected a dictionary of points and weights. Received: the keys {sorted(map(str, points))}.")
     return (points["points"], points["weights"]) if isinstance(points, dict) else (points, None)
 
 

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from keras import ops as K
 
+from encapnet_tf.ops.precision import cast_numbers
+
 _TOLERANCE = 1e-2  # of the sum: half-precision weights are rounded to 4e-3 of themselves
 
 
@@ -30,7 +32,7 @@ def point_weights(name: str, weights, points, axis: int = -2):
     if weights is None:
         count = K.shape(points)[axis]
         return K.ones((1, count), points.dtype) / K.cast(count, points.dtype)
-    weights = K.stop_gradient(K.cast(K.convert_to_tensor(weights), points.dtype))
+    weights = K.stop_gradient(cast_numbers(weights, points.dtype, name))
     batch = points.shape[0]
     shapes = [(size,), (1, size), (batch, size)]
     if not any(_fits(tuple(weights.shape), shape) for shape in shapes):

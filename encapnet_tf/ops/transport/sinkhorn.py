@@ -57,7 +57,7 @@ def check_arguments(epsilon, iterations, solver):
     is not checked.
     """
     is_number = isinstance(epsilon, numbers.Real) and not isinstance(epsilon, bool)
-    if not (0 < epsilon < math.inf if is_number else hasattr(epsilon, "dtype")):
+    if not (0 < epsilon < math.inf if is_number else hasattr(epsilon, "dtype") and not len(epsilon.shape)):
         raise ValueError(f"epsilon must be a positive number. Received: epsilon={epsilon!r}.")
     whole_number("iterations", iterations)
     one_of("solver", solver, SOLVERS)
