@@ -14,7 +14,7 @@ from encapnet_tf.trainers.search.space import DEFAULT, Axis, Space
 UNIT_SETTINGS = tuple(
     f"{field.name}=1:2" if kind_of(field).item is int else field.name
     for field in settings()
-    if field.metadata["unit_argument"] and kind_of(field).item is not bool
+    if field.metadata["unit_argument"] and kind_of(field).item is not bool and not field.metadata["search"].refusal
 )
 BASE = resolve("digits", {"feedback": "two"})
 
