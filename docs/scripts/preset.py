@@ -25,8 +25,8 @@ An EncapNet with a {decoder} decoder for images of {size}: {parameters:,} parame
 
 - **Data.** {train:,} training and {validation:,} validation images of {data}; {classes} classes: {class_names}.
 - **Accuracy.** {accuracy:.2%} on the {test:,} test images, with the weights in this file, rounded to float16.
-- **Training.** `{command}`: {epochs} epochs in {minutes:.0f} minutes on two cores of an x86-64 server. The weights are
-  those of the epoch with the best validation accuracy.
+- **Training.** {training} on two cores of an x86-64 server. The weights are those of the epoch with the best validation
+  accuracy.
 - **Use.** `models.EncapNet(weights="{name}")` takes pixels from 0 to 1, with `include_rescaling=True` from 0 to 255.
   `encapnet predict {name} IMAGE` and `encapnet explain {name} IMAGE` take image files.
 - **Limits.** {limits}
@@ -46,7 +46,6 @@ def main(run_path: str, name: str) -> None:
     """
     run = RunDirectory.open(run_path)
     config, summary = read_run_config(run), run.read_json(RunDirectory.summary_file, "class_names")
-    record = run.read_json(RunDirectory.config_file, "config")
     model = saved_model(run.file(RunDirectory.best_model_file))
     for weight in model.weights:
         weight.assign(weight.numpy().astype("float16").astype("float32"))
@@ -71,9 +70,7 @@ def main(run_path: str, name: str) -> None:
         classes=len(summary["class_names"]),
         class_names=", ".join(summary["class_names"]),
         accuracy=accuracy,
-        command=_command(record["command"]),
-        epochs=summary["epochs"],
-        minutes=summary["train_seconds"] / 60,
+        training=", then ".join(_trainings(run)),
         limits=LIMITS[name],
     )
     write_preset(
@@ -88,10 +85,17 @@ def main(run_path: str, name: str) -> None:
     print(f"{name}: {accuracy:.2%} of {len(labels):,} test images, {FOLDER / name}")
 
 
-def _command(command: str) -> str:
-    """Return a training run's command line as a user would type it, without the --run_dir flag."""
-    words = [word for word in command.split() if not word.startswith("--run_dir")]
-    return " ".join(["encapnet", *words[1:]])
+def _trainings(run: RunDirectory) -> list[str]:
+    """Return the command, epochs and time of a training run, after those of the run whose weights it started from."""
+    record = run.read_json(RunDirectory.config_file, "config", "command", "working_directory")
+    summary = run.read_json(RunDirectory.summary_file, "epochs", "train_seconds")
+    words = [word for word in record["command"].split() if not word.startswith("--run_dir")]
+    minutes = summary["train_seconds"] / 60
+    training = f"`{' '.join(['encapnet', *words[1:]])}`: {summary['epochs']} epochs in {minutes:.0f} minutes"
+    start = record["config"]["init_weights"]
+    if start is None:
+        return [training]
+    return [*_trainings(RunDirectory.open(Path(record["working_directory"]) / start)), training]
 
 
 if __name__ == "__main__":
