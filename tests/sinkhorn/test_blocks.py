@@ -44,7 +44,9 @@ def assert_equal(blocks, whole):
 
 
 @pytest.mark.parametrize(
-    "options", [pytest.param(o, marks=[pytest.mark.ci] if i in IN_CI else []) for i, o in enumerate(SETTINGS)], ids=str
+    "options",
+    [pytest.param(o, marks=[pytest.mark.ci] if i in IN_CI else []) for i, o in enumerate(SETTINGS)],
+    ids=lambda options: ",".join(str(getattr(value, "__name__", value)) for value in options.values()),
 )
 def test_blocks_equal_whole_matrices(options):
     """Sets that do not fill whole blocks, with absent points, and rows of zeros."""
