@@ -32,7 +32,7 @@ def test_kinds(tmp_path, files, argument, kind):
 @pytest.mark.parametrize(
     ("files", "argument", "message"),
     [
-        ((), "fashion_mnits", "fashion_mnits is no model: there is no such file or folder. Expected the folder"),
+        ((), "absent.keras", "absent.keras is no model: there is no such file or folder. Expected the folder"),
         (("a.png",), "a.png", "a.png is no model: it is another kind of file"),
         (("photos/a.png",), "photos", "photos is no model: the folder has neither config.json, as a run has, nor"),
         (("run/config.json",), "run", "did not finish"),

@@ -20,6 +20,9 @@ class Parser(argparse_flags.ArgumentParser):
         # absl's own flags would have no effect here, and `--flagfile` would read files.
         options = {"allow_abbrev": False, "formatter_class": _HelpFormatter, "inherited_absl_flags": None}
         super().__init__(**{**options, **kwargs})
+        for action in self._actions:
+            if "--helpfull" in action.option_strings:  # absl's, which shows the same
+                action.help = argparse.SUPPRESS
         self.register("type", int, _reader(int, "an integer"))
         self.register("type", float, _reader(float, "a number"))
 

@@ -279,9 +279,7 @@ class Config:
         choices=("margin", "spread", "crossentropy"),
     )
     optimizer: str = setting("Optimizer.", "adamw", choices=("adam", "adamw", "sgd"))
-    learning_rate: float = setting(
-        "Peak learning rate.", 1e-3, least=0.0, most=_WEIGHT, search=Search(usual=(1e-4, 1e-2))
-    )
+    learning_rate: float = setting("Peak learning rate.", 1e-3, least=0.0, most=1e38, search=Search(usual=(1e-4, 1e-2)))
     schedule: str = setting(
         "Learning rate over the run. constant: the peak rate; cosine: a short warm-up, then a cosine decay to 0; step: "
         "divided by 10 after each of --milestones; exponential: multiplied by --epoch_decay after each epoch.",

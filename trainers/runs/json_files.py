@@ -87,7 +87,6 @@ _COUNT: _Type = (_is_count, "a whole number")
 _TEXT: _Type = (lambda value: isinstance(value, str), "text")
 _OBJECT: _Type = (lambda value: isinstance(value, dict), "an object")
 _ROWS: _Type = (_is_objects, "a list of objects")
-_LIST: _Type = (lambda value: isinstance(value, list), "a list")
 _TEXTS: _Type = (_is_texts, "a list of texts")
 _SIZES: _Type = (_or_null(_is_sizes), "a list of whole numbers")
 
@@ -135,7 +134,7 @@ TYPES: dict[str, dict[str, _Type]] = {
         **dict.fromkeys(("validation_accuracy", "validation_loss", "seconds"), _LOGGED),
     },
     "trial.json": {"trial_id": _TEXT, "hyperparameters": _OBJECT, "metrics": _OBJECT, "score": _SCORE, "status": _TEXT},
-    "oracle.json": {"start_order": _TEXTS, "end_order": _TEXTS, "hyperparameters": _OBJECT, "values": _LIST},
+    "oracle.json": {"start_order": _TEXTS, "end_order": _TEXTS, "hyperparameters": _OBJECT, "values": _OBJECT},
     "parity.json": {"rows": _ROWS, "images": _COUNT},
     "metadata.json": {"image": _OBJECT, "class_names": _TEXTS, "about": _OBJECT},
 }

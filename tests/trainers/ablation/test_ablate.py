@@ -153,7 +153,7 @@ def test_rows_differ_by_the_weight_of_the_units():
 def arguments(out, **overrides):
     """Return parsed flags of the command, with some overridden."""
     flags = {setting.name: None for setting in settings()} | TINY | {"augment": ("none",)}
-    rest = {"table": "table3", "recipe": "digits", "rows": "", "seeds": 1, "out": str(out), "results": None}
+    rest = {"table": "table3", "recipe": "digits", "rows": None, "seeds": 1, "out": str(out), "results": None}
     return SimpleNamespace(**(flags | rest | overrides))
 
 
@@ -312,8 +312,3 @@ def test_choosing_rows():
     ]
     with pytest.raises(UserError, match=r"no row is called table1/z. table1 has table1/a, table1/b"):
         select_rows("table1", ["a", "z"])
-
-
-def test_wrong_numbers_of_seeds(tmp_path):
-    with pytest.raises(UserError, match="--seeds=0"):
-        ablate.check_arguments(arguments(tmp_path, seeds=0))

@@ -60,7 +60,9 @@ def test_the_home_folder(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     args = parse("train", "--dataset=folder", "--data_dir=~/photos", "--run_dir=~/run", "--augment=+,mixup")
     assert (args.data_dir, args.run_dir) == (str(tmp_path / "photos"), str(tmp_path / "run"))
-    assert parse("predict", "--labels=~", "a~b").paths == ["a~b"]
+    (tmp_path / "names.txt").write_text("red")
+    args = parse("predict", "--labels=~/names.txt", "a~b")
+    assert (args.labels, args.paths) == (str(tmp_path / "names.txt"), ["a~b"])
     config = Config(dataset="folder", data_dir="~/photos")
     assert list_folder(config).class_names == ("blue", "green", "red")
 
