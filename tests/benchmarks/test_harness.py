@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from benchmarks import dense_conv, grouped_conv
 from benchmarks.harness.arguments import argument_parser
 from benchmarks.harness.contestant import Contestant, NotRun, Timing
 from benchmarks.harness.processes import Processes
@@ -192,23 +191,3 @@ def test_unknown_flags_are_refused(capsys):
     with pytest.raises(SystemExit):
         argument_parser("About").parse_args(["--quik"])
     assert "--quik" in capsys.readouterr().err
-
-
-@pytest.mark.ci
-def test_grouped_conv_runs_quickly(tmp_path):
-    grouped_conv.main(["--quick", "--out", str(tmp_path)])
-    data = json.loads((tmp_path / "grouped_conv.json").read_text())
-    assert [case["case"]["gradient"] for case in data["cases"]] == [True, False]
-    results = data["cases"][0]["results"]
-    assert {"ours", "native", "depthwise", "PyTorch NCHW", "copy"} <= set(results)
-    assert all(("reason" in result) != ("median" in result) for result in results.values())
-    assert results["ours"]["rounds"] == 3
-    assert "32, 1->2, k3" in (tmp_path / "grouped_conv.md").read_text()
-
-
-@pytest.mark.ci
-def test_dense_conv_runs_quickly(tmp_path):
-    dense_conv.main(["--quick", "--out", str(tmp_path)])
-    data = json.loads((tmp_path / "dense_conv.json").read_text())
-    assert [case["case"]["gradient"] for case in data["cases"]] == [True, False]
-    assert {"ours", "native", "pads inside", "patches XLA", "copy"} <= set(data["cases"][0]["results"])

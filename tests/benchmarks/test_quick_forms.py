@@ -12,6 +12,11 @@ from benchmarks.harness.processes import ONE_PROCESS, ROOT
 from benchmarks.harness.timing import measure
 from tests.backends import interpreter, run_on
 
+CONTESTANTS = {
+    "grouped_conv": {"ours", "native", "depthwise", "PyTorch NCHW", "copy"},
+    "dense_conv": {"ours", "native", "pads inside", "patches XLA", "copy"},
+}
+
 
 @pytest.mark.ci
 @pytest.mark.parametrize("name", NAMES + OTHERS)
@@ -24,6 +29,9 @@ def test_quick_form(name, tmp_path):
     assert report["commit"]
     timed = [result for case in report["cases"] for result in case["results"].values() if "median" in result]
     assert timed or not report["cases"]
+    for case in report["cases"]:
+        assert all(("reason" in result) != ("median" in result) for result in case["results"].values())
+        assert CONTESTANTS.get(name, set()) <= set(case["results"])
     assert "--quick" in file.with_suffix(".md").read_text(encoding="utf-8")
 
 
