@@ -37,6 +37,11 @@ ABOUT = (
 )
 
 
+QUICK = {
+    "train_limit": 128, "augment": ("none",), "num_capsules": 2, "depths": (0,), "capsule_dims": (2,), "strides": (2,),
+}  # fmt: skip
+
+
 class MomentumWarmup(keras.callbacks.Callback):
     """Keras callback that switches the momentum warm-up of all `BatchNorm` layers on or off.
 
@@ -110,7 +115,7 @@ def main(arguments=None):
     flags.add_argument("--epochs", type=int, default=1)
     flags.add_argument("--seeds", type=integers, default=(0, 1, 2), help="one pair of trainings each (0,1,2)")
     flags = flags.parse_args(arguments)
-    settings = {"train_limit": 128, "num_capsules": 2} if flags.quick else {}
+    settings = QUICK if flags.quick else {}
     title = f"Batch statistics after a short training: {flags.recipe}, --epochs={flags.epochs}"
     report, rows = Report("batch_statistics", title, ABOUT, flags.quick), []
     with tempfile.TemporaryDirectory() as folder:

@@ -112,6 +112,9 @@ def write(flags, trained):
     report.write(flags.out)
 
 
+QUICK = ["--epochs=1", "--image_size=16", "--num_capsules=2", "--depths=0", "--capsule_dims=2", "--strides=2"]
+
+
 def main(arguments=None):
     flags = argument_parser(__doc__)
     add_data_dir(flags)
@@ -125,7 +128,7 @@ def main(arguments=None):
     for name in names[:1] if flags.quick else names:
         with tempfile.TemporaryDirectory() as folder:
             SETS[name][0](Path(folder) / name, flags)
-            trained[name] = train(Path(folder), name, ["--epochs=1"] if flags.quick else [])
+            trained[name] = train(Path(folder), name, QUICK if flags.quick else [])
         write(flags, trained)
 
 
