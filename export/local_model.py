@@ -13,7 +13,7 @@ from ..trainers.evaluation.predictions import saved_model
 from ..trainers.runs.errors import UserError, root_cause
 from ..trainers.runs.run_directory import RunDirectory
 from .artefacts.preprocessing import Preprocessing
-from .local_predictor import preprocessing_of
+from .local_predictor import preprocessing_of, warn_without_rescaling
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class LocalModel:
                 f"{file} is no classifier of images (batch, height, width, channels) of known size with one output "
                 f"(batch, classes): its inputs are {shapes[0]}, its outputs {shapes[1]}."
             )
+        if config is None:
+            warn_without_rescaling(file, model)
         names = summary.get("class_names") or [str(i) for i in range(shapes[1][0][1])]
         return cls(model, preprocessing_of(file, model, config, summary), names)
 

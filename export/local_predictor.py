@@ -3,12 +3,16 @@
 The model is that of a run, an export or a file.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import keras
 import numpy as np
 import tensorflow as tf
+
+from encapnet_tf.keras_private import inner_layers
 
 from ..trainers.config.presets import preset_description
 from ..trainers.config.run_config import read_run_config
@@ -99,12 +103,26 @@ def _keras_function(path, config=None, summary: Mapping = MappingProxyType({})):
         summary: contents of the run's summary.json.
     """
     model = inference_model(saved_model(path))
+    if config is None:
+        warn_without_rescaling(path, model)
     preprocessing = preprocessing_of(path, model, config, summary)
     return tf.function(
         lambda files: model(preprocessing.of_files(files), training=False),
         input_signature=[tf.TensorSpec((None,), tf.string)],  # or each number of files is traced anew
         autograph=False,
     )
+
+
+def warn_without_rescaling(path, model) -> None:
+    """Print a warning if a Keras model has no layer that rescales pixels, since it is given pixels from 0 to 255."""
+    if not any(
+        isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)) for layer in inner_layers(model)
+    ):
+        print(
+            f"{path}: the network has no layer that rescales pixels, and is given pixels from 0 to 255. If it takes "
+            "pixels from 0 to 1, build it with include_rescaling=True.",
+            file=sys.stderr,
+        )
 
 
 def preprocessing_of(path, model, config=None, summary: Mapping = MappingProxyType({})) -> Preprocessing:

@@ -1,9 +1,11 @@
 """Raw images of a model that was trained on composed examples: single images are placed, all others resized."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from encapnet_tf.export.artefacts.preprocessing import Preprocessing
+from encapnet_tf.export.local_predictor import load_predictor
 from encapnet_tf.trainers.data.augmentation.views import Views
 
 SINGLE, CANVAS = (7, 8), (9, 11)
@@ -31,3 +33,14 @@ def test_a_large_jpeg_file_is_no_single_image():
     preprocessing = Preprocessing(CANVAS, 1, Views(CANVAS), SINGLE)
     file = tf.io.encode_jpeg(np.full((28, 32, 1), 200, np.uint8))
     assert np.min(preprocessing.of_files(file[None])) > 150
+
+
+@pytest.mark.parametrize("include_rescaling", [True, False])
+def test_a_file_of_a_network_that_may_take_other_pixels(tmp_path, capsys, include_rescaling):
+    """Nothing in a .keras file says which pixels it takes, if no layer rescales them."""
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.Rescaling(1 / 255)(inputs) if include_rescaling else inputs
+    keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))).save(tmp_path / "model.keras")
+    load_predictor(tmp_path / "model.keras")
+    errors = capsys.readouterr().err
+    assert ("model.keras: the network has no layer that rescales pixels" in errors) is not include_rescaling
