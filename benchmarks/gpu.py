@@ -72,7 +72,7 @@ class Run:
 
 def device_of(run):
     """Return the name of the device that the benchmark runs on, and whether it is a GPU."""
-    result = run.measure([run.contestant("device", "keras_calls:device_facts")])["device"]
+    result = run.measure([run.contestant("device", "keras_calls:describe_device")])["device"]
     if isinstance(result, NotRun):
         raise SystemExit(f"Keras's backend {run.environment['KERAS_BACKEND']} does not work here: {result.reason}")
     return result.facts["device"], result.facts["gpu"]

@@ -130,10 +130,10 @@ def _problem(path, error):
         return f"{path!r} describes a network that does not fit into this machine's memory, or is damaged."
     if isinstance(error, RecursionError):
         return f"{path!r} is not a sound Keras model: its configuration is nested too deeply."
-    return f"{path!r} is not a Keras model or is damaged: {_shortened(message) or type(error).__name__}"
+    return f"{path!r} is not a Keras model or is damaged: {_shorten(message) or type(error).__name__}"
 
 
-def _shortened(message):
+def _shorten(message):
     """Return a message without line breaks, and without the middle if it has more than 600 characters.
 
     Keras names the object first and the cause last.

@@ -48,7 +48,7 @@ def device():
     return keras.distribution.list_devices()[0]
 
 
-def device_facts():
+def describe_device():
     """Return a function that does nothing, with the facts "device", its name, and "gpu", whether it is a GPU."""
     if keras.backend.backend() == "jax":
         import jax

@@ -27,6 +27,7 @@ import encapnet_tf as en
 from benchmarks.harness.arguments import argument_parser, integers
 from benchmarks.harness.report import Report
 from encapnet_tf.blocks.batch_norm import BatchNorm
+from encapnet_tf.keras_private import inner_layers
 
 ABOUT = (
     "Accuracy in % after a short training, in inference. `moving`: by the moving statistics of the training, as every "
@@ -59,7 +60,7 @@ class MomentumWarmup(keras.callbacks.Callback):
 
 def norms_of(model) -> list[BatchNorm]:
     """Return all `BatchNorm` layers of a Keras model, including those of nested layers."""
-    return [layer for layer in model._flatten_layers() if isinstance(layer, BatchNorm)]
+    return [layer for layer in inner_layers(model) if isinstance(layer, BatchNorm)]
 
 
 def recompute_statistics(model, batches):

@@ -7,7 +7,6 @@ map.
 python -m docs.scripts.feedback_features [FOLDER]
 """
 
-import math
 import statistics
 import sys
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 import keras
 import numpy as np
 from encapnet_tf.trainers import data
-from encapnet_tf.trainers.ablation.rows import TABLES, run_folder
+from encapnet_tf.trainers.ablation.rows import TABLES
+from encapnet_tf.trainers.ablation.table import finished_runs, standard_error
 from encapnet_tf.trainers.config.run_config import read_run_config
 from encapnet_tf.trainers.evaluation.predictions import saved_model
 from encapnet_tf.trainers.evaluation.robustness import DISTURBANCES, accuracies
@@ -53,9 +53,7 @@ def measure_runs(row, folder: Path) -> dict[str, list[float]]:
 
     Return the results by the name of the run's folder. Unfinished runs are left out.
     """
-    pattern = run_folder(folder, row, "[0-9]*")
-    runs = [path for path in sorted(pattern.parent.glob(pattern.name)) if (path / RunDirectory.summary_file).exists()]
-    return {path.name: measure(RunDirectory(path)) for path in runs}
+    return {seed: measure(run) for seed, run in finished_runs(row, folder).items()}
 
 
 def measure(run: RunDirectory) -> list[float]:
@@ -122,8 +120,7 @@ def _difference(values, decimals) -> str:
     """
     if len(values) < 2:
         return ""
-    error = statistics.stdev(values) / math.sqrt(len(values))
-    return f"{statistics.mean(values):+.{decimals}f} ± {error:.{decimals}f}"
+    return f"{statistics.mean(values):+.{decimals}f} ± {standard_error(values):.{decimals}f}"
 
 
 if __name__ == "__main__":

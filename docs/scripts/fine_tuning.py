@@ -4,7 +4,6 @@ python -m docs.scripts.fine_tuning [FOLDER]
 """
 
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from encapnet_tf.trainers.ablation.table import standard_error
 from PIL import Image, ImageDraw, ImageFont
 
 from docs.scripts import markdown
@@ -82,7 +82,7 @@ def _mean_and_deviation(values) -> str:
 
 
 def _mean_and_error(values) -> str:
-    return f"{statistics.mean(values):+.2f} ± {statistics.stdev(values) / math.sqrt(len(values)):.2f}"
+    return f"{statistics.mean(values):+.2f} ± {standard_error(values):.2f}"
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ EPSILONS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 def main(path=FIGURE):
     """Plot the transport mass on matching feature pairs, and print the values as a Markdown table."""
-    masses = {relu: {count: paired_masses(count, relu) for count in FEATURES} for relu in (True, False)}
+    masses = {relu: {count: mass_on_true_pairs(count, relu) for count in FEATURES} for relu in (True, False)}
     draw(masses, path)
     print(table(masses))
     print(path)
 
 
-def paired_masses(count: int, has_relu: bool) -> list[float]:
+def mass_on_true_pairs(count: int, has_relu: bool) -> list[float]:
     """Return the share of transport mass that joins features of the same image, for each regularisation strength.
 
     Lower-layer features are a random linear map of standardised images of digits to `count` numbers, with a ReLU or

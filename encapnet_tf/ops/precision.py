@@ -19,7 +19,7 @@ def numeric(x, name: str = "the input"):
         dtype = backend.standardize_dtype(tensor.dtype)
     except Exception as error:  # each backend has exceptions of its own
         raise TypeError(
-            f"Expected an array of numbers for {name}. Received: {_shortened(x)} of type {type(x).__name__}."
+            f"Expected an array of numbers for {name}. Received: {_shorten(x)} of type {type(x).__name__}."
         ) from error
     if not ("float" in dtype or "int" in dtype or dtype == "bool"):
         raise TypeError(f"Expected real numbers for {name}. Received: an array of dtype {dtype}.")
@@ -68,6 +68,6 @@ def floating_together(*tensors):
     return [K.cast(x, dtype) for x in converted]
 
 
-def _shortened(x) -> str:
+def _shorten(x) -> str:
     text = repr(x)
     return text if len(text) <= 80 else f"{text[:80]}..."

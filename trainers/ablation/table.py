@@ -66,7 +66,7 @@ def _entry(row, rows, out) -> dict:
         "spread": statistics.stdev(errors) if len(errors) > 1 else None,
         "errors": errors,
         "difference": statistics.mean(differences) if differences else None,
-        "standard_error": _standard_error(differences) if len(differences) > 1 else None,
+        "standard_error": standard_error(differences) if len(differences) > 1 else None,
         "seconds_per_step": statistics.median(times) if times else None,
         "failed": _failures(row, out),
         "guessing": sum(result["guessing"] for result in results),
@@ -74,7 +74,7 @@ def _entry(row, rows, out) -> dict:
     }
 
 
-def _standard_error(values) -> float:
+def standard_error(values: list[float]) -> float:
     """Return the standard error of the mean of two values or more."""
     return statistics.stdev(values) / math.sqrt(len(values))
 
@@ -90,11 +90,14 @@ def _differences(row, rows, out) -> list[float]:
 
 def _results(row, out) -> dict[str, dict]:
     """Return a dictionary from seed names such as "seed0" to the results of finished training runs."""
+    return {seed: _result(run) for seed, run in finished_runs(row, out).items()}
+
+
+def finished_runs(row: Row, out: Path) -> dict[str, RunDirectory]:
+    """Return the finished training runs of one ablation configuration by their seed's folder, such as "seed0"."""
     runs = {seed: folder for seed, folder in _runs(row, out).items() if not (folder / FAILURE_FILE).exists()}
     return {
-        seed: _result(RunDirectory(folder))
-        for seed, folder in runs.items()
-        if (folder / RunDirectory.summary_file).exists()
+        seed: RunDirectory(folder) for seed, folder in runs.items() if (folder / RunDirectory.summary_file).exists()
     }
 
 

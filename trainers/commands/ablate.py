@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the `encapnet ablate` command to an argument parser."""
     parser.add_argument("--table", choices=tuple(TABLES), default="table3", help="Table to run [table3].")
     recipe_help = (
-        "Recipe that the rows change. Default: digits; of labels and family fashion_mnist; of table4 each row's; "
-        "images for data of your own."
+        "Recipe that the rows change. Default: digits; of labels and family fashion_mnist; of table4 and feedback each "
+        "row's; images for data of your own."
     )
     add_choice(parser, "--recipe", RECIPES, help=recipe_help)
     parser.add_argument("--rows", help="Rows to run, by name or number: c,c2,d* or 1,4. Default: all.")

@@ -29,10 +29,10 @@ def printable_lines(text: str) -> str:
 
     Words lose their middle beyond 300 characters, lines their end beyond 1500.
     """
-    return "\n".join(map(_shortened, text.split("\n")))
+    return "\n".join(map(_shorten, text.split("\n")))
 
 
-def _shortened(line: str) -> str:
+def _shorten(line: str) -> str:
     half = _WORD_CHARACTERS // 2
     words = (word if len(word) <= _WORD_CHARACTERS else f"{word[:half]}...{word[-half:]}" for word in line.split(" "))
     line = " ".join(words)

@@ -145,7 +145,7 @@ class KernelBlocks:
     def __init__(self, costs, f, g, epsilon):
         self.costs, self.f, self.g, self.epsilon = costs, f, g, epsilon
 
-    def over_columns(self, v):
+    def sum_over_columns(self, v):
         """Multiply the Sinkhorn kernel by a vector with one element for each point of the second set.
 
         Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m).
@@ -157,7 +157,7 @@ class KernelBlocks:
 
         return self.costs.map_blocks(of_block, (self.f,), (self.g, v), axis=-1)
 
-    def over_rows(self, u):
+    def sum_over_rows(self, u):
         """Multiply the transposed Sinkhorn kernel by a vector with one element for each point of the first set.
 
         Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1).

@@ -68,14 +68,14 @@ class KernelMatrix:
     def __init__(self, costs, matrix):
         self.costs, self.matrix = costs, matrix
 
-    def over_columns(self, v):
+    def sum_over_columns(self, v):
         """Multiply the Sinkhorn kernel by a vector with one element for each point of the second set.
 
         Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m).
         """
         return K.matmul(self.matrix, transposed(v))
 
-    def over_rows(self, u):
+    def sum_over_rows(self, u):
         """Multiply the transposed Sinkhorn kernel by a vector with one element for each point of the first set.
 
         Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1).

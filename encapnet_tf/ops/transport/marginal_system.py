@@ -43,7 +43,7 @@ def solve_marginals(density, row_sums, rhs, limits, tolerance, least_curvature=0
         return values - K.sum(weights * values, axis=1, keepdims=True) / K.sum(weights, axis=1, keepdims=True)
 
     def multiply(values):
-        return values - density.over_columns(density.over_rows(values)) / row_sums
+        return values - density.sum_over_columns(density.sum_over_rows(values)) / row_sums
 
     residual = centred(rhs)
     squared = dot(residual, residual)

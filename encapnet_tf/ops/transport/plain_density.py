@@ -38,11 +38,11 @@ class PlainDensity(PlanDensity):
             of_sums = -of_v * K.square(v)
             rows.append(self.a * u)
             columns.append(of_sums)
-            of_u = of_u + self.a * self.kernel.over_columns(of_sums)
+            of_u = of_u + self.a * self.kernel.sum_over_columns(of_sums)
             of_sums = -of_u * K.square(u)
             rows.append(of_sums)
             columns.append(self.b * v_before)
-            of_u, of_v = 0.0, self.b * self.kernel.over_rows(of_sums)
+            of_u, of_v = 0.0, self.b * self.kernel.sum_over_rows(of_sums)
 
         def slope(costs, kernel, row, factors, column, other_factors):
             of_kernel = row * costs * column + K.matmul(factors, other_factors)

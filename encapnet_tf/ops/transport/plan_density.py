@@ -35,26 +35,26 @@ class PlanDensity:
         self.potentials = f + epsilon * K.log(u), g + epsilon * K.log(v)
         self.u, self.v, self.a, self.b = u, v, a, b
 
-    def over_columns(self, values):
+    def sum_over_columns(self, values):
         """Compute the weighted sum of the density times a vector over the points of the second set.
 
         Return sum_j b_j D_ij values_j, (batch, n, 1).
         """
-        return self.u * self.kernel.over_columns(self.b * self.v * values)
+        return self.u * self.kernel.sum_over_columns(self.b * self.v * values)
 
-    def over_rows(self, values):
+    def sum_over_rows(self, values):
         """Compute the weighted sum of the density times a vector over the points of the first set.
 
         Return sum_i a_i D_ij values_i, (batch, 1, m).
         """
-        return self.v * self.kernel.over_rows(self.a * self.u * values)
+        return self.v * self.kernel.sum_over_rows(self.a * self.u * values)
 
     def row_sums(self):
         """Compute the weighted row sums of the density, which are 1 once the plan has converged.
 
         Return sum_j b_j D_ij, (batch, n, 1).
         """
-        return self.over_columns(K.ones_like(self.v))
+        return self.sum_over_columns(K.ones_like(self.v))
 
     def sharp_value(self):
         """Compute the transport cost of the plan, without the entropy term.
@@ -110,11 +110,11 @@ class PlanDensity:
             self._sum(lambda costs, density: density * _sparsity(density), axis) for axis in (-1, -2)
         )
         rows = self.row_sums()
-        rhs = (row_sums - self.over_columns(column_sums)) / rows
+        rhs = (row_sums - self.sum_over_columns(column_sums)) / rows
         limits = K.zeros_like(rhs[:, 0], dtype="int32")[:, None] + iterations
         least = _LEAST_CURVATURE[backend.standardize_dtype(rhs.dtype)]
         alpha, _ = solve_marginals(self, rows, rhs, limits, _ADJOINT_TOLERANCE, least)
-        return alpha, column_sums - self.over_rows(alpha)
+        return alpha, column_sums - self.sum_over_rows(alpha)
 
     def _sum(self, function, axis):
         """Sum a function of the costs and the plan's density over one set's points, each multiplied by its weight.

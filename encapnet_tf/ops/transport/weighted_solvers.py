@@ -92,8 +92,8 @@ def solve_plain_weighted(costs, epsilon, a, b, iterations):
     kernel = costs.kernel(f, g, epsilon)
     v, steps = K.ones_like(g), []
     for _ in range(iterations):
-        u = 1.0 / kernel.over_columns(b * v)
-        v = 1.0 / kernel.over_rows(a * u)
+        u = 1.0 / kernel.sum_over_columns(b * v)
+        v = 1.0 / kernel.sum_over_rows(a * u)
         steps.append((u, v))
     return PlainDensity(kernel, epsilon, a, b, steps)
 
@@ -115,7 +115,7 @@ def solve_symmetric_weighted(costs, epsilon, a):
     kernel = costs.kernel(f, g, epsilon)
 
     def step(log_u, weight):
-        sums = kernel.over_columns(transposed(a * K.exp(log_u)))
+        sums = kernel.sum_over_columns(transposed(a * K.exp(log_u)))
         return (1 - weight) * log_u - weight * K.log(sums)
 
     def two_steps(_, log_u):
@@ -166,10 +166,10 @@ def _scale(kernel, a, b, u, steps):
     """
 
     def step(_, scalings):
-        u = 1.0 / kernel.over_columns(b * scalings[1])
-        return u, 1.0 / kernel.over_rows(a * u)
+        u = 1.0 / kernel.sum_over_columns(b * scalings[1])
+        return u, 1.0 / kernel.sum_over_rows(a * u)
 
-    return K.fori_loop(0, steps, step, (u, 1.0 / kernel.over_rows(a * u)))
+    return K.fori_loop(0, steps, step, (u, 1.0 / kernel.sum_over_rows(a * u)))
 
 
 def _newton(costs, epsilon, a, b, f, g, budget):
