@@ -78,6 +78,8 @@ def _draw_divergences(metrics: list[dict], units: list[str]) -> str:
         for paired_mass in others:
             paired_mass.plot(epochs, [row[f"{unit}_paired_mass"] for row in metrics], color=colour)
     share.set_yscale("log")
+    for paired_mass in others:
+        paired_mass.set_ylim(0, 1)  # a scale of its own would make rounding errors of a uniform plan look like a trend
     titles = ("divergence in training", "share of raw divergence", "spread", "plan's mass on true pairs")
     for axes, title in zip((divergence, share, spread, *others), titles, strict=False):
         axes.set_title(title)

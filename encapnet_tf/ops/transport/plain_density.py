@@ -19,7 +19,7 @@ class PlainDensity(PlanDensity):
         super().__init__(kernel, epsilon, 0.0, 0.0, u, v, a, b)
         self.steps = steps
 
-    def slope(self, iterations):
+    def cost_gradient(self, iterations):
         """Backpropagate the transport cost through all Sinkhorn iterations to the cost matrix.
 
         Return the gradient of <P, Q> with respect to Q, in the form of `plan`.
@@ -44,9 +44,9 @@ class PlainDensity(PlanDensity):
             columns.append(self.b * v_before)
             of_u, of_v = 0.0, self.b * self.kernel.sum_over_rows(of_sums)
 
-        def slope(costs, kernel, row, factors, column, other_factors):
+        def gradient(costs, kernel, row, factors, column, other_factors):
             of_kernel = row * costs * column + K.matmul(factors, other_factors)
             return kernel * (row * column - of_kernel / self.epsilon)
 
         factors = K.concatenate(rows, axis=2), K.concatenate(columns, axis=1)
-        return slope, (self.a * self.u, factors[0]), (self.b * self.v, factors[1])
+        return gradient, (self.a * self.u, factors[0]), (self.b * self.v, factors[1])

@@ -84,7 +84,7 @@ class PlanDensity:
 
         return plan, (self.a, self.u), (self.b, self.v)
 
-    def slope(self, iterations):
+    def cost_gradient(self, iterations):
         """Compute the gradient of the transport cost with respect to the cost matrix by conjugate gradients.
 
         Return the gradient of <P, Q> with respect to Q, through the plan too, in the form of `plan`.
@@ -95,11 +95,11 @@ class PlanDensity:
         """
         alpha, beta = self._cancelled_part(iterations)
 
-        def slope(costs, kernel, a, u, alpha, b, v, beta):
+        def gradient(costs, kernel, a, u, alpha, b, v, beta):
             density = u * kernel * v
             return a * density * b * (1.0 - (_sparsity(density) - alpha - beta))
 
-        return slope, (self.a, self.u, alpha), (self.b, self.v, beta)
+        return gradient, (self.a, self.u, alpha), (self.b, self.v, beta)
 
     def _cancelled_part(self, iterations):
         """Compute the part of the gradient that the fixed marginals of the transport plan cancel.

@@ -55,7 +55,7 @@ def _converged_slope(plan, iterations):
     ones = K.ones_like(plan[None, :, :1]), K.ones_like(plan[None, :1, :])
     kernel = KernelMatrix(plan[None], K.square(size) * plan[None])
     density = PlanDensity(kernel, 0.0, 0.0, 0.0, *ones, *(one / size for one in ones))
-    return kernel.map(*density.slope(iterations))[0]
+    return kernel.map(*density.cost_gradient(iterations))[0]
 
 
 def slope_of_self_cost(plan):

@@ -141,4 +141,4 @@ def _value_and_slope(density, *, iterations, differentiate_plan, value, **_):
     The cost has the shape (batch,), and the gradient the form of `PlanDensity.plan`.
     """
     amount = density.dual_value() if value == "dual" else density.sharp_value()
-    return amount, density.slope(iterations) if differentiate_plan and value == "sharp" else density.plan()
+    return amount, density.cost_gradient(iterations) if differentiate_plan and value == "sharp" else density.plan()
