@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "encapnet_tf" / "models" / "presets"
 CARD = """# Preset {name}
 
-An EncapNet with a {decoder} decoder for images of {size}: {parameters:,} parameters, of which
-{decoder_parameters:,} are the decoder's.
+An EncapNet ("Neural Network Encapsulation", ECCV 2018) with a {decoder} decoder for images of {size}: {parameters:,}
+parameters, of which {decoder_parameters:,} are the decoder's. Trained by the authors of this library.
 
 - **Data.** {train:,} training and {validation:,} validation images of {data}; {classes} classes: {class_names}.
 - **Accuracy.** {accuracy:.2%} on the {test:,} test images, with the weights in this file, rounded to float16.
@@ -78,6 +78,7 @@ def main(run_path: str, name: str) -> None:
         FOLDER / name,
         arguments=json.loads(json.dumps(arguments)),
         decoder=config.reconstruction,
+        reconstruction_weight=config.reconstruction_weight,
         class_names=summary["class_names"],
         test_accuracy=accuracy,
         card=card,

@@ -18,6 +18,11 @@ from encapnet_tf.saving import load_model
 
 # Arguments that may be chosen with a preset: they do not change its weights.
 _FREE = ("include_rescaling", "synchronized", "kernel_initializer", "bias_initializer", "name")
+_ADVICE = {  # argument -> what serves instead of another value
+    "classes": " For other classes, give the preset a new class layer: a CapFC layer on the input of its layer "
+    "'class_capsules', and a CapsuleLength layer. docs/training.md has the lines, and `encapnet train --init_weights` "
+    "does it.",
+}
 
 
 def with_pretrained_weights(builder: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
@@ -81,10 +86,14 @@ def _build_preset(builder, name, arguments, signature):
         if key not in _FREE and _comparable(value) != _comparable(expected):
             raise ValueError(
                 f"weights={name!r} fixes the architecture: {key}={expected!r}. Received: {key}={value!r}. "
-                f"Leave {key} out, or train a network of your own with weights=None."
+                f"Leave {key} out, or train a network of your own with weights=None.{_ADVICE.get(key, '')}"
             )
     free = {key: value for key, value in arguments.items() if key in _FREE}
-    model = attach_reconstruction(builder(**preset.arguments, **free), decoder=preset.decoder)
+    model = attach_reconstruction(
+        builder(**preset.arguments, **free),
+        decoder=preset.decoder,
+        weight=preset.reconstruction_weight,
+    )
     preset.load_into(model)
     return model
 

@@ -119,7 +119,8 @@ def main(args: argparse.Namespace) -> None:
         print(f"{printable(file):<{width}}  {printable(name)} {score:.3f}", flush=True)
     if explanations:
         page = render_explanations(f"Explanation of {args.model}", explanations, names, score_name(model.model))
-        print(write_output(args.out, page))
+        replaces = " (in place of the earlier page)" if Path(args.out).is_file() else ""
+        print(f"page: {write_output(args.out, page)}{replaces}")
     if problems:
         heading = f"{len(problems)} of {counted(len(problems) + len(explanations), 'image')} cannot be explained:"
         raise UserError("\n".join([heading, *problems] if len(files) > 1 else problems), status=1)

@@ -1,6 +1,6 @@
 """The command `encapnet export`, which exports a trained model and verifies the exported files.
 
-The model is that of a finished run, or a model file with data.
+The model is that of a finished run, a model file with data, or a preset.
 """
 
 import argparse
@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_choice, add_flags
+from ...trainers.config.presets import is_preset, preset_description, preset_name, preset_weights
 from ...trainers.config.recipes import RECIPES
 from ...trainers.config.schema import settings
 from ...trainers.runs.argument_types import integer_type, path_type
 from ...trainers.runs.counting import counted
 from ...trainers.runs.path_arguments import NEW_FOLDER
-from ...trainers.runs.run_directory import RunDirectory
+from ...trainers.runs.run_directory import RunDirectory, package_versions
 from ..artefacts.variants import VARIANTS
 
 SAFE = "Earlier exports are as they were."  # after an error of the disk
@@ -25,12 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser):
     parser.add_argument(
         "model",
         type=path_type(),
-        help="Folder of a finished run, such as runs/digits/20261122-182440; or a .keras file of any classifier.",
+        help="Folder of a finished run, such as runs/digits/20261122-182440; a .keras file of any classifier; or a "
+        "preset: fashion_mnist, digits.",
     )
     parser.add_argument(
         "--name",
         help="Name of the model, also at the server. Default: NAME of a run in runs/NAME/TIME or runs/NAME; of a file "
-        "its own name.",
+        "or preset its own name.",
     )
     parser.add_argument(
         "--out",
@@ -54,8 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser):
 
 def check_arguments(args: argparse.Namespace):
     """Check the flags of `encapnet export`, and raise `UserError` for a folder without a finished training run."""
-    if not Path(args.model).is_file():
+    if not _model_path(args.model).is_file():
         RunDirectory.open(args.model)
+
+
+def _model_path(argument: str | Path) -> Path:
+    """Return the path of the model that an argument names: the path itself, or the file of weights of a preset.
+
+    An existing path goes before a preset.
+    """
+    path = Path(argument)
+    return path if path.exists() else preset_weights(str(argument)) or path
 
 
 def main(args: argparse.Namespace):
@@ -103,17 +114,17 @@ def export_run(
     recipe: str | None = None,
     overrides: dict | None = None,
 ) -> Path:
-    """Export a trained model from a training run's folder or from a `.keras` file.
+    """Export a trained model from a training run's folder, from a `.keras` file, or a preset.
 
     Of a run, it is the best model. The exported files are compared with it on the run's or on a recipe's data.
 
     Args:
-        path: the run's folder or the model's file.
-        name: of the export; None takes that of the run's folder, or of the one around it, or of the file.
+        path: the run's folder, the model's file, or the name of a preset.
+        name: of the export; None takes that of the run's folder, or of the one around it, or of the file or preset.
         out: folder of all exports.
         tflite: TFLite variants.
         images: number of test images to compare on; None takes all.
-        recipe: name of the recipe whose data is used; None takes the run's data.
+        recipe: name of the recipe whose data is used; None takes the run's data, or the preset's.
         overrides: data settings that replace those of the recipe or run.
 
     Returns:
@@ -128,8 +139,8 @@ def export_run(
     from ..exporting import export_samples
     from ..verification.samples import Samples
 
-    path = Path(path)
-    target = ExportFolder(out, name or _default_name(path))
+    source, path = str(path), _model_path(path)
+    target = ExportFolder(out, name or (preset_name(path) if is_preset(path) else _default_name(path)))
     model, dataset = model_and_data(path, recipe, overrides or {})
     height, width, channels = dataset.train.shape
     preprocessing = Preprocessing((height, width), channels, dataset.views, dataset.single_size)
@@ -141,8 +152,8 @@ def export_run(
         class_names=dataset.class_names,
         target=target,
         tflite=tflite,
-        source=str(path),
-        about=_about_run(RunDirectory(path)) if path.is_dir() else {"data": dataset.name},
+        source=source,
+        about=_about(path, dataset.name),
     )
 
 
@@ -160,6 +171,26 @@ def _default_name(path):
         return path.stem
     in_named_folder = path.parent.parent.name == "runs" or RunDirectory.is_named_after_time(path)
     return path.parent.name if in_named_folder else path.name
+
+
+def _about(path: Path, data: str) -> dict:
+    """Return the data set and the training details of a model, for the model card.
+
+    Args:
+        path: of a run, a model's file or the weights of a preset.
+        data: name of the data on which the exported files are compared.
+    """
+    if path.is_dir():
+        return _about_run(RunDirectory(path))
+    if not is_preset(path):
+        return {"data": data}
+    accuracy, version = preset_description(path)["test_accuracy"], package_versions("encapnet_tf")["encapnet_tf"]
+    facts = {
+        "pretrained network": f"the preset {preset_name(path)} of encapnet_tf {version}, whose own model card "
+        "describes data, training and limits",
+        "accuracy that its card states": f"{accuracy:.2%} on all test images",
+    }
+    return {"data": data, "facts": facts}
 
 
 def _about_run(run):

@@ -30,6 +30,15 @@ def encapnet(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("runtimes_in_this_process")
+def test_export_of_a_preset(encapnet, tmp_path):
+    status, _, errors = encapnet("export", "digits", "--tflite=", "--images=20")
+    assert status == 0, errors
+    card = (tmp_path / "exports" / "digits" / ExportFolder.card_file).read_text()
+    assert "pretrained network: the preset digits of " in card
+    assert "accuracy that its card states: 99.72%" in card
+
+
+@pytest.mark.usefixtures("runtimes_in_this_process")
 def test_export_again_and_predict(exported, encapnet, tmp_path):
     """A second export is a second version, whose other files replace those of the first."""
     shutil.copytree(exported.path, tmp_path / "exports" / "digits")

@@ -62,8 +62,8 @@ class Tags(HTMLParser):
 
 def test_the_answers_and_the_path_are_printed(explained, folder):
     result, page = explained
-    *lines, path = result.stdout.splitlines()
-    assert path == "page.html"
+    *lines, last = result.stdout.splitlines()
+    assert last == "page: page.html"
     assert len(lines) == 2
     name, score = lines[0].split()[1:]
     lengths = en.load_model(folder / "decoder.keras")(load_digits().test.images[:1])[0]
@@ -109,7 +109,7 @@ def test_every_part_is_there(explained):
 
 def test_without_a_decoder_and_without_capsules(folder):
     result = run_command("explain", "plain.keras", "images/0.png", cwd=folder)
-    assert result.stdout.splitlines()[-1] == "explanation.html"
+    assert result.stdout.splitlines()[-1].startswith("page: explanation.html")
     page = (folder / "explanation.html").read_text(encoding="utf-8")
     assert "has no decoder" in page
     assert "--reconstruction=dense" in page
@@ -118,6 +118,7 @@ def test_without_a_decoder_and_without_capsules(folder):
     page = (folder / "explanation.html").read_text(encoding="utf-8")
     assert "<h3>" not in page
     assert page.count("<img ") == 3
+    assert result.stdout.splitlines()[-1] == "page: explanation.html (in place of the earlier page)"
     assert ", score 0." in page
 
 

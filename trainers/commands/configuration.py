@@ -15,6 +15,7 @@ _DRAWN = (
     "data_dir",
     "classes_file",
     "image_size",
+    "color_mode",
     "augment",
     "flip",
     "compose",

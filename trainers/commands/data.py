@@ -20,6 +20,7 @@ DATA_SETTINGS = (
     "data_dir",
     "classes_file",
     "image_size",
+    "color_mode",
     "corrupt_images",
     "cache_gib",
     "validation_fraction",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config.presets import preset_description, preset_weights
 from ..runs.argument_types import integer_type, path_type
 from ..runs.counting import counted
 from ..runs.errors import UserError
@@ -55,7 +57,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_arguments(args: argparse.Namespace) -> None:
     """Check the flags of `encapnet evaluate`, and raise `UserError` for a folder without a finished training run."""
     for path in args.runs:
+        _refuse_preset(path)
         _check_composition(args, RunDirectory.open(path))
+
+
+def _refuse_preset(path) -> None:
+    """Raise `UserError` if an argument is the name of a pretrained network, and say which command measures it."""
+    if (weights := preset_weights(str(path))) and not Path(path).exists():
+        accuracy = preset_description(weights)["test_accuracy"]
+        raise UserError(
+            f"{path} is a preset, not a run: its test accuracy is {accuracy:.2%}. `encapnet export {path}` measures it "
+            f"again, and `encapnet train --init_weights={path}` begins a run from its weights."
+        )
 
 
 def _check_composition(args: argparse.Namespace, run: RunDirectory) -> None:

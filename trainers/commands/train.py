@@ -108,4 +108,6 @@ def main(args: argparse.Namespace) -> None:
     )
     for remark in remarks(summary):
         print(remark)
-    print(f"report:  {run.file(RunDirectory.report_file)}\nnext:    encapnet evaluate {shlex.quote(str(run.path))}")
+    path = shlex.quote(str(run.path))
+    print(f"report:  {run.file(RunDirectory.report_file)}\nnext:    encapnet evaluate {path}")
+    print(f"         encapnet predict {path} IMAGE.png\n         encapnet export {path}")

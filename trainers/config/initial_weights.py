@@ -12,7 +12,7 @@ from typing import Any
 from ..runs.errors import UserError
 from ..runs.json_files import parse_json
 from ..runs.run_directory import RunDirectory
-from .presets import is_preset, preset_description, preset_names, preset_weights
+from .presets import is_preset, preset_description, preset_name, preset_names, preset_weights
 from .recipes import override
 from .schema import Config, network_settings
 from .suggestions import did_you_mean
@@ -84,7 +84,7 @@ def _of_preset(weights: Path) -> WeightsFile:
     network = {name: preset["arguments"][name] for name in network_settings() if name in preset["arguments"]}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
     values["routing"] = (values["routing"],) if isinstance(values.get("routing"), str) else values.get("routing")
-    config = override(Config(), {"dataset": weights.parent.name, "model": "encapnet", **values})
+    config = override(Config(), {"dataset": preset_name(weights), "model": "encapnet", **values})
     return WeightsFile(weights, config, tuple(preset["class_names"]))
 
 

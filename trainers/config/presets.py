@@ -22,6 +22,14 @@ def is_preset(path: Path) -> bool:
     return path.name == WEIGHTS_FILE and path.parent.parent == _folder()
 
 
+def preset_name(weights: Path) -> str:
+    """Return the name of the pretrained network whose weights file is given.
+
+    It is also the name of the recipe of its data.
+    """
+    return weights.parent.name
+
+
 def preset_description(weights: Path) -> dict:
     """Read the architecture and class names of a pretrained network from the JSON file beside its weights."""
     return json.loads(weights.with_name(CONFIG_FILE).read_text(encoding="utf-8"))

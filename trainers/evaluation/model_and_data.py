@@ -7,6 +7,7 @@ import keras
 
 from .. import data
 from ..config.dataset_names import refuse_unread_data_dir
+from ..config.presets import is_preset, preset_name
 from ..config.recipes import override, resolve
 from ..config.run_config import read_run_config
 from ..runs.errors import UserError
@@ -18,9 +19,10 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
     """Load a saved model and a data set, and check that the image shapes and class counts of both agree.
 
     Args:
-        path: folder of a finished run, or a `.keras` file of any classifier that takes pixels from 0 to 255.
-        recipe: recipe that names the data set; None takes the run's own. The settings `augment`, `image_size` and
-            `compose`, which say what the network sees of an image, remain those of the run.
+        path: folder of a finished run, a `.keras` file of any classifier that takes pixels from 0 to 255, or the
+            weights file of a preset.
+        recipe: recipe that names the data set; None takes the run's own, or that of the preset. The settings
+            `augment`, `image_size` and `compose`, which say what the network sees of an image, remain those of the run.
         overrides: setting -> value that replaces the recipe's, for settings of the data.
 
     Raises:
@@ -40,6 +42,8 @@ def model_and_data(path, recipe: str | None, overrides: dict) -> tuple[keras.Mod
             f"There is no model at {path}: expected a finished run's folder or a .keras "
             f"file{RunDirectory.example(complete=True)}."
         )
+    elif is_preset(path):
+        config = resolve(recipe or preset_name(path), {"augment": ("none",), **overrides})
     elif recipe is None and "dataset" not in overrides:
         raise UserError("A model file does not name its data: choose the images to evaluate by --recipe or --dataset.")
     else:
@@ -69,7 +73,7 @@ def check_images(path: Path, model: keras.Model, image_shape: tuple[int, int, in
     if channels not in (None, image_shape[2]):
         advice = (
             "Choose data with the model's number of channels by --recipe or --dataset. Folders of images are read in "
-            "colour, with 3 channels; --dataset=npz takes arrays with 1 or 3."
+            "colour, with 3 channels, or with --color_mode=grayscale in one; --dataset=npz takes arrays with 1 or 3."
         )
     elif height is not None and height == width:
         advice = f"Say --image_size={height}."

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops as K
 
+from encapnet_tf.blocks.image_decoder import DECODERS
 from encapnet_tf.layers import FeedbackAgreement, Reconstruction
 
 from ..config.initial_weights import WeightsFile
@@ -31,6 +32,8 @@ class Transfer:
         new: names of its layers that keep their random weights.
         unused: names of the trained network's layers that were not taken.
         remark: why layers are new; "" if none are.
+        unused_decoder: flags that add the trained network's decoder to the new network; "" if it has none, or the new
+            network has it too.
     """
 
     file: WeightsFile
@@ -39,6 +42,7 @@ class Transfer:
     new: tuple[str, ...]
     unused: tuple[str, ...]
     remark: str
+    unused_decoder: str = ""
 
     def lines(self) -> list[str]:
         """Describe as text which weights of a new network were copied from a trained network.
@@ -52,6 +56,8 @@ class Transfer:
             rest.append(f"new: {', '.join(self.new)}{f' ({self.remark})' if self.remark else ''}")
         if self.unused:
             rest.append(f"not used: {', '.join(self.unused)}")
+        if self.unused_decoder:
+            rest.append(f"{self.unused_decoder} gives the new network a decoder too")
         if not rest and self.remark:
             rest.append(self.remark)
         return [*lines, *([f"         {'; '.join(rest)}"] if rest else [])]
@@ -110,6 +116,7 @@ def load_initial_weights(
         new=tuple(name for name in ours if name not in taken),
         unused=tuple(name for name in theirs if name not in taken and name not in head),
         remark=remark,
+        unused_decoder=_decoder_flags(theirs) if not _decoders(ours) else "",
     )
 
 
@@ -144,6 +151,24 @@ def _head(model, trained, file, class_names, build) -> tuple[frozenset[str], str
 
 def _layers_with_weights(model) -> dict[str, keras.layers.Layer]:
     return {layer.name: layer for layer in model.layers if layer.weights}
+
+
+def _decoders(layers: dict[str, keras.layers.Layer]) -> list[Reconstruction]:
+    return [layer for layer in layers.values() if isinstance(layer, Reconstruction)]
+
+
+def _decoder_flags(layers: dict[str, keras.layers.Layer]) -> str:
+    """Return the command-line flags that add a trained network's decoder to a new network.
+
+    The weight of the reconstruction error is among them if it is not the default. "" if there is no decoder, or one
+    that no flag names.
+    """
+    for layer in _decoders(layers):
+        config = layer.get_config()
+        if config["decoder"] in DECODERS:
+            weight = "" if config["weight"] is None else f" --reconstruction_weight={config['weight']:g}"
+            return f"--reconstruction={config['decoder']}{weight}"
+    return ""
 
 
 def _parameters(layer) -> int:

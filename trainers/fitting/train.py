@@ -88,6 +88,7 @@ def train(
             record_resume(run)
         print("\n".join(describe_run(setup, origin, run)), flush=True)
         best, seconds = _fit(setup, run, origin, resumed=bool(resume), callbacks=callbacks)
+        print(f"testing on {counted(len(setup.dataset.test), 'image')}, writing the report ...", flush=True)
         summary = record_results(run, setup.model, config, setup.dataset, best=best, seconds=seconds)
     return run, summary
 

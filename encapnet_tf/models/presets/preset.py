@@ -20,7 +20,8 @@ class Preset:
     Attributes:
         name: the preset's name.
         arguments: arguments of `models.EncapNet` that fix the architecture.
-        decoder: argument `decoder` of `attach_reconstruction`, with which the network was trained.
+        decoder, reconstruction_weight: arguments `decoder` and `weight` of `attach_reconstruction`, with which the
+            network was trained.
         class_names: one for each class, in the order of the labels.
         test_accuracy: accuracy of the weights in the file, from 0 to 1.
         checksum: SHA-256 of the file of weights, in hexadecimal digits.
@@ -30,6 +31,7 @@ class Preset:
     name: str
     arguments: dict
     decoder: str
+    reconstruction_weight: float | None
     class_names: tuple[str, ...]
     test_accuracy: float
     checksum: str

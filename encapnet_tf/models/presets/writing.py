@@ -17,6 +17,7 @@ def write_preset(
     *,
     arguments: dict,
     decoder: str,
+    reconstruction_weight: float | None,
     class_names: list[str],
     test_accuracy: float,
     card: str,
@@ -29,7 +30,7 @@ def write_preset(
         model: the trained `models.EncapNet` with its decoder.
         folder: folder to write, named as the preset.
         arguments: arguments of `models.EncapNet` that fix the architecture.
-        decoder: argument `decoder` of `attach_reconstruction`.
+        decoder, reconstruction_weight: arguments `decoder` and `weight` of `attach_reconstruction`.
         class_names: one for each class.
         test_accuracy: accuracy of the weights rounded to float16.
         card: the model card, Markdown text.
@@ -50,6 +51,7 @@ def write_preset(
     config = {
         "arguments": arguments,
         "decoder": decoder,
+        "reconstruction_weight": reconstruction_weight,
         "class_names": list(class_names),
         "test_accuracy": test_accuracy,
         "checksum": hashlib.sha256(content).hexdigest(),

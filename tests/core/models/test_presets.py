@@ -54,6 +54,7 @@ def tiny(tmp_path, monkeypatch):
         tmp_path / "presets" / "tiny",
         arguments=TINY,
         decoder="dense",
+        reconstruction_weight=0.5,
         class_names=["a", "b", "c"],
         test_accuracy=0.5,
         card="# Tiny",
@@ -67,12 +68,16 @@ def test_weights_are_read_back(tiny):
     for ours, theirs in zip(model.weights, tiny.weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
         assert ours.dtype == "float32"
+    assert model.reconstruction.get_config()["weight"] == 0.5
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": 10}, "weights='tiny' fixes the architecture: classes=3. Received: classes=10"),
+        (
+            {"classes": 10},
+            "fixes the architecture: classes=3. Received: classes=10.* give the preset a new class layer",
+        ),
         ({"input_shape": (32, 32, 3)}, "fixes the architecture: input_shape"),
         ({"feedback": "half"}, "fixes the architecture: feedback=None"),
         ({"depths": [1]}, "fixes the architecture: depths"),

@@ -58,7 +58,8 @@ def test_train_writes_a_whole_run(trained_run):
     assert config["config"]["num_capsules"] == 4
     assert config["versions"]["tensorflow"]
     assert "epoch 2/2" in output
-    assert "next:    encapnet evaluate tiny" in output
+    assert "\ntesting on 360 images, writing the report ...\n" in output
+    assert "next:    encapnet evaluate tiny\n         encapnet predict tiny IMAGE.png\n" in output
     assert f" (best epoch, {summary['best_epoch']} of 2), trained in" in output
     assert list((path / "tensorboard" / "train").glob("events*"))
     last = (path / "summary.json").stat().st_mtime_ns
@@ -120,7 +121,9 @@ def test_data_check_draws_what_training_sees(encapnet, tmp_path):
     (tmp_path / "images" / "red" / "link.png").symlink_to("/etc/hostname")
     result = encapnet("data", "check", "--dataset=folder", "--data_dir=images", "--augment=++,mixup")
     assert result.status == 0, result.stderr
-    assert "recipe images, for 24 images of 3 classes, colour, of 16x16 pixels" in result.stdout
+    assert (
+        "recipe images, for 24 images of 3 classes to train and validate on, colour, of 16x16 pixels" in result.stdout
+    )
     assert "augment=" not in result.stdout.split("\ndata: ")[0], "given settings are not chosen"
     assert "data: images\nimages: 3 classes, images of 16x16x3" in result.stdout
     assert "left out: 1 x symbolic link" in result.stdout

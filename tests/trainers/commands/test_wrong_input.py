@@ -56,6 +56,7 @@ from encapnet_tf.trainers.runs.errors import UserError
         (["trian"], "(did you mean train?)"),
         ([], "required: VERB"),
         (["evaluate", "nowhere"], "There is no run at nowhere"),
+        (["evaluate", "digits"], "digits is a preset, not a run: its test accuracy is 99.72%"),
         (["report", "nowhere"], "There is no run at nowhere"),
         (["runs"], "There is no folder runs: `encapnet train` makes it"),
         (["runs", "nowhere"], "There is no folder nowhere"),

@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+from encapnet_tf.trainers.config.presets import preset_weights
 from encapnet_tf.trainers.evaluation.model_and_data import model_and_data
 from encapnet_tf.trainers.runs.errors import UserError
 
@@ -45,6 +46,13 @@ def test_the_advised_size_fits(tmp_path):
     _saved(tmp_path / "model.keras", 16, 16, 1)
     _, dataset = model_and_data(tmp_path / "model.keras", "digits", {"image_size": 16})
     assert dataset.image_shape == (16, 16, 1)
+
+
+def test_a_preset_has_the_data_of_its_name():
+    model, dataset = model_and_data(preset_weights("digits"), None, {})
+    assert dataset.name == "digits"
+    images, labels = dataset.test.images, dataset.test.labels
+    assert (model.predict(images, verbose=0).argmax(axis=1) != labels).sum() == 1, "as its model card says"
 
 
 def test_a_mistyped_run_is_refused():

@@ -107,7 +107,7 @@ def test_feedback_units_are_taken_or_new_or_unused(tiny, best_file, best_model, 
 
 
 def test_a_decoder_is_taken_or_new_or_unused(tiny, best_file, best_model, tmp_path):
-    with_decoder = replace(tiny, reconstruction="dense")
+    with_decoder = replace(tiny, reconstruction="dense", reconstruction_weight=0.5)
     model, transfer = load(with_decoder, find_weights(str(best_file)))
     assert (transfer.new, transfer.unused) == (("reconstruction",), ())
     change_weights(model.reconstruction)
@@ -121,6 +121,7 @@ def test_a_decoder_is_taken_or_new_or_unused(tiny, best_file, best_model, tmp_pa
     without, transfer = load(tiny, file)
     np.testing.assert_array_equal(without(IMAGES), best_model(IMAGES))
     assert (transfer.new, transfer.unused) == ((), ("reconstruction",))
+    assert "--reconstruction=dense --reconstruction_weight=0.5 gives the new network a decoder" in transfer.lines()[1]
     _, transfer = load(with_decoder, file, ("cat", "dog"))
     assert transfer.new == ("class_capsules", "reconstruction"), "its first layer reads the capsules of all classes"
 

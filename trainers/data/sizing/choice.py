@@ -187,9 +187,12 @@ _AUGMENT_REASONS = {
 
 
 def _describe(summary: DataSummary) -> str:
-    """Format a data set description as text, such as "144 images of 3 classes, colour, of 40x52 to 160x149 pixels"."""
+    """Format a data set description as text.
+
+    An example is "144 images of 3 classes to train and validate on, colour, of 40x52 to 160x149 pixels".
+    """
     kind = "grey" if summary.is_grey else "colour"
     sizes = sorted((header.height * header.width, header.height, header.width) for header in summary.headers)
     ends = list(dict.fromkeys(f"{height}x{width}" for _, height, width in (sizes[:1] + sizes[-1:])))
     size = f", {kind}, of {' to '.join(ends)} pixels" if ends else ""
-    return f"{summary.images:,} images of {summary.classes:,} classes{size}"
+    return f"{summary.images:,} images of {summary.classes:,} classes to train and validate on{size}"
