@@ -23,6 +23,7 @@ NETWORK = {
     "strides": (1, 2),
     "num_capsules": 16,
 }
+TINY = {"depths": (0, 0), "num_capsules": 2}  # for --quick
 BATCH = 64
 OTHER_UNITS = {"weight": 3.0, "epsilon": 0.3}
 UNITS = 'feedback "two"'
@@ -39,7 +40,7 @@ ABOUT = (
 
 def networks(flags):
     """Return the networks to benchmark, as a dictionary from display name to network and training options."""
-    network = {**NETWORK, **({"num_capsules": 2} if flags.quick else {})}
+    network = {**NETWORK, **(TINY if flags.quick else {})}
     common = {"batch": 8 if flags.quick else BATCH, "compile": {}, "steps": 3 if flags.quick else 50}
     entries = {
         UNITS: {**common, "network": {**network, "feedback": "two"}, "second": OTHER_UNITS},

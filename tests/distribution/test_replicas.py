@@ -14,26 +14,26 @@ from tests.distribution.three_steps import RATE, STEPS, compiled, data, fit, set
 
 
 def train_on_two_replicas(folder, *cases):
-    """Train in a process of its own; return case -> (weights, logs)."""
+    """Train each case in one process of its own, which writes the results to the folder."""
     process = subprocess.run(
         [sys.executable, "-m", "tests.distribution.three_steps", folder, *cases],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
-    results = {}
-    for case in cases:
-        with np.load(folder / f"{case}.npz") as arrays:
-            of_model = [arrays[name] for name in arrays.files if name != "logs"]
-            results[case] = of_model, json.loads(str(arrays["logs"]))
-    return results
 
 
-@pytest.fixture(scope="module")
-def two_replicas(tmp_path_factory):
-    """Results of the two cases of the default suite, from one process."""
-    return train_on_two_replicas(
-        tmp_path_factory.mktemp("replicas"), "attached:float64:sync", "attached:float64:shares"
-    )
+def results(folder, case):
+    """Return the weights and the logs that the process of `train_on_two_replicas` wrote."""
+    with np.load(folder / f"{case}.npz") as arrays:
+        return [arrays[name] for name in arrays.files if name != "logs"], json.loads(str(arrays["logs"]))
+
+
+@pytest.fixture(scope="session")
+def two_replicas(shared_folder):
+    """Return case -> (weights, logs) of the cases that continuous integration compares, trained by one process."""
+    cases = ("attached:float64:sync", "attached:float64:shares", "encapnet:float64:sync")
+    folder = shared_folder("two_replicas", lambda folder: train_on_two_replicas(folder, *cases))
+    return {case: results(folder, case) for case in cases}
 
 
 def one_device(network, dtype, shuffles=(0,)):
@@ -66,18 +66,19 @@ def test_two_replicas_equal_one_device_in_float64(two_replicas):
     assert any(np.abs(a - b).max() > 0 for a, b in zip(permuted[0], expected[0], strict=True)), "rounding shows"
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        pytest.param("encapnet", marks=pytest.mark.ci),
-        pytest.param("subclassed", marks=pytest.mark.slow),
-        pytest.param("adversarial", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.ci
+def test_an_encapnet_equals_one_device_in_float64(two_replicas):
+    (expected,) = one_device("encapnet", "float64")
+    assert max(difference(two_replicas["encapnet:float64:sync"], expected)) < 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["subclassed", "adversarial"])
 def test_other_networks_equal_one_device_in_float64(network, tmp_path):
     case = f"{network}:float64:sync"
     (expected,) = one_device(network, "float64")
-    assert max(difference(train_on_two_replicas(tmp_path, case)[case], expected)) < 1e-9
+    train_on_two_replicas(tmp_path, case)
+    assert max(difference(results(tmp_path, case), expected)) < 1e-9
 
 
 @pytest.mark.slow
@@ -86,9 +87,8 @@ def test_in_float32_the_difference_is_rounding(tmp_path):
     expected, *permuted = one_device("encapnet", "float32", shuffles=(0, 1, 2, 3))
     yardsticks = np.max([difference(result, expected) for result in permuted], axis=0)
     case = "encapnet:float32:sync"
-    for ours, yardstick in zip(
-        difference(train_on_two_replicas(tmp_path, case)[case], expected), yardsticks, strict=True
-    ):
+    train_on_two_replicas(tmp_path, case)
+    for ours, yardstick in zip(difference(results(tmp_path, case), expected), yardsticks, strict=True):
         assert 0 < ours < 4 * yardstick
 
 

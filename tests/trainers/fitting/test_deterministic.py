@@ -10,7 +10,7 @@ from encapnet_tf.trainers.evaluation.predictions import saved_model
 PROGRAM = """
 from encapnet_tf.trainers.config.recipes import resolve
 from encapnet_tf.trainers.fitting.train import train
-settings = {"deterministic": True, "epochs": 2, "num_capsules": 4, "depths": (0,), "capsule_dims": (2,),
+settings = {"deterministic": True, "epochs": 1, "num_capsules": 4, "depths": (0,), "capsule_dims": (2,),
             "strides": (2,), "feedback": "half", "train_limit": 120, "batch_size": 16, "ema": 0.9,
             "routing_epochs": (0,)}
 for run in ("one", "other"):
