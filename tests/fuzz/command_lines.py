@@ -130,8 +130,8 @@ def _choice(rng, verb):
 
 
 def _unknown(rng, verb):
-    letters = "".join(rng.choice("abcdefghij_-\x1b\n=é") for _ in range(rng.randint(1, 12)))
-    return [rng.choice([f"--q{letters}", f"-{letters}", "", " ", "--=", "---", f"--q{letters}=3"])]
+    letters = "".join(rng.choice("abcdefgij_-\x1b\n=é") for _ in range(rng.randint(1, 12)))
+    return [rng.choice([f"--q{letters}", f"-{letters}x", "", " ", "--=", "---", f"--q{letters}=3"])]
 
 
 _MISTAKES = (_number, _path, _choice, _unknown)

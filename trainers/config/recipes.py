@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from ..runs.errors import UserError
 from .dataset_names import canonical_dataset_name
-from .schema import AUGMENT_BASES, Config, network_settings
+from .schema import AUGMENT_BASES, Config, network_settings, settings
+from .setting import check
 from .suggestions import did_you_mean
 
 DEFAULT_RECIPE = "digits"
@@ -293,6 +294,9 @@ def override(base: Config, overrides: dict) -> Config:
     Raises:
         UserError: a value is refused.
     """
+    for field in settings():
+        if field.name in overrides:
+            check(field, overrides[field.name])
     values = dict(base.__dict__)
     if overrides.get("model", base.model) != base.model:
         values.update(dict.fromkeys(network_settings()))

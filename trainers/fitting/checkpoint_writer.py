@@ -78,7 +78,8 @@ class CheckpointWriter(keras.callbacks.Callback):
         except OSError as error:
             raise UserError(
                 f"The first checkpoint cannot be written to {self.checkpoints.folder}: {error.strerror}. Nothing was "
-                "trained yet: free some disk space, or choose another --run_dir."
+                "trained yet: free some disk space, or choose another --run_dir.",
+                status=1,
             ) from None
         if path is not None:
             self._check_free_space(path)

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 _MAY_WRITE = ContextVar("may_write", default=True)
-_TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}-(.+)")
 
 
 @contextmanager
@@ -44,6 +44,12 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def final_path(path: Path) -> Path:
+    """Return the path that a temporary file of `replacing` gets once it is written; other paths are unchanged."""
+    match = _TEMPORARY.fullmatch(path.name)
+    return path.with_name(match[1]) if match else path
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -1,6 +1,9 @@
 """Recognition of errors of the disk: no space, a read-only file system, missing permission, a failing device."""
 
 import errno
+from pathlib import Path
+
+from .atomic_files import final_path
 
 # Errors that the user can mend; any other OSError is a bug.
 DISK_ERRORS = (
@@ -26,7 +29,8 @@ def disk_error(error: BaseException) -> str | None:
         error: an `OSError`, or an exception of a library whose message names the reason.
     """
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        return f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
+        name = final_path(Path(error.filename)) if isinstance(error.filename, str) else "A file"
+        return f"{name} cannot be read or written: {error.strerror}."
     if text := next((text for text in _TEXTS if text in str(error)), None):
         return f"A file cannot be written: {'No space left on device' if text == 'errno = 28' else text}."
     return None

@@ -108,6 +108,8 @@ def _check_parent(shown: str, path: Path) -> None:
     if not parent.is_dir():
         raise UserError(f"{shown}: {parent} is no folder, so nothing can be created in it.")
     if not os.access(parent, os.W_OK | os.X_OK):
+        if os.statvfs(parent).f_flag & os.ST_RDONLY:
+            raise UserError(f"{shown}: {parent} is in a read-only file system, so nothing can be created in it.")
         raise UserError(f"{shown}: you have no permission to create anything in {parent}.")
 
 

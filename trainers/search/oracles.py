@@ -4,6 +4,7 @@ This is the only file that uses private names of KerasTuner; tests check each of
 """
 
 import functools
+import logging
 from concurrent import futures
 from typing import Any
 
@@ -14,6 +15,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from ..runs.atomic_folder import AtomicFolder
+from ..runs.disk_errors import disk_error
 from .plan import TUNERS
 from .records import ORACLE_FILE, TRIAL_FILE, TRIALS
 
@@ -215,6 +217,12 @@ def create_oracle(
     return oracle
 
 
+def _is_no_disk_error(record: logging.LogRecord) -> bool:
+    """Return False for a log record about a full disk or another error of the disk, which hides the record."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or disk_error(error) is None
+
+
 def serve(oracle: keras_tuner.Oracle, address: str) -> tuple[grpc.Server, int]:
     """Start a gRPC server through which worker processes query a KerasTuner oracle.
 
@@ -230,6 +238,7 @@ def serve(oracle: keras_tuner.Oracle, address: str) -> tuple[grpc.Server, int]:
     Raises:
         RuntimeError: the address is taken.
     """
+    logging.getLogger("grpc._server").addFilter(_is_no_disk_error)  # the search ends with a sentence instead
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=(("grpc.so_reuseport", 0),))
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
     port = server.add_insecure_port(address)

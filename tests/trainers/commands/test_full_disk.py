@@ -1,13 +1,18 @@
 """Verbs that write while no byte can be written: one sentence, status 1, and every file as it was."""
 
 import contextlib
+import errno
 import hashlib
+import logging
 import resource
 import shutil
+from unittest import mock
 
+import keras_tuner
 import pytest
 from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.output_files import write_output
+from encapnet_tf.trainers.search.oracles import serve
 
 
 @contextlib.contextmanager
@@ -52,6 +57,16 @@ def test_nothing_is_lost_or_half_written(encapnet, tmp_path, trained_run, argume
     assert result.status == 1, result.stderr
     assert "File too large" in result.stderr + result.stdout
     assert contents(tmp_path) == before
+
+
+def test_a_full_disk_leaves_no_traceback_in_the_log_of_a_searchs_server(caplog):
+    oracle = mock.Mock(spec=keras_tuner.Oracle)
+    server, _ = serve(oracle, "localhost:0")
+    server.stop(0)
+    log = logging.getLogger("grpc._server")
+    for error in (OSError(errno.ENOSPC, "full"), ValueError("a bug")):
+        log.error("Exception calling application", exc_info=error)
+    assert [record.exc_info[1].args for record in caplog.records] == [("a bug",)]
 
 
 def test_output_files_are_written_whole(tmp_path):

@@ -142,7 +142,7 @@ def _run(error, capsys, verb="report"):
 
 
 def test_errors_of_the_disk_are_sentences_that_say_what_is_safe(capsys):
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "page.html")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), ".0123abcd-page.html")  # written aside, then renamed
     assert _run(full, capsys) == (
         1,
         "encapnet report: page.html cannot be read or written: No space left on device. Runs and earlier reports are "
