@@ -12,8 +12,9 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == __name__:
 
 from encapnet_tf import callbacks, explain, interop, layers, losses, metrics, models, ops, optimizers
 from encapnet_tf.feedback import attach_feedback, strip_feedback
+from encapnet_tf.model_file_sizes import ModelFileError
 from encapnet_tf.reconstruction import attach_reconstruction, reconstruct, strip_reconstruction
-from encapnet_tf.saving import ModelFileError, load_model
+from encapnet_tf.saving import load_model
 
 __version__ = "0.1.0"
 

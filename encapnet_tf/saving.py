@@ -1,7 +1,6 @@
 """Loading of saved Keras models that contain layers of this package."""
 
 import json
-import math
 import os
 import re
 import zipfile
@@ -9,15 +8,9 @@ import zipfile
 import keras
 
 from encapnet_tf.keras_private import safe_mode
+from encapnet_tf.model_file_sizes import HDF5_SUFFIXES, ModelFileError, check_sizes
 
-_HDF5_SUFFIXES = (".h5", ".hdf5")
-# Weights hardly get smaller when they are packed. A file that unpacks to much more was made to fill the memory.
-_MOST_GROWTH, _SMALL_BYTES = 20, 2**28
 _MEMORY_ERRORS = ("OOM when allocating", "failed to allocate memory")
-
-
-class ModelFileError(ValueError):
-    """Error raised by `load_model` for a file that is not a sound Keras model."""
 
 
 def load_model(path, custom_objects=None, compile=True):
@@ -39,9 +32,10 @@ def load_model(path, custom_objects=None, compile=True):
     Raises:
         FileNotFoundError: there is no such file.
         ModelFileError: the file is not a sound Keras model. It is a folder, of another format, damaged or cut off,
-            holds code that safe mode refuses, unpacks to more than 20 times its size (and 256 MiB), does not fit into
-            memory, or was saved with a class or function that is neither registered nor in `custom_objects`, or with a
-            newer Keras than the installed one, which cannot read it. The error is a `ValueError`.
+            holds code that safe mode refuses, unpacks to more than 20 times its size (and 256 MiB) or describes a
+            network of such a size, does not fit into memory, or was saved with a class or function that is neither
+            registered nor in `custom_objects`, or with a newer Keras than the installed one, which cannot read it. The
+            error is a `ValueError`.
 
     Example:
 
@@ -58,7 +52,7 @@ def load_model(path, custom_objects=None, compile=True):
         what = "a folder" if os.path.isdir(path) else "a device or a pipe"
         raise ModelFileError(f"{path!r} is {what} and no Keras model. Expected a file such as name.keras.")
     try:
-        _check_unpacked_size(path)
+        check_sizes(path, custom_objects)
         model = _load(path, custom_objects=custom_objects, compile=compile, safe_mode=True)
     except ModelFileError:
         raise
@@ -67,54 +61,6 @@ def load_model(path, custom_objects=None, compile=True):
     if not isinstance(model, keras.Model):
         raise ModelFileError(f"{path!r} holds an object of class {type(model).__name__} and no Keras model.")
     return model
-
-
-def _check_unpacked_size(path):
-    """Raise `ModelFileError` for a truncated archive, or for a file whose arrays are far larger than the file.
-
-    Nothing is unpacked for that.
-    """
-    size = os.path.getsize(path)
-    if path.endswith(_HDF5_SUFFIXES):
-        with open(path, "rb") as file:
-            unpacked = _array_bytes(file)
-    elif not path.endswith(".keras"):
-        return  # Keras names the formats that it reads
-    elif not zipfile.is_zipfile(path):
-        raise ModelFileError(
-            f"{path!r} is not a Keras model or is truncated: it is not a complete zip archive. Save or copy the model "
-            "again."
-        )
-    else:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            unpacked = sum(member.file_size for member in members)
-            if unpacked <= max(_SMALL_BYTES, _MOST_GROWTH * size):  # its arrays can be looked at
-                for member in members:
-                    if member.filename.endswith(_HDF5_SUFFIXES):
-                        with archive.open(member) as file:
-                            unpacked = max(unpacked, _array_bytes(file))
-    if unpacked > max(_SMALL_BYTES, _MOST_GROWTH * size):
-        raise ModelFileError(
-            f"{path!r} has {size:,} bytes and would unpack to {unpacked:,}, more than {_MOST_GROWTH} times as many. It "
-            "is no sound model: weights hardly get smaller when they are packed."
-        )
-
-
-def _array_bytes(file):
-    """Return the bytes of all arrays in an HDF5 file, as its directory declares them."""
-    import h5py  # Keras needs it, too
-
-    total = 0
-
-    def add(name, item):
-        nonlocal total
-        if isinstance(item, h5py.Dataset):
-            total += math.prod(item.shape or ()) * item.dtype.itemsize
-
-    with h5py.File(file, "r") as arrays:
-        arrays.visititems(add)
-    return total
 
 
 def _problem(path, error):
@@ -144,7 +90,7 @@ def _shorten(message):
 
 def _load(path, **options):
     """Load a saved Keras model, or raise `ModelFileError` if the installed Keras is too old for the file."""
-    if path.endswith(_HDF5_SUFFIXES):
+    if path.endswith(HDF5_SUFFIXES):
         options["custom_objects"] = {**_registered_classes(), **(options["custom_objects"] or {})}
     try:
         with safe_mode():

@@ -36,7 +36,9 @@ ALLOWED = {
     "feedback": {"arguments", "blocks", "functional_models", "layers", "model_classes", "model_copies"},
     "reconstruction": {"arguments", "functional_models", "layers", "model_classes", "model_copies"},
     "explain": {"arguments", "functional_models", "keras_private", "layers", "ops", "reconstruction"},
-    "saving": {"arguments", "keras_private"},
+    "weight_counts": set(),
+    "model_file_sizes": {"keras_private", "weight_counts"},
+    "saving": {"arguments", "keras_private", "model_file_sizes"},
     "__init__": {
         "callbacks",
         "explain",
@@ -49,6 +51,7 @@ ALLOWED = {
         "ops",
         "optimizers",
         "reconstruction",
+        "model_file_sizes",
         "saving",
     },
 }

@@ -26,10 +26,11 @@ TINY = ("--num_capsules=4", "--depths=0", "--capsule_dims=2", "--strides=2", "--
 PAGE_ENDS = "</html>"
 TABLE = """# Commands interrupted at random moments
 
-`INTERRUPTIONS_TABLE=results/interruptions.md python -m pytest -m slow -n 0
-tests/fuzz/test_interrupted_commands.py`, {machine}, Python {python}. Each command is interrupted by SIGKILL, SIGTERM or Ctrl-C, drawn at random, at a random
-moment between its start and its usual end. After each interruption the earlier files are whole and readable, and no output
-has a traceback; then the same command (with `--resume` for a run) goes on, and once it has ended, it is begun anew.
+`INTERRUPTIONS_TABLE=results/interruptions.md python -m pytest -m slow -n 0 tests/fuzz/test_interrupted_commands.py`,
+{machine}, Python {python}. Each command is interrupted by SIGKILL, SIGTERM or Ctrl-C, drawn at random, at a random
+moment between its start and its usual end. After each interruption the earlier files are whole and readable, and no
+output has a traceback; then the same command (with `--resume` for a run) goes on, and once it has ended, it is begun
+anew.
 
 | command | moments | SIGKILL | SIGTERM | Ctrl-C | had ended before |
 |---|---|---|---|---|---|
@@ -102,18 +103,15 @@ class Search:
         self.count = 0
 
     def words(self):
-        return [
-            "tune",
-            f"--out=search{self.count}",
-            "--search=learning_rate",
-            "--trials=3",
-            "--retrain=0",
-            "--epochs=1",
-            *TINY,
-        ]
+        out = f"--out=search{self.count}"
+        if Path(f"search{self.count}", "search.json").exists():
+            return ["tune", out, "--resume"]
+        return ["tune", out, "--search=learning_rate", "--trials=3", "--retrain=0", "--epochs=1", *TINY]
 
     def check(self, status):
-        self.count += status == 0
+        folder = Path(f"search{self.count}")
+        if status == 0 or (folder.exists() and not (folder / "search.json").exists()):
+            self.count += 1  # it has ended, or is a folder without a search yet: the next one takes another name
 
 
 class Export:

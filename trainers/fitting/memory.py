@@ -1,13 +1,12 @@
 """Estimate of the memory that a training needs at least, made from the network's shapes before it is allocated."""
 
 import math
-import random
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
+
+from encapnet_tf.weight_counts import count_weights
 
 from ..config.schema import Config
 from ..runs.machine_memory import memory_bytes, refuse_beyond_memory
@@ -15,19 +14,6 @@ from ..runs.machine_memory import memory_bytes, refuse_beyond_memory
 _SLOTS = {"adam": 2, "adamw": 2, "sgd": 1}  # variables of the optimizer for each trainable weight
 _BYTES = 4  # weights, slots and images are float32, whatever the precision of the arithmetic
 _GPU_BYTES = 300 * 2**30  # more than any GPU has, because TensorFlow does not tell
-
-
-@dataclass(frozen=True)
-class Size:
-    """Numbers of weights of a network.
-
-    Attributes:
-        weights: all, with the moving statistics of batch normalisation.
-        trainable: those that have optimizer slots.
-    """
-
-    weights: int
-    trainable: int
 
 
 def refuse_too_large(config: Config, image_shape: Sequence[int], build: Callable[[], keras.Model]) -> None:
@@ -40,7 +26,7 @@ def refuse_too_large(config: Config, image_shape: Sequence[int], build: Callable
         image_shape: (height, width, channels).
         build: function that builds the network. It is called without allocating the weights.
     """
-    size = measure(build)
+    size = count_weights(build)
     if size is None:
         return
     slots = _SLOTS[config.optimizer] + bool(config.ema) + (config.accumulate_steps > 1)
@@ -55,33 +41,3 @@ def refuse_too_large(config: Config, image_shape: Sequence[int], build: Callable
         "Choose a smaller network, --image_size or --batch_size.",
         memory_bytes() + gpus * _GPU_BYTES,
     )
-
-
-def measure(build: Callable[[], keras.Model]) -> Size | None:
-    """Return the numbers of weights of a network without allocating them, or None if it cannot be built.
-
-    The network is built in a thread of its own, because Keras counts the names of layers in each thread. So the names
-    and the random numbers of later networks stay what they are without this function.
-
-    Args:
-        build: function that builds the network.
-    """
-    sizes: list[Size] = []
-
-    def build_shapes():
-        try:
-            with keras.StatelessScope(initialize_variables=False):
-                model = build()
-        except Exception:  # the real network, which is built next, raises it again
-            return
-        trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-        sizes.append(Size(sum(math.prod(weight.shape) for weight in model.weights), trainable))
-
-    state = random.getstate()  # Keras takes the seeds of initializers from it
-    try:
-        thread = threading.Thread(target=build_shapes, daemon=True)
-        thread.start()
-        thread.join()
-    finally:
-        random.setstate(state)
-    return sizes[0] if sizes else None

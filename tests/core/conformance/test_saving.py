@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import encapnet_tf as en
-from encapnet_tf import saving
+from encapnet_tf import model_file_sizes
 from encapnet_tf.layers import FeedbackAgreement
 from tests.core.conformance.rows import LAYERS, UNITS, Row
 
@@ -185,7 +185,7 @@ def test_flipped_bits_raise_or_change_nothing(saved):
 
 
 def test_bombs_are_refused_before_they_are_unpacked(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(saving, "_SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr(model_file_sizes, "_SMALL_BYTES", 1 << 20)
     with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("assets/zeros", bytes(3 << 20))
     with pytest.raises(en.ModelFileError, match="would unpack to 3,1"):
@@ -198,6 +198,29 @@ def test_bombs_are_refused_before_they_are_unpacked(saved, tmp_path, monkeypatch
     rewritten(saved, lambda name, old: None if name == "assets/zeros" else content if name.endswith(".h5") else old)
     with pytest.raises(en.ModelFileError, match="would unpack to 4,398,046,511,104"):
         en.load_model(saved)
+
+
+@pytest.mark.parametrize("setting", [10**9, 10**30])
+def test_a_network_that_the_file_cannot_hold_is_refused_before_it_is_allocated(tmp_path, setting):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    for path in (tmp_path / "model.keras", tmp_path / "model.h5"):
+        model.save(path)
+    described = json.dumps(setting).encode()
+    rewritten(
+        tmp_path / "model.keras",
+        lambda name, old: old.replace(b'"units": 2', b'"units": ' + described) if name == "config.json" else old,
+    )
+    with h5py.File(tmp_path / "model.h5", "a") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"units": 2', f'"units": {setting}')
+    for path in (tmp_path / "model.keras", tmp_path / "model.h5"):
+        with pytest.raises(en.ModelFileError) as error:
+            en.load_model(path)
+        assert setting > 10**9 or "describes a network of 5,000,000,000 weights" in str(error.value)
+
+
+def test_a_sound_network_with_a_large_setting_is_loaded(tmp_path):
+    keras.Sequential([keras.Input((4,), dtype="int32"), keras.layers.Embedding(5000, 2)]).save(tmp_path / "model.keras")
+    assert en.load_model(tmp_path / "model.keras").count_params() == 10_000
 
 
 def test_the_path_must_be_a_path():

@@ -9,6 +9,8 @@ from encapnet_tf.trainers.fitting import memory, network
 from encapnet_tf.trainers.runs import machine_memory
 from encapnet_tf.trainers.runs.errors import UserError
 
+from encapnet_tf.weight_counts import WeightCounts, count_weights
+
 SMALL = {"num_capsules": 4, "depths": (0,), "capsule_dims": (2,), "strides": (2,), "routing": ("master",)}
 
 
@@ -28,7 +30,7 @@ def test_the_count_is_exact(settings):
     counted = []
 
     def refuse(config, image_shape, build):
-        counted.append(memory.measure(build))
+        counted.append(count_weights(build))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "refuse_too_large", refuse)
@@ -41,7 +43,7 @@ def test_counting_changes_no_name_and_no_random_number():
     keras.utils.set_random_seed(3)
     keras.layers.Dense(2)
     state = random.getstate()
-    memory.measure(lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    count_weights(lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
     assert random.getstate() == state
     first, second = keras.layers.Dense(2).name, keras.layers.Dense(2).name
     assert int(second.split("_")[-1]) - int(first.split("_")[-1] if "_" in first else 0) == 1
@@ -49,8 +51,8 @@ def test_counting_changes_no_name_and_no_random_number():
 
 def test_the_limit_is_that_of_weights_slots_and_one_batch(monkeypatch):
     config = resolve("digits", {**SMALL, "batch_size": 10, "optimizer": "adam"})
-    size = memory.Size(weights=1000, trainable=900)
-    monkeypatch.setattr(memory, "measure", lambda build: size)
+    size = WeightCounts(weights=1000, trainable=900)
+    monkeypatch.setattr(memory, "count_weights", lambda build: size)
     monkeypatch.setattr(memory.tf.config, "list_physical_devices", lambda kind: [])
     needed = 4 * (1000 + 2 * 900 + 10 * 64)
     monkeypatch.setattr(memory, "memory_bytes", lambda: needed)
