@@ -18,7 +18,7 @@ from encapnet_tf.trainers.ablation.rows import TABLES
 from encapnet_tf.trainers.ablation.table import finished_runs, standard_error
 from encapnet_tf.trainers.config.run_config import read_run_config
 from encapnet_tf.trainers.evaluation.predictions import saved_model
-from encapnet_tf.trainers.evaluation.robustness import DISTURBANCES, accuracies
+from encapnet_tf.trainers.evaluation.robustness import accuracies
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
@@ -66,8 +66,8 @@ def measure(run: RunDirectory) -> list[float]:
     test = dataset.test.take(np.arange(min(TEST_IMAGES, len(dataset.test))))
     figures = []
     for name, size in SIZES.items():
-        curve = accuracies(model, test, dataset.views, name, batch_size=500)
-        figures.append(100 * curve[DISTURBANCES[name].sizes.index(size)])
+        (accuracy,) = accuracies(model, test, dataset.views, name, batch_size=500, sizes=[size])
+        figures.append(100 * accuracy)
     print(run.path, [f"{figure:.1f}" for figure in figures], file=sys.stderr, flush=True)
     return [*figures, decoder_error(model, dataset.train, test)]
 

@@ -7,7 +7,7 @@ would be a large dependency.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -108,7 +108,14 @@ DISTURBANCES = {
 }
 
 
-def accuracies(model: keras.Model, split: AnySplit, views: Views, name: str, batch_size: int) -> list[float]:
+def accuracies(
+    model: keras.Model,
+    split: AnySplit,
+    views: Views,
+    name: str,
+    batch_size: int,
+    sizes: Sequence[float] | None = None,
+) -> list[float]:
     """Compute a model's accuracy at each strength of an image perturbation, such as each rotation angle.
 
     Args:
@@ -117,9 +124,10 @@ def accuracies(model: keras.Model, split: AnySplit, views: Views, name: str, bat
         views: the part of an image that the network sees.
         name: the disturbance, a key of `DISTURBANCES`.
         batch_size: images a batch.
+        sizes: of the disturbance; None takes those of `DISTURBANCES`.
 
     Returns:
-        Accuracies from 0 to 1, in the order of the disturbance's sizes.
+        Accuracies from 0 to 1, in the order of the sizes.
     """
     disturbance = DISTURBANCES[name]
 
@@ -130,7 +138,9 @@ def accuracies(model: keras.Model, split: AnySplit, views: Views, name: str, bat
         return tf.reduce_sum(tf.cast(predicted == labels, tf.int32))
 
     results = []
-    for size in map(tf.constant, map(float, disturbance.sizes)):  # as tensors, all sizes share one graph
+    for size in map(
+        tf.constant, map(float, disturbance.sizes if sizes is None else sizes)
+    ):  # as tensors, all sizes share one graph
         correct, first = 0, 0
         for images, labels in evaluation_batches(split, batch_size, views.test):
             index = tf.range(first, first + len(labels))

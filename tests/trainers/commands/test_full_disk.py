@@ -39,6 +39,7 @@ def contents(folder):
     [
         ["report", "one"],
         pytest.param(["report", "one", "two", "--out=page.html"], marks=pytest.mark.ci),
+        pytest.param(["export", "one", "--tflite=", "--images=10"], marks=pytest.mark.ci),
         ["data", "check", "--out=picture.png"],
         ["data", "hardest", "--model=one"],
         ["tune", "--trials=1", "--out=search", "--train_limit=100", "--epochs=1"],

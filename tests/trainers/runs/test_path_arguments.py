@@ -1,6 +1,7 @@
 """Paths that users name: one sentence for each kind that cannot be one."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from encapnet_tf.trainers.runs.atomic_folder import is_locked, locked
@@ -52,6 +53,13 @@ def test_what_is_of_another_kind(tmp_path):
             continue
         with pytest.raises(UserError, match=message):
             check_path("--out", str(path), use)
+
+
+def test_a_read_only_file_system_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(UserError, match=f"{tmp_path} is in a read-only file system"):
+        check_path("--out", str(tmp_path / "new" / "page.html"), NEW_FILE)
 
 
 def test_paths_that_are_accepted(tmp_path):
