@@ -12,6 +12,7 @@ from encapnet_tf.blocks.image_decoder import DECODERS
 from encapnet_tf.layers import FeedbackAgreement, Reconstruction
 
 from ..config.initial_weights import WeightsFile
+from ..config.presets import is_preset, preset_name
 from ..evaluation.model_and_data import check_images
 from ..evaluation.predictions import saved_model
 from ..runs.errors import UserError
@@ -50,7 +51,9 @@ class Transfer:
         Return one or two lines. The second line names the layers of either network that were left out.
         """
         count = f"{self.loaded:,} of" if self.loaded < self.parameters else "all"
-        lines = [f"weights: {count} {self.parameters:,} parameters from {self.file.path}"]
+        path = self.file.path
+        source = f"the preset {preset_name(path)}" if is_preset(path) else path
+        lines = [f"weights: {count} {self.parameters:,} parameters from {source}"]
         rest = []
         if self.new:
             rest.append(f"new: {', '.join(self.new)}{f' ({self.remark})' if self.remark else ''}")
