@@ -75,9 +75,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _checked_word(word: str) -> str:
-    """Return a word of the command line, or raise UserError if it is empty or a flag with an empty value or `--`.
+    """Return a command-line argument unchanged, or raise `UserError` if it is empty or a flag without a value.
 
-    Scripts write such words where a variable is not set.
+    Scripts write such arguments where a variable is not set: "", `--name=` and `--name=--`.
     """
     flag, equals, value = word.partition("=")
     if not word.strip():

@@ -1,4 +1,4 @@
-"""Output of long commands, which go on when the terminal or the pipe that they print to is gone."""
+"""Output stream for long commands that keeps them running after their terminal or pipe has been closed."""
 
 import os
 import signal
