@@ -1,8 +1,8 @@
 """Command that compares the robustness of networks trained with and without feature regularisers.
 
-The networks are those of `encapnet ablate --table=feedback`. Measured are the test accuracy under noise, blur and
-attack, and the error of a linear decoder that is trained afterwards to reconstruct images from a network's last feature
-map.
+The networks are those of `encapnet ablate --table=feedback`. Measured are the test error with the weights of the last
+step, the test accuracy under noise, blur and attack, and the error of a linear decoder that is trained afterwards to
+reconstruct images from a network's last feature map.
 
 python -m docs.scripts.feedback_features [FOLDER]
 """
@@ -17,7 +17,7 @@ from encapnet_tf.trainers import data
 from encapnet_tf.trainers.ablation.rows import TABLES
 from encapnet_tf.trainers.ablation.table import finished_runs, standard_error
 from encapnet_tf.trainers.config.run_config import read_run_config
-from encapnet_tf.trainers.evaluation.predictions import saved_model
+from encapnet_tf.trainers.evaluation.predictions import Predictions, saved_model
 from encapnet_tf.trainers.evaluation.robustness import accuracies
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 from sklearn.linear_model import Ridge
@@ -27,8 +27,8 @@ from docs.scripts import markdown
 
 SIZES = {"noise": 32, "blur": 1, "fgsm": 8}  # disturbance -> its size
 TEST_IMAGES = 2_000
-DECIMALS = (1, 1, 1, 3)
-COLUMNS = ("row", "runs", *SIZES, "decoder's error")
+DECIMALS = (2, 1, 1, 1, 3)
+COLUMNS = ("row", "runs", "error, last step, %", *(f"{name}, accuracy, %" for name in SIZES), "decoder's error")
 
 
 def main(folder="ablations/feedback"):
@@ -57,14 +57,16 @@ def measure_runs(row, folder: Path) -> dict[str, list[float]]:
 
 
 def measure(run: RunDirectory) -> list[float]:
-    """Measure a trained network's accuracy on perturbed images and the error of images reconstructed from its features.
+    """Measure a network's error, its accuracy on perturbed images and the error of a decoder of its features.
 
-    Return the accuracies in percent, one for each disturbance, and the share that `decoder_error` returns.
+    Return the test error of the last step's weights in percent, the accuracies of the best epoch's weights in percent,
+    one for each disturbance, and the share that `decoder_error` returns.
     """
     dataset = data.load(read_run_config(run))
     model = saved_model(run.file(RunDirectory.best_model_file))
     test = dataset.test.take(np.arange(min(TEST_IMAGES, len(dataset.test))))
-    figures = []
+    last = Predictions.of(run.file(RunDirectory.final_model_file), dataset.test, dataset.views, batch_size=500)
+    figures = [100 - 100 * last.accuracy]
     for name, size in SIZES.items():
         (accuracy,) = accuracies(model, test, dataset.views, name, batch_size=500, sizes=[size])
         figures.append(100 * accuracy)
