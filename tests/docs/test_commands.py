@@ -110,4 +110,4 @@ def test_ci_runs_the_readmes_commands():
     ci = {line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()}
     assert "python -m pytest" in lines & ci
     for commands_of in (lines, ci):
-        assert any(line.startswith("pip install") and '-e ".[dev]"' in line for line in commands_of)
+        assert any("install" in line and '-e ".[dev]"' in line for line in commands_of)
