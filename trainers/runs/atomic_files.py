@@ -45,8 +45,9 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
 
+
+def final_path(path: Path) -> Path:
     """Return the final path of a temporary file that `replacing` made, or the path itself for any other file."""
-    """Return the path that a temporary file of `replacing` gets once it is written; other paths are unchanged."""
     match = _TEMPORARY.fullmatch(path.name)
     return path.with_name(match[1]) if match else path
 
