@@ -23,9 +23,9 @@ class ModelFileError(ValueError):
 
 
 def check_sizes(path: str, custom_objects: dict | None) -> None:
-    """Raise `ModelFileError` for a truncated archive, or for a file that makes far larger arrays than it holds.
+    """Raise `ModelFileError` if loading a model file would take far more memory than a sound file of its size.
 
-    Nothing is unpacked or allocated for that.
+    Truncated archives are refused, too. Nothing is unpacked or allocated.
 
     Args:
         path: of an existing file; one whose name has another ending than those of Keras is not looked at.
@@ -57,7 +57,7 @@ def _most_bytes(path):
 
 
 def _check_unpacked(path, unpacked):
-    """Raise `ModelFileError` if the content of a file is far larger than the file."""
+    """Raise `ModelFileError` if a file's unpacked arrays would be far larger than the file itself."""
     if unpacked > _most_bytes(path):
         raise ModelFileError(
             f"{path!r} has {os.path.getsize(path):,} bytes and would unpack to {unpacked:,}, more than {_MOST_GROWTH} "
@@ -70,7 +70,7 @@ def _check_described(path, configuration, custom_objects):
 
     Most files have no large number among their settings, and then the network is not built for it.
     """
-    if max(_integers(configuration), default=0) <= _LARGE_SETTING:
+    if max(_integers_in_json(configuration), default=0) <= _LARGE_SETTING:
         return
 
     def build():
@@ -86,17 +86,17 @@ def _check_described(path, configuration, custom_objects):
         )
 
 
-def _integers(value) -> Iterable[int]:
-    """Yield all integers in a JSON value, except seeds of random numbers."""
+def _integers_in_json(value) -> Iterable[int]:
+    """Yield all integers in a JSON value, at any depth, except random seeds."""
     if isinstance(value, int):
         yield value
     elif isinstance(value, dict):
         for name, item in value.items():
             if name != "seed":
-                yield from _integers(item)
+                yield from _integers_in_json(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _integers(item)
+            yield from _integers_in_json(item)
 
 
 def _hdf5_configuration(path):
@@ -113,11 +113,11 @@ def _array_bytes(file):
 
     total = 0
 
-    def add(name, item):
+    def add_bytes(name, item):
         nonlocal total
         if isinstance(item, h5py.Dataset):
             total += math.prod(item.shape or ()) * item.dtype.itemsize
 
     with h5py.File(file, "r") as arrays:
-        arrays.visititems(add)
+        arrays.visititems(add_bytes)
     return total

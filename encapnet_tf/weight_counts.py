@@ -11,7 +11,7 @@ import keras
 
 @dataclass(frozen=True)
 class WeightCounts:
-    """Numbers of weights of a network.
+    """Number of all weights and number of trainable weights of a Keras model.
 
     Attributes:
         weights: all, with the moving statistics of batch normalisation.
@@ -23,7 +23,7 @@ class WeightCounts:
 
 
 def count_weights(build: Callable[[], keras.Model]) -> WeightCounts | None:
-    """Return the numbers of weights of a network without allocating them, or None if it cannot be built.
+    """Count the weights of a Keras model without allocating them, or return None if the model cannot be built.
 
     The network is built in a thread of its own, because Keras counts the names of layers in each thread. So the names
     and the random numbers of later networks stay what they are without this function.
@@ -33,7 +33,7 @@ def count_weights(build: Callable[[], keras.Model]) -> WeightCounts | None:
     """
     counts: list[WeightCounts] = []
 
-    def build_shapes():
+    def build_and_count():
         try:
             with keras.StatelessScope(initialize_variables=False):
                 model = build()
@@ -46,7 +46,7 @@ def count_weights(build: Callable[[], keras.Model]) -> WeightCounts | None:
 
     state = random.getstate()  # Keras takes the seeds of initializers from it
     try:
-        thread = threading.Thread(target=build_shapes, daemon=True)
+        thread = threading.Thread(target=build_and_count, daemon=True)
         thread.start()
         thread.join()
     finally:

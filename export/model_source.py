@@ -6,7 +6,7 @@ This module does not import TensorFlow.
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..trainers.config.presets import preset_names, preset_weights
+from ..trainers.config.presets import preset_from_argument, preset_names
 from ..trainers.config.suggestions import did_you_mean
 from ..trainers.runs.errors import UserError
 from ..trainers.runs.run_directory import RunDirectory
@@ -46,7 +46,7 @@ def find_model(argument: str | Path) -> ModelSource:
         return ModelSource(_kind_of_folder(path), path)
     if path.is_file() and path.suffix.lower() in _FILES:
         return ModelSource(_FILES[path.suffix.lower()], path)
-    if not path.exists() and (weights := preset_weights(str(argument))):
+    if weights := preset_from_argument(argument):
         return ModelSource(PRESET, weights)
     reason = "it is another kind of file" if path.exists() else "there is no such file or folder"
     hint = did_you_mean(str(argument), preset_names())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...trainers.commands.data import DATA_SETTINGS, data_settings
 from ...trainers.config.flags import add_choice, add_flags
-from ...trainers.config.presets import is_preset, preset_description, preset_name, preset_weights
+from ...trainers.config.presets import is_preset, preset_description, preset_from_argument, preset_name
 from ...trainers.config.recipes import RECIPES
 from ...trainers.config.schema import settings
 from ...trainers.runs.argument_types import integer_type, path_type
@@ -61,12 +61,8 @@ def check_arguments(args: argparse.Namespace):
 
 
 def _model_path(argument: str | Path) -> Path:
-    """Return the path of the model that an argument names: the path itself, or the file of weights of a preset.
-
-    An existing path goes before a preset.
-    """
-    path = Path(argument)
-    return path if path.exists() else preset_weights(str(argument)) or path
+    """Return the path of the run or model file that an argument names, or the weights file of a preset."""
+    return preset_from_argument(argument) or Path(argument)
 
 
 def main(args: argparse.Namespace):
@@ -114,7 +110,7 @@ def export_run(
     recipe: str | None = None,
     overrides: dict | None = None,
 ) -> Path:
-    """Export a trained model from a training run's folder, from a `.keras` file, or a preset.
+    """Export the trained model of a training run, of a `.keras` file or of a preset.
 
     Of a run, it is the best model. The exported files are compared with it on the run's or on a recipe's data.
 
@@ -174,7 +170,7 @@ def _default_name(path):
 
 
 def _about(path: Path, data: str) -> dict:
-    """Return the data set and the training details of a model, for the model card.
+    """Return a trained model's data set and training details as a dictionary, for the model card.
 
     Args:
         path: of a run, a model's file or the weights of a preset.

@@ -109,5 +109,6 @@ def test_ci_runs_the_readmes_commands():
     lines = set(shell_lines("README.md"))
     ci = {line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()}
     assert "python -m pytest" in lines & ci
-    for commands_of in (lines, ci):
-        assert any("install" in line and '-e ".[dev]"' in line for line in commands_of)
+    assert any(line.startswith("pip install") and '-e ".[dev]"' in line for line in lines)
+    assert 'install -e ".[dev]"' in ci, "by the function `install`, with the same arguments"
+    assert any("pip install" in line.replace('"', "") and '"$@"' in line for line in ci)

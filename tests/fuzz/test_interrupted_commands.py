@@ -72,13 +72,19 @@ def read_all_json(folder):
             json.loads(line)
 
 
+def train_once(name):
+    """Train one epoch, to have a finished run of a name in the current folder."""
+    status, output = run(Path(), "train", f"--run_dir={name}", "--epochs=1", *TINY)
+    assert status == 0, output
+
+
 class Training:
     """A run that is interrupted and resumed."""
 
     verb = "train"
 
-    def __init__(self, folder):
-        self.count = 0
+    def __init__(self):
+        self.count = 0  # of folders before the one that is written
 
     def words(self):
         path = f"run{self.count}"
@@ -99,8 +105,8 @@ class Search:
 
     verb = "tune"
 
-    def __init__(self, folder):
-        self.count = 0
+    def __init__(self):
+        self.count = 0  # of folders before the one that is written
 
     def words(self):
         out = f"--out=search{self.count}"
@@ -119,9 +125,8 @@ class Export:
 
     verb = "export"
 
-    def __init__(self, folder):
-        status, output = run(folder, "train", "--run_dir=exported", "--epochs=1", *TINY)
-        assert status == 0, output
+    def __init__(self):
+        train_once("exported")
 
     def words(self):
         return ["export", "exported", "--tflite=float32", "--images=10", "--name=digits"]
@@ -140,9 +145,8 @@ class Report:
 
     verb = "report"
 
-    def __init__(self, folder):
-        status, output = run(folder, "train", "--run_dir=reported", "--epochs=1", *TINY)
-        assert status == 0, output
+    def __init__(self):
+        train_once("reported")
 
     def words(self):
         return ["report", "reported"]
@@ -156,7 +160,7 @@ class Report:
 def test_interrupted_at_random_moments(task, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     generator, counts = random.Random(SEED), Counter()
-    task = task(tmp_path)
+    task = task()
     start = time.monotonic()
     status, output = run(tmp_path, *task.words())
     usual = time.monotonic() - start

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config.presets import preset_description, preset_weights
+from ..config.presets import preset_description, preset_from_argument
 from ..runs.argument_types import integer_type, path_type
 from ..runs.counting import counted
 from ..runs.errors import UserError
@@ -63,7 +62,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 def _refuse_preset(path) -> None:
     """Raise `UserError` if an argument is the name of a pretrained network, and say which command measures it."""
-    if (weights := preset_weights(str(path))) and not Path(path).exists():
+    if weights := preset_from_argument(path):
         accuracy = preset_description(weights)["test_accuracy"]
         raise UserError(
             f"{path} is a preset, not a run: its test accuracy is {accuracy:.2%}. `encapnet export {path}` measures it "

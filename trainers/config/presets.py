@@ -17,15 +17,23 @@ def preset_weights(name: str) -> Path | None:
     return _folder() / name / WEIGHTS_FILE if name in preset_names() else None
 
 
+def preset_from_argument(argument: str | Path) -> Path | None:
+    """Return the weights file of the preset that a command-line argument names, or None if it names no preset.
+
+    A file or folder of the same name goes before a preset.
+    """
+    return None if Path(argument).exists() else preset_weights(str(argument))
+
+
 def is_preset(path: Path) -> bool:
     """Return whether a path is the weights file of a pretrained network in the package."""
     return path.name == WEIGHTS_FILE and path.parent.parent == _folder()
 
 
 def preset_name(weights: Path) -> str:
-    """Return the name of the pretrained network whose weights file is given.
+    """Extract a pretrained network's name from the path of its weights file.
 
-    It is also the name of the recipe of its data.
+    The name is also that of the recipe for the data set on which the network was trained.
     """
     return weights.parent.name
 

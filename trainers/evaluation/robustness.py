@@ -138,13 +138,12 @@ def accuracies(
         return tf.reduce_sum(tf.cast(predicted == labels, tf.int32))
 
     results = []
-    for size in map(
-        tf.constant, map(float, disturbance.sizes if sizes is None else sizes)
-    ):  # as tensors, all sizes share one graph
+    for size in sizes or disturbance.sizes:
         correct, first = 0, 0
         for images, labels in evaluation_batches(split, batch_size, views.test):
             index = tf.range(first, first + len(labels))
-            correct += int(count_correct(images, labels, index, size))
+            # as a tensor, so that all sizes share one graph
+            correct += int(count_correct(images, labels, index, tf.constant(float(size))))
             first += len(labels)
         results.append(correct / len(split))
     return results

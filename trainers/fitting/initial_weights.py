@@ -33,7 +33,7 @@ class Transfer:
         new: names of its layers that keep their random weights.
         unused: names of the trained network's layers that were not taken.
         remark: why layers are new; "" if none are.
-        unused_decoder: flags that add the trained network's decoder to the new network; "" if it has none, or the new
+        decoder_flags: flags that add the trained network's decoder to the new network; "" if it has none, or the new
             network has it too.
     """
 
@@ -43,7 +43,7 @@ class Transfer:
     new: tuple[str, ...]
     unused: tuple[str, ...]
     remark: str
-    unused_decoder: str = ""
+    decoder_flags: str = ""
 
     def lines(self) -> list[str]:
         """Describe as text which weights of a new network were copied from a trained network.
@@ -59,8 +59,8 @@ class Transfer:
             rest.append(f"new: {', '.join(self.new)}{f' ({self.remark})' if self.remark else ''}")
         if self.unused:
             rest.append(f"not used: {', '.join(self.unused)}")
-        if self.unused_decoder:
-            rest.append(f"{self.unused_decoder} gives the new network a decoder too")
+        if self.decoder_flags:
+            rest.append(f"{self.decoder_flags} gives the new network a decoder too")
         if not rest and self.remark:
             rest.append(self.remark)
         return [*lines, *([f"         {'; '.join(rest)}"] if rest else [])]
@@ -119,7 +119,7 @@ def load_initial_weights(
         new=tuple(name for name in ours if name not in taken),
         unused=tuple(name for name in theirs if name not in taken and name not in head),
         remark=remark,
-        unused_decoder=_decoder_flags(theirs) if not _decoders(ours) else "",
+        decoder_flags=_decoder_flags(theirs) if not _decoders(ours) else "",
     )
 
 

@@ -217,8 +217,8 @@ def create_oracle(
     return oracle
 
 
-def _is_no_disk_error(record: logging.LogRecord) -> bool:
-    """Return False for a log record about a full disk or another error of the disk, which hides the record."""
+def _drop_disk_errors(record: logging.LogRecord) -> bool:
+    """Tell the log of a search's server to drop a record of a disk error, by returning False for it."""
     error = record.exc_info[1] if record.exc_info else None
     return error is None or disk_error(error) is None
 
@@ -238,7 +238,7 @@ def serve(oracle: keras_tuner.Oracle, address: str) -> tuple[grpc.Server, int]:
     Raises:
         RuntimeError: the address is taken.
     """
-    logging.getLogger("grpc._server").addFilter(_is_no_disk_error)  # the search ends with a sentence instead
+    logging.getLogger("grpc._server").addFilter(_drop_disk_errors)  # the search ends with a sentence instead
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=(("grpc.so_reuseport", 0),))
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
     port = server.add_insecure_port(address)
