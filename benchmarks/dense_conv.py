@@ -20,13 +20,20 @@ ALTERNATIVES = {
     "pads inside": ("pads_inside", False),
     "patches XLA": ("patches_matmul", True),
 }
+WINOGRAD = {
+    "Winograd XLA": ("winograd", True),
+    "Winograd XLA in parts": ("winograd_in_parts", True),
+    "Winograd along rows": ("winograd_along_rows", False),
+}
 ABOUT = (
     "ms of one call, medians of interleaved rounds. Each runs in one plain `tf.function`, as in a training step. "
     "`native`: a padded copy, then `keras.ops.conv`; `pads inside`: TensorFlow's convolution with explicit padding; "
-    "`patches XLA`: what each output sees, side by side, in one matrix product, compiled. `count`: how often the shape "
-    "stands in EncapNet-18, master/aide, feedback two. `floor`: the longer of moving the bytes at the speed of a copy "
-    "and computing all products, those with the zeros around the map too, at the speed of a large matrix product: a "
-    "lowering that leaves those out can be below it. –: does not apply."
+    "`patches XLA`: what each output sees, side by side, in one matrix product, compiled. `Winograd XLA`: minimal "
+    "filtering, F(4x4, 5x5), compiled; `in parts`: four images at a time; `along rows`: F(4, 5), and convolutions with "
+    "kernels of 5x1; all for 5x5 on maps from 8x8. `count`: how often the shape stands in EncapNet-18, master/aide, "
+    "feedback two. `floor`: the longer of moving the bytes at the speed of a copy and computing all products, those "
+    "with the zeros around the map too, at the speed of a large matrix product: a lowering that leaves those out can be "
+    "below it. –: does not apply."
 )
 
 
@@ -54,6 +61,11 @@ def dense_shapes(capsules=CAPSULES):
     return shapes
 
 
+def alternatives(shape):
+    """Return the implementations to compare with this package's convolution, for one layer shape."""
+    return ALTERNATIVES | (WINOGRAD if (shape.kernel, shape.strides) == (5, 1) and shape.size >= 8 else {})
+
+
 def main(arguments=None, selection=None, batch=32):
     flags = argument_parser(__doc__).parse_args(arguments)
     selection = dense_shapes() if selection is None else selection
@@ -66,10 +78,10 @@ def main(arguments=None, selection=None, batch=32):
             rows = []
             for shape in selection:
                 print(f"{title}: {shape}", flush=True)
-                entries = contestants(shape, gradient=gradient, batch=batch, groups=1, alternatives=ALTERNATIVES)
+                entries = contestants(shape, gradient=gradient, batch=batch, groups=1, alternatives=alternatives(shape))
                 results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
                 report.case({"shape": str(shape), "count": shape.count, "gradient": gradient, "batch": batch}, results)
-                rows.append(row_of(shape, results, ALTERNATIVES))
+                rows.append(row_of(shape, results, alternatives(shape)))
             report.table(rows, title)
     report.write(flags.out)
 

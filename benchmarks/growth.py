@@ -19,7 +19,7 @@ from benchmarks.workloads.step_networks import ENVIRONMENT
 
 BATCH = 32
 BASE = {"routing": "master", "depths": (1, 1, 1, 1)}
-TINY = {"num_capsules": 2, "depths": (0, 0, 0, 0), "input_shape": (8, 8, 3)}
+TINY = {"num_capsules": 2, "depths": (0, 0), "capsule_dims": (1, 2), "strides": (1, 2), "input_shape": (8, 8, 3)}
 # Setting -> its values -> (options of EncapNet, batch).
 SERIES = {
     "images in a batch": {n: ({}, n) for n in (8, 32, 64, 128)},
@@ -45,7 +45,7 @@ def contestants_of(values, quick):
     factory = "benchmarks.contestants.networks:training_step"
     contestants = {}
     for value, (options, batch) in list(values.items())[: 1 if quick else None]:
-        options = {**BASE, **(TINY if quick else {}), **options}
+        options = {**BASE, **options, **(TINY if quick else {})}
         arguments = {"builder": "EncapNet", "options": options, "batch": 2 if quick else batch}
         contestants[value] = Contestant(str(value), factory, arguments, environment=ENVIRONMENT)
     return contestants

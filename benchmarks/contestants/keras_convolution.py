@@ -3,6 +3,7 @@
 from keras import ops
 
 from benchmarks.contestants import convolution_lowerings as lowerings
+from benchmarks.contestants import winograd
 from benchmarks.contestants.arrays import convolution_arrays, normal
 from benchmarks.contestants.keras_calls import compiled
 from benchmarks.harness.contestant import Prepared
@@ -14,7 +15,8 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False, dtype="f
     It is compiled for one shape.
 
     Args:
-        lowering: a function of `convolution_lowerings`; "ours" without gradient is the library's in inference.
+        lowering: a function of `convolution_lowerings` or `winograd`; "ours" without gradient is the library's in
+            inference.
         shape: of a `grouped_conv_shapes.Shape`, as a dictionary.
         groups, batch: sizes.
         gradient: whether the gradient with respect to input and kernel is computed too.
@@ -26,7 +28,8 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False, dtype="f
         function = _transposed(lowering, shape, groups, training=gradient)
         return Prepared(compiled(function, [x, kernel, normal(kernel.shape[-1])], gradient, jit=jit))
     inference = lowering == "ours" and not gradient
-    function = lowerings.ours_inference if inference else getattr(lowerings, lowering)
+    module = winograd if lowering.startswith("winograd") else lowerings
+    function = lowerings.ours_inference if inference else getattr(module, lowering)
     return Prepared(
         compiled(lambda x, k: function(x, k, groups, shape["strides"]), [x, kernel], gradient, jit=jit),
     )

@@ -106,6 +106,15 @@ def test_dense_alternatives_equal_the_library(name, strides):
         np.testing.assert_allclose(mine, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", dense_conv.WINOGRAD)
+def test_fewer_multiplications_give_the_same(name):
+    lowering, jit = dense_conv.WINOGRAD[name]
+    shape = Shape("", 8, 2, 3, 5, 1, 0)
+    tf.config.run_functions_eagerly(not jit)
+    for mine, other in zip(library(shape, 1), values(convolution, shape, 1, lowering=lowering, jit=jit), strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-4)
+
+
 def test_flops_count_products_with_pixels_only():
     assert Shape("", 4, 2, 3, 1, 1, 0).flops(groups=5, batch=1) == 2 * 16 * 5 * 2 * 3
     assert Shape("", 4, 2, 3, 3, 2, 0).flops(groups=1, batch=2) == 2 * 2 * 4 * 9 * 6
