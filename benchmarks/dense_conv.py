@@ -32,8 +32,8 @@ ABOUT = (
     "filtering, F(4x4, 5x5), compiled; `in parts`: four images at a time; `along rows`: F(4, 5), and convolutions with "
     "kernels of 5x1; all for 5x5 on maps from 8x8. `count`: how often the shape stands in EncapNet-18, master/aide, "
     "feedback two. `floor`: the longer of moving the bytes at the speed of a copy and computing all products, those "
-    "with the zeros around the map too, at the speed of a large matrix product: a lowering that leaves those out can be "
-    "below it. –: does not apply."
+    "with the zeros around the map too, at the speed of a large matrix product: a lowering that leaves those out can "
+    "be below it. –: does not apply."
 )
 
 
