@@ -34,7 +34,7 @@ def contestants(size, capsule_dim, *, gradient, batch):
     common = {
         "size": size, "capsules": CAPSULES, "capsule_dim": capsule_dim, "batch": batch, "gradient": gradient
     }  # fmt: skip
-    keras = "benchmarks.contestants.keras_activation:activation"
+    keras = "benchmarks.contestants.keras_layers:activation"
     torch = "benchmarks.contestants.torch_layers:activation"
     values = batch * size**2 * CAPSULES * capsule_dim
     # The copy of a value moves 8 bytes: read once, written once.

@@ -159,7 +159,7 @@ def add_grouped_convolutions(run, report):
         common = {"shape": shape.as_arguments(), "groups": 32, "batch": 2 if run.quick else SMALL, "gradient": True}
         forms = FORMS[:2] if run.quick else FORMS
         entries = [
-            run.contestant(form, "keras_convolution:convolution", lowering=form, dtype="bfloat16", jit=True, **common)
+            run.contestant(form, "keras_layers:convolution", lowering=form, dtype="bfloat16", jit=True, **common)
             for form in forms
         ]
         results = run.measure(entries)

@@ -70,7 +70,7 @@ def contestants(shape, *, gradient, batch, groups, alternatives, slow=None):
         slow: name of the alternative that is timed once.
     """
     common = {"shape": shape.as_arguments(), "groups": groups, "batch": batch, "gradient": gradient}
-    keras = "benchmarks.contestants.keras_convolution:convolution"
+    keras = "benchmarks.contestants.keras_layers:convolution"
     torch = "benchmarks.contestants.torch_layers:convolution"
     entries = [Contestant("ours", keras, {"lowering": "ours", **common}, "keras")]
     for name, (lowering, jit) in alternatives.items():

@@ -19,7 +19,7 @@ def convolution(*, memory_format, shape, groups, batch, gradient):
 
     Args:
         memory_format: "NCHW" or "channels last", of input, kernel and output gradient.
-        shape, groups, batch, gradient: as in `keras_convolution.convolution`.
+        shape, groups, batch, gradient: as in `keras_layers.convolution`.
     """
     x, kernel = convolution_arrays(shape, groups, batch)
     size, dim_in, dim_out = shape["kernel"], shape["dim_in"], shape["dim_out"]
@@ -50,7 +50,7 @@ def activation(*, memory_format, size, capsules, capsule_dim, batch, gradient):
 
     Args:
         memory_format: "NCHW" or "channels last".
-        size, capsules, capsule_dim, batch, gradient: as in `keras_activation.activation`.
+        size, capsules, capsule_dim, batch, gradient: as in `keras_layers.activation`.
     """
     channels = capsules * capsule_dim
     mean, variance = torch.zeros(channels), torch.ones(channels)

@@ -5,7 +5,7 @@ import pytest
 
 import encapnet_tf as en
 from benchmarks.contestants import routing_layers, sinkhorn_problem
-from benchmarks.contestants.keras_activation import activation
+from benchmarks.contestants.keras_layers import activation
 from benchmarks.contestants.network_flops import Convolution, convolutions, forward_flops
 from benchmarks.contestants.sinkhorn_keras import ours
 from benchmarks.contestants.sinkhorn_problem import fewest_iterations

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import encapnet_tf as en
 from benchmarks import dense_conv
-from benchmarks.contestants.keras_convolution import convolution
+from benchmarks.contestants.keras_layers import convolution
 from benchmarks.grouped_conv import lowerings
 from benchmarks.workloads.grouped_conv_shapes import Shape, shapes
 from encapnet_tf.blocks.grouped_conv2d import GroupedConv2D
