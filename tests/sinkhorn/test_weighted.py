@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from encapnet_tf.ops import sinkhorn, sinkhorn_divergence, sinkhorn_plan
@@ -64,7 +64,8 @@ def mean_cost(x, y, a, b, cost):
 def assert_accurate(ours, gradients, x, y, a, b, epsilon, cost, value="sharp", differentiate_plan=False):
     """Within 2e-3 of the value or of a thousandth of the mean cost, and 1e-3 of the gradients.
 
-    The gradients' terms may cancel: then the error is compared with one of the terms.
+    The gradients' terms may cancel: then the error is compared with one of the terms. All may be 0 but for the rounding
+    of the reference.
     """
     a, b = exact_weights(a, b)
     scale = mean_cost(x, y, a, b, cost)
@@ -74,9 +75,10 @@ def assert_accurate(ours, gradients, x, y, a, b, epsilon, cost, value="sharp", d
     terms = reference.gradients(x, y, epsilon, cost, value, debias=False, **options)
     for gradient, other, term in zip(gradients, expected_gradients, terms, strict=True):
         error = np.linalg.norm(np.float64(gradient) - other)
-        assert error <= 1e-3 * np.linalg.norm(other) + 2e-6 * np.linalg.norm(term)
+        assert error <= 1e-3 * np.linalg.norm(other) + 2e-6 * np.linalg.norm(term) + ROUNDING
 
 
+ROUNDING = 1e-14  # of float64, in gradients of about 1
 SETTINGS = [("cosine", "dual", False), ("euclidean", "sharp", True), ("sqeuclidean", "sharp", False)]
 ALL_SETTINGS = [(cost, *kind) for cost in COSTS for kind in (("sharp", False), ("dual", False), ("sharp", True))]
 EPSILONS = (0.05, 0.5, 6.0)
@@ -96,6 +98,7 @@ def test_values_and_gradients(setting):
 
 @pytest.mark.ci
 @settings(max_examples=60, deadline=None)
+@example(kind="zero_rows", setting=("cosine", "sharp", False), sizes=(1, 1), exponent=0.0, weights="skewed", seed=193)
 @given(
     kind=st.sampled_from(["gaussian", "uniform", "clustered", "zero_rows"]),
     setting=st.sampled_from(ALL_SETTINGS),
