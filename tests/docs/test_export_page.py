@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from tests.docs.pages import ROOT, blocks
+from tests.export.verification_in_process import verify_in_this_process
 from tests.trainers.data.image_bytes import encoded
 
 pytestmark = pytest.mark.ci
@@ -39,7 +40,10 @@ print(json.dumps({name: [list(value.shape), str(value.dtype)] for name, value in
 def folder(tmp_path_factory):
     """Return a folder with exports/digits, made by the first block of the page, and image.png, a digit."""
     folder = tmp_path_factory.mktemp("export_page")
-    subprocess.run([sys.executable, "-c", EXPORTING], cwd=folder, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        verify_in_this_process(patch)
+        patch.chdir(folder)
+        exec(compile(EXPORTING, "docs/export.md", "exec"), {"__name__": "__main__"})
     (folder / "image.png").write_bytes(encoded((16 * load_digits().images[3]).clip(0, 255).astype("uint8")))
     return folder
 

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.export.verification_in_process import verify_in_this_process
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
@@ -23,16 +25,7 @@ def exported(shared_folder):
 @pytest.fixture
 def runtimes_in_this_process(monkeypatch):
     """Verify SavedModels in this process, to save starting two others; `exported` has been verified in those."""
-    import tensorflow as tf
-    from encapnet_tf.export.verification import runtimes
-
-    def run(path, requests):
-        signatures = tf.saved_model.load(str(path)).signatures
-        answers = [signatures[signature](images=tf.constant(images)) for signature, images in requests]
-        return [{name: value.numpy() for name, value in outputs.items()} for outputs in answers]
-
-    monkeypatch.setattr(runtimes, "in_fresh_process", run)
-    monkeypatch.setattr(runtimes, "through_c_api", run)
+    verify_in_this_process(monkeypatch)
 
 
 def _make(folder):

@@ -11,6 +11,7 @@ from encapnet_tf.trainers.evaluation.evaluate import evaluate
 from encapnet_tf.trainers.fitting.train import train
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
+from tests.export.verification_in_process import verify_in_this_process
 from tests.trainers.fitting.interrupted import assert_same_run, stop
 from tests.trainers.fitting.run_callbacks import SigtermAt
 
@@ -18,7 +19,8 @@ from tests.trainers.fitting.run_callbacks import SigtermAt
 @pytest.mark.parametrize(
     "compose", [pytest.param("overlap", marks=pytest.mark.ci), pytest.param("affine", marks=pytest.mark.slow)]
 )
-def test_a_composed_run(tiny, tmp_path, compose):
+def test_a_composed_run(tiny, tmp_path, monkeypatch, compose):
+    verify_in_this_process(monkeypatch)
     config = replace(tiny, compose=compose, augment=("none",), epochs=2, routing_epochs=(1,))
     run, summary = train(config, tmp_path / "whole")
     assert_same_run(run, train(config, resume=stop(config, SigtermAt(10), tmp_path / "stopped"))[0])
