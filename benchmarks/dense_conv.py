@@ -61,7 +61,7 @@ def dense_shapes(capsules=CAPSULES):
     return shapes
 
 
-def alternatives(shape):
+def alternatives_for(shape):
     """Return the implementations to compare with this package's convolution, for one layer shape."""
     return ALTERNATIVES | (WINOGRAD if (shape.kernel, shape.strides) == (5, 1) and shape.size >= 8 else {})
 
@@ -78,10 +78,12 @@ def main(arguments=None, selection=None, batch=32):
             rows = []
             for shape in selection:
                 print(f"{title}: {shape}", flush=True)
-                entries = contestants(shape, gradient=gradient, batch=batch, groups=1, alternatives=alternatives(shape))
+                entries = contestants(
+                    shape, gradient=gradient, batch=batch, groups=1, alternatives=alternatives_for(shape)
+                )
                 results = measure(entries, QUICK_ROUNDS if flags.quick else ROUNDS, processes)
                 report.case({"shape": str(shape), "count": shape.count, "gradient": gradient, "batch": batch}, results)
-                rows.append(row_of(shape, results, alternatives(shape)))
+                rows.append(row_of(shape, results, alternatives_for(shape)))
             report.table(rows, title)
     report.write(flags.out)
 

@@ -50,7 +50,9 @@ def floor(*, size, dim, gradient, dtype="float32"):
 
 
 def floor_and_products(*, size, dim, gradient, dtype="float32"):
-    """Return a function, to be timed, that adds to `floor` the matrix-vector products of ten Sinkhorn iterations.
+    """Return a function, to be timed, that computes cost matrices and the products of ten Sinkhorn iterations.
+
+    It is `floor` and the matrix-vector products.
 
     The problem of x and y takes two products with its kernel in each iteration; those of x alone and of y alone, whose
     two potentials are equal, take one, and one more at the end. A solver has further exps, scalings and tests.
@@ -61,16 +63,20 @@ def floor_and_products(*, size, dim, gradient, dtype="float32"):
         between, of_x, of_y = costs = [_costs(*pair) for pair in pairs]
         plan, kernel_x, kernel_y = (K.exp(-K.stop_gradient(cost) / problem.EPSILON) for cost in costs)
         v = ones = K.ones_like(plan[:, :1])
-        v = K.fori_loop(0, 10, lambda _, v: K.transpose(K.matmul(K.transpose(_mean_1(plan, v)), plan)) / K.sum(v), v)
-        of_one_set = [K.fori_loop(0, 11, lambda _, v, k=k: _mean_1(k, v), ones) for k in (kernel_x, kernel_y)]
+        v = K.fori_loop(
+            0, 10, lambda _, v: K.transpose(K.matmul(K.transpose(_normalized_product(plan, v)), plan)) / K.sum(v), v
+        )
+        of_one_set = [
+            K.fori_loop(0, 11, lambda _, v, k=k: _normalized_product(k, v), ones) for k in (kernel_x, kernel_y)
+        ]
         scaled = plan * (1.0 + 1e-6 * (K.transpose(v) + of_one_set[0] + of_one_set[1]))
         return K.mean(K.stop_gradient(scaled) * (2 * between - 2 * of_x - 2 * of_y))
 
     return Prepared(_compiled(value, size=size, dim=dim, gradient=gradient, dtype=dtype))
 
 
-def _mean_1(kernel, v):
-    """Multiply a matrix and a vector, and scale the result so that repeated products stay finite."""
+def _normalized_product(kernel, v):
+    """Multiply a matrix and a vector, and divide the result by its mean so that repeated products stay finite."""
     product = K.matmul(kernel, v)
     return product / K.mean(product)
 

@@ -116,7 +116,7 @@ def test_values_and_gradients_at_any_size(kind, setting, sizes, exponent, weight
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("sizes", [(500, 300), (1, 500), pytest.param((400, 500), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sizes", [(500, 300), (1, 500), (400, 500)])
 def test_large_sets(sizes):
     x, y, a, b = weighted_problem("gaussian", sizes)
     epsilon = 0.05 * mean_cost(x, y, a, b, "sqeuclidean")

@@ -49,7 +49,7 @@ def training_batches(
         return indices.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
 
     first_epoch = first_step // max(1, steps)
-    return _prefetch(tf.data.Dataset.range(first_epoch, epochs).flat_map(batches_of_epoch))
+    return _prefetch_without_autotune(tf.data.Dataset.range(first_epoch, epochs).flat_map(batches_of_epoch))
 
 
 def _training_reader(split, augmentation: Augmentation) -> tuple[int, Callable]:
@@ -91,14 +91,14 @@ def evaluation_batches(split, batch_size: int, view: Callable, one_hot: int | No
         return images, batch_labels if one_hot is None else label_rows(batch_labels, one_hot)
 
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return _prefetch(indices.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE))
+    return _prefetch_without_autotune(indices.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE))
 
 
-def _prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
+def _prefetch_without_autotune(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Configure a `tf.data.Dataset` to prepare batches in advance, on all processor cores.
 
     TensorFlow's tuning of the number of cores is switched off. It makes no batch faster here, and where an iterator is
-    deleted, as at the end of a search's trial, its thread can sleep for up to a minute more before it stops.
+    deleted, as at the end of a search's trial, the tuning thread sometimes sleeps on, for up to a minute.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
