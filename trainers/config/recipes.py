@@ -242,8 +242,7 @@ def _settings_with_network(base: Config, overrides: dict) -> dict:
     model, digits = overrides["model"], overrides.get("dataset", base.dataset) == "digits"
     settings = {}
     if base.loss == _OF_NETWORKS.get(base.model, {}).get("loss", "margin"):
-        overlap = overrides.get("compose", base.compose) == "overlap"  # which needs the margin loss
-        settings = {"loss": "margin"} if overlap else {"loss": "margin", **_OF_NETWORKS.get(model, {})}
+        settings = {"loss": "margin", **_OF_NETWORKS.get(model, {})}
     if base.image_size == (28 if base.model in _FOR_28_PIXELS else None) and digits:
         settings["image_size"] = 28 if model in _FOR_28_PIXELS else None
     return settings
@@ -302,8 +301,6 @@ def override(base: Config, overrides: dict) -> Config:
         values.update(dict.fromkeys(network_settings()))
         values.update(_settings_with_network(base, overrides))
     composes = overrides.get("compose", "none") != "none" and base.compose == "none"
-    if composes and base.loss == _OF_NETWORKS.get(base.model, {}).get("loss"):
-        values["loss"] = "margin"  # of the default losses the one that takes two labels
     base_augment = ("none",) if composes else base.augment
     augment = overrides.get("augment", base_augment)
     if augment and not set(augment) & set(AUGMENT_BASES):

@@ -208,8 +208,7 @@ def test_classes_that_make_no_pairs():
     [
         ({"compose": "overlap", "augment": ("mixup",)}, "mixup mixes the labels of two images"),
         ({"compose": "overlap", "augment": ("++",)}, "the base \\+\\+ crops images"),
-        ({"compose": "overlap", "loss": "spread"}, "only the margin loss takes more than one"),
-        ({"compose": "overlap", "loss": "crossentropy"}, "Use --loss=margin"),
+        ({"compose": "overlap", "loss": "spread"}, "compares a single true class with the others. Use --loss=margin"),
         ({"compose": "affine", "augment": ("affine",)}, "Use --augment=none"),
         ({"compose": "overlay"}, "expected one of none, overlap, affine"),
     ],

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from encapnet_tf.export.commands.export import export_run
 from encapnet_tf.export.local_predictor import load_predictor
+from encapnet_tf.trainers.config.recipes import override
 from encapnet_tf.trainers.evaluation.evaluate import evaluate
 from encapnet_tf.trainers.fitting.train import train
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
@@ -37,10 +38,17 @@ def test_a_composed_run(tiny, tmp_path, monkeypatch, compose):
 
 
 @pytest.mark.ci
-def test_pairs_are_learned(tiny, tmp_path):
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"num_capsules": 8, "capsule_dims": (4,)},
+        {"model": "plaincnn", "num_capsules": 16, "loss": "crossentropy"},
+    ],
+    ids=["margin", "crossentropy"],
+)
+def test_pairs_are_learned(tiny, tmp_path, network):
     """Better than the chance of finding both labels of ten, 1 in 45."""
-    network = {"num_capsules": 8, "capsule_dims": (4,), "ema": 0.0, "train_limit": None, "l2": 0.0}
-    _, summary = train(
-        replace(tiny, compose="overlap", augment=("none",), epochs=4, learning_rate=1e-2, **network), tmp_path / "run"
-    )
+    settings = {"compose": "overlap", "augment": ("none",), "epochs": 4, "learning_rate": 1e-2}
+    config = override(tiny, {**settings, **network, "ema": 0.0, "train_limit": None, "l2": 0.0})
+    _, summary = train(config, tmp_path / "run")
     assert summary["test_accuracy"] > 0.15
