@@ -193,6 +193,10 @@ def _block_diagonal(x, kernel, c):
     return lowerings.block_diagonal_convolution(x, kernel, c.groups, c.strides)
 
 
+def _merged_groups(x, kernel, c):
+    return lowerings.merged_groups_convolution(x, kernel, c.groups, c.strides)
+
+
 def _depthwise(x, kernel, c):
     return lowerings.depthwise_convolution(x, kernel, c.groups, c.strides)
 
@@ -254,6 +258,12 @@ GROUPED = (
     ),
     Row(lambda c: c.accelerated and c.size == 3 and c.strides <= 2, _matmul_per_tap, _GROUPED_RESULTS),
     Row(lambda c: c.size == 1, _block_diagonal, _GROUPED_RESULTS),
+    # A depthwise convolution computes one output channel of a group after another.
+    Row(
+        lambda c: c.size == 3 and not c.training and min(c.channels_in, c.channels_out) >= 2,
+        _merged_groups,
+        _GROUPED_RESULTS,
+    ),
     Row(_otherwise, _depthwise, _GROUPED_RESULTS),
 )
 

@@ -11,6 +11,8 @@ from keras import ops as K
 # Most components of a capsule that `multiply_add` writes out one by one. For more, a reduction is as fast and compiles
 # sooner.
 _UNROLLED_COMPONENTS = 4
+# Input channels of the dense convolutions that each compute several groups.
+_MERGED_CHANNELS = 16
 
 
 def native_convolution(x, kernel, strides):
@@ -39,6 +41,28 @@ def block_diagonal_kernel(kernel, groups):
     # The mask is a constant of NumPy, so that graphs hold no operation that makes it.
     mask = K.convert_to_tensor(np.eye(groups).reshape(1, 1, groups, 1, groups, 1), kernel.dtype)
     return K.reshape(blocks * mask, (height, width, groups * group_in, filters))
+
+
+def merged_groups_convolution(x, kernel, groups, strides):
+    """Compute a grouped convolution as several dense convolutions, each of a few groups.
+
+    The kernel of each is block-diagonal. It has about 16 input channels and at least two groups: most of the products
+    are with zeros then, but the dense kernel needs so many channels to fill a processor's vector lanes.
+    """
+    group_in, group_out = kernel.shape[2], kernel.shape[3] // groups
+    merged = max(2, _MERGED_CHANNELS // group_in)
+    if merged >= groups:
+        return block_diagonal_convolution(x, kernel, groups, strides)
+    starts = list(range(merged, groups, merged))
+    parts = [
+        block_diagonal_convolution(part, weights, weights.shape[3] // group_out, strides)
+        for part, weights in zip(
+            K.split(x, [start * group_in for start in starts], axis=-1),
+            K.split(kernel, [start * group_out for start in starts], axis=-1),
+            strict=True,
+        )
+    ]
+    return K.concatenate(parts, axis=-1)
 
 
 def depthwise_convolution(x, kernel, groups, strides):

@@ -16,6 +16,7 @@ LOWERINGS = {
     "public": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides),
     "public, training": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides, training=True),
     "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal_convolution(x, kernel, GROUPS, strides),
+    "merged groups": lambda x, kernel, strides: lowerings.merged_groups_convolution(x, kernel, GROUPS, strides),
     "depthwise": lambda x, kernel, strides: lowerings.depthwise_convolution(x, kernel, GROUPS, strides),
     "products": lambda x, kernel, strides: lowerings.grouped_tap_convolution(
         x, kernel, GROUPS, strides, lowerings.multiply_add
