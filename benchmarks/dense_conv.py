@@ -28,12 +28,12 @@ WINOGRAD = {
 ABOUT = (
     "ms of one call, medians of interleaved rounds. Each runs in one plain `tf.function`, as in a training step. "
     "`native`: a padded copy, then `keras.ops.conv`; `pads inside`: TensorFlow's convolution with explicit padding; "
-    "`patches XLA`: what each output sees, side by side, in one matrix product, compiled. `Winograd XLA`: minimal "
-    "filtering, F(4x4, 5x5), compiled; `in parts`: four images at a time; `along rows`: F(4, 5), and convolutions with "
-    "kernels of 5x1; all for 5x5 on maps from 8x8. `count`: how often the shape stands in EncapNet-18, master/aide, "
-    "feedback two. `floor`: the longer of moving the bytes at the speed of a copy and computing all products, those "
-    "with the zeros around the map too, at the speed of a large matrix product: a lowering that leaves those out can "
-    "be below it. –: does not apply."
+    "`patches XLA`: what each output sees, side by side, in one matrix product, compiled. `Winograd XLA`: the "
+    "library's implementation of that algorithm, also where it is not chosen; `in parts`: four images at a time; `along "
+    "rows`: F(4, 5), and convolutions with kernels of 5x1; for 5x5 and 7x7 s2 on maps from 8x8. `count`: how often the "
+    "shape stands in EncapNet-18, master/aide, feedback two. `floor`: the longer of moving the bytes at the speed of a "
+    "copy and computing all products, those with the zeros around the map too, at the speed of a large matrix product: "
+    "a lowering that leaves those out can be below it. –: does not apply."
 )
 
 
@@ -63,7 +63,10 @@ def dense_shapes(capsules=CAPSULES):
 
 def alternatives_for(shape):
     """Return the implementations to compare with this package's convolution, for one layer shape."""
-    return ALTERNATIVES | (WINOGRAD if (shape.kernel, shape.strides) == (5, 1) and shape.size >= 8 else {})
+    kind = shape.kernel, shape.strides
+    if shape.size < 8 or kind not in ((5, 1), (7, 2)):
+        return ALTERNATIVES
+    return ALTERNATIVES | {name: WINOGRAD[name] for name in WINOGRAD if kind == (5, 1) or name == "Winograd XLA"}
 
 
 def main(arguments=None, selection=None, batch=32):

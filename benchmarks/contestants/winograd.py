@@ -1,64 +1,20 @@
-"""Dense 5x5 convolutions with fewer multiplications, by Winograd's algorithm.
+"""Benchmarked forms of Winograd's algorithm: that of the library, in parts, and along the rows only.
 
-F(4, 5) computes 4 neighbouring outputs of a kernel of 5 from 8 inputs d with 8 multiplications instead of 20:
-
-    y = A^T [(G g) * (B^T d)]
-
-The matrices interpolate at the points 0, +-1, +-2, +-1/2 and infinity. In two dimensions, F(4x4, 5x5) needs 64
-multiplications instead of 400 for 16 outputs. The functions have the signature of those in `convolution_lowerings`;
-groups and strides are 1 and the sides of the map multiples of 4. Gradients are those of the backend: they are products
-of the transformed tiles, too.
+The functions have the signature of those in `convolution_lowerings`, with one group.
 """
 
 from functools import partial
 
-import numpy as np
 from keras import ops as K
 
+from encapnet_tf.ops.convolution.winograd import winograd_convolution, winograd_matrices
+
 _TILE, _KERNEL = 4, 5
-_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-
-
-def winograd_matrices():
-    """Return the transform matrices of Winograd's algorithm for a kernel of 5: A^T (4, 8), G (8, 5), B^T (8, 8).
-
-    They are those of F(4, 5), in float64.
-
-    Toom and Cook: a product of polynomials follows from its values at the points. A convolution is the transpose of it.
-    """
-    size = len(_POINTS) + 1
-    scales = [np.prod([p - q for q in _POINTS if q != p]) for p in _POINTS]
-    powers = np.array([[p**i for i in range(_KERNEL)] for p in _POINTS])
-    last = np.eye(_KERNEL)[-1:]
-    output = np.concatenate([powers[:, :_TILE], np.eye(_TILE)[-1:]]).T
-    kernel = np.concatenate([powers / np.array(scales)[:, None], last])
-    polynomials = [np.poly([q for q in _POINTS if q != p])[::-1] for p in _POINTS]
-    inputs = np.zeros((size, size))
-    inputs[:-1, :-1] = polynomials
-    inputs[-1] = np.poly(_POINTS)[::-1]
-    return output, kernel, inputs
 
 
 def winograd(x, kernel, groups, strides):
-    """Compute a 5x5 convolution by Winograd's algorithm in two dimensions, F(4x4, 5x5).
-
-    The map is cut into overlapping tiles of 8x8, and each transform is one matrix product.
-    """
-    output, of_kernel, inputs = (K.convert_to_tensor(np.kron(m, m), x.dtype) for m in winograd_matrices())
-    batch, height, width, channels = x.shape
-    rows, columns = height // _TILE, width // _TILE
-    filters = kernel.shape[-1]
-    blocks = K.pad(x, ((0, 0), (2, 6), (2, 6), (0, 0)))
-    blocks = K.reshape(blocks, (batch, rows + 2, _TILE, columns + 2, _TILE, channels))
-    blocks = K.transpose(blocks, (2, 4, 0, 1, 3, 5))
-    tall = K.concatenate([blocks[:, :, :, :rows], blocks[:, :, :, 1 : rows + 1]], axis=0)
-    tiles = K.concatenate([tall[:, :, :, :, :columns], tall[:, :, :, :, 1 : columns + 1]], axis=1)
-    tiles = K.matmul(inputs, K.reshape(tiles, (64, -1)))
-    kernels = K.matmul(of_kernel, K.reshape(kernel, (25, -1)))
-    products = K.matmul(K.reshape(tiles, (64, -1, channels)), K.reshape(kernels, (64, channels, filters)))
-    y = K.matmul(output, K.reshape(products, (64, -1)))
-    y = K.transpose(K.reshape(y, (_TILE, _TILE, batch, rows, columns, filters)), (2, 3, 0, 4, 1, 5))
-    return K.reshape(y, (batch, height, width, filters))
+    """Compute a 5x5 convolution, or a 7x7 convolution of stride 2, by the library's Winograd algorithm at any size."""
+    return winograd_convolution(x, kernel, strides)
 
 
 def winograd_in_parts(x, kernel, groups, strides):
@@ -76,7 +32,7 @@ def winograd_along_rows(x, kernel, groups, strides):
     import tensorflow as tf
 
     compiled = partial(tf.function, jit_compile=True, autograph=False)
-    output, of_kernel, inputs = winograd_matrices()
+    output, of_kernel, inputs = winograd_matrices(_KERNEL)
     batch, height, width, channels = x.shape
     columns = width // _TILE
 

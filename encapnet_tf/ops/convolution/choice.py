@@ -16,7 +16,7 @@ from typing import NamedTuple
 from keras import backend
 
 from encapnet_tf.ops.acceleration import accelerates, portable_runtime, run_compiled
-from encapnet_tf.ops.convolution import lowerings, tap_products
+from encapnet_tf.ops.convolution import lowerings, tap_products, winograd
 
 _DENSE_RESULTS = "results/dense_conv.md"
 _GROUPED_RESULTS = "results/grouped_conv.md"
@@ -34,6 +34,7 @@ class Convolution:
         channels_in, channels_out: channels of one group.
         positions: number of positions of the output map; infinite where unknown. (Of a transposed convolution, of the
             input map.)
+        share_in_tiles: share of the positions of 4x4 tiles over the output map that lie on the map; 0 where unknown.
         image_entries: numbers in the input map of one image; infinite where unknown.
         training: whether a gradient will be computed.
         accelerated: whether TensorFlow's compiled functions are to be used, see `accelerates`.
@@ -47,6 +48,7 @@ class Convolution:
     channels_in: int
     channels_out: int
     positions: float
+    share_in_tiles: float
     image_entries: float
     training: bool
     accelerated: bool
@@ -57,13 +59,16 @@ class Convolution:
     def of(cls, x, kernel, groups, strides, training):
         """Collect the properties of a convolution that decide which implementation is used."""
         runtime = portable_runtime()
+        output_size = [None if n is None else -(-n // strides) for n in x.shape[1:3]]
+        positions = math.inf if None in output_size else math.prod(output_size)
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
             strides=strides,
             groups=groups,
             channels_in=kernel.shape[2],
             channels_out=kernel.shape[3] // groups,
-            positions=math.prod(math.inf if n is None else -(-n // strides) for n in x.shape[1:3]),
+            positions=positions,
+            share_in_tiles=0.0 if None in output_size else positions / winograd.positions_in_tiles(output_size),
             image_entries=math.prod(math.inf if n is None else n for n in x.shape[1:]),
             training=bool(training),
             accelerated=accelerates(training, x, kernel),
@@ -89,6 +94,18 @@ class Convolution:
         """
         many_taps = self.size >= 5 or (self.size == 3 and self.strides > 1)
         return many_taps and self.positions <= 36 and min(self.channels_in, self.channels_out) >= 128
+
+    @property
+    def suits_winograd(self) -> bool:
+        """True if Winograd's algorithm is faster: on maps of 8x8 to 16x16 outputs and with many channels.
+
+        On larger maps the tiles leave the processor's cache. On smaller ones a product has too few rows, and with few
+        channels too little work for the time that the transforms take. The outputs are computed in tiles of 4x4, so
+        that those over the map's edge are lost.
+        """
+        least_channels = {(5, 1): 128, (7, 2): 64}.get((self.size, self.strides), math.inf)
+        wide = self.channels_in >= least_channels and self.channels_out >= 128
+        return wide and 36 < self.positions <= 256 and self.share_in_tiles >= 0.75
 
 
 def _prefers_native(runtime) -> bool:
@@ -144,6 +161,10 @@ def _tensorflow_kernels():
 
 
 # The lowerings of the tables, with one signature.
+
+
+def _winograd(x, kernel, c):
+    return run_compiled(winograd.winograd_convolution, (x, kernel), c.training, strides=c.strides)
 
 
 def _native(x, kernel, c):
@@ -231,6 +252,7 @@ DENSE = (
         _tap_products_in_inference,
         _DENSE_RESULTS,
     ),
+    Row(lambda c: c.accelerated and c.suits_winograd, _winograd, _DENSE_RESULTS),
     # On large maps the padded copy is recomputed for the gradient: keeping it costs memory. On smaller ones recomputing
     # costs more than it saves.
     Row(

@@ -188,7 +188,14 @@ CHOICES = [
     ({"channels_out": 2}, choice._narrow),
     ({"channels_out": 2, "accelerated": False}, choice._native),
     ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 36}, choice._tap_products_in_training),
-    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 37}, choice._native),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 37}, choice._winograd),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 256}, choice._winograd),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 257}, choice._native),
+    ({"size": 5, "channels_in": 128, "channels_out": 128, "share_in_tiles": 0.7}, choice._native),
+    ({"size": 5, "channels_in": 128, "channels_out": 127}, choice._native),
+    ({"size": 7, "strides": 2, "channels_in": 64, "channels_out": 128}, choice._winograd),
+    ({"size": 7, "strides": 2, "channels_in": 63, "channels_out": 128}, choice._native),
+    ({"size": 7, "channels_in": 128, "channels_out": 128}, choice._native),
     ({"size": 5, "channels_in": 127, "channels_out": 128, "positions": 36}, choice._native),
     ({"strides": 2, "image_entries": 2**15}, choice._strided_with_recomputed_padding),
     ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
@@ -203,6 +210,8 @@ CHOICES = [
     ({"groups": 4, "channels_in": 8, "channels_out": 8}, choice._multiply_add_in_one_pass),
     ({"groups": 4, "channels_in": 8, "channels_out": 9}, choice._matmul_per_tap),
     ({"groups": 4, "channels_in": 8, "channels_out": 9, "accelerated": False}, choice._depthwise),
+    ({"groups": 4, "channels_in": 2, "accelerated": False, "training": False}, choice._merged_groups),
+    ({"groups": 4, "channels_in": 1, "accelerated": False, "training": False}, choice._depthwise),
     ({"groups": 4, "size": 5}, choice._depthwise),
 ]
 
@@ -211,7 +220,14 @@ CHOICES = [
 def test_choice_of_lowering(properties, lowering):
     """Each row of the tables, on both sides of its thresholds, in the graph of a training step."""
     ordinary = {"size": 3, "strides": 1, "groups": 1, "channels_in": 4, "channels_out": 4, "positions": 64}
-    ordinary |= {"image_entries": 256, "training": True, "accelerated": True, "runtime": None, "prefers_native": False}
+    ordinary |= {
+        "share_in_tiles": 1.0,
+        "image_entries": 256,
+        "training": True,
+        "accelerated": True,
+        "runtime": None,
+        "prefers_native": False,
+    }
     convolution = choice.Convolution(**ordinary | properties)
     table = choice.DENSE if convolution.groups == 1 else choice.GROUPED
     assert next(row.lowering for row in table if row.condition(convolution)) is lowering
