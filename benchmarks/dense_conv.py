@@ -29,11 +29,11 @@ ABOUT = (
     "ms of one call, medians of interleaved rounds. Each runs in one plain `tf.function`, as in a training step. "
     "`native`: a padded copy, then `keras.ops.conv`; `pads inside`: TensorFlow's convolution with explicit padding; "
     "`patches XLA`: what each output sees, side by side, in one matrix product, compiled. `Winograd XLA`: the "
-    "library's implementation of that algorithm, also where it is not chosen; `in parts`: four images at a time; `along "
-    "rows`: F(4, 5), and convolutions with kernels of 5x1; for 5x5 and 7x7 s2 on maps from 8x8. `count`: how often the "
-    "shape stands in EncapNet-18, master/aide, feedback two. `floor`: the longer of moving the bytes at the speed of a "
-    "copy and computing all products, those with the zeros around the map too, at the speed of a large matrix product: "
-    "a lowering that leaves those out can be below it. –: does not apply."
+    "library's implementation, at any size; `in parts`: four images at a time; `along rows`: F(4, 5), and convolutions "
+    "with 5x1 kernels; for 5x5 and 7x7 s2 on maps from 8x8. `count`: how often the shape stands in EncapNet-18, "
+    "master/aide, feedback two. `floor`: the longer of moving the bytes at the speed of a copy and computing all "
+    "products, those with the zeros around the map too, at the speed of a large matrix product: a lowering that leaves "
+    "those out can be below it. –: does not apply."
 )
 
 
