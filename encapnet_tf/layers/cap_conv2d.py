@@ -216,10 +216,9 @@ class CapConv2D(keras.layers.Layer):
             master_kernel, aide_kernel = K.split(kernel, 2, axis=2)
             from_master = ops.grouped_conv2d(master, master_kernel, capsules, training=training)
             from_aide = ops.grouped_conv2d(aide, aide_kernel, capsules, training=training)
-            shares = (from_master, from_aide, m1.bias, m2.bias)
-            return run_compiled(
-                _weighted_sum_from_shares, (*shares, master, aide), training, capsule_dim=self.capsule_dim
-            )
+            # The shares are added here rather than in the compiled function, which keeps what it is given in memory.
+            tensors = (from_master + from_aide, m1.bias, m2.bias, master, aide)
+            return run_compiled(_weighted_sum_of_pairs, tensors, training, capsule_dim=self.capsule_dim)
         m1_source, m2_source = (master, aide) if self.coefficients == "own" else (aide, master)
         tensors = (m1(m1_source, training=training), m2(m2_source, training=training), master, aide)
         return run_compiled(_weighted_sum, tensors, training, capsule_dim=self.capsule_dim)
@@ -265,13 +264,12 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
     return ops.merge_capsules(m1[..., None] * master + m2[..., None] * aide)
 
 
-def _weighted_sum_from_shares(from_master, from_aide, m1_bias, m2_bias, master, aide, capsule_dim):
+def _weighted_sum_of_pairs(pairs, m1_bias, m2_bias, master, aide, capsule_dim):
     """Compute the weighted sum of two capsule feature maps, with two coefficients for each capsule.
 
-    The result is m1 * master + m2 * aide. Each branch contributes a share of both coefficients, which are sums of the
-    shares and a bias. The shares are (batch, height, width, 2 * num_capsules), with m1 and m2 of a capsule side by
-    side.
+    The result is m1 * master + m2 * aide. The pairs (batch, height, width, 2 * num_capsules) have m1 and m2 of a
+    capsule side by side, without their biases.
     """
-    coefficients = ops.split_capsules(from_master + from_aide, 2)
+    coefficients = ops.split_capsules(pairs, 2)
     m1, m2 = coefficients[..., 0] + m1_bias, coefficients[..., 1] + m2_bias
     return _weighted_sum(m1, m2, master, aide, capsule_dim)

@@ -9,6 +9,8 @@ import functools
 
 import tensorflow as tf
 
+_RECOMPUTE = "_encapnet_recompute"  # attribute of a tensor, see `make_recomputable`
+
 
 def has_gpu() -> bool:
     """Return whether TensorFlow sees a GPU."""
@@ -31,6 +33,45 @@ def all_gather(x):
     if context is None or context.num_replicas_in_sync == 1:
         return x
     return context.all_gather(x, axis=0)
+
+
+def available_after(gradient, x):
+    """Return a tensor that TensorFlow makes available to the backward pass only after a gradient has been computed.
+
+    TensorFlow runs an operation as soon as its inputs exist. What the backward pass computes from `x` alone, such as a
+    padded copy, would be computed in the forward pass otherwise, and be kept in memory until the gradient arrives.
+    """
+    if hasattr(x, _RECOMPUTE):
+        return recomputed_after(gradient, x)
+    with tf.control_dependencies([gradient]):
+        return tf.identity(x)
+
+
+def make_recomputable(y, function, x, *others):
+    """Have the backward pass compute a tensor again, as function(x, *others), rather than keep it in memory.
+
+    It does so where it uses `recomputed_after` or `available_after`, once for all of these places.
+
+    Args:
+        y: the tensor.
+        function: function of tensors that returns the value of `y`, far cheaper than what uses `y`.
+        x: tensor that the backward pass needs anyway.
+        *others: small tensors.
+    """
+    results = {}
+
+    def recompute(gradient):
+        graph = tf.compat.v1.get_default_graph()
+        if graph not in results:
+            results[graph] = function(available_after(gradient, x), *others)
+        return results[graph]
+
+    setattr(y, _RECOMPUTE, recompute)
+
+
+def recomputed_after(gradient, x):
+    """Return a tensor for use in the backward pass, computed again once a gradient is there if it is recomputable."""
+    return getattr(x, _RECOMPUTE)(gradient) if hasattr(x, _RECOMPUTE) else x
 
 
 @functools.cache
@@ -101,9 +142,10 @@ def compile_with_gradient(body, gradient=None, **options):
     @tf.custom_gradient
     def forward(*tensors):
         def backward(*output_gradients):
+            inputs = [recomputed_after(output_gradients[0], x) for x in tensors]
             if gradient is None:
-                return compile_vjp(body, **options)(list(tensors), list(output_gradients))
-            return compile_with_xla(gradient, **options)(*tensors, *output_gradients)
+                return compile_vjp(body, **options)(inputs, list(output_gradients))
+            return compile_with_xla(gradient, **options)(*inputs, *output_gradients)
 
         return compile_with_xla(body, **options)(*tensors), backward
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from encapnet_tf.ops.acceleration.on_tensorflow import compile_with_xla
+from encapnet_tf.ops.acceleration.on_tensorflow import compile_with_xla, make_recomputable
 from encapnet_tf.ops.activation.relu_squash import relu_squash_body, relu_squash_gradient
 
 
@@ -26,7 +26,8 @@ def batch_norm(x, gamma, beta, epsilon):
 def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
     """Apply batch normalisation, ReLU and squash, and save memory by recomputation in the backward pass.
 
-    The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient.
+    The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient. The
+    squashed map is recomputed, too, for the gradients of the convolutions that use it.
 
     Args:
         x, gamma, beta, epsilon: as in `batch_norm`.
@@ -41,8 +42,7 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
         y, _, _, mean, variance, reserved = _fused_batch_norm(x, gamma, beta, epsilon)
 
         def backward(dy, *_):
-            scale = gamma * tf.math.rsqrt(variance + epsilon)  # outside of the compiled function, which would repeat it
-            shift = beta - mean * scale
+            scale, shift = _scale_and_shift(gamma, beta, mean, variance, epsilon)
             squash_gradient = compile_with_xla(_relu_squash_gradient_of_scaled, capsule_dim=capsule_dim)
             return tf.raw_ops.FusedBatchNormGradV3(
                 y_backprop=squash_gradient(x, scale, shift, dy),
@@ -57,7 +57,15 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
 
         return (compile_with_xla(relu_squash_body, capsule_dim=capsule_dim)(y), mean, variance), backward
 
-    return forward(x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
+    gamma, beta = tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta)
+    y, mean, variance = forward(x, gamma, beta)
+
+    def recompute(x, *parameters):
+        scaled = compile_with_xla(_relu_squash_of_scaled, capsule_dim=capsule_dim)
+        return scaled(x, *_scale_and_shift(*parameters, epsilon))
+
+    make_recomputable(y, recompute, x, gamma, beta, mean, variance)
+    return y, mean, variance
 
 
 def _fused_batch_norm(x, gamma, beta, epsilon):
@@ -68,6 +76,19 @@ def _fused_batch_norm(x, gamma, beta, epsilon):
     return tf.raw_ops.FusedBatchNormV3(
         x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
     )
+
+
+def _scale_and_shift(gamma, beta, mean, variance, epsilon):
+    """Return the factor and the summand by which batch normalisation changes each channel.
+
+    They are computed outside of the compiled functions, which would repeat it for each position.
+    """
+    scale = gamma * tf.math.rsqrt(variance + epsilon)
+    return scale, beta - mean * scale
+
+
+def _relu_squash_of_scaled(x, scale, shift, capsule_dim):
+    return relu_squash_body(x * scale + shift, capsule_dim)
 
 
 def _relu_squash_gradient_of_scaled(x, scale, shift, dy, capsule_dim):

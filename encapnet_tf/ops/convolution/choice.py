@@ -183,6 +183,10 @@ def _tap_products_in_inference(x, kernel, c):
     return tap_products.tap_convolution(x, kernel, c.strides)
 
 
+def _dense_with_recomputed_input(x, kernel, c):
+    return _tensorflow_kernels().dense_convolution(x, kernel)
+
+
 def _strided_with_recomputed_padding(x, kernel, c):
     return _tensorflow_kernels().strided_convolution(x, kernel, c.strides)
 
@@ -260,6 +264,7 @@ DENSE = (
         _strided_with_recomputed_padding,
         _DENSE_RESULTS,
     ),
+    Row(lambda c: c.accelerated and c.size > 1 and c.strides == 1, _dense_with_recomputed_input, _DENSE_RESULTS),
     Row(_otherwise, _native, _DENSE_RESULTS),
 )
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import ops as K
 
-from encapnet_tf.ops.acceleration.on_tensorflow import compile_vjp, compile_with_xla
+from encapnet_tf.ops.acceleration.on_tensorflow import available_after, compile_vjp, compile_with_xla
 from encapnet_tf.ops.capsules import split_capsules
 from encapnet_tf.ops.convolution import lowerings, tap_products
 
@@ -15,6 +15,32 @@ def grouped_convolution(x, kernel, strides):
     """
     margins = [(size // 2, size // 2) for size in kernel.shape[:2]]
     return tf.nn.conv2d(x, kernel, strides, [(0, 0), *margins, (0, 0)])
+
+
+def dense_convolution(x, kernel):
+    """Apply an ordinary (not grouped) convolution of stride 1 with TensorFlow's kernels.
+
+    Unlike TensorFlow's gradient, its own does not keep an input that can be recomputed.
+
+    Args:
+        x: (batch, height, width, channels).
+        kernel: (size, size, channels, filters), size odd.
+    """
+    options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
+
+    @tf.custom_gradient
+    def forward(x, kernel):
+        def backward(dy):
+            again = available_after(dy, x)
+            dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(again), filter=kernel, out_backprop=dy, **options)
+            dkernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=again, filter_sizes=tf.shape(kernel), out_backprop=dy, **options
+            )
+            return dx, dkernel
+
+        return tf.raw_ops.Conv2D(input=x, filter=kernel, **options), backward
+
+    return forward(x, tf.convert_to_tensor(kernel))
 
 
 def strided_convolution(x, kernel, strides):
@@ -35,7 +61,7 @@ def strided_convolution(x, kernel, strides):
     @tf.custom_gradient
     def forward(x, kernel):
         def backward(dy):
-            padded = pad(x)
+            padded = pad(available_after(dy, x))
             dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(padded), filter=kernel, out_backprop=dy, **options)
             dkernel = tf.raw_ops.Conv2DBackpropFilter(
                 input=padded, filter_sizes=tf.shape(kernel), out_backprop=dy, **options
@@ -79,7 +105,7 @@ def tap_convolution(x, kernel, strides):
         used = [matrices[tap] for tap in taps]
 
         def backward(dy):
-            rows, drows = split(input_patches(x)), split(output_patches(dy))
+            rows, drows = split(input_patches(available_after(dy, x))), split(output_patches(dy))
             (dx,) = input_patches_vjp([x], multiply(drows, used, transpose_b=True))
             products = [tf.matmul(*pair, transpose_a=True) for pair in zip(rows, drows, strict=True)]
             dmatrices = dict(zip(taps, products, strict=True))
@@ -111,7 +137,8 @@ def multiply_add_convolution(x, kernel, groups, strides):
             else:
                 size = tuple(x.shape[1:3])
                 input_gradient = compile_with_xla(_input_gradient_of_strided, groups=groups, output_size=size)
-            dkernel = _kernel_gradient(x, dy, kernel_shape=kernel.shape, groups=groups, strides=strides)
+            again = available_after(dy, x)
+            dkernel = _kernel_gradient(again, dy, kernel_shape=kernel.shape, groups=groups, strides=strides)
             return input_gradient(dy, kernel), dkernel
 
         return compile_with_xla(_multiply_add, groups=groups, strides=strides)(x, kernel), backward
@@ -132,7 +159,8 @@ def doubling_convolution(x, kernel, groups, output_size):
         def backward(dy):
             transposed = lowerings.transposed_kernel(kernel, groups)
             dx = compile_with_xla(_multiply_add, groups=groups, strides=2)(dy, transposed)
-            dtransposed = _kernel_gradient(dy, x, kernel_shape=transposed.shape, groups=groups, strides=2)
+            again = available_after(dy, x)
+            dtransposed = _kernel_gradient(dy, again, kernel_shape=transposed.shape, groups=groups, strides=2)
             return dx, lowerings.transposed_kernel(dtransposed, groups)
 
         y = compile_with_xla(_multiply_add_doubling, groups=groups, output_size=tuple(output_size))(x, kernel)
