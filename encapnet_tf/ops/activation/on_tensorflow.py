@@ -23,15 +23,15 @@ def batch_norm(x, gamma, beta, epsilon):
     return y, mean, variance
 
 
-def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
+def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim, drop_output):
     """Apply batch normalisation, ReLU and squash, and save memory by recomputation in the backward pass.
 
-    The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient. The
-    squashed map is recomputed, too, for the gradients of the convolutions that use it.
+    The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient.
 
     Args:
         x, gamma, beta, epsilon: as in `batch_norm`.
         capsule_dim: components of a capsule.
+        drop_output: whether the squashed map is recomputed, too, for the gradients of the convolutions that use it.
 
     Returns:
         The squashed map, the batch's mean and its (biased) variance; no gradient flows through the last two.
@@ -64,7 +64,8 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim):
         scaled = compile_with_xla(_relu_squash_of_scaled, capsule_dim=capsule_dim)
         return scaled(x, *_scale_and_shift(*parameters, epsilon))
 
-    make_recomputable(y, recompute, x, gamma, beta, mean, variance)
+    if drop_output:
+        make_recomputable(y, recompute, x, gamma, beta, mean, variance)
     return y, mean, variance
 
 
