@@ -228,7 +228,7 @@ def _capsule_networks():
         "encapnet6": ("EncapNet-6, master/aide", {"model": "encapnet6", "num_capsules": 5}),
         "capnet": ("CapNet, dynamic routing", {"model": "capnet", "routing": ("dynamic",), "num_capsules": 5}),
         "capnet-em": (
-            "CapNet, EM routing, spread loss",
+            "CapNet, EM routing",
             {"model": "capnet", "routing": ("em",), "num_capsules": 5, "loss": "spread"},
         ),
         "sabour": ("CapsNet (Sabour)", {"model": "sabourcapsnet", "num_capsules": 3, "filters": 32}),

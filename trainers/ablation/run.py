@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.composition import ONE_LABEL_LOSSES
 from ..config.recipes import RECIPES, override
 from ..config.schema import Config, network_settings
 from ..fitting.unattended import COMPLETED, FAILED, FAILURE_FILE, previous_outcome, train_or_record_failure
@@ -37,7 +38,7 @@ def plan_runs(
     """Return the list of training runs of an ablation study, one for each pair of configuration and random seed.
 
     A row's settings override the recipe's, and flags override both. Flags that belong to a network apply to the rows
-    whose network has them.
+    whose network has them. On pairs of objects, a row whose loss takes a single label has the margin loss.
 
     Args:
         rows: the rows.
@@ -62,7 +63,10 @@ def _configuration(row, base: Config, flags, seed) -> Config:
     model = row.settings.get("model", base.model)
     recipe_settings = {name: getattr(base, name) for name in row.keep}
     applicable = {name: value for name, value in flags.items() if name not in network_settings() or takes(model, name)}
-    return override(base, {**recipe_settings, **row.settings, **applicable, "seed": seed})
+    settings = {**recipe_settings, **row.settings, **applicable, "seed": seed}
+    if "loss" not in flags and settings.get("compose") == "overlap" and settings.get("loss") in ONE_LABEL_LOSSES:
+        settings["loss"] = "margin"  # so that one command runs the whole table
+    return override(base, settings)
 
 
 def run_all(runs: list[PlannedRun], out: Path, after_each_run: Callable[[], object]) -> int:

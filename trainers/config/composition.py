@@ -2,7 +2,7 @@
 
 from ..runs.errors import UserError
 
-_ONE_LABEL_LOSSES = ("spread",)
+ONE_LABEL_LOSSES = ("spread",)
 _MIXING = ("mixup", "cutmix")
 _CROPPING = ("+", "++")
 
@@ -33,7 +33,7 @@ def check_composition(compose: str, augment: tuple[str, ...], loss: str) -> None
             f"{flags}: the base {augment[0]} crops images, which would cut off objects. overlap shifts each of the two "
             "images by itself. Use the base none or affine."
         )
-    if compose == "overlap" and loss in _ONE_LABEL_LOSSES:
+    if compose == "overlap" and loss in ONE_LABEL_LOSSES:
         raise UserError(
             f"--compose=overlap --loss={loss}: each image has two labels, and the {loss} loss compares a single true "
             "class with the others. Use --loss=margin, or --loss=crossentropy for networks that give probabilities."

@@ -264,6 +264,14 @@ def test_a_row_that_makes_no_network_is_recorded(tmp_path):
     assert "module1 has one layer only" in lines(tmp_path)["table1/e"]["failed"][0]
 
 
+@pytest.mark.parametrize(("flags", "em"), [({}, "spread"), ({"compose": "overlap"}, "margin")])
+def test_every_row_of_the_family_runs_on_composed_images(flags, em):
+    losses = {planned.row.name: planned.config.loss for planned in run.plan_runs(TABLES["family"], None, flags, 1)}
+    assert losses["family/capnet-em"] == em
+    assert losses["family/plain-cnn"] == "crossentropy"
+    assert losses["family/encapnet"] == "margin"
+
+
 def test_rows_of_table_4_are_recipes_with_the_augmentation_that_they_name():
     """A figure of the paper is compared with its own augmentation, image size and network."""
     for planned in run.plan_runs(TABLES["table4"], None, {}, 1):
