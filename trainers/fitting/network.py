@@ -8,6 +8,7 @@ import keras
 from encapnet_tf import attach_reconstruction, callbacks, losses, models, optimizers
 from encapnet_tf.keras_private import inner_layers
 from encapnet_tf.losses.class_loss import ClassLoss
+from encapnet_tf.losses.crossentropy_of_labels import CrossentropyOfLabels
 from encapnet_tf.losses.labels_found import LabelsFound
 
 from ..config.schema import Config, network_settings, settings
@@ -151,7 +152,7 @@ def compile_model(
     crossentropy = keras.losses.CategoricalCrossentropy if mixed_labels else keras.losses.SparseCategoricalCrossentropy
     accuracy = keras.metrics.CategoricalAccuracy if mixed_labels else keras.metrics.SparseCategoricalAccuracy
     if config.compose == "overlap":
-        accuracy = LabelsFound
+        crossentropy, accuracy = CrossentropyOfLabels, LabelsFound
     loss = {
         "margin": losses.MarginLoss,
         "spread": lambda: losses.SpreadLoss(0.2),

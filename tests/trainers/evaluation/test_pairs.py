@@ -2,8 +2,10 @@
 
 import argparse
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from encapnet_tf.trainers.commands import evaluate
 from encapnet_tf.trainers.data.pipeline.label_rows import label_rows
 from encapnet_tf.trainers.evaluation.chance import guessing_limit
@@ -15,6 +17,7 @@ from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
 from encapnet_tf.losses import MarginLoss
+from encapnet_tf.losses.crossentropy_of_labels import CrossentropyOfLabels
 from encapnet_tf.losses.labels_found import LabelsFound
 
 LENGTHS = np.array([[0.9, 0.2, 0.8, 0.1], [0.9, 0.2, 0.8, 0.1], [0.3, 0.7, 0.6, 0.9], [0.5, 0.5, 0.9, 0.1]], "float32")
@@ -54,6 +57,20 @@ def test_margin_loss_of_two_labels():
     """T is the sum of both one-hot rows (Sabour et al. 2017, section 6)."""
     loss = float(MarginLoss()(label_rows(LABELS[1:2], 4), LENGTHS[1:2]))
     assert loss == pytest.approx(0.0 + 0.7**2 + 0.5 * 0.7**2 + 0.0, abs=1e-6)
+
+
+def test_crossentropy_of_two_labels_has_the_right_gradient():
+    """In a graph with a softmax, where Keras's loss calls a kernel of TensorFlow that takes targets to sum to 1."""
+    logits, rows = keras.ops.log(LENGTHS), label_rows(LABELS, 4)
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = CrossentropyOfLabels(reduction="sum")(rows, keras.activations.softmax(logits))
+        return tape.gradient(loss, logits)
+
+    np.testing.assert_allclose(gradient(), keras.ops.softmax(logits) - np.asarray(rows) / 2, atol=1e-6)
 
 
 def test_numbers_of_each_class():
