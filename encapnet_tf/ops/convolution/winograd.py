@@ -1,4 +1,4 @@
-"""Winograd's algorithm for dense 5x5 convolutions and 7x7 convolutions of stride 2, with fewer multiplications.
+"""Dense 5x5 convolutions, and 7x7 convolutions of stride 2, with fewer multiplications by Winograd's algorithm.
 
 F(4, 5) computes 4 neighbouring outputs of a kernel of 5 from 8 inputs d with 8 multiplications instead of 20:
 
