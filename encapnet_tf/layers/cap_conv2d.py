@@ -219,8 +219,8 @@ class CapConv2D(keras.layers.Layer):
             from_master = ops.grouped_conv2d(master, master_kernel, capsules, training=training)
             from_aide = ops.grouped_conv2d(aide, aide_kernel, capsules, training=training)
             # The shares are added here rather than in the compiled function, which keeps what it is given in memory.
-            tensors = (from_master + from_aide, m1.bias, m2.bias, master, aide)
-            return run_compiled(_weighted_sum_of_pairs, tensors, training, capsule_dim=self.capsule_dim)
+            pairs = (from_master + from_aide, m1.bias, m2.bias)
+            return run_compiled(_weighted_sum_of_pairs, (*pairs, master, aide), training, capsule_dim=self.capsule_dim)
         m1_source, m2_source = (master, aide) if self.coefficients == "own" else (aide, master)
         tensors = (m1(m1_source, training=training), m2(m2_source, training=training), master, aide)
         return run_compiled(_weighted_sum, tensors, training, capsule_dim=self.capsule_dim)

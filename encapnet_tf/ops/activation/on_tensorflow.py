@@ -61,8 +61,9 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim, drop_output):
     y, mean, variance = forward(x, gamma, beta)
 
     def recompute(x, *parameters):
-        scaled = compile_with_xla(_relu_squash_of_scaled, capsule_dim=capsule_dim)
-        return scaled(x, *_scale_and_shift(*parameters, epsilon))
+        gamma, beta, mean, variance = parameters
+        relu_squash = compile_with_xla(_relu_squash_of_scaled, capsule_dim=capsule_dim)
+        return relu_squash(x, *_scale_and_shift(gamma, beta, mean, variance, epsilon))
 
     if drop_output:
         make_recomputable(y, recompute, x, gamma, beta, mean, variance)

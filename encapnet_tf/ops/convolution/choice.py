@@ -59,8 +59,8 @@ class Convolution:
     def of(cls, x, kernel, groups, strides, training):
         """Collect the properties of a convolution that decide which implementation is used."""
         runtime = portable_runtime()
-        output_size = [None if n is None else -(-n // strides) for n in x.shape[1:3]]
-        positions = math.inf if None in output_size else math.prod(output_size)
+        output_size = [math.inf if n is None else -(-n // strides) for n in x.shape[1:3]]
+        positions = math.prod(output_size)
         return cls(
             size=kernel.shape[0] if kernel.shape[0] == kernel.shape[1] else 0,
             strides=strides,
@@ -68,7 +68,7 @@ class Convolution:
             channels_in=kernel.shape[2],
             channels_out=kernel.shape[3] // groups,
             positions=positions,
-            share_in_tiles=0.0 if None in output_size else positions / winograd.positions_in_tiles(output_size),
+            share_in_tiles=0.0 if positions == math.inf else positions / winograd.positions_in_tiles(output_size),
             image_entries=math.prod(math.inf if n is None else n for n in x.shape[1:]),
             training=bool(training),
             accelerated=accelerates(training, x, kernel),
