@@ -1,4 +1,4 @@
-"""Benchmarked forms of Winograd's algorithm: that of the library, in parts, and along the rows only.
+"""Implementations of Winograd's algorithm to benchmark: the library's, in parts, and along the rows only.
 
 The functions have the signature of those in `convolution_lowerings`, with one group.
 """
@@ -13,7 +13,7 @@ _TILE, _KERNEL = 4, 5
 
 
 def winograd(x, kernel, groups, strides):
-    """Compute a 5x5 convolution, or a 7x7 convolution of stride 2, by the library's Winograd algorithm at any size."""
+    """Compute a convolution by the library's implementation of Winograd's algorithm, also where it is not chosen."""
     return winograd_convolution(x, kernel, strides)
 
 

@@ -23,8 +23,8 @@ class CapsuleActivation(keras.layers.Layer):
     Args:
         capsule_dim: components of a capsule.
         synchronized: whether batch statistics are taken over all replicas (TensorFlow only); settable.
-        drop_output: whether a training step on a CPU with TensorFlow computes the output again in the backward pass,
-            for the layers that use it, rather than keep it in memory. It changes memory and speed, never values.
+        recompute_output: whether a training step on a CPU with TensorFlow computes the output again in the backward
+            pass, for the layers that use it, rather than keep it in memory. It changes memory and speed, never values.
 
     Call arguments:
         inputs: (batch, height, width, num_capsules * capsule_dim).
@@ -33,10 +33,10 @@ class CapsuleActivation(keras.layers.Layer):
         Tensor of the shape of `inputs`.
     """
 
-    def __init__(self, capsule_dim, synchronized=False, drop_output=False, **kwargs):
+    def __init__(self, capsule_dim, synchronized=False, recompute_output=False, **kwargs):
         super().__init__(**kwargs)
         self.capsule_dim = whole_number("capsule_dim", capsule_dim)
-        self.drop_output = bool(drop_output)
+        self.recompute_output = bool(recompute_output)
         self.norm = BatchNorm(synchronized=synchronized, dtype=self.dtype_policy, name="norm")
 
     @property
@@ -56,7 +56,7 @@ class CapsuleActivation(keras.layers.Layer):
         if not helpers or math.prod(inputs.shape[1:3]) < _RECOMPUTE_FROM_POSITIONS:
             return ops.relu_squash(norm(inputs, training=training), self.capsule_dim, bool(training))
         outputs, mean, variance = helpers.batch_norm_relu_squash(
-            inputs, norm.gamma.value, norm.beta.value, norm.epsilon, self.capsule_dim, self.drop_output
+            inputs, norm.gamma.value, norm.beta.value, norm.epsilon, self.capsule_dim, self.recompute_output
         )
         norm.update_moving_statistics(mean, variance)
         return outputs
@@ -69,5 +69,5 @@ class CapsuleActivation(keras.layers.Layer):
             **super().get_config(),
             "capsule_dim": self.capsule_dim,
             "synchronized": self.synchronized,
-            "drop_output": self.drop_output,
+            "recompute_output": self.recompute_output,
         }

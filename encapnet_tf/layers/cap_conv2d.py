@@ -141,8 +141,10 @@ class CapConv2D(keras.layers.Layer):
 
     def _activation(self, name):
         # The dense aide takes so long that recomputing maps costs little; a master layer would be 3 % slower.
-        drop_output = self.routing == "master_aide"
-        return CapsuleActivation(self.capsule_dim, self._synchronized, drop_output, dtype=self.dtype_policy, name=name)
+        recompute_output = self.routing == "master_aide"
+        return CapsuleActivation(
+            self.capsule_dim, self._synchronized, recompute_output, dtype=self.dtype_policy, name=name
+        )
 
     @property
     def synchronized(self):
@@ -220,7 +222,9 @@ class CapConv2D(keras.layers.Layer):
             from_aide = ops.grouped_conv2d(aide, aide_kernel, capsules, training=training)
             # The shares are added here rather than in the compiled function, which keeps what it is given in memory.
             pairs = (from_master + from_aide, m1.bias, m2.bias)
-            return run_compiled(_weighted_sum_of_pairs, (*pairs, master, aide), training, capsule_dim=self.capsule_dim)
+            return run_compiled(
+                _weighted_sum_with_coefficient_pairs, (*pairs, master, aide), training, capsule_dim=self.capsule_dim
+            )
         m1_source, m2_source = (master, aide) if self.coefficients == "own" else (aide, master)
         tensors = (m1(m1_source, training=training), m2(m2_source, training=training), master, aide)
         return run_compiled(_weighted_sum, tensors, training, capsule_dim=self.capsule_dim)
@@ -266,7 +270,7 @@ def _weighted_sum(m1, m2, master, aide, capsule_dim):
     return ops.merge_capsules(m1[..., None] * master + m2[..., None] * aide)
 
 
-def _weighted_sum_of_pairs(pairs, m1_bias, m2_bias, master, aide, capsule_dim):
+def _weighted_sum_with_coefficient_pairs(pairs, m1_bias, m2_bias, master, aide, capsule_dim):
     """Compute the weighted sum of two capsule feature maps, with two coefficients for each capsule.
 
     The result is m1 * master + m2 * aide. The pairs (batch, height, width, 2 * num_capsules) have m1 and m2 of a

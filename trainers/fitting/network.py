@@ -8,8 +8,8 @@ import keras
 from encapnet_tf import attach_reconstruction, callbacks, losses, models, optimizers
 from encapnet_tf.keras_private import inner_layers
 from encapnet_tf.losses.class_loss import ClassLoss
-from encapnet_tf.losses.crossentropy_of_labels import CrossentropyOfLabels
 from encapnet_tf.losses.labels_found import LabelsFound
+from encapnet_tf.losses.multi_label_crossentropy import MultiLabelCrossentropy
 
 from ..config.schema import Config, network_settings, settings
 from ..data.augmentation.augment import mixes_labels
@@ -152,7 +152,7 @@ def compile_model(
     crossentropy = keras.losses.CategoricalCrossentropy if mixed_labels else keras.losses.SparseCategoricalCrossentropy
     accuracy = keras.metrics.CategoricalAccuracy if mixed_labels else keras.metrics.SparseCategoricalAccuracy
     if config.compose == "overlap":
-        crossentropy, accuracy = CrossentropyOfLabels, LabelsFound
+        crossentropy, accuracy = MultiLabelCrossentropy, LabelsFound
     loss = {
         "margin": losses.MarginLoss,
         "spread": lambda: losses.SpreadLoss(0.2),

@@ -35,22 +35,22 @@ def all_gather(x):
     return context.all_gather(x, axis=0)
 
 
-def available_after(gradient, x):
-    """Return a tensor that TensorFlow makes available to the backward pass only after a gradient has been computed.
+def delay_until(gradient, x):
+    """Delay the use of a tensor in the backward pass until a gradient has been computed, to save memory.
 
     TensorFlow runs an operation as soon as its inputs exist. What the backward pass computes from `x` alone, such as a
     padded copy, would be computed in the forward pass otherwise, and be kept in memory until the gradient arrives.
     """
     if hasattr(x, _RECOMPUTE):
-        return recomputed_after(gradient, x)
+        return getattr(x, _RECOMPUTE)(gradient)
     with tf.control_dependencies([gradient]):
         return tf.identity(x)
 
 
 def make_recomputable(y, function, x, *others):
-    """Have the backward pass compute a tensor again, as function(x, *others), rather than keep it in memory.
+    """Mark a tensor to be computed again in the backward pass, as function(x, *others), rather than kept in memory.
 
-    It does so where it uses `recomputed_after` or `available_after`, once for all of these places.
+    The backward pass does so where it calls `recompute_after` or `delay_until`, once for all of these places.
 
     Args:
         y: the tensor.
@@ -63,15 +63,15 @@ def make_recomputable(y, function, x, *others):
     def recompute(gradient):
         graph = tf.compat.v1.get_default_graph()
         if graph not in results:
-            results[graph] = function(available_after(gradient, x), *others)
+            results[graph] = function(delay_until(gradient, x), *others)
         return results[graph]
 
     setattr(y, _RECOMPUTE, recompute)
 
 
-def recomputed_after(gradient, x):
-    """Return a tensor for use in the backward pass, computed again once a gradient is there if it is recomputable."""
-    return getattr(x, _RECOMPUTE)(gradient) if hasattr(x, _RECOMPUTE) else x
+def recompute_after(gradient, x):
+    """Compute a tensor again once a gradient has been computed if it is recomputable, and otherwise return it."""
+    return delay_until(gradient, x) if hasattr(x, _RECOMPUTE) else x
 
 
 @functools.cache
@@ -142,7 +142,7 @@ def compile_with_gradient(body, gradient=None, **options):
     @tf.custom_gradient
     def forward(*tensors):
         def backward(*output_gradients):
-            inputs = [recomputed_after(output_gradients[0], x) for x in tensors]
+            inputs = [recompute_after(output_gradients[0], x) for x in tensors]
             if gradient is None:
                 return compile_vjp(body, **options)(inputs, list(output_gradients))
             return compile_with_xla(gradient, **options)(*inputs, *output_gradients)

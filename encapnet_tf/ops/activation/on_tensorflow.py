@@ -23,7 +23,7 @@ def batch_norm(x, gamma, beta, epsilon):
     return y, mean, variance
 
 
-def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim, drop_output):
+def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim, recompute_output):
     """Apply batch normalisation, ReLU and squash, and save memory by recomputation in the backward pass.
 
     The backward pass normalises `x` again, inside the one compiled function that computes the squash's gradient.
@@ -31,7 +31,7 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim, drop_output):
     Args:
         x, gamma, beta, epsilon: as in `batch_norm`.
         capsule_dim: components of a capsule.
-        drop_output: whether the squashed map is recomputed, too, for the gradients of the convolutions that use it.
+        recompute_output: whether the squashed map is recomputed, too, for the gradients of the layers that use it.
 
     Returns:
         The squashed map, the batch's mean and its (biased) variance; no gradient flows through the last two.
@@ -62,10 +62,10 @@ def batch_norm_relu_squash(x, gamma, beta, epsilon, capsule_dim, drop_output):
 
     def recompute(x, *parameters):
         gamma, beta, mean, variance = parameters
-        relu_squash = compile_with_xla(_relu_squash_of_scaled, capsule_dim=capsule_dim)
+        relu_squash = compile_with_xla(_scale_relu_squash, capsule_dim=capsule_dim)
         return relu_squash(x, *_scale_and_shift(gamma, beta, mean, variance, epsilon))
 
-    if drop_output:
+    if recompute_output:
         make_recomputable(y, recompute, x, gamma, beta, mean, variance)
     return y, mean, variance
 
@@ -89,7 +89,8 @@ def _scale_and_shift(gamma, beta, mean, variance, epsilon):
     return scale, beta - mean * scale
 
 
-def _relu_squash_of_scaled(x, scale, shift, capsule_dim):
+def _scale_relu_squash(x, scale, shift, capsule_dim):
+    """Apply ReLU and squash to x * scale + shift, the output of batch normalisation."""
     return relu_squash_body(x * scale + shift, capsule_dim)
 
 

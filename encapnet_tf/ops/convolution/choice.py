@@ -34,7 +34,8 @@ class Convolution:
         channels_in, channels_out: channels of one group.
         positions: number of positions of the output map; infinite where unknown. (Of a transposed convolution, of the
             input map.)
-        share_in_tiles: share of the positions of 4x4 tiles over the output map that lie on the map; 0 where unknown.
+        used_share_of_tiles: share of the positions in 4x4 tiles over the output map that lie on the map; 0 where
+            unknown.
         image_entries: numbers in the input map of one image; infinite where unknown.
         training: whether a gradient will be computed.
         accelerated: whether TensorFlow's compiled functions are to be used, see `accelerates`.
@@ -48,7 +49,7 @@ class Convolution:
     channels_in: int
     channels_out: int
     positions: float
-    share_in_tiles: float
+    used_share_of_tiles: float
     image_entries: float
     training: bool
     accelerated: bool
@@ -68,7 +69,9 @@ class Convolution:
             channels_in=kernel.shape[2],
             channels_out=kernel.shape[3] // groups,
             positions=positions,
-            share_in_tiles=0.0 if positions == math.inf else positions / winograd.positions_in_tiles(output_size),
+            used_share_of_tiles=0.0
+            if positions == math.inf
+            else positions / winograd.count_tiled_positions(output_size),
             image_entries=math.prod(math.inf if n is None else n for n in x.shape[1:]),
             training=bool(training),
             accelerated=accelerates(training, x, kernel),
@@ -105,7 +108,7 @@ class Convolution:
         """
         least_channels = {(5, 1): 128, (7, 2): 64}.get((self.size, self.strides), math.inf)
         wide = self.channels_in >= least_channels and self.channels_out >= 128
-        return wide and 36 < self.positions <= 256 and self.share_in_tiles >= 0.75
+        return wide and 36 < self.positions <= 256 and self.used_share_of_tiles >= 0.75
 
 
 def _prefers_native(runtime) -> bool:
@@ -183,7 +186,7 @@ def _tap_products_in_inference(x, kernel, c):
     return tap_products.tap_convolution(x, kernel, c.strides)
 
 
-def _dense_with_recomputed_input(x, kernel, c):
+def _dense_convolution_with_own_gradient(x, kernel, c):
     return _tensorflow_kernels().dense_convolution(x, kernel)
 
 
@@ -218,8 +221,8 @@ def _block_diagonal(x, kernel, c):
     return lowerings.block_diagonal_convolution(x, kernel, c.groups, c.strides)
 
 
-def _merged_groups(x, kernel, c):
-    return lowerings.merged_groups_convolution(x, kernel, c.groups, c.strides)
+def _several_groups_at_a_time(x, kernel, c):
+    return lowerings.multi_group_convolutions(x, kernel, c.groups, c.strides)
 
 
 def _depthwise(x, kernel, c):
@@ -264,7 +267,9 @@ DENSE = (
         _strided_with_recomputed_padding,
         _DENSE_RESULTS,
     ),
-    Row(lambda c: c.accelerated and c.size > 1 and c.strides == 1, _dense_with_recomputed_input, _DENSE_RESULTS),
+    Row(
+        lambda c: c.accelerated and c.size > 1 and c.strides == 1, _dense_convolution_with_own_gradient, _DENSE_RESULTS
+    ),
     Row(_otherwise, _native, _DENSE_RESULTS),
 )
 
@@ -288,7 +293,7 @@ GROUPED = (
     # A depthwise convolution computes one output channel of a group after another.
     Row(
         lambda c: c.size == 3 and not c.training and min(c.channels_in, c.channels_out) >= 2,
-        _merged_groups,
+        _several_groups_at_a_time,
         _GROUPED_RESULTS,
     ),
     Row(_otherwise, _depthwise, _GROUPED_RESULTS),

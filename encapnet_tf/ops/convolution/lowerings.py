@@ -43,8 +43,8 @@ def block_diagonal_kernel(kernel, groups):
     return K.reshape(blocks * mask, (height, width, groups * group_in, filters))
 
 
-def merged_groups_convolution(x, kernel, groups, strides):
-    """Compute a grouped convolution as several dense convolutions, each of a few groups.
+def multi_group_convolutions(x, kernel, groups, strides):
+    """Compute a grouped convolution by several dense convolutions that each compute a few groups.
 
     The kernel of each is block-diagonal. It has about 16 input channels and at least two groups: most of the products
     are with zeros then, but the dense kernel needs so many channels to fill a processor's vector lanes.

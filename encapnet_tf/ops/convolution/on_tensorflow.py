@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import ops as K
 
-from encapnet_tf.ops.acceleration.on_tensorflow import available_after, compile_vjp, compile_with_xla
+from encapnet_tf.ops.acceleration.on_tensorflow import compile_vjp, compile_with_xla, delay_until
 from encapnet_tf.ops.capsules import split_capsules
 from encapnet_tf.ops.convolution import lowerings, tap_products
 
@@ -31,12 +31,7 @@ def dense_convolution(x, kernel):
     @tf.custom_gradient
     def forward(x, kernel):
         def backward(dy):
-            again = available_after(dy, x)
-            dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(again), filter=kernel, out_backprop=dy, **options)
-            dkernel = tf.raw_ops.Conv2DBackpropFilter(
-                input=again, filter_sizes=tf.shape(kernel), out_backprop=dy, **options
-            )
-            return dx, dkernel
+            return _dense_gradients(delay_until(dy, x), kernel, dy, options)
 
         return tf.raw_ops.Conv2D(input=x, filter=kernel, **options), backward
 
@@ -61,11 +56,7 @@ def strided_convolution(x, kernel, strides):
     @tf.custom_gradient
     def forward(x, kernel):
         def backward(dy):
-            padded = pad(available_after(dy, x))
-            dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(padded), filter=kernel, out_backprop=dy, **options)
-            dkernel = tf.raw_ops.Conv2DBackpropFilter(
-                input=padded, filter_sizes=tf.shape(kernel), out_backprop=dy, **options
-            )
+            dx, dkernel = _dense_gradients(pad(delay_until(dy, x)), kernel, dy, options)
             return crop(dx), dkernel
 
         return tf.raw_ops.Conv2D(input=pad(x), filter=kernel, **options), backward
@@ -105,7 +96,7 @@ def tap_convolution(x, kernel, strides):
         used = [matrices[tap] for tap in taps]
 
         def backward(dy):
-            rows, drows = split(input_patches(available_after(dy, x))), split(output_patches(dy))
+            rows, drows = split(input_patches(delay_until(dy, x))), split(output_patches(dy))
             (dx,) = input_patches_vjp([x], multiply(drows, used, transpose_b=True))
             products = [tf.matmul(*pair, transpose_a=True) for pair in zip(rows, drows, strict=True)]
             dmatrices = dict(zip(taps, products, strict=True))
@@ -137,7 +128,7 @@ def multiply_add_convolution(x, kernel, groups, strides):
             else:
                 size = tuple(x.shape[1:3])
                 input_gradient = compile_with_xla(_input_gradient_of_strided, groups=groups, output_size=size)
-            again = available_after(dy, x)
+            again = delay_until(dy, x)
             dkernel = _kernel_gradient(again, dy, kernel_shape=kernel.shape, groups=groups, strides=strides)
             return input_gradient(dy, kernel), dkernel
 
@@ -159,7 +150,7 @@ def doubling_convolution(x, kernel, groups, output_size):
         def backward(dy):
             transposed = lowerings.transposed_kernel(kernel, groups)
             dx = compile_with_xla(_multiply_add, groups=groups, strides=2)(dy, transposed)
-            again = available_after(dy, x)
+            again = delay_until(dy, x)
             dtransposed = _kernel_gradient(dy, again, kernel_shape=transposed.shape, groups=groups, strides=2)
             return dx, lowerings.transposed_kernel(dtransposed, groups)
 
@@ -167,6 +158,18 @@ def doubling_convolution(x, kernel, groups, output_size):
         return y, backward
 
     return forward(x, tf.convert_to_tensor(kernel))
+
+
+def _dense_gradients(x, kernel, dy, options):
+    """Return the gradients of a dense convolution with respect to the input and the kernel.
+
+    Args:
+        x, kernel, dy: the input, the kernel and the gradient of the output.
+        options: strides and padding of TensorFlow's convolution.
+    """
+    dx = tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(x), filter=kernel, out_backprop=dy, **options)
+    dkernel = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=tf.shape(kernel), out_backprop=dy, **options)
+    return dx, dkernel
 
 
 def _multiply_add(x, kernel, groups, strides):

@@ -24,7 +24,9 @@ _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 
 
 def winograd_convolution(x, kernel, strides):
-    """Apply a dense convolution by Winograd's algorithm: transforms of 8x8 or 7x7 tiles, and one product for each.
+    """Apply a dense 5x5 convolution, or a 7x7 convolution of stride 2, by Winograd's algorithm.
+
+    Tiles of 8x8 or 7x7 pixels are transformed, multiplied by the transformed kernel and transformed back.
 
     Args:
         x: (batch, height, width, channels), height and width known.
@@ -35,7 +37,7 @@ def winograd_convolution(x, kernel, strides):
         (batch, ceil(height / strides), ceil(width / strides), filters); `size // 2` zeros pad each side.
     """
     if strides == 2:
-        x, kernel = _every_second_pixel(x), _kernel_of_every_second_pixel(kernel)
+        x, kernel = _space_to_depth(x), _kernel_for_space_to_depth(kernel)
     size, channels, filters = kernel.shape[1:]
     height, width = x.shape[1:3]
     to_outputs, to_kernels, to_inputs = (
@@ -69,16 +71,16 @@ def winograd_matrices(size):
     return outputs, kernels, inputs
 
 
-def positions_in_tiles(size):
-    """Return the number of output positions that are computed for a map of size (height, width).
+def count_tiled_positions(size):
+    """Count the output positions that Winograd's algorithm computes for an output map of size (height, width).
 
-    These are all positions of the tiles that cover the map.
+    These are all positions of the 4x4 tiles that cover the map.
     """
     return math.prod(-(-length // _OUTPUTS) * _OUTPUTS for length in size)
 
 
 def _tiles(x, size):
-    """Cut a padded feature map into overlapping tiles, one for each 4x4 outputs of the convolution.
+    """Cut a padded feature map into overlapping tiles, one tile for each block of 4x4 outputs.
 
     Returns:
         The tiles, (tile**2, batch, rows, columns, channels), and the numbers of rows and columns of tiles.
@@ -97,8 +99,11 @@ def _tiles(x, size):
     return K.reshape(tiles, ((size + _OUTPUTS - 1) ** 2, -1, rows, columns, x.shape[-1])), rows, columns
 
 
-def _every_second_pixel(x):
-    """Split a feature map into four of half its size, of the pixels in even or odd rows and columns, as channels."""
+def _space_to_depth(x):
+    """Move the pixels of each 2x2 block of a feature map to the channel axis.
+
+    The result has half the height and width, and four times the channels.
+    """
     height, width, channels = x.shape[1:]
     x = K.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
     rows, columns = -(-height // 2), -(-width // 2)
@@ -106,8 +111,8 @@ def _every_second_pixel(x):
     return K.reshape(x, (-1, rows, columns, 4 * channels))
 
 
-def _kernel_of_every_second_pixel(kernel):
-    """Convert a 7x7 kernel of stride 2 to the equivalent 4x4 kernel on the maps of `_every_second_pixel`."""
+def _kernel_for_space_to_depth(kernel):
+    """Convert a 7x7 kernel of stride 2 to the equivalent 4x4 kernel of stride 1 for the output of `_space_to_depth`."""
     _, _, channels, filters = kernel.shape
     kernel = K.reshape(K.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0))), (4, 2, 4, 2, channels, filters))
     return K.reshape(K.transpose(kernel, (0, 2, 1, 3, 4, 5)), (4, 4, 4 * channels, filters))

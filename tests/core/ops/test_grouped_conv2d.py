@@ -16,7 +16,7 @@ LOWERINGS = {
     "public": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides),
     "public, training": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides, training=True),
     "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal_convolution(x, kernel, GROUPS, strides),
-    "merged groups": lambda x, kernel, strides: lowerings.merged_groups_convolution(x, kernel, GROUPS, strides),
+    "merged groups": lambda x, kernel, strides: lowerings.multi_group_convolutions(x, kernel, GROUPS, strides),
     "depthwise": lambda x, kernel, strides: lowerings.depthwise_convolution(x, kernel, GROUPS, strides),
     "products": lambda x, kernel, strides: lowerings.grouped_tap_convolution(
         x, kernel, GROUPS, strides, lowerings.multiply_add
@@ -190,13 +190,22 @@ CHOICES = [
     ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 36}, choice._tap_products_in_training),
     ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 37}, choice._winograd),
     ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 256}, choice._winograd),
-    ({"size": 5, "channels_in": 128, "channels_out": 128, "positions": 257}, choice._dense_with_recomputed_input),
-    ({"size": 5, "channels_in": 128, "channels_out": 128, "share_in_tiles": 0.7}, choice._dense_with_recomputed_input),
-    ({"size": 5, "channels_in": 128, "channels_out": 127}, choice._dense_with_recomputed_input),
+    (
+        {"size": 5, "channels_in": 128, "channels_out": 128, "positions": 257},
+        choice._dense_convolution_with_own_gradient,
+    ),
+    (
+        {"size": 5, "channels_in": 128, "channels_out": 128, "used_share_of_tiles": 0.7},
+        choice._dense_convolution_with_own_gradient,
+    ),
+    ({"size": 5, "channels_in": 128, "channels_out": 127}, choice._dense_convolution_with_own_gradient),
     ({"size": 7, "strides": 2, "channels_in": 64, "channels_out": 128}, choice._winograd),
     ({"size": 7, "strides": 2, "channels_in": 63, "channels_out": 128}, choice._native),
-    ({"size": 7, "channels_in": 128, "channels_out": 128}, choice._dense_with_recomputed_input),
-    ({"size": 5, "channels_in": 127, "channels_out": 128, "positions": 36}, choice._dense_with_recomputed_input),
+    ({"size": 7, "channels_in": 128, "channels_out": 128}, choice._dense_convolution_with_own_gradient),
+    (
+        {"size": 5, "channels_in": 127, "channels_out": 128, "positions": 36},
+        choice._dense_convolution_with_own_gradient,
+    ),
     ({"strides": 2, "image_entries": 2**15}, choice._strided_with_recomputed_padding),
     ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
     # Of the grouped table.
@@ -210,7 +219,7 @@ CHOICES = [
     ({"groups": 4, "channels_in": 8, "channels_out": 8}, choice._multiply_add_in_one_pass),
     ({"groups": 4, "channels_in": 8, "channels_out": 9}, choice._matmul_per_tap),
     ({"groups": 4, "channels_in": 8, "channels_out": 9, "accelerated": False}, choice._depthwise),
-    ({"groups": 4, "channels_in": 2, "accelerated": False, "training": False}, choice._merged_groups),
+    ({"groups": 4, "channels_in": 2, "accelerated": False, "training": False}, choice._several_groups_at_a_time),
     ({"groups": 4, "channels_in": 1, "accelerated": False, "training": False}, choice._depthwise),
     ({"groups": 4, "size": 5}, choice._depthwise),
 ]
@@ -221,7 +230,7 @@ def test_choice_of_lowering(properties, lowering):
     """Each row of the tables, on both sides of its thresholds, in the graph of a training step."""
     ordinary = {"size": 3, "strides": 1, "groups": 1, "channels_in": 4, "channels_out": 4, "positions": 64}
     ordinary |= {
-        "share_in_tiles": 1.0,
+        "used_share_of_tiles": 1.0,
         "image_entries": 256,
         "training": True,
         "accelerated": True,

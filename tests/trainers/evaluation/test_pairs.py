@@ -17,8 +17,8 @@ from encapnet_tf.trainers.runs.errors import UserError
 from encapnet_tf.trainers.runs.run_directory import RunDirectory
 
 from encapnet_tf.losses import MarginLoss
-from encapnet_tf.losses.crossentropy_of_labels import CrossentropyOfLabels
 from encapnet_tf.losses.labels_found import LabelsFound
+from encapnet_tf.losses.multi_label_crossentropy import MultiLabelCrossentropy
 
 LENGTHS = np.array([[0.9, 0.2, 0.8, 0.1], [0.9, 0.2, 0.8, 0.1], [0.3, 0.7, 0.6, 0.9], [0.5, 0.5, 0.9, 0.1]], "float32")
 LABELS = np.array([[2, 0], [0, 1], [3, 0], [2, 0]], "int32")
@@ -67,7 +67,7 @@ def test_crossentropy_of_two_labels_has_the_right_gradient():
     def gradient():
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            loss = CrossentropyOfLabels(reduction="sum")(rows, keras.activations.softmax(logits))
+            loss = MultiLabelCrossentropy(reduction="sum")(rows, keras.activations.softmax(logits))
         return tape.gradient(loss, logits)
 
     np.testing.assert_allclose(gradient(), keras.ops.softmax(logits) - np.asarray(rows) / 2, atol=1e-6)

@@ -5,7 +5,7 @@ from keras import ops as K
 
 
 @keras.saving.register_keras_serializable("encapnet_tf")
-class CrossentropyOfLabels(keras.losses.CategoricalCrossentropy):
+class MultiLabelCrossentropy(keras.losses.CategoricalCrossentropy):
     """Cross-entropy loss of images with several labels, for networks whose scores are probabilities.
 
     With n labels, each has the target 1 / n. Keras's loss expects targets that sum to 1. From others, TensorFlow
@@ -21,7 +21,7 @@ class CrossentropyOfLabels(keras.losses.CategoricalCrossentropy):
     Example:
 
     >>> import numpy as np
-    >>> loss = CrossentropyOfLabels()
+    >>> loss = MultiLabelCrossentropy()
     >>> round(float(loss(np.array([[1.0, 0.0, 1.0]]), np.array([[0.5, 0.0, 0.5]]))), 4)  # log 2, the least
     0.6931
     """
