@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.harness.arguments import argument_parser
+from benchmarks.harness.arguments import RESULTS, argument_parser
 from benchmarks.harness.processes import ONE_PROCESS, ROOT
 
 NAMES = ("grouped_conv", "dense_conv", "activation", "step", "sinkhorn", "growth", "routing")
@@ -43,7 +43,8 @@ def run_quickly(name, out):
 def _runs(name, flags):
     """Run a benchmark, and return whether it succeeded."""
     if not flags.quick:
-        command = [sys.executable, "-m", f"benchmarks.{name}", "--out", str(flags.out.resolve())]
+        out = [] if flags.out.resolve() == RESULTS else ["--out", str(flags.out.resolve())]
+        command = [sys.executable, "-m", f"benchmarks.{name}", *out]
         return subprocess.run(command, cwd=ROOT).returncode == 0
     try:
         run_quickly(name, flags.out.resolve())
