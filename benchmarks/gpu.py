@@ -27,18 +27,22 @@ from benchmarks.workloads.grouped_conv_shapes import shapes
 ROUNDS, STEPS = 7, 10  # steps of a round, run without waiting for each other, as in `fit`
 DENSE = "dense convolutions"
 NETWORKS = (networks.EIGHTEEN_MASTER[0], networks.EIGHTEEN_AIDE[0], networks.EIGHTEEN_MASTER[2])
-TRAINED = networks.EIGHTEEN_AIDE[1]  # the network of the training, timed to find out how many epochs fit
+TRAINED = networks.EIGHTEEN_AIDE[0]  # the network of the training; its step tells how many epochs fit
 SMALL, LARGE, HALF = 128, 1024, "mixed_bfloat16"
 SIZES, DIM, ITERATIONS, LARGEST_SOLVED = (128, 512, 2048, 8192), 64, (10, 50), 512
-FORMS = ("native", "block_diagonal", "depthwise", "patches_matmul")
+FORMS = {"library": "ours", "native": "native", "depthwise": "depthwise"}  # name -> lowering of `keras_layers`
+COEFFICIENTS = 'coefficient, "own" or "cross"'  # role of the shapes whose kernels compute m1 and m2 together
 ABOUT = (
     "Random 32x32x3 images, 10 classes, Adam, margin loss; a step is what `fit` runs, and a round runs "
     f"{STEPS} of them without waiting in between. Figures are medians of {ROUNDS} interleaved rounds. `dense "
-    "convolutions`: the backend's own, forward + gradient, on the dense shapes of EncapNet-18 master/aide, each in a "
-    "call of its own. TFLOP/s: two operations a multiply-add of convolutions and dense layers, three forward passes in "
-    f"a step. Sinkhorn: forward + gradient, {DIM} features, squared Euclidean cost, float32; `floor`: three cost "
-    "matrices and one exp. Grouped convolutions: forward + gradient of EncapNet-18's mappings, bfloat16, batch "
-    f"{SMALL}, by four forms; the library uses `native` on a GPU. Training: see below."
+    "convolutions`: the backend's own, forward + gradient, on the dense shapes of EncapNet-18 master/aide, in one "
+    "program. TFLOP/s: two operations a multiply-add of convolutions and dense layers, three forward passes in a step; "
+    "JAX computes float32 convolutions in TF32 on a GPU. Sinkhorn: forward + gradient in one call, "
+    f"{DIM} features, squared Euclidean cost, float32; `floor`: three cost matrices and one exp (in TF32); error: of "
+    "the gradient, relative to one in float64. Grouped convolutions: forward + gradient of EncapNet-18's mappings and "
+    f"coefficients, bfloat16, batch {SMALL}; a round runs {STEPS} of them without waiting. `native`: one grouped "
+    "convolution of the backend; `library`: what this library takes, dense convolutions with block-diagonal kernels "
+    "for groups of fewer than 16 channels; `depthwise`: a depthwise convolution and a sum. Training: see below."
 )
 
 
@@ -67,7 +71,24 @@ class Run:
     def measure(self, contestants):
         """Time contestants in a new process, and return the results of `measure`."""
         with Processes(time_limit=max(1.0, self.seconds_left())) as processes:
-            return measure(contestants, self.rounds, processes)
+            return measure(contestants, self.rounds, processes, builds_all_first=True)
+
+    def measure_cases(self, cases):
+        """Time the contestants of several cases in one process, because its start takes seconds.
+
+        Args:
+            cases: {case: {name: (factory, arguments)}}.
+
+        Returns:
+            {case: {name: `Timing` or `NotRun`}}.
+        """
+        names = {(case, name): f"{case}: {name}" for case, entries in cases.items() for name in entries}
+        entries = [
+            self.contestant(full_name, cases[case][name][0], **cases[case][name][1])
+            for (case, name), full_name in names.items()
+        ]
+        results = self.measure(entries)
+        return {case: {name: results[names[case, name]] for name in entries} for case, entries in cases.items()}
 
 
 def device_of(run):
@@ -90,9 +111,8 @@ def _toy(network):
 
 def add_steps(run, report, dtype, batch):
     """Time the training steps of the networks, add them to the report, and return the results of `measure`."""
-    chosen = [*NETWORKS, TRAINED] if (dtype, batch) == (HALF, SMALL) else NETWORKS
     steps, size = (2, 4) if run.quick else (STEPS, batch)
-    chosen = [_toy(network) if run.quick else network for network in chosen]
+    chosen = [_toy(network) if run.quick else network for network in NETWORKS]
     common = {"batch": size, "dtype": dtype}
     entries = [
         run.contestant(n.name, "networks:training_steps", builder=n.builder, options=n.options, steps=steps, **common)
@@ -121,16 +141,22 @@ def add_steps(run, report, dtype, batch):
 
 def add_sinkhorn(run, report):
     """Time the Sinkhorn divergence for rising numbers of points, and add the results to the report."""
-    rows, steps = [], ITERATIONS[:1] if run.quick else ITERATIONS
-    for size in (16,) if run.quick else SIZES:
+    steps, sizes = (ITERATIONS[:1], (16,)) if run.quick else (ITERATIONS, SIZES)
+    cases = {}
+    for size in sizes:
         common = {"size": size, "dim": 4 if run.quick else DIM, "gradient": True}
         solved = {"reference": size <= LARGEST_SOLVED}
-        entries = [run.contestant(f"L {n}", "sinkhorn_keras:ours", iterations=n, **common, **solved) for n in steps]
-        results = run.measure([*entries, run.contestant("floor", "sinkhorn_keras:floor", **common)])
-        report.case({"Sinkhorn, B": size, "d": common["dim"]}, results)
+        case = {f"L {n}": ("sinkhorn_keras:ours", {"iterations": n} | common | solved) for n in steps}
+        cases[size] = case | {"floor": ("sinkhorn_keras:floor", common)}
+    rows = []
+    for size, results in run.measure_cases(cases).items():
+        report.case({"Sinkhorn, B": size}, results)
         row = {"B": size, **{f"{name}, ms": value for name, value in milliseconds(results).items()}}
         ratios = {f"L {n} / floor": ratio(results[f"L {n}"], results["floor"]) for n in steps}
-        rows.append(row | {name: pair and pair[0] for name, pair in ratios.items()})
+        row |= {name: pair and pair[0] for name, pair in ratios.items()}
+        last = results[f"L {steps[-1]}"]
+        error = last.facts.get("gradient error") if isinstance(last, Timing) else None
+        rows.append(row | {f"error, L {steps[-1]}": error})
     report.table(rows, "Sinkhorn divergence")
 
 
@@ -153,18 +179,23 @@ def add_training(run, report, results):
 
 def add_grouped_convolutions(run, report):
     """Time several forms of EncapNet-18's grouped convolutions, and add the results to the report."""
-    mappings = [shape for shape in shapes() if shape.role.startswith("mapping")]
+    timed = [shape for shape in shapes() if shape.role.startswith("mapping")]
+    timed += [replace(shape, dim_out=2) for shape in shapes() if shape.role == COEFFICIENTS]
+    timed = timed[-1:] if run.quick else timed
+    batch, calls = (2, 1) if run.quick else (SMALL, STEPS)
+    common = {"groups": 32, "batch": batch, "gradient": True, "dtype": "bfloat16", "jit": True, "calls": calls}
+    cases = {
+        str(shape): {
+            form: ("keras_layers:convolution", {"lowering": lowering, "shape": shape.as_arguments()} | common)
+            for form, lowering in FORMS.items()
+        }
+        for shape in timed
+    }
     rows = []
-    for shape in mappings[-1:] if run.quick else mappings:
-        common = {"shape": shape.as_arguments(), "groups": 32, "batch": 2 if run.quick else SMALL, "gradient": True}
-        forms = FORMS[:2] if run.quick else FORMS
-        entries = [
-            run.contestant(form, "keras_layers:convolution", lowering=form, dtype="bfloat16", jit=True, **common)
-            for form in forms
-        ]
-        results = run.measure(entries)
-        report.case({"grouped convolution": str(shape), "batch": common["batch"]}, results)
-        rows.append({"shape": str(shape), "count": shape.count, **milliseconds(results)})
+    for shape, results in run.measure_cases(cases).items():
+        report.case({"grouped convolution": shape, "batch": batch, "calls of a round": calls}, results)
+        times = milliseconds(results).items()
+        rows.append({"shape": shape, **{form: ms if isinstance(ms, str) else ms / calls for form, ms in times}})
     report.table(rows, "Grouped convolutions, ms")
 
 

@@ -11,7 +11,7 @@ from benchmarks.harness.contestant import Prepared
 from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 
 
-def convolution(*, lowering, shape, groups, batch, gradient, jit=False, dtype="float32"):
+def convolution(*, lowering, shape, groups, batch, gradient, jit=False, dtype="float32", calls=1):
     """Return a function, to be timed, that computes a grouped convolution in Keras with a chosen implementation.
 
     It is compiled for one shape.
@@ -24,16 +24,18 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False, dtype="f
         gradient: whether the gradient with respect to input and kernel is computed too.
         jit: whether XLA compiles all of it.
         dtype: of input and kernel.
+        calls: as in `compiled`.
     """
     x, kernel = (K.cast(array, dtype) for array in convolution_arrays(shape, groups, batch))
+    how = {"jit": jit, "calls": calls}
     if shape["transposed"]:
         function = _transposed(lowering, shape, groups, training=gradient)
-        return Prepared(compiled(function, [x, kernel, normal(kernel.shape[-1])], gradient, jit=jit))
+        return Prepared(compiled(function, [x, kernel, normal(kernel.shape[-1])], gradient, **how))
     inference = lowering == "ours" and not gradient
     module = winograd if lowering.startswith("winograd") else lowerings
     function = lowerings.ours_inference if inference else getattr(module, lowering)
     return Prepared(
-        compiled(lambda x, k: function(x, k, groups, shape["strides"]), [x, kernel], gradient, jit=jit),
+        compiled(lambda x, k: function(x, k, groups, shape["strides"]), [x, kernel], gradient, **how),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import encapnet_tf as en
 from benchmarks.contestants.arrays import normal
-from benchmarks.contestants.keras_calls import compiled, device
+from benchmarks.contestants.keras_calls import compile_in_background, compiled, device
 from benchmarks.contestants.network_flops import convolutions, forward_flops, multiply_adds
 from benchmarks.harness.contestant import Prepared
 
@@ -78,7 +78,8 @@ def dense_convolutions(builder, options, batch, dtype="float32"):
 
     They are the backend's own, on the shapes of the network's.
 
-    They run one after another, each compiled separately; gradients are with respect to input and kernel.
+    They run one after another, each compiled separately, on JAX all in one program. Gradients are with respect to input
+    and kernel.
 
     Args:
         builder, options, batch, dtype: as in `training_step`.
@@ -86,14 +87,39 @@ def dense_convolutions(builder, options, batch, dtype="float32"):
     shapes = [c for c in convolutions(network(builder, json.dumps(options), dtype)) if c.groups == 1]
     compute = keras.config.dtype_policy().compute_dtype
 
-    def convolution(shape):
+    def inputs(shape):
         arrays = normal(batch, *shape.size, shape.kernel[2]), 0.01 * normal(*shape.kernel)
-        inputs = [keras.ops.cast(a, compute) for a in arrays]
-        return compiled(lambda x, k: keras.ops.conv(x, k, shape.strides, padding="same"), inputs, gradient=True)
+        return [keras.ops.cast(a, compute) for a in arrays]
 
-    calls = [convolution(shape) for shape in shapes]
-    total = 3 * batch * sum(shape.flops for shape in shapes)
-    return Prepared(lambda: [call() for call in calls], {"flops": total})
+    functions = [functools.partial(keras.ops.conv, strides=shape.strides, padding="same") for shape in shapes]
+    facts = {"flops": 3 * batch * sum(shape.flops for shape in shapes)}
+    if keras.backend.backend() == "jax":
+        return Prepared(_all_in_one_program(functions, [inputs(shape) for shape in shapes]), facts)
+    calls = [compiled(f, inputs(shape), gradient=True) for f, shape in zip(functions, shapes, strict=True)]
+    return Prepared(lambda: [call() for call in calls], facts)
+
+
+def _all_in_one_program(functions, inputs):
+    """Return a function that runs several functions and their gradients in one program of JAX.
+
+    Args:
+        functions: of two tensors.
+        inputs: the two tensors of each.
+    """
+    import jax
+
+    outputs = [jax.eval_shape(f, *pair) for f, pair in zip(functions, inputs, strict=True)]
+    output_gradients = [jax.numpy.ones(y.shape, y.dtype) for y in outputs]
+
+    def values_and_gradients(inputs, output_gradients):
+        results = []
+        for f, pair, gradient in zip(functions, inputs, output_gradients, strict=True):
+            value, backward = jax.vjp(f, *pair)
+            results.append((value, backward(gradient)))
+        return results
+
+    run = compile_in_background(values_and_gradients, inputs, output_gradients)
+    return lambda: jax.block_until_ready(run(inputs, output_gradients))
 
 
 @functools.cache
@@ -143,7 +169,7 @@ def _steps_of_fit_on_jax(model, images, labels, steps):
     groups += [model.optimizer.variables, model.metrics_variables]
     # A step takes over the memory of its state: these are copies, so that the model keeps its own.
     state = tuple([jax.numpy.copy(variable.value) for variable in group] for group in groups)
-    step = jax.jit(model.train_step, donate_argnums=0)
+    step = compile_in_background(model.train_step, state, (images, labels), donate_argnums=0)
 
     def run():
         nonlocal state

@@ -16,7 +16,7 @@ ROUND_SECONDS = 0.03  # shortest round: a contestant faster than this is repeate
 MAX_REPETITIONS = 100
 
 
-def measure(contestants, rounds=ROUNDS, processes=None):
+def measure(contestants, rounds=ROUNDS, processes=None, *, builds_all_first=False):
     """Measure the run times of several implementations, one after the other in each of several rounds.
 
     The order is A B C A B C ..., so that other load on the machine affects all of them alike.
@@ -28,17 +28,23 @@ def measure(contestants, rounds=ROUNDS, processes=None):
         contestants: `Contestant`s with different names.
         rounds: how often each is timed.
         processes: the `Processes` to use, left running; default: new ones, ended here.
+        builds_all_first: whether all are built before the first is run. Those that compile in threads of their own then
+            compile at the same time.
 
     Returns:
         {name: `Timing` or `NotRun`}, in the order of `contestants`.
     """
     if processes is None:
         with Processes() as new_processes:
-            return measure(contestants, rounds, new_processes)
+            return measure(contestants, rounds, new_processes, builds_all_first=builds_all_first)
     failures, seconds, repetitions, facts = {}, {}, {}, {}
     for contestant in {c.process: c for c in contestants}.values():
         _request({}, contestant, processes, do="forget")
+    for c in contestants if builds_all_first else ():
+        _request(failures, c, processes, do="build", key=c.name, factory=c.factory, arguments=c.arguments)
     for c in contestants:
+        if c.name in failures:
+            continue
         fields = {"key": c.name, "factory": c.factory, "arguments": c.arguments, "calibrate": not c.slow}
         reply = _request(failures, c, processes, do="prepare", **fields)
         if reply is not None:

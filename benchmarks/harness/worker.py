@@ -32,16 +32,19 @@ def answer(request, runs):
         request: one of the requests in the module's docstring.
         runs: key -> function of every contestant prepared so far; changed in place.
     """
-    if request["do"] == "prepare":
-        module, function = request["factory"].split(":")
-        contestant = getattr(importlib.import_module(module), function)(**request["arguments"])
+    if request["do"] in ("build", "prepare"):
+        if request["key"] not in runs:
+            module, function = request["factory"].split(":")
+            runs[request["key"]] = getattr(importlib.import_module(module), function)(**request["arguments"])
+        if request["do"] == "build":
+            return {}
+        contestant = runs[request["key"]]
         contestant.run()
-        runs[request["key"]] = contestant.run
         return {"seconds": mean_seconds(contestant.run, 1) if request["calibrate"] else None, "facts": contestant.facts}
     if request["do"] == "time":
         if request["key"] not in runs:
             raise RuntimeError("another contestant ended the process that they share")
-        return {"seconds": mean_seconds(runs[request["key"]], request["repetitions"])}
+        return {"seconds": mean_seconds(runs[request["key"]].run, request["repetitions"])}
     if request["do"] == "forget":
         runs.clear()
         return {}

@@ -1,9 +1,9 @@
 """Command that trains EncapNet-18 on Fashion-MNIST with several random seeds.
 
-The routing is master/aide, the feedback "two".
+The routing is master/aide.
 
 KERAS_BACKEND=jax python -m benchmarks.training.fashion_mnist [--data_dir FOLDER] [--seeds 0,1,2] [--epochs 60]
-    [--batch 128] [--dtype mixed_bfloat16] [--weight 0.1] [--out FOLDER]
+    [--batch 128] [--dtype mixed_bfloat16] [--feedback two] [--weight 0.1] [--out FOLDER]
 
 Written for one GPU; no TensorFlow needed. Images are padded to 32x32, shifted by up to 4 pixels and mirrored at random;
 Adam with a warm-up and a cosine decay. The last epoch's weights are tested: nothing is chosen on the test
@@ -25,8 +25,8 @@ from benchmarks.workloads.fashion_mnist import CLASSES, add_data_dir, check_data
 
 SHIFT = 4  # pixels either way
 ABOUT = (
-    "EncapNet-18, master/aide, feedback two. Test accuracy is that of the last epoch's weights; best epoch: the "
-    "highest that the test accuracy was after any epoch, for orientation only."
+    "EncapNet-18, master/aide, with the feedback that the command names. Test accuracy is that of the last epoch's "
+    "weights; best epoch: the highest that the test accuracy was after any epoch, for orientation only."
 )
 
 
@@ -37,6 +37,7 @@ def parse_flags(arguments):
     flags.add_argument("--epochs", type=int, default=60)
     flags.add_argument("--batch", type=int, default=128)
     flags.add_argument("--learning_rate", type=float, default=1e-3, help="at its highest")
+    flags.add_argument("--feedback", default="two", choices=("none", "half", "same", "two"), help="units (two)")
     flags.add_argument("--weight", type=float, default=0.1, help="of the feedback units (the paper has 10)")
     flags.add_argument("--dtype", default="float32", choices=("float32", "mixed_bfloat16"))
     flags.add_argument("--limit", type=int, help="training and test images to use (all)")
@@ -82,7 +83,7 @@ def train(flags, seed, train_set, test_set):
         CLASSES,
         num_capsules=flags.num_capsules,
         depths=flags.depths,
-        feedback="two",
+        feedback=None if flags.feedback == "none" else flags.feedback,
         feedback_options={"weight": flags.weight},
     )
     images, labels = train_set

@@ -46,7 +46,8 @@ def train(flags, epochs, seconds_left, environment):
         Result as in `training.fashion_mnist.train`; or a string: what went wrong.
     """
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["--epochs", str(epochs), "--seeds", "0", "--dtype", "mixed_bfloat16", "--out", folder]
+        arguments = ["--epochs", str(epochs), "--seeds", "0", "--dtype", "mixed_bfloat16", "--feedback", "none"]
+        arguments += ["--out", folder]
         arguments += ["--data_dir", str(flags.data_dir)] + ["--quick"] * flags.quick
         reason = _run(arguments, seconds_left, environment)
         file = Path(folder, "fashion_mnist.json")

@@ -52,12 +52,24 @@ def test_both_routings_with_a_unit():
 
 
 def test_grouped_convolutions_are_not_those_for_cpus(monkeypatch):
-    """Those for CPUs multiply by dense kernels, or in functions of their own that XLA compiles."""
-    layer = en.layers.GroupedConv2D(filters=12, kernel_size=3, groups=3)
-    model = keras.Sequential([keras.Input((6, 5, 6)), layer])
-    assert [3, 3, 2, 12] in kernel_shapes(training_graph(model, "mse"))
+    """Those of small groups are dense, with zeros between groups, and those of large groups are TensorFlow's own."""
+    layers = [en.layers.GroupedConv2D(filters=filters, kernel_size=3, groups=3) for filters in (48, 51)]
+    model = keras.Sequential([keras.Input((6, 5, 6)), *layers])
+    on_gpu = kernel_shapes(training_graph(model, "mse"))
+    assert [3, 3, 6, 48] in on_gpu
+    assert [3, 3, 16, 51] in on_gpu
     monkeypatch.setattr(on_tensorflow, "has_gpu", lambda: False)
-    assert [3, 3, 2, 12] not in kernel_shapes(training_graph(model, "mse"))
+    on_cpu = kernel_shapes(training_graph(model, "mse"))
+    assert [3, 3, 6, 48] not in on_cpu
+    assert [3, 3, 16, 51] not in on_cpu
+
+
+def test_costs_are_computed_in_full_precision():
+    """TensorFlow rounds factors in float32 to TF32 on a GPU, which the Sinkhorn kernel would amplify."""
+    points = tf.TensorSpec((5, 3))
+    (product,) = [n for n in graph_of(en.ops.pairwise_cost, points, points).node if "MatMul" in n.op]
+    assert product.attr["T"].type == tf.float64.as_datatype_enum
+    assert en.ops.pairwise_cost([[3.0, 4.0]], [[3.0, 4.0], [-4.0, 3.0]]).numpy().tolist() == [[0.0, 1.0]]
 
 
 def graph_of(function, *specifications):

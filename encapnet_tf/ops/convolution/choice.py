@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 from keras import backend
 
-from encapnet_tf.ops.acceleration import accelerates, portable_runtime, run_compiled
+from encapnet_tf.ops.acceleration import accelerates, has_gpu, portable_runtime, run_compiled
 from encapnet_tf.ops.convolution import lowerings, tap_products, winograd
 
 _DENSE_RESULTS = "results/dense_conv.md"
 _GROUPED_RESULTS = "results/grouped_conv.md"
+_GPU_RESULTS = "results/gpu.md"
 _NO_RESULTS = "no table in results/"
 
 
@@ -40,7 +41,9 @@ class Convolution:
         training: whether a gradient will be computed.
         accelerated: whether TensorFlow's compiled functions are to be used, see `accelerates`.
         runtime: what the graph is exported for ("tensorflow" or "litert"); None where it runs on this machine.
-        prefers_native: whether the backend's own convolution, grouped or dense, is the fastest.
+        on_gpu: whether it runs on a GPU of this machine.
+        prefers_native: whether the backend's own convolution, grouped or dense, is the fastest on a CPU,
+            and for dense ones on a GPU too.
     """
 
     size: int
@@ -54,12 +57,14 @@ class Convolution:
     training: bool
     accelerated: bool
     runtime: str | None
+    on_gpu: bool
     prefers_native: bool
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
         """Collect the properties of a convolution that decide which implementation is used."""
         runtime = portable_runtime()
+        on_gpu = runtime is None and has_gpu()
         output_size = [math.inf if n is None else -(-n // strides) for n in x.shape[1:3]]
         positions = math.prod(output_size)
         return cls(
@@ -76,7 +81,8 @@ class Convolution:
             training=bool(training),
             accelerated=accelerates(training, x, kernel),
             runtime=runtime,
-            prefers_native=_prefers_native(runtime),
+            on_gpu=on_gpu,
+            prefers_native=on_gpu or backend.backend() != "tensorflow",
         )
 
     @property
@@ -109,18 +115,6 @@ class Convolution:
         least_channels = {(5, 1): 128, (7, 2): 64}.get((self.size, self.strides), math.inf)
         wide = self.channels_in >= least_channels and self.channels_out >= 128
         return wide and 36 < self.positions <= 256 and self.used_share_of_tiles >= 0.75
-
-
-def _prefers_native(runtime) -> bool:
-    """Return whether Keras's own convolution is the fastest implementation on the current backend and device.
-
-    It is, except on TensorFlow without a GPU, and in models that are exported from TensorFlow.
-    """
-    if backend.backend() != "tensorflow":
-        return True
-    from encapnet_tf.ops.acceleration import on_tensorflow
-
-    return runtime is None and on_tensorflow.has_gpu()
 
 
 class Row(NamedTuple):
@@ -222,7 +216,11 @@ def _block_diagonal(x, kernel, c):
 
 
 def _several_groups_at_a_time(x, kernel, c):
-    return lowerings.multi_group_convolutions(x, kernel, c.groups, c.strides)
+    return lowerings.multi_group_convolutions(x, kernel, c.groups, c.strides, channels=16)
+
+
+def _many_groups_at_a_time(x, kernel, c):
+    return lowerings.multi_group_convolutions(x, kernel, c.groups, c.strides, channels=512)
 
 
 def _depthwise(x, kernel, c):
@@ -274,6 +272,9 @@ DENSE = (
 )
 
 GROUPED = (
+    # A GPU's grouped convolutions are slow for small groups. Most products of dense ones are with zeros, but run in its
+    # matrix units.
+    Row(lambda c: c.on_gpu and min(c.channels_in, c.channels_out) < 16, _many_groups_at_a_time, _GPU_RESULTS),
     Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
     Row(lambda c: c.runtime == "litert", _grouped_convolution_of_litert, _NO_RESULTS),
     # A strided 1x1 kernel skips pixels, which are dropped first.

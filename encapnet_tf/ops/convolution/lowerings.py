@@ -11,8 +11,6 @@ from keras import ops as K
 # Most components of a capsule that `multiply_add` writes out one by one. For more, a reduction is as fast and compiles
 # sooner.
 _UNROLLED_COMPONENTS = 4
-# Input channels of the dense convolutions that each compute several groups.
-_MERGED_CHANNELS = 16
 
 
 def native_convolution(x, kernel, strides):
@@ -43,14 +41,18 @@ def block_diagonal_kernel(kernel, groups):
     return K.reshape(blocks * mask, (height, width, groups * group_in, filters))
 
 
-def multi_group_convolutions(x, kernel, groups, strides):
+def multi_group_convolutions(x, kernel, groups, strides, channels):
     """Compute a grouped convolution by several dense convolutions that each compute a few groups.
 
-    The kernel of each is block-diagonal. It has about 16 input channels and at least two groups: most of the products
-    are with zeros then, but the dense kernel needs so many channels to fill a processor's vector lanes.
+    The kernel of each is block-diagonal. Most of the products are with zeros then, but a dense convolution needs many
+    channels to fill a processor's vector lanes or a GPU's matrix units.
+
+    Args:
+        x, kernel, groups, strides: as everywhere in this module.
+        channels: input channels of a dense convolution, which has at least two groups.
     """
     group_in, group_out = kernel.shape[2], kernel.shape[3] // groups
-    merged = max(2, _MERGED_CHANNELS // group_in)
+    merged = max(2, channels // group_in)
     if merged >= groups:
         return block_diagonal_convolution(x, kernel, groups, strides)
     starts = list(range(merged, groups, merged))

@@ -9,6 +9,7 @@ import keras
 from keras import ops as K
 
 from encapnet_tf.ops.acceleration import runs_eagerly
+from encapnet_tf.ops.precise_matmul import precise_matmul
 from encapnet_tf.ops.transport.cost_matrix import REDUCTIONS, stable_kernel, transposed
 from encapnet_tf.ops.transport.pairwise_cost import centred_cost, gradient_of_points
 
@@ -153,7 +154,7 @@ class KernelBlocks:
 
         def of_block(costs, x, y, rows, columns):
             (f,), (g, v) = rows, columns
-            return K.matmul(stable_kernel(costs, f, g, self.epsilon), transposed(v))
+            return precise_matmul(stable_kernel(costs, f, g, self.epsilon), transposed(v))
 
         return self.costs.map_blocks(of_block, (self.f,), (self.g, v), axis=-1)
 
@@ -165,7 +166,7 @@ class KernelBlocks:
 
         def of_block(costs, x, y, rows, columns):
             (f, u), (g,) = rows, columns
-            return K.matmul(transposed(u), stable_kernel(costs, f, g, self.epsilon))
+            return precise_matmul(transposed(u), stable_kernel(costs, f, g, self.epsilon))
 
         return self.costs.map_blocks(of_block, (self.f, u), (self.g,), axis=-2)
 

@@ -6,6 +6,8 @@ column (batch, n, 1), what belongs to the second set's a row (batch, 1, m), and 
 
 from keras import ops as K
 
+from encapnet_tf.ops.precise_matmul import precise_matmul
+
 _LARGEST_EXPONENT = 80.0  # exp(80) = 6e34: sums of so large terms stay below the largest float32, 3e38
 REDUCTIONS = {"sum": K.sum, "max": K.max, "logsumexp": K.logsumexp}
 
@@ -73,14 +75,14 @@ class KernelMatrix:
 
         Return sum_j K_ij v_j, (batch, n, 1), for v of shape (batch, 1, m).
         """
-        return K.matmul(self.matrix, transposed(v))
+        return precise_matmul(self.matrix, transposed(v))
 
     def sum_over_rows(self, u):
         """Multiply the transposed Sinkhorn kernel by a vector with one element for each point of the first set.
 
         Return sum_i u_i K_ij, (batch, 1, m), for u of shape (batch, n, 1).
         """
-        return K.matmul(transposed(u), self.matrix)
+        return precise_matmul(transposed(u), self.matrix)
 
     def sum(self, function, rows, columns, axis):
         """Apply an elementwise function to costs, Sinkhorn kernel and vectors, and sum the results along one axis.

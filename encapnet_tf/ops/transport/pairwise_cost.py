@@ -10,6 +10,7 @@ from keras import ops as K
 
 from encapnet_tf.arguments import one_of
 from encapnet_tf.ops.positive_part import positive_part
+from encapnet_tf.ops.precise_matmul import precise_matmul
 from encapnet_tf.ops.precision import at_least_float32, floating_together
 
 COSTS = ("cosine", "euclidean", "sqeuclidean")
@@ -141,7 +142,7 @@ def centred_cost(x, y, cost, is_exact=True):
     if callable(cost):
         return _cost_of_function(x, y, cost)
     if cost == "cosine":
-        return positive_part(1.0 - K.matmul(x, _transpose(y)))
+        return positive_part(1.0 - precise_matmul(x, _transpose(y)))
     squared = _squared_distances(x, y, is_exact and cost == "euclidean")
     return squared if cost == "sqeuclidean" else _sqrt_with_finite_gradient(squared)
 
@@ -192,7 +193,7 @@ def _squared_distances(x, y, from_differences):
     if from_differences and x.shape[-1] is not None and x.shape[-1] <= _FEW_FEATURES:
         differences = [x[..., :, None, k] - y[..., None, :, k] for k in range(x.shape[-1])]
         return _with_nan(sum(map(K.square, differences)), K.isnan(norms))
-    squared = norms - 2.0 * K.matmul(x, _transpose(y))
+    squared = norms - 2.0 * precise_matmul(x, _transpose(y))
     rounding = _ROUNDING[backend.standardize_dtype(x.dtype)]
     return K.where(squared <= rounding * norms, 0.0, squared)  # NaN is not below, and stays
 
@@ -212,9 +213,9 @@ def gradient_of_points(slopes, costs, x, y, cost):
     is_zero = costs <= 0
     slopes = K.where(is_zero, 0.0, slopes)
     if cost == "cosine":
-        return -K.matmul(slopes, y)
+        return -precise_matmul(slopes, y)
     slopes = 2.0 * slopes if cost == "sqeuclidean" else slopes / K.where(is_zero, 1.0, costs)
-    return K.sum(slopes, axis=-1, keepdims=True) * x - K.matmul(slopes, y)
+    return K.sum(slopes, axis=-1, keepdims=True) * x - precise_matmul(slopes, y)
 
 
 def _sqrt_with_finite_gradient(x):

@@ -2,6 +2,7 @@
 
 from keras import ops as K
 
+from encapnet_tf.ops.precise_matmul import precise_matmul
 from encapnet_tf.ops.transport.plan_density import PlanDensity
 
 
@@ -45,7 +46,7 @@ class PlainDensity(PlanDensity):
             of_u, of_v = 0.0, self.b * self.kernel.sum_over_rows(of_sums)
 
         def gradient(costs, kernel, row, factors, column, other_factors):
-            of_kernel = row * costs * column + K.matmul(factors, other_factors)
+            of_kernel = row * costs * column + precise_matmul(factors, other_factors)
             return kernel * (row * column - of_kernel / self.epsilon)
 
         factors = K.concatenate(rows, axis=2), K.concatenate(columns, axis=1)

@@ -12,6 +12,7 @@ epsilon.)
 
 from keras import ops as K
 
+from encapnet_tf.ops.precise_matmul import precise_matmul
 from encapnet_tf.ops.transport.cost_matrix import KernelMatrix
 from encapnet_tf.ops.transport.plan_density import PlanDensity
 from encapnet_tf.ops.transport.solvers import MOST_RELAXED_STEPS
@@ -41,8 +42,8 @@ def slope_of_cost(plan, iterations, initial_beta=None):
     column_means = K.sum(weighted, axis=0, keepdims=True) / columns
 
     def body(_, potentials):
-        alpha = row_means - K.matmul(plan, K.transpose(potentials[1])) / rows
-        return alpha, column_means - K.matmul(K.transpose(alpha), plan) / columns
+        alpha = row_means - precise_matmul(plan, K.transpose(potentials[1])) / rows
+        return alpha, column_means - precise_matmul(K.transpose(alpha), plan) / columns
 
     beta = K.zeros_like(columns) if initial_beta is None else K.transpose(initial_beta)
     alpha, beta = K.fori_loop(0, iterations, body, (K.zeros_like(rows), beta))
@@ -68,7 +69,7 @@ def slope_of_self_cost(plan):
     row_means = K.sum(plan * sparsity, axis=1, keepdims=True) / rows
     alpha = K.zeros_like(row_means)
     for i in range(_SYMMETRIC_STEPS):
-        alpha = alpha + SYMMETRIC_WEIGHTS[i % 2] * (row_means - K.matmul(plan, alpha) / rows - alpha)
+        alpha = alpha + SYMMETRIC_WEIGHTS[i % 2] * (row_means - precise_matmul(plan, alpha) / rows - alpha)
     return plan * (1.0 - (sparsity - alpha - K.transpose(alpha))), alpha
 
 

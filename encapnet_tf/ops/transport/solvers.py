@@ -15,6 +15,7 @@ import math
 from keras import backend
 from keras import ops as K
 
+from encapnet_tf.ops.precise_matmul import precise_matmul
 from encapnet_tf.ops.transport.cost_matrix import CostMatrix
 from encapnet_tf.ops.transport.weighted_solvers import SYMMETRIC_STEPS, SYMMETRIC_WEIGHTS, refine
 
@@ -149,8 +150,8 @@ def _unrelaxed_steps(cost, epsilon, f, g, steps):
     kernel = _stable_kernel(cost, epsilon, f, g)
     v, squared_changes = K.ones_like(cost[:, :1]), []
     for _ in range(steps):
-        u = _clip(size / K.matmul(kernel, v))
-        previous_v, v = v, _clip(size / K.transpose(K.matmul(K.transpose(u), kernel)))
+        u = _clip(size / precise_matmul(kernel, v))
+        previous_v, v = v, _clip(size / K.transpose(precise_matmul(K.transpose(u), kernel)))
         squared_changes.append(K.sum(K.square(K.log(v / previous_v))))
     relaxation = None
     if steps > 1:
@@ -175,8 +176,8 @@ def _relaxed_steps(cost, epsilon, f, g, steps, relaxation):
 
     def body(_, scalings):
         u, v = scalings
-        u = relax(u, size / K.matmul(kernel, v))
-        return u, relax(v, size / K.transpose(K.matmul(K.transpose(u), kernel)))
+        u = relax(u, size / precise_matmul(kernel, v))
+        return u, relax(v, size / K.transpose(precise_matmul(K.transpose(u), kernel)))
 
     ones = K.ones_like(cost[:, :1])
     u, v = K.fori_loop(0, steps, body, (ones, ones))
@@ -204,7 +205,7 @@ def solve_symmetric(cost, epsilon):
     kernel = _stable_kernel(cost, epsilon, f, f)
 
     def step(log_u, weight):
-        log_sum = K.log(K.matmul(kernel, K.exp(log_u)))
+        log_sum = K.log(precise_matmul(kernel, K.exp(log_u)))
         return (1 - weight) * log_u + weight * (K.log(size) - log_sum)
 
     def two_steps(_, log_u):

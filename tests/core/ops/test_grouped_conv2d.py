@@ -16,7 +16,7 @@ LOWERINGS = {
     "public": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides),
     "public, training": lambda x, kernel, strides: en.ops.grouped_conv2d(x, kernel, GROUPS, strides, training=True),
     "block diagonal": lambda x, kernel, strides: lowerings.block_diagonal_convolution(x, kernel, GROUPS, strides),
-    "merged groups": lambda x, kernel, strides: lowerings.multi_group_convolutions(x, kernel, GROUPS, strides),
+    "merged groups": lambda x, kernel, strides: lowerings.multi_group_convolutions(x, kernel, GROUPS, strides, 4),
     "depthwise": lambda x, kernel, strides: lowerings.depthwise_convolution(x, kernel, GROUPS, strides),
     "products": lambda x, kernel, strides: lowerings.grouped_tap_convolution(
         x, kernel, GROUPS, strides, lowerings.multiply_add
@@ -209,6 +209,8 @@ CHOICES = [
     ({"strides": 2, "image_entries": 2**15}, choice._strided_with_recomputed_padding),
     ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
     # Of the grouped table.
+    ({"groups": 4, "channels_in": 15, "channels_out": 99, "on_gpu": True}, choice._many_groups_at_a_time),
+    ({"groups": 4, "channels_in": 16, "channels_out": 16, "on_gpu": True, "prefers_native": True}, choice._native),
     ({"groups": 4, "prefers_native": True}, choice._native),
     ({"groups": 4, "runtime": "litert"}, choice._grouped_convolution_of_litert),
     ({"groups": 4, "size": 1, "strides": 2}, choice._subsample_first),
@@ -235,6 +237,7 @@ def test_choice_of_lowering(properties, lowering):
         "training": True,
         "accelerated": True,
         "runtime": None,
+        "on_gpu": False,
         "prefers_native": False,
     }
     convolution = choice.Convolution(**ordinary | properties)
