@@ -1,15 +1,16 @@
 """Benchmark of training steps, the Sinkhorn divergence, a training and grouped convolutions on a GPU, within 9 minutes.
 
-python -m benchmarks.gpu [--minutes 9] [--data_dir FOLDER] [--quick] [--out FOLDER]
+python -m benchmarks.gpu [--minutes 9] [--parts steps,sinkhorn] [--data_dir FOLDER] [--quick] [--out FOLDER]
 
 Uses Keras's JAX backend and no TensorFlow (KERAS_BACKEND=tensorflow uses TensorFlow instead). Writes gpu.json and
 gpu.md after every part, so that an interrupted run keeps what it has measured. Parts for which no time is left are left
-out.
+out; name them in --parts to run them alone, which writes gpu_PARTS.json and gpu_PARTS.md.
 
 Without a GPU only --quick runs: tiny sizes on the CPU, to show that the benchmark works. A quick run never writes to
 results/; without --out it prints its page.
 """
 
+import argparse
 import os
 import time
 from dataclasses import replace
@@ -24,6 +25,7 @@ from benchmarks.workloads.fashion_mnist import add_data_dir
 from benchmarks.workloads.gpu_training import EPOCHS, affordable_epochs, train
 from benchmarks.workloads.grouped_conv_shapes import shapes
 
+PARTS = ("steps", "sinkhorn", "grouped", "large")  # "steps" includes the training
 ROUNDS, STEPS = 7, 10  # steps of a round, run without waiting for each other, as in `fit`
 DENSE = "dense convolutions"
 NETWORKS = (networks.EIGHTEEN_MASTER[0], networks.EIGHTEEN_AIDE[0], networks.EIGHTEEN_MASTER[2])
@@ -199,24 +201,33 @@ def add_grouped_convolutions(run, report):
     report.table(rows, "Grouped convolutions, ms")
 
 
-def parts(run, report):
-    """Yield the parts of the benchmark: name, seconds below which it is not worth starting, and function."""
+def measurements(run, report):
+    """Yield all measurements: part, description, seconds below which it is not worth starting, and function."""
     timings = {}
-    yield "steps, bfloat16", 60, lambda: timings.update(add_steps(run, report, HALF, SMALL))
+    yield "steps", "steps, bfloat16", 60, lambda: timings.update(add_steps(run, report, HALF, SMALL))
     if not run.quick:  # otherwise the code and the size are those of the first part
-        yield "steps, float32", 60, lambda: add_steps(run, report, "float32", SMALL)
-    yield "Sinkhorn", 40, lambda: add_sinkhorn(run, report)
+        yield "steps", "steps, float32", 60, lambda: add_steps(run, report, "float32", SMALL)
+    yield "sinkhorn", "Sinkhorn", 40, lambda: add_sinkhorn(run, report)
     if TRAINED.name in timings:
-        yield "Fashion-MNIST", 60, lambda: add_training(run, report, timings)
+        yield "steps", "Fashion-MNIST", 60, lambda: add_training(run, report, timings)
+    yield "grouped", "grouped convolutions", 45, lambda: add_grouped_convolutions(run, report)
     if not run.quick:
-        yield "steps, bfloat16, large batch", 45, lambda: add_steps(run, report, HALF, LARGE)
-        yield "steps, float32, large batch", 45, lambda: add_steps(run, report, "float32", LARGE)
-    yield "grouped convolutions", 45, lambda: add_grouped_convolutions(run, report)
+        yield "large", "steps, bfloat16, large batch", 45, lambda: add_steps(run, report, HALF, LARGE)
+        yield "large", "steps, float32, large batch", 45, lambda: add_steps(run, report, "float32", LARGE)
+
+
+def _parts(text):
+    """Parse the flag --parts into a tuple of names of parts."""
+    names = tuple(text.split(","))
+    if not set(names) <= set(PARTS):
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(PARTS)}, received {text!r}")
+    return names
 
 
 def main(arguments=None):
     flags = argument_parser(__doc__)
     flags.add_argument("--minutes", type=float, default=9.0, help="time for everything (9)")
+    flags.add_argument("--parts", type=_parts, default=PARTS, help=f"which to run ({','.join(PARTS)})")
     add_data_dir(flags)
     flags = flags.parse_args(arguments)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow" if os.environ.get(ONE_PROCESS) else "jax")
@@ -224,16 +235,19 @@ def main(arguments=None):
     device, is_gpu = device_of(run)
     if not (is_gpu or run.quick):
         raise SystemExit(f"The {backend} backend sees no GPU, only {device}: nothing is measured. Try --quick.")
-    name = "gpu_quick" if run.quick else "gpu" if backend == "jax" else f"gpu_{backend}"
+    name = "_".join(["gpu", *([backend] if backend != "jax" else []), *(flags.parts if flags.parts != PARTS else [])])
+    name = "gpu_quick" if run.quick else name
     report = Report(name, f"On a GPU: {device}, {backend}", ABOUT, run.quick)
     report.extra("device", device)
     writes = not (run.quick and flags.out.resolve() == RESULTS)
-    for part, least, measure_part in parts(run, report):
-        if run.seconds_left() < least:
-            report.note(f"{part}: left out, {run.seconds_left():.0f} s of {60 * flags.minutes:.0f} were left")
+    for part, description, least, add_measurement in measurements(run, report):
+        if part not in flags.parts:
             continue
-        print(f"{part}: {run.seconds_left():.0f} s left", flush=True)
-        measure_part()
+        if run.seconds_left() < least:
+            report.note(f"{description}: left out, {run.seconds_left():.0f} s of {60 * flags.minutes:.0f} were left")
+            continue
+        print(f"{description}: {run.seconds_left():.0f} s left", flush=True)
+        add_measurement()
         if writes:
             report.write(flags.out)
     print(report.markdown())
