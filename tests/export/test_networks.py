@@ -165,7 +165,7 @@ def test_units_are_found_where_they_are_left(tmp_path):
 
 
 def test_nothing_is_jitted_where_there_is_a_gpu(tmp_path, monkeypatch):
-    """There the network itself takes Keras's grouped convolution, which only XLA runs elsewhere."""
+    """There the network itself takes Keras's grouped convolution for large groups, which only XLA runs elsewhere."""
     monkeypatch.setattr(on_tensorflow, "has_gpu", lambda: True)
     model = NETWORKS["encapnet"](False)
     saved(model, tmp_path / "model")

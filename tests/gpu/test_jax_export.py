@@ -36,10 +36,17 @@ def test_steps_call_no_library_by_name(steps):
     assert {name: step["calls"] for name, step in steps.items() if step["calls"]} == {}
 
 
-def test_grouped_convolutions_stay_grouped(steps):
-    """Forward, and the gradients of input and kernel, are convolutions with a group for each capsule."""
+def test_grouped_convolutions_are_dense_but_for_those_of_large_capsules(steps):
+    """The last module's 1x1 mappings have 16 channels in a group for each capsule; those stay grouped."""
     for name in ("encapnet18 master", "encapnet18 master_aide"):
         assert steps[name]["groups"] == [[1, 1], [1, CAPSULES], [CAPSULES, 1]], name
+    assert steps["bfloat16"]["groups"] == [[1, 1]]
+
+
+def test_transport_costs_have_full_precision(steps):
+    """JAX would round the factors of these products to TF32 on a GPU."""
+    assert steps["bfloat16"]["precise products"] > 0
+    assert steps["encapnet18 master"]["precise products"] == 0
 
 
 def test_half_precision_stays_half(steps):

@@ -1,4 +1,4 @@
-"""Query for a GPU of the Keras backend."""
+"""Function that finds out whether Keras computes on a GPU."""
 
 from keras import backend
 

@@ -10,8 +10,8 @@ _RUNTIME: contextvars.ContextVar[str | None] = contextvars.ContextVar("runtime",
 def portable(runtime: str = "tensorflow"):
     """Keep device-specific operations out of all TensorFlow graphs that are traced in a `with` block.
 
-    Outside of the block, operations suit the machine at hand: where TensorFlow sees a GPU, for instance, Keras's
-    grouped convolution is the fastest, but XLA has to compile it.
+    Outside of the block, operations suit the machine at hand: where TensorFlow sees a GPU, for instance, convolutions
+    of large groups are Keras's own, which XLA has to compile on a CPU.
 
     Args:
         runtime: the runtime of the exported graph: "tensorflow", or "litert", which has a fast grouped convolution of

@@ -20,7 +20,7 @@ from encapnet_tf.ops.convolution import lowerings, tap_products, winograd
 
 _DENSE_RESULTS = "results/dense_conv.md"
 _GROUPED_RESULTS = "results/grouped_conv.md"
-_GPU_RESULTS = "results/gpu.md"
+_GPU_RESULTS = "results/gpu_grouped.md"
 _NO_RESULTS = "no table in results/"
 
 
