@@ -88,7 +88,11 @@ THIRD_PARTY_OF_THE_CORE = {"h5py", "keras", "numpy"}  # h5py: Keras needs it to 
 ON_BACKEND = {
     f"encapnet_tf.{room}.on_tensorflow": "tensorflow"
     for room in ("explain", "ops.acceleration", "ops.activation", "ops.convolution", "optimizers")
-} | {"encapnet_tf.explain.on_jax": "jax", "encapnet_tf.explain.on_torch": "torch"}
+} | {
+    "encapnet_tf.explain.on_jax": "jax",
+    "encapnet_tf.explain.on_torch": "torch",
+    "encapnet_tf.ops.acceleration.on_jax": "jax",
+}
 COMMAND = ("__main__", "encapnet_start")  # the file of the core that runs the command, and what it imports
 PROGRAM = ("encapnet_start", "encapnet_tf", "trainers", "export", "benchmarks")
 FOLDERS = (*PROGRAM, "tests", "examples", "docs")

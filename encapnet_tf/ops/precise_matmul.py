@@ -3,7 +3,7 @@
 from keras import backend
 from keras import ops as K
 
-from encapnet_tf.ops.acceleration import has_gpu
+from encapnet_tf.ops.acceleration import default_device
 
 
 def precise_matmul(a, b):
@@ -26,11 +26,10 @@ def precise_matmul(a, b):
     [[2.]]
     """
     if backend.backend() == "jax":
-        import jax
+        from encapnet_tf.ops.acceleration import on_jax
 
-        with jax.default_matmul_precision("highest"):  # its gradients have this precision too
-            return K.matmul(a, b)
-    is_rounded = backend.backend() == "tensorflow" and has_gpu() and 1 not in (a.shape[-2], b.shape[-1])
+        return on_jax.precise_matmul(a, b)
+    is_rounded = backend.backend() == "tensorflow" and default_device() == "gpu" and 1 not in (a.shape[-2], b.shape[-1])
     if not is_rounded:  # products with single vectors never are
         return K.matmul(a, b)
     dtype = backend.standardize_dtype(a.dtype)

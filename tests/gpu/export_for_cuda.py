@@ -55,7 +55,7 @@ def summary(step):
 
 
 def main(folder):
-    choice.has_gpu = lambda: True  # the steps are those of a machine with a GPU
+    choice.default_device = lambda: "gpu"  # the steps are those of a machine with a GPU
     margin, spread = en.losses.MarginLoss(), en.losses.SpreadLoss(0.2)
     networks = {
         "encapnet18 master": (en.models.EncapNet18(routing="master"), margin),

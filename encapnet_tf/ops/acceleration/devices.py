@@ -1,16 +1,19 @@
-"""Function that finds out whether Keras computes on a GPU."""
+"""Function that finds out on which kind of device Keras computes."""
 
 from keras import backend
 
 
-def has_gpu() -> bool:
-    """Return whether Keras computes on a GPU, with TensorFlow or JAX. With PyTorch the answer is always no."""
+def default_device() -> str:
+    """Return the kind of device on which Keras computes by default: "cpu", "gpu", another name of JAX, or "unknown".
+
+    With PyTorch, it is unknown.
+    """
     if backend.backend() == "tensorflow":
         from encapnet_tf.ops.acceleration import on_tensorflow
 
-        return on_tensorflow.has_gpu()
+        return "gpu" if on_tensorflow.has_gpu() else "cpu"
     if backend.backend() == "jax":
-        import jax
+        from encapnet_tf.ops.acceleration import on_jax
 
-        return jax.default_backend() == "gpu"
-    return False
+        return on_jax.default_device()
+    return "unknown"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from keras import backend
 
-from encapnet_tf.ops.acceleration import accelerates, has_gpu, portable_runtime, run_compiled
+from encapnet_tf.ops.acceleration import accelerates, default_device, portable_runtime, run_compiled
 from encapnet_tf.ops.convolution import lowerings, tap_products, winograd
 
 _DENSE_RESULTS = "results/dense_conv.md"
@@ -41,9 +41,8 @@ class Convolution:
         training: whether a gradient will be computed.
         accelerated: whether TensorFlow's compiled functions are to be used, see `accelerates`.
         runtime: what the graph is exported for ("tensorflow" or "litert"); None where it runs on this machine.
-        on_gpu: whether it runs on a GPU of this machine.
-        prefers_native: whether the backend's own convolution, grouped or dense, is the fastest on a CPU,
-            and for dense ones on a GPU too.
+        device: where it runs, as in `default_device`; "cpu" where it is exported.
+        prefers_native: whether the backend's own dense convolution is the fastest.
     """
 
     size: int
@@ -57,14 +56,14 @@ class Convolution:
     training: bool
     accelerated: bool
     runtime: str | None
-    on_gpu: bool
+    device: str
     prefers_native: bool
 
     @classmethod
     def of(cls, x, kernel, groups, strides, training):
         """Collect the properties of a convolution that decide which implementation is used."""
         runtime = portable_runtime()
-        on_gpu = runtime is None and has_gpu()
+        device = default_device() if runtime is None else "cpu"
         output_size = [math.inf if n is None else -(-n // strides) for n in x.shape[1:3]]
         positions = math.prod(output_size)
         return cls(
@@ -81,8 +80,8 @@ class Convolution:
             training=bool(training),
             accelerated=accelerates(training, x, kernel),
             runtime=runtime,
-            on_gpu=on_gpu,
-            prefers_native=on_gpu or backend.backend() != "tensorflow",
+            device=device,
+            prefers_native=device == "gpu" or backend.backend() != "tensorflow",
         )
 
     @property
@@ -274,7 +273,9 @@ DENSE = (
 GROUPED = (
     # A GPU's grouped convolutions are slow for small groups. Most products of dense ones are with zeros, but run in its
     # matrix units.
-    Row(lambda c: c.on_gpu and min(c.channels_in, c.channels_out) < 16, _many_groups_at_a_time, _GPU_RESULTS),
+    Row(lambda c: c.device == "gpu" and min(c.channels_in, c.channels_out) < 16, _many_groups_at_a_time, _GPU_RESULTS),
+    # JAX's grouped convolutions on a CPU have gradients tens to hundreds of times as slow.
+    Row(lambda c: c.device == "cpu" and c.prefers_native, _several_groups_at_a_time, _NO_RESULTS),
     Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
     Row(lambda c: c.runtime == "litert", _grouped_convolution_of_litert, _NO_RESULTS),
     # A strided 1x1 kernel skips pixels, which are dropped first.

@@ -30,6 +30,7 @@ def test_same_as_tensorflow(rng, backend, tmp_path):
     enliven(model, x).save(tmp_path / "model.keras")
     enliven(joined_layers(ROUTING_LAYERS), None).save(tmp_path / "routing.keras")
     networks = [row for row in MODELS if "_capsnet" in row.name]
+    networks = [row for row in networks if not row.model().synchronized]  # which Keras has for TensorFlow only
     for row in networks:
         enliven(row.model(), row.input(12)).save(tmp_path / f"{row.name}.keras")
     inputs = {row.name: row.input(4) for row in networks}

@@ -209,9 +209,13 @@ CHOICES = [
     ({"strides": 2, "image_entries": 2**15}, choice._strided_with_recomputed_padding),
     ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
     # Of the grouped table.
-    ({"groups": 4, "channels_in": 15, "channels_out": 99, "on_gpu": True}, choice._many_groups_at_a_time),
-    ({"groups": 4, "channels_in": 16, "channels_out": 16, "on_gpu": True, "prefers_native": True}, choice._native),
-    ({"groups": 4, "prefers_native": True}, choice._native),
+    ({"groups": 4, "channels_in": 15, "channels_out": 99, "device": "gpu"}, choice._many_groups_at_a_time),
+    (
+        {"groups": 4, "channels_in": 16, "channels_out": 16, "device": "gpu", "prefers_native": True},
+        choice._native,
+    ),
+    ({"groups": 4, "prefers_native": True}, choice._several_groups_at_a_time),
+    ({"groups": 4, "prefers_native": True, "device": "unknown"}, choice._native),
     ({"groups": 4, "runtime": "litert"}, choice._grouped_convolution_of_litert),
     ({"groups": 4, "size": 1, "strides": 2}, choice._subsample_first),
     ({"groups": 4, "size": 1, "channels_in": 8, "channels_out": 8}, choice._matmul_per_group),
@@ -237,7 +241,7 @@ def test_choice_of_lowering(properties, lowering):
         "training": True,
         "accelerated": True,
         "runtime": None,
-        "on_gpu": False,
+        "device": "cpu",
         "prefers_native": False,
     }
     convolution = choice.Convolution(**ordinary | properties)
