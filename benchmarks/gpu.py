@@ -37,9 +37,9 @@ COEFFICIENTS = 'coefficient, "own" or "cross"'  # role of the shapes whose kerne
 ABOUT = (
     "Random 32x32x3 images, 10 classes, Adam, margin loss; a step is what `fit` runs, and a round runs "
     f"{STEPS} of them without waiting in between. Figures are medians of {ROUNDS} interleaved rounds. `dense "
-    "convolutions`: the backend's own, forward + gradient, on the dense shapes of EncapNet-18 master/aide, in one "
-    "program. TFLOP/s: two operations a multiply-add of convolutions and dense layers, three forward passes in a step; "
-    "JAX computes float32 convolutions in TF32 on a GPU. Sinkhorn: forward + gradient in one call, "
+    "convolutions`: the backend's own, forward + gradient, on the dense shapes of EncapNet-18 master/aide, on "
+    "JAX in one program. TFLOP/s: two operations a multiply-add of convolutions and dense layers, three forward "
+    "passes in a step; JAX computes float32 convolutions in TF32 on a GPU. Sinkhorn: forward + gradient in one call, "
     f"{DIM} features, squared Euclidean cost, float32; `floor`: three cost matrices and one exp (in TF32); error: of "
     "the gradient, relative to one in float64. Grouped convolutions: forward + gradient of EncapNet-18's mappings and "
     f"coefficients, bfloat16, batch {SMALL}; a round runs {STEPS} of them without waiting. `native`: one grouped "
@@ -202,7 +202,10 @@ def add_grouped_convolutions(run, report):
 
 
 def measurements(run, report):
-    """Yield all measurements: part, description, seconds below which it is not worth starting, and function."""
+    """Yield the measurements of the benchmark one by one.
+
+    Each is (part, description, seconds below which it is not worth starting, function).
+    """
     timings = {}
     yield "steps", "steps, bfloat16", 60, lambda: timings.update(add_steps(run, report, HALF, SMALL))
     if not run.quick:  # otherwise the code and the size are those of the first part
@@ -216,7 +219,7 @@ def measurements(run, report):
     yield "grouped", "grouped convolutions", 60, lambda: add_grouped_convolutions(run, report)
 
 
-def _parts(text):
+def _parse_parts(text):
     """Parse the flag --parts into a tuple of names of parts."""
     names = tuple(text.split(","))
     if not set(names) <= set(PARTS):
@@ -227,7 +230,7 @@ def _parts(text):
 def main(arguments=None):
     flags = argument_parser(__doc__)
     flags.add_argument("--minutes", type=float, default=9.0, help="time for everything (9)")
-    flags.add_argument("--parts", type=_parts, default=PARTS, help=f"which to run ({','.join(PARTS)})")
+    flags.add_argument("--parts", type=_parse_parts, default=PARTS, help=f"which to run ({','.join(PARTS)})")
     add_data_dir(flags)
     flags = flags.parse_args(arguments)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow" if os.environ.get(ONE_PROCESS) else "jax")

@@ -55,7 +55,7 @@ def matmul(flops):
     """
     import keras  # here, because the process of `copy` needs no framework
 
-    from benchmarks.contestants.keras_calls import compiled
+    from benchmarks.contestants.keras_calls import compile_function
 
     rows = max(1, round(flops / (2 * SIDE**2)))
-    return Prepared(compiled(keras.ops.matmul, [normal(rows, SIDE), normal(SIDE, SIDE)], gradient=False))
+    return Prepared(compile_function(keras.ops.matmul, [normal(rows, SIDE), normal(SIDE, SIDE)], gradient=False))

@@ -13,7 +13,7 @@ from benchmarks.harness.contestant import Prepared
 _COMPILERS = concurrent.futures.ThreadPoolExecutor(4)
 
 
-def compiled(function, inputs, gradient, *, jit=False, variables=(), calls=1):
+def compile_function(function, inputs, gradient, *, jit=False, variables=(), calls=1):
     """Compile a function for fixed input tensors, and return a callable without arguments.
 
     The compiled function runs `function(*inputs)`, optionally computes its gradients, and waits for the end.
@@ -28,15 +28,15 @@ def compiled(function, inputs, gradient, *, jit=False, variables=(), calls=1):
         gradient: whether gradients are computed too.
         jit: whether XLA compiles it (JAX always does).
         variables: Keras variables that the function reads, differentiated by as well; TensorFlow only.
-        calls: number of calls in a row, without waiting in between; JAX only.
+        calls: number of calls in a row, without waiting in between.
 
     Returns:
         The function without arguments; it returns (output, gradients) or the output.
     """
     inputs = [keras.ops.convert_to_tensor(x) for x in inputs]
     if keras.backend.backend() == "jax":
-        return _with_jax(function, inputs, gradient, calls)
-    return _with_tensorflow(function, inputs, gradient, jit=jit, variables=list(variables))
+        return _compile_with_jax(function, inputs, gradient, calls)
+    return _compile_with_tensorflow(function, inputs, gradient, jit=jit, variables=list(variables), calls=calls)
 
 
 def compile_in_background(function, *arguments, **options):
@@ -81,12 +81,12 @@ def describe_device():
     return Prepared(lambda: None, {"device": device(), "gpu": is_gpu})
 
 
-def _with_tensorflow(function, inputs, gradient, *, jit, variables):
+def _compile_with_tensorflow(function, inputs, gradient, *, jit, variables, calls):
     import tensorflow as tf
 
     if not gradient:
         forward = tf.function(function, jit_compile=jit)
-        return lambda: forward(*inputs)
+        return lambda: [forward(*inputs) for _ in range(calls)][-1]
     weights = tf.constant(output_gradient(*function(*inputs).shape))
 
     sources = [v.value for v in variables]
@@ -98,10 +98,10 @@ def _with_tensorflow(function, inputs, gradient, *, jit, variables):
             outputs = function(*inputs)
         return outputs, tape.gradient(outputs, [*inputs, *sources], output_gradients=tf.cast(weights, outputs.dtype))
 
-    return lambda: value_and_gradient(weights, *inputs)
+    return lambda: [value_and_gradient(weights, *inputs) for _ in range(calls)][-1]
 
 
-def _with_jax(function, inputs, gradient, calls):
+def _compile_with_jax(function, inputs, gradient, calls):
     import jax
 
     if not gradient:

@@ -6,7 +6,7 @@ from keras import ops as K
 from benchmarks.contestants import convolution_lowerings as lowerings
 from benchmarks.contestants import winograd
 from benchmarks.contestants.arrays import convolution_arrays, normal
-from benchmarks.contestants.keras_calls import compiled
+from benchmarks.contestants.keras_calls import compile_function
 from benchmarks.harness.contestant import Prepared
 from encapnet_tf.blocks.capsule_activation import CapsuleActivation
 
@@ -24,18 +24,18 @@ def convolution(*, lowering, shape, groups, batch, gradient, jit=False, dtype="f
         gradient: whether the gradient with respect to input and kernel is computed too.
         jit: whether XLA compiles all of it.
         dtype: of input and kernel.
-        calls: as in `compiled`.
+        calls: as in `compile_function`.
     """
     x, kernel = (K.cast(array, dtype) for array in convolution_arrays(shape, groups, batch))
     how = {"jit": jit, "calls": calls}
     if shape["transposed"]:
         function = _transposed(lowering, shape, groups, training=gradient)
-        return Prepared(compiled(function, [x, kernel, normal(kernel.shape[-1])], gradient, **how))
+        return Prepared(compile_function(function, [x, kernel, normal(kernel.shape[-1])], gradient, **how))
     inference = lowering == "ours" and not gradient
     module = winograd if lowering.startswith("winograd") else lowerings
     function = lowerings.ours_inference if inference else getattr(module, lowering)
     return Prepared(
-        compiled(lambda x, k: function(x, k, groups, shape["strides"]), [x, kernel], gradient, **how),
+        compile_function(lambda x, k: function(x, k, groups, shape["strides"]), [x, kernel], gradient, **how),
     )
 
 
@@ -94,9 +94,9 @@ def activation(*, layer, size, capsules, capsule_dim, batch, gradient, jit=False
     layer.build(x.shape)
     weights = layer.trainable_variables
     if keras.backend.backend() == "tensorflow":  # the variables themselves, moving statistics updated
-        return Prepared(compiled(lambda x: layer(x, training=True), [x], gradient, jit=jit, variables=weights))
+        return Prepared(compile_function(lambda x: layer(x, training=True), [x], gradient, jit=jit, variables=weights))
 
     def function(x, *weights):
         return layer.stateless_call(list(weights), list(layer.non_trainable_variables), x, training=True)[0]
 
-    return Prepared(compiled(function, [x, *weights], gradient, jit=jit))
+    return Prepared(compile_function(function, [x, *weights], gradient, jit=jit))

@@ -11,7 +11,7 @@ import numpy as np
 
 import encapnet_tf as en
 from benchmarks.contestants.arrays import normal
-from benchmarks.contestants.keras_calls import compile_in_background, compiled, device
+from benchmarks.contestants.keras_calls import compile_function, compile_in_background, device
 from benchmarks.contestants.network_flops import convolutions, forward_flops, multiply_adds
 from benchmarks.harness.contestant import Prepared
 
@@ -87,20 +87,22 @@ def dense_convolutions(builder, options, batch, dtype="float32"):
     shapes = [c for c in convolutions(network(builder, json.dumps(options), dtype)) if c.groups == 1]
     compute = keras.config.dtype_policy().compute_dtype
 
-    def inputs(shape):
+    def random_inputs(shape):
         arrays = normal(batch, *shape.size, shape.kernel[2]), 0.01 * normal(*shape.kernel)
         return [keras.ops.cast(a, compute) for a in arrays]
 
     functions = [functools.partial(keras.ops.conv, strides=shape.strides, padding="same") for shape in shapes]
     facts = {"flops": 3 * batch * sum(shape.flops for shape in shapes)}
     if keras.backend.backend() == "jax":
-        return Prepared(_all_in_one_program(functions, [inputs(shape) for shape in shapes]), facts)
-    calls = [compiled(f, inputs(shape), gradient=True) for f, shape in zip(functions, shapes, strict=True)]
+        return Prepared(_compile_together(functions, [random_inputs(shape) for shape in shapes]), facts)
+    calls = [
+        compile_function(f, random_inputs(shape), gradient=True) for f, shape in zip(functions, shapes, strict=True)
+    ]
     return Prepared(lambda: [call() for call in calls], facts)
 
 
-def _all_in_one_program(functions, inputs):
-    """Return a function that runs several functions and their gradients in one program of JAX.
+def _compile_together(functions, inputs):
+    """Compile several functions and their gradients into one program of JAX, and return a function that runs it.
 
     Args:
         functions: of two tensors.

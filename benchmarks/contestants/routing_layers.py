@@ -7,7 +7,7 @@ import numpy as np
 
 import encapnet_tf as en
 from benchmarks.contestants.arrays import normal
-from benchmarks.contestants.keras_calls import compiled
+from benchmarks.contestants.keras_calls import compile_function
 from benchmarks.harness.contestant import Prepared
 
 
@@ -43,5 +43,5 @@ def training_step(*, layer, options, shape, input_dim, batch):
         return join(outputs) if isinstance(outputs, list | tuple) else outputs
 
     parameters = sum(math.prod(weight.shape) for weight in instance.trainable_weights)
-    run = compiled(forward, inputs, gradient=True, variables=instance.trainable_weights)
+    run = compile_function(forward, inputs, gradient=True, variables=instance.trainable_weights)
     return Prepared(run, {"parameters": parameters})

@@ -7,7 +7,7 @@ from keras import ops as K
 
 import encapnet_tf as en
 from benchmarks.contestants import sinkhorn_problem as problem
-from benchmarks.contestants.keras_calls import compiled, device
+from benchmarks.contestants.keras_calls import compile_function, device
 from benchmarks.harness.contestant import Prepared
 
 
@@ -83,7 +83,7 @@ def _normalized_product(kernel, v):
 
 def _compiled(function, *, size, dim, gradient, dtype):
     inputs = [K.cast(a, dtype) for a in problem.points(size, dim)]
-    return compiled(function, inputs, gradient, jit=True)
+    return compile_function(function, inputs, gradient, jit=True)
 
 
 def _costs(x, y):

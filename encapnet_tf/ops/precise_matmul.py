@@ -1,4 +1,4 @@
-"""Matrix product in float32 on GPUs that would otherwise round its factors to TF32."""
+"""Function that multiplies matrices in full precision, also on GPUs that round float32 numbers to TF32."""
 
 from keras import backend
 from keras import ops as K

@@ -1,12 +1,12 @@
-"""Function that finds out on which kind of device Keras computes."""
+"""Function that returns the kind of device that Keras uses by default."""
 
 from keras import backend
 
 
 def default_device() -> str:
-    """Return the kind of device on which Keras computes by default: "cpu", "gpu", another name of JAX, or "unknown".
+    """Return the kind of device that Keras uses by default.
 
-    With PyTorch, it is unknown.
+    It is "cpu" or "gpu", on JAX also "tpu", and "unknown" on PyTorch.
     """
     if backend.backend() == "tensorflow":
         from encapnet_tf.ops.acceleration import on_tensorflow

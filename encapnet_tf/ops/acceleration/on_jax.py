@@ -5,7 +5,7 @@ from keras import ops as K
 
 
 def default_device() -> str:
-    """Return the kind of device on which JAX computes by default, such as "cpu" or "gpu"."""
+    """Return the kind of device that JAX uses by default, such as "cpu" or "gpu"."""
     return jax.default_backend()
 
 

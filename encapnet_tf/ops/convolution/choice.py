@@ -214,11 +214,11 @@ def _block_diagonal(x, kernel, c):
     return lowerings.block_diagonal_convolution(x, kernel, c.groups, c.strides)
 
 
-def _several_groups_at_a_time(x, kernel, c):
+def _dense_of_16_channels(x, kernel, c):
     return lowerings.multi_group_convolutions(x, kernel, c.groups, c.strides, channels=16)
 
 
-def _many_groups_at_a_time(x, kernel, c):
+def _dense_of_512_channels(x, kernel, c):
     return lowerings.multi_group_convolutions(x, kernel, c.groups, c.strides, channels=512)
 
 
@@ -273,9 +273,13 @@ DENSE = (
 GROUPED = (
     # A GPU's grouped convolutions are slow for small groups. Most products of dense ones are with zeros, but run in its
     # matrix units.
-    Row(lambda c: c.device == "gpu" and min(c.channels_in, c.channels_out) < 16, _many_groups_at_a_time, _GPU_RESULTS),
+    Row(
+        lambda c: c.device == "gpu" and min(c.channels_in, c.channels_out) < 16,
+        _dense_of_512_channels,
+        _GPU_RESULTS,
+    ),
     # JAX's grouped convolutions on a CPU have gradients tens to hundreds of times as slow.
-    Row(lambda c: c.device == "cpu" and c.prefers_native, _several_groups_at_a_time, _NO_RESULTS),
+    Row(lambda c: c.device == "cpu" and c.prefers_native, _dense_of_16_channels, _NO_RESULTS),
     Row(lambda c: c.prefers_native, _native, _NO_RESULTS),
     Row(lambda c: c.runtime == "litert", _grouped_convolution_of_litert, _NO_RESULTS),
     # A strided 1x1 kernel skips pixels, which are dropped first.
@@ -295,7 +299,7 @@ GROUPED = (
     # A depthwise convolution computes one output channel of a group after another.
     Row(
         lambda c: c.size == 3 and not c.training and min(c.channels_in, c.channels_out) >= 2,
-        _several_groups_at_a_time,
+        _dense_of_16_channels,
         _GROUPED_RESULTS,
     ),
     Row(_otherwise, _depthwise, _GROUPED_RESULTS),

@@ -209,12 +209,12 @@ CHOICES = [
     ({"strides": 2, "image_entries": 2**15}, choice._strided_with_recomputed_padding),
     ({"strides": 2, "image_entries": 2**15 - 1}, choice._native),
     # Of the grouped table.
-    ({"groups": 4, "channels_in": 15, "channels_out": 99, "device": "gpu"}, choice._many_groups_at_a_time),
+    ({"groups": 4, "channels_in": 15, "channels_out": 99, "device": "gpu"}, choice._dense_of_512_channels),
     (
         {"groups": 4, "channels_in": 16, "channels_out": 16, "device": "gpu", "prefers_native": True},
         choice._native,
     ),
-    ({"groups": 4, "prefers_native": True}, choice._several_groups_at_a_time),
+    ({"groups": 4, "prefers_native": True}, choice._dense_of_16_channels),
     ({"groups": 4, "prefers_native": True, "device": "unknown"}, choice._native),
     ({"groups": 4, "runtime": "litert"}, choice._grouped_convolution_of_litert),
     ({"groups": 4, "size": 1, "strides": 2}, choice._subsample_first),
@@ -225,7 +225,10 @@ CHOICES = [
     ({"groups": 4, "channels_in": 8, "channels_out": 8}, choice._multiply_add_in_one_pass),
     ({"groups": 4, "channels_in": 8, "channels_out": 9}, choice._matmul_per_tap),
     ({"groups": 4, "channels_in": 8, "channels_out": 9, "accelerated": False}, choice._depthwise),
-    ({"groups": 4, "channels_in": 2, "accelerated": False, "training": False}, choice._several_groups_at_a_time),
+    (
+        {"groups": 4, "channels_in": 2, "accelerated": False, "training": False},
+        choice._dense_of_16_channels,
+    ),
     ({"groups": 4, "channels_in": 1, "accelerated": False, "training": False}, choice._depthwise),
     ({"groups": 4, "size": 5}, choice._depthwise),
 ]
